@@ -1,0 +1,62 @@
+"""What can go wrong through the user's data or settings, each as one clear line.
+
+The command line prints a `SoundprobeError` without a traceback and exits with 1; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SoundprobeError(Exception):
+    """A mistake that the user can mend. The message names the value, what is valid, and the remedy."""
+
+
+class DataError(SoundprobeError):
+    """A data set's layout, metadata or count is not what it should be."""
+
+
+class AudioError(SoundprobeError):
+    """One clip can't be decoded. `reason` is short and stands in failure lists: "empty file", "truncated", ..."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:  # survives a trip between processes
+        return type(self), (self.name, self.reason)
+
+
+class WeightsError(SoundprobeError):
+    """Pretrained weights are missing, can't be fetched, or are not the file that they should be."""
+
+
+class StoreError(SoundprobeError):
+    """An embedding set or a result on disk is missing, incomplete, busy or inconsistent."""
+
+
+class ConfigError(SoundprobeError):
+    """A setting or recipe field is unknown or has the wrong type or value."""
+
+
+class SoundprobeWarning(UserWarning):
+    """Something that the user should know, though the run goes on."""
+
+
+def unknown(kind: str, value: str, available: Iterable[str]) -> str:
+    """The message for a name that is not in a table.
+
+    >>> unknown("backbone", "pans", ["ast", "panns"])
+    "Unknown backbone 'pans'. Did you mean 'panns'? Available: ast, panns."
+    """
+    names = sorted(available)
+    near = difflib.get_close_matches(value, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Unknown {kind} {value!r}.{hint} Available: {', '.join(names) or 'none'}."
+
+
+def one_line(error: BaseException) -> str:
+    """Another library's error in its own words without line breaks, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
