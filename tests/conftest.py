@@ -1,0 +1,26 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real audio and weights beside the project, or `$SOUNDPROBE_SHARED`; skips where it is missing."""
+    folder = Path(os.environ.get("SOUNDPROBE_SHARED", PROJECT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"real audio and weights not found at {folder} (set SOUNDPROBE_SHARED to their folder)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own weight cache, and none waits for a hub."""
+    monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
