@@ -1,0 +1,153 @@
+"""The table of backbones. Imports no torch; each class is imported when it is used.
+
+`parameters` and `gmacs` are measured (tests/backbones/test_catalog.py does it again over the whole table).
+"""
+
+from __future__ import annotations
+
+from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.errors import ConfigError, unknown
+from soundprobe.weights import WeightFile
+
+AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
+
+PANNS = BackboneSpec(
+    name="panns",
+    title="PANNs CNN14",
+    target="soundprobe.backbones.panns:Panns",
+    embedding_dim=2048,
+    sample_rate_hz=32_000,
+    parameters=80_753_615,
+    clip_seconds=None,
+    max_seconds=10.0,
+    min_seconds=0.31,  # 32 frames: five poolings halve them
+    frontend={
+        "version": 1,
+        "kind": "log-mel in dB",
+        "n_fft": 1024,
+        "window": "hann 1024",
+        "hop": 320,
+        "mel_bands": 64,
+        "fmin_hz": 50.0,
+        "fmax_hz": 14_000.0,
+    },
+    pooling="max plus mean over time, fc1, ReLU",
+    weights=WeightFile(
+        filename="Cnn14_mAP=0.431.pth",
+        url="https://zenodo.org/records/3987831/files/Cnn14_mAP%3D0.431.pth",
+        sha256="0dc499e40e9761ef5ea061ffc77697697f277f6a960894903df3ada000e34b31",
+        size_bytes=327_428_481,
+        licence="CC BY 4.0",
+        note="trained on AudioSet, mAP 0.431",
+    ),
+    gmacs=7.99,
+    source="Kong et al. 2020, arXiv 1912.10211; github.com/qiuqiangkong/audioset_tagging_cnn",
+    licence="CC BY 4.0",
+)
+
+AST = BackboneSpec(
+    name="ast",
+    title="AST",
+    target="soundprobe.backbones.ast:Ast",
+    embedding_dim=768,
+    sample_rate_hz=16_000,
+    parameters=86_187_264,
+    clip_seconds=10.24,
+    max_seconds=10.24,
+    min_seconds=0.16,  # 16 frames: one patch
+    frontend={
+        "version": 1,
+        "kind": "log filter bank, Kaldi",
+        "n_fft": 512,
+        "window": "hann 400",
+        "hop": 160,
+        "mel_bands": 128,
+        "fmin_hz": 20.0,
+        "fmax_hz": 8_000.0,
+        "mean": -4.2677393,
+        "std": 4.5689974,
+        "padding": "zeros in the filter bank, before it is normalised",
+        "positions": "middle columns of the learnt grid",
+    },
+    pooling="mean of the [CLS] and distillation tokens",
+    weights=WeightFile(
+        filename="ast-finetuned-audioset-10-10-0.4593.safetensors",
+        url=f"https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/{AST_REVISION}/model.safetensors",
+        revision=AST_REVISION,
+        licence="BSD-3-Clause",
+        note="trained on ImageNet and AudioSet, mAP 0.459",
+    ),
+    gmacs=130.5,
+    source="Gong et al. 2021, arXiv 2104.01778; github.com/YuanGongND/ast",
+    licence="BSD-3-Clause",
+)
+
+MN04 = BackboneSpec(
+    name="mn04",
+    title="EfficientAT mn04",
+    target="soundprobe.backbones.mn04:Mn04",
+    embedding_dim=384,
+    sample_rate_hz=32_000,
+    parameters=983_599,
+    clip_seconds=None,
+    max_seconds=10.0,
+    frontend={
+        "version": 1,
+        "kind": "log-mel, Kaldi bands",
+        "preemphasis": 0.97,
+        "n_fft": 1024,
+        "window": "hann 800, not periodic",
+        "hop": 320,
+        "mel_bands": 128,
+        "fmin_hz": 0.0,
+        "fmax_hz": 15_000.0,
+    },
+    pooling="mean over time and frequency of the last feature map",
+    weights=WeightFile(
+        filename="mn04_as_mAP_432.pt",
+        url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
+        sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+        size_bytes=4_066_513,
+        licence="MIT",
+        note="trained on AudioSet, mAP 0.432",
+    ),
+    gmacs=0.0442,
+    source="Schmid et al. 2022, arXiv 2211.04772; github.com/fschmid56/EfficientAT",
+    licence="MIT",
+)
+
+SIMPLECNN = BackboneSpec(
+    name="simplecnn",
+    title="SimpleCNN (the notes')",
+    target="soundprobe.backbones.simplecnn:SimpleCnn",
+    embedding_dim=128,
+    sample_rate_hz=22_050,
+    parameters=1_400_970,
+    clip_seconds=4.0,
+    max_seconds=4.0,
+    any_clip_seconds=False,
+    frontend={
+        "version": 1,
+        "kind": "log-mel in dB, floored 80 dB below the clip's peak",
+        "n_fft": 2048,
+        "window": "hann 2048",
+        "hop": 512,
+        "mel_bands": 64,
+        "fmin_hz": 0.0,
+        "fmax_hz": 11_025.0,
+    },
+    pooling="fc1, ReLU",
+    weights=None,
+    gmacs=0.0283,
+    source="the notes that soundprobe compares with; trained from scratch",
+    licence="none: no weights are published",
+)
+
+BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (AST, MN04, PANNS, SIMPLECNN)}
+
+
+def get_spec(name: str) -> BackboneSpec:
+    """The backbone of that name. Raises ConfigError, with what is near and what there is, where there is none."""
+    if name not in BACKBONES:
+        raise ConfigError(unknown("backbone", name, BACKBONES))
+    return BACKBONES[name]

@@ -1,0 +1,140 @@
+"""EfficientAT's mn04_as (Schmid et al. 2022, arXiv 2211.04772): MobileNetV3-Large at width 0.4, for spectrograms.
+
+Built from torchvision's MobileNetV3 parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
+from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
+from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
+
+from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+
+SAMPLE_RATE_HZ = 32_000
+N_FFT = 1024
+WINDOW = 800
+HOP = 320
+MEL_BANDS = 128
+FMAX_HZ = 15_000.0
+PREEMPHASIS = 0.97
+CLASSES = 527
+WIDTH = 0.4
+
+BLOCKS = (
+    # input, kernel, expanded, output, squeeze-excitation, activation, stride: MobileNetV3-Large's table 1, full width
+    (16, 3, 16, 16, False, "RE", 1),
+    (16, 3, 64, 24, False, "RE", 2),
+    (24, 3, 72, 24, False, "RE", 1),
+    (24, 5, 72, 40, True, "RE", 2),
+    (40, 5, 120, 40, True, "RE", 1),
+    (40, 5, 120, 40, True, "RE", 1),
+    (40, 3, 240, 80, False, "HS", 2),
+    (80, 3, 200, 80, False, "HS", 1),
+    (80, 3, 184, 80, False, "HS", 1),
+    (80, 3, 184, 80, False, "HS", 1),
+    (80, 3, 480, 112, True, "HS", 1),
+    (112, 3, 672, 112, True, "HS", 1),
+    (112, 5, 672, 160, True, "HS", 2),
+    (160, 5, 960, 160, True, "HS", 1),
+    (160, 5, 960, 160, True, "HS", 1),
+)
+
+
+class Mn04(nn.Module):
+    """mn04_as: its embedding is the average of the last feature map over time and frequency.
+
+    Letters: B clips, T samples, F = 128 mel bands, M = (T - 1) // 320 + 1 frames, D = 384, C = 527 AudioSet classes.
+
+    In training mode only the classifier's dropout is at work: the original's masking of bands and its random shifts
+    of the mel bands' limits are left to the training loop.
+
+    Args:
+        clip_seconds: nothing depends on it; the network takes any length from 0.1 s.
+    """
+
+    mel_basis: Tensor
+
+    def __init__(self, *, clip_seconds: float | None = None) -> None:
+        super().__init__()
+        window = torch.hann_window(WINDOW, periodic=False)
+        self.power = PowerSpectrogram(n_fft=N_FFT, hop=HOP, window=window, pad_mode="reflect")
+        banks, _ = get_mel_banks(MEL_BANDS, N_FFT, float(SAMPLE_RATE_HZ), 0.0, FMAX_HZ, 100.0, -500.0, 1.0)
+        self.register_buffer("mel_basis", nn.functional.pad(banks, (0, 1)), persistent=False)  # (F, 513)
+        self.features = _features()
+        self.classifier = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(384, 512),
+            nn.Hardswish(),
+            nn.Dropout(0.2),
+            nn.Linear(512, CLASSES),
+        )
+        self.apply(_initialise)
+
+    def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) to normalised log-mel (B, F, M). `lengths` is ignored: silence is part of what mn04 hears."""
+        with full_precision(wave):
+            wave = wave.float()
+            wave = wave[:, 1:] - PREEMPHASIS * wave[:, :-1]
+            mel = self.mel_basis @ self.power(wave)
+            return ((mel + 1e-5).log() + 4.5) / 5.0
+
+    def embed(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to embeddings (B, D)."""
+        return self.features(spectrogram.unsqueeze(1)).mean(dim=(2, 3))
+
+    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) float32 in [-1, 1] at 32 kHz to embeddings (B, D) float32."""
+        return self.embed(self.spectrogram(wave, lengths))
+
+    def logits(self, wave: Tensor) -> Tensor:
+        """Wave (B, T) to (B, C) logits of AudioSet's classes, each a yes or no of its own (sigmoid)."""
+        return self.classifier(self.features(self.spectrogram(wave).unsqueeze(1)))
+
+    @classmethod
+    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """The published file's tensors under this module's names. This module's own state dict passes unchanged.
+
+        The file's squeeze-excitation is linear layers in a list of one; torchvision's, 1 x 1 convolutions.
+        """
+        own: dict[str, Any] = {}
+        for name, tensor in state_dict.items():
+            if ".conc_se_layers.0." in name:
+                name = name.replace(".conc_se_layers.0.", ".")
+                if isinstance(tensor, Tensor) and tensor.dim() == 2:
+                    tensor = tensor[:, :, None, None]
+            own[name] = tensor
+        return own
+
+
+def _features() -> nn.Sequential:
+    """(B, 1, F, M) to (B, D, F / 32, M / 32), rounded up."""
+    norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+    excite = partial(SqueezeExcitation, scale_activation=nn.Sigmoid)  # torchvision's own would be Hardsigmoid
+    settings = [InvertedResidualConfig(*block, dilation=1, width_mult=WIDTH) for block in BLOCKS]
+    first, last = settings[0].input_channels, settings[-1].out_channels
+    return nn.Sequential(
+        Conv2dNormActivation(1, first, kernel_size=3, stride=2, norm_layer=norm, activation_layer=nn.Hardswish),
+        *(InvertedResidual(block, norm_layer=norm, se_layer=excite) for block in settings),
+        Conv2dNormActivation(last, 6 * last, kernel_size=1, norm_layer=norm, activation_layer=nn.Hardswish),
+    )
+
+
+def _initialise(module: nn.Module) -> None:
+    """MobileNetV3's random weights; the squeeze-excitation's as linear layers, which they are in the original."""
+    if isinstance(module, SqueezeExcitation):
+        for layer in (module.fc1, module.fc2):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+    elif isinstance(module, nn.Conv2d) and module.bias is None:  # a convolution with a bias is the above's
+        nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,112 @@
+"""The table of backbones: its facts, measured again, and its messages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from backbone_inputs import Loader
+from torch.utils.flop_counter import FlopCounterMode
+
+from soundprobe.backbones.catalog import BACKBONES, get_spec
+from soundprobe.errors import ConfigError
+
+
+def test_spec_name_equals_its_key(name: str) -> None:
+    assert get_spec(name).name == name
+
+
+def test_spec_parameters_equal_the_networks(name: str, random_backbone: Loader) -> None:
+    backbone = random_backbone(name)
+    assert sum(p.numel() for p in backbone.module.parameters() if p.requires_grad) == backbone.spec.parameters
+    assert all(p.requires_grad for p in backbone.module.parameters()), "fixed tensors belong in buffers"
+
+
+def test_spec_gmacs_are_within_2_percent_of_the_networks(name: str, private_backbone: Loader) -> None:
+    spec = get_spec(name)
+    if name == "ast":
+        from soundprobe.backbones.ast import Ast
+
+        module = Ast()  # at its full length, which is what a 4 s clip costs
+    else:
+        module = private_backbone(name).module
+    spectrogram = module.spectrogram(torch.zeros(1, spec.input_samples(4.0))).to("meta")
+    module.to("meta")  # operations are counted by their shapes, without being done
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module.embed(spectrogram)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(spec.gmacs, rel=0.02)
+
+
+def test_spec_shortest_clip_seconds_can_be_embedded(name: str, random_backbone: Loader) -> None:
+    spec = get_spec(name)
+    if not spec.any_clip_seconds:
+        assert spec.clip_seconds == spec.max_seconds
+        return
+    if name == "ast":
+        from soundprobe.backbones.ast import Ast
+
+        module = Ast(clip_seconds=spec.min_seconds).eval()
+    else:
+        module = random_backbone(name).module
+    wave = torch.randn(1, spec.input_samples(0.01, spec.min_seconds)) * 0.1
+    with torch.inference_mode():
+        assert module(wave).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "duration_s", "clip_seconds", "samples"),
+    [
+        ("panns", 0.05, None, 32_000),
+        ("panns", 1.0, None, 32_000),
+        ("panns", 3.01, None, 128_000),
+        ("mn04", 600.0, None, 320_000),
+        ("mn04", 4.0, 2.5, 80_000),
+        ("ast", 4.0, None, 163_840),
+        ("ast", 30.0, 5.0, 80_000),
+        ("simplecnn", 1.0, None, 88_200),
+        ("simplecnn", 9.0, 4.0, 88_200),
+    ],
+)
+def test_input_samples_follow_the_backbones_rule(
+    backbone: str, duration_s: float, clip_seconds: float | None, samples: int
+) -> None:
+    assert get_spec(backbone).input_samples(duration_s, clip_seconds) == samples
+
+
+@pytest.mark.parametrize(
+    ("backbone", "clip_seconds", "message"),
+    [
+        ("ast", 0.1, "give 0.16 to 10.24"),
+        ("ast", 10.25, "give 0.16 to 10.24"),
+        ("panns", 0.3, "give 0.31 to 10.0"),
+        ("mn04", float("nan"), "give 0.1 to 10.0"),
+        ("simplecnn", 2.0, "takes clips of 4.0 s only"),
+    ],
+)
+def test_clip_seconds_out_of_range_is_refused_with_the_range(backbone: str, clip_seconds: float, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        get_spec(backbone).check_clip_seconds(clip_seconds)
+
+
+def test_get_spec_unknown_name_says_what_is_near() -> None:
+    with pytest.raises(ConfigError) as caught:
+        get_spec("pans")
+    assert str(caught.value) == (
+        "Unknown backbone 'pans'. Did you mean 'panns'? Available: ast, mn04, panns, simplecnn."
+    )
+
+
+def test_weights_files_are_pinned() -> None:
+    for spec in BACKBONES.values():
+        if spec.weights is not None:
+            assert spec.weights.sha256 or spec.weights.revision
+            assert spec.weights.licence == spec.licence
+
+
+def test_import_catalog_does_not_import_heavy_packages() -> None:
+    heavy = {"torch", "torchaudio", "torchvision", "transformers", "sklearn", "datasets", "matplotlib", "librosa"}
+    code = f"import sys, soundprobe.backbones.catalog; print(*({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
