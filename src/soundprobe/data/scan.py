@@ -1,0 +1,176 @@
+"""One pass over a data set's audio before work begins: what is there, what is wrong, and the data's fingerprint.
+
+N is the number of clips.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from soundprobe.audio import AudioInfo, decode, inspect, read_bytes, source_name
+from soundprobe.errors import AudioError, ConfigError
+from soundprobe.records import Clips, Source
+
+SCAN_THREADS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What the clips' audio is, in their order.
+
+    Attributes:
+        sha256: (N,) str, the hexadecimal digest of the encoded bytes; '' where they can't be read.
+        duration_s: (N,) float64; sample_rate_hz, channels: (N,) int64; all 0 for a clip with an error.
+        errors: (N,) str, why a clip can't be used; '' where it can.
+    """
+
+    sha256: np.ndarray
+    duration_s: np.ndarray
+    sample_rate_hz: np.ndarray
+    channels: np.ndarray
+    errors: np.ndarray
+
+
+NOTHING = AudioInfo(duration_s=0.0, sample_rate_hz=0, channels=0, frames=0)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    sha256: str
+    info: AudioInfo
+    error: str
+
+
+def scan(
+    clips: Clips,
+    *,
+    jobs: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    decode_samples: bool = False,
+) -> Scan:
+    """Reads every clip once, on threads, and keeps of each only what `Scan` holds.
+
+    Args:
+        jobs: threads; None takes one for each core, at most 8.
+        on_progress: called with 1 after each clip, in the calling thread.
+        decode_samples: also decode every clip, which finds what headers don't show (a FLAC file cut short, NaN) at
+            several times the cost.
+
+    Raises:
+        ConfigError: `jobs` is below 1.
+    """
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more.")
+    seen: list[_Seen] = []
+    pool = ThreadPoolExecutor(jobs or SCAN_THREADS, thread_name_prefix="scan")
+    try:
+        for one in pool.map(partial(_look, decode_samples=decode_samples), clips.sources):
+            seen.append(one)
+            if on_progress is not None:
+                on_progress(1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C doesn't wait for thousands of clips
+    return Scan(
+        sha256=np.array([one.sha256 for one in seen], dtype=np.str_),
+        duration_s=np.array([one.info.duration_s for one in seen]),
+        sample_rate_hz=np.array([one.info.sample_rate_hz for one in seen], dtype=np.int64),
+        channels=np.array([one.info.channels for one in seen], dtype=np.int64),
+        errors=np.array([one.error for one in seen], dtype=np.str_),
+    )
+
+
+def _look(source: Source, decode_samples: bool) -> _Seen:
+    name = source_name(source)
+    try:
+        audio = read_bytes(source)
+    except AudioError as error:
+        return _Seen("", NOTHING, error.reason)
+    sha256 = hashlib.sha256(audio).hexdigest()
+    try:
+        info = inspect(audio, name)
+        if decode_samples:
+            decode(audio, sample_rate_hz=info.sample_rate_hz, name=name)
+    except AudioError as error:
+        return _Seen(sha256, NOTHING, error.reason)
+    return _Seen(sha256, info, "")
+
+
+def fingerprint(clips: Clips, scanned: Scan) -> str:
+    """The SHA-256 of what the clips are: ids, audio, labels, folds, groups, class names and further columns.
+
+    Neither the order of the clips nor where they lie counts, so a moved data set keeps its embeddings.
+    """
+    names = sorted(clips.columns)
+    columns = [np.asarray(column).tolist() for column in (clips.ids, scanned.sha256, clips.labels, clips.folds)]
+    columns += [np.asarray(column).tolist() for column in (clips.groups, *(clips.columns[name] for name in names))]
+    digest = hashlib.sha256(json.dumps([clips.class_names, names]).encode())
+    for row in sorted(zip(*columns, strict=True)):  # ids are unique: nothing behind them is compared
+        digest.update(b"\n" + json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def recordings_across_folds(clips: Clips) -> list[dict[str, Any]]:
+    """The source recordings whose clips sit in more than one fold: `group`, its `folds`, how many `clips`.
+
+    Such a recording is heard in training and in the test, so what its clips score is not clean. Needs no audio.
+    """
+    groups, number, counts = np.unique(clips.groups, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([number, clips.folds], axis=1), axis=0)  # each group with each of its folds, once
+    split = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    return [
+        {
+            "group": str(groups[group]),
+            "folds": pairs[pairs[:, 0] == group, 1].tolist(),
+            "clips": int(counts[group]),
+        }
+        for group in split
+    ]
+
+
+def summarise(clips: Clips, scanned: Scan) -> dict[str, Any]:
+    """What `data check` reports, as plain values: counts, lengths, rates, failures, recordings that folds share."""
+    good = scanned.errors == ""
+    durations_s = scanned.duration_s[good]
+    failed = np.flatnonzero(~good)
+    labels = np.arange(len(clips.class_names))
+    return {
+        "name": clips.name,
+        "clips": len(clips),
+        "recordings": len(np.unique(clips.groups)),
+        "folds": {
+            int(fold): {
+                "clips": int((clips.folds == fold).sum()),
+                "classes": dict(
+                    zip(
+                        clips.class_names,
+                        (clips.labels[clips.folds == fold, None] == labels).sum(axis=0).tolist(),
+                        strict=True,
+                    )
+                ),
+            }
+            for fold in np.unique(clips.folds)
+        },
+        "classes": dict(zip(clips.class_names, np.bincount(clips.labels, minlength=len(labels)).tolist(), strict=True)),
+        "sample_rates_hz": _counts(scanned.sample_rate_hz[good]),
+        "channels": _counts(scanned.channels[good]),
+        "shortest_s": float(durations_s.min()) if len(durations_s) else None,
+        "longest_s": float(durations_s.max()) if len(durations_s) else None,
+        "total_s": float(durations_s.sum()),
+        "missing": int((scanned.errors == "missing file").sum()),
+        "failures": {str(clips.ids[row]): str(scanned.errors[row]) for row in failed},
+        "recordings_across_folds": recordings_across_folds(clips),
+    }
+
+
+def _counts(values: np.ndarray) -> dict[int, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
