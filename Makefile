@@ -32,7 +32,7 @@ format: install
 
 # Pins what is installed now; to move to newer versions, edit constraints.txt or install them, then run this.
 constraints: install
-	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -i -E '^(pip|setuptools)==' | sort -f > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -i '^pip==' | sort -f > constraints.txt
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

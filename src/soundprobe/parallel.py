@@ -19,7 +19,7 @@ def run_tasks(
     engine: str = "processes",
     address: str | None = None,
 ) -> Iterator[Result]:
-    """Yields `function(*args)` for each of `arguments`, in their order, each as soon as it and those before it are done.
+    """Yields `function(*args)` for each of `arguments`, in their order, as soon as it and those before it are done.
 
     Args:
         jobs: how many at once; 1 runs them here, one after the other, -1 takes every core.
@@ -45,9 +45,7 @@ def run_tasks(
         except ImportError:
             raise ConfigError("--engine dask needs Dask: pip install 'soundprobe[dask]'.") from None
         # Threads would share one interpreter lock and one set of BLAS threads: a worker is a process.
-        client = (
-            Client(address) if address else Client(n_workers=jobs if jobs > 0 else None, threads_per_worker=1)
-        )
+        client = Client(address) if address else Client(n_workers=jobs if jobs > 0 else None, threads_per_worker=1)
         with client, parallel_config(backend="dask"):
             yield from Parallel(return_as="list")(tasks)
         return

@@ -68,10 +68,13 @@ class Clips:
         set_(self, "class_names", tuple(self.class_names))
         n = len(self.ids)
         if n == 0:
-            raise DataError(
-                f"Data set {self.name!r} has no clips. Check the path and the layout that it names."
-            )
-        given = {"sources": self.sources, "labels": self.labels, "folds": self.folds, "groups": self.groups}
+            raise DataError(f"Data set {self.name!r} has no clips. Check the path and the layout that it names.")
+        given: dict[str, Any] = {
+            "sources": self.sources,
+            "labels": self.labels,
+            "folds": self.folds,
+            "groups": self.groups,
+        }
         for name, column in {**given, **self.columns}.items():
             if len(column) != n:
                 raise DataError(

@@ -28,8 +28,9 @@ class WeightsInfo:
 
     Attributes:
         kind: "pretrained", "random" or "file".
-        sha256: of the weights' file; for random weights, of the tensors' names, shapes and bytes.
-        label: for tables: "pretrained", "random (seed 0)", "file mine.safetensors".
+        sha256: of the weights' file; for random weights and those that a library gets itself, of the tensors' names,
+            shapes and bytes.
+        label: for tables: "pretrained", "pretrained (resnet18.a1_in1k)", "random (seed 0)", "file mine.safetensors".
     """
 
     kind: Literal["pretrained", "random", "file"]
@@ -80,16 +81,26 @@ def load_backbone(
         spec.check_clip_seconds(clip_seconds)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"--seed {seed} is not valid: give a whole number from 0 to 2**63 - 1.")
-    file = None if weights == RANDOM else _weights_file(spec, weights, progress)
-    module = _build(spec, clip_seconds, seed)
-    if file is None:
+    own = weights == PRETRAINED and spec.loads_own_weights
+    file = None if weights == RANDOM or own else _weights_file(spec, weights, progress)
+    module: Any = _build(spec, clip_seconds, seed)
+    if own:
+        name = module.load_pretrained()
+        info = WeightsInfo("pretrained", _digest(module.state_dict()), f"pretrained ({name})")
+    elif file is None:
         info = WeightsInfo("random", _digest(module.state_dict()), f"random (seed {seed})")
     else:
-        _fill(module, spec, file)
-        pretrained = weights == PRETRAINED
-        label = PRETRAINED if pretrained else f"file {file.name}"
-        info = WeightsInfo("pretrained" if pretrained else "file", sha256_of(file), label)
+        info = _fill_from(module, spec, file, weights)
     return Backbone(spec, module.eval(), info, _settings(spec, clip_seconds))
+
+
+def _fill_from(module: nn.Module, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:
+    _fill(module, spec, file)
+    sha256 = sha256_of(file)
+    # The published file is the published file, wherever the user keeps it.
+    pretrained = weights == PRETRAINED or (spec.weights is not None and sha256 == spec.weights.sha256)
+    label = PRETRAINED if pretrained else f"file {file.name}"
+    return WeightsInfo("pretrained" if pretrained else "file", sha256, label)
 
 
 def _weights_file(spec: BackboneSpec, weights: str | Path, progress: bool) -> Path:
@@ -113,7 +124,7 @@ def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> nn.Modu
     cls = getattr(importlib.import_module(module_name), class_name)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
-        return cls(clip_seconds=clip_seconds)
+        return cls(clip_seconds=clip_seconds, **spec.arguments)
 
 
 def _fill(module: nn.Module, spec: BackboneSpec, file: Path) -> None:

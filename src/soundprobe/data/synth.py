@@ -114,6 +114,11 @@ def write_synth(
     return folder
 
 
+def clip_count(recordings_per_class_and_fold: int = 2, clips_per_recording: int = 2) -> int:
+    """How many clips `write_synth` makes of these sizes, for a progress bar."""
+    return len(RECIPES) * FOLDS * recordings_per_class_and_fold * clips_per_recording
+
+
 def ensure_synth(
     *,
     recordings_per_class_and_fold: int = 2,

@@ -1,0 +1,5 @@
+"""`python -m soundprobe` is the command `soundprobe`."""
+
+from soundprobe.cli.main import main
+
+main()

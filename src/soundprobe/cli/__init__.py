@@ -1,0 +1,1 @@
+"""The command line: thin verbs around the functions of the same names. Importing it imports no torch."""

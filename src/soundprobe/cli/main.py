@@ -1,0 +1,274 @@
+"""The verbs of `soundprobe`. Exit codes: 0 good, 1 a clear error, 2 usage, 3 finished but some clips failed."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from soundprobe.cli.data import app as data_app
+from soundprobe.cli.options import (
+    Data,
+    EmbeddingsFolder,
+    GroupPrefix,
+    HeadsFolder,
+    Limit,
+    MadeFolds,
+    Quiet,
+    ReportsFolder,
+    given_command,
+)
+from soundprobe.errors import SoundprobeError, SoundprobeWarning
+
+SOME_FAILED = 3
+FAILURES_SHOWN = 10
+
+app = typer.Typer(
+    name="soundprobe",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
+    epilog="Three commands make a comparison:  soundprobe extract --backbone mn04 --data PATH ;  "
+    "soundprobe probe --head linear,mlp,knn ;  soundprobe report.  Try it without any data: soundprobe demo.",
+)
+app.add_typer(data_app, name="data")
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except SoundprobeError as error:
+        err.print("[bold red]Error:[/bold red]", end=" ")
+        err.print(str(error), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Stopped. What is finished is kept: the same command goes on from there.")
+        sys.exit(130)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+    """What the user should know is one line; other libraries' warnings are for developers."""
+    if issubclass(category, SoundprobeWarning):
+        err.print("[yellow]Note:[/yellow]", end=" ")
+        err.print(str(message), markup=False)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version
+
+        out.print(f"soundprobe {version('soundprobe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Examples:  soundprobe extract --backbone ast   |   soundprobe extract -b mn04,panns --data ESC-50/   |   "
+    "soundprobe extract --backbone mn04 --weights random --data clips.csv"
+)
+def extract(
+    backbone: Annotated[
+        str, typer.Option("--backbone", "-b", help="One, or several joined by commas; see `backbones`.")
+    ],
+    data: Data = "urbansound8k",
+    weights: Annotated[
+        str, typer.Option("--weights", help="pretrained, random (the control), or a file of weights.")
+    ] = "pretrained",
+    clip_seconds: Annotated[
+        float | None,
+        typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
+    folds: MadeFolds = 10,
+    group_prefix: GroupPrefix = None,
+    limit: Limit = None,
+    embeddings: EmbeddingsFolder = Path("embeddings"),
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
+    from soundprobe.extraction import extract as run
+
+    outcomes = run(
+        data,
+        backbone=backbone,
+        weights=weights,
+        clip_seconds=clip_seconds,
+        seed=seed,
+        folds=folds,
+        group_prefix=group_prefix,
+        limit=limit,
+        embeddings=embeddings,
+        device=device,
+        batch_size=batch_size,
+        jobs=jobs,
+        progress=not quiet,
+        command=given_command(),
+    )
+    for outcome in outcomes:
+        new = outcome.clips - outcome.reused
+        rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
+        before = f", {outcome.reused} of them there before" if outcome.reused else ""
+        out.print(
+            f"{outcome.backbone} ({outcome.weights_label}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
+            markup=False,
+        )
+        for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
+            err.print(f"  failed: {clip}: {reason}", markup=False)
+        if len(outcome.failures) > FAILURES_SHOWN:
+            err.print(
+                f"  ... and {len(outcome.failures) - FAILURES_SHOWN} more, all in {outcome.folder / 'meta.json'}",
+                markup=False,
+            )
+    failed = max(len(outcome.failures) for outcome in outcomes)
+    if failed:
+        err.print(f"{failed} clips failed. They are left out, and every result says so.")
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(
+    epilog="Examples:  soundprobe probe --head mlp   |   soundprobe probe --head linear,knn --backbone mn04+ast   |   "
+    "soundprobe probe --head mlp --seed 0 --seed 1 --set widths=[512]"
+)
+def probe(
+    head: Annotated[str | None, typer.Option("--head", help="linear, mlp or knn; several joined by commas.")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", "-b", help="Which embeddings: mn04, mn04+ast (side by side), a folder's name. Default: all."
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
+    weights: Annotated[str | None, typer.Option("--weights", help="Only these: pretrained, random or file.")] = None,
+    seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
+    only_fold: Annotated[
+        list[int] | None, typer.Option("--only-fold", help="Test just this fold; may be repeated.")
+    ] = None,
+    config: Annotated[str | None, typer.Option("--config", help="A recipe: its name, or a TOML file.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the head, such as strengths=[0.1,1.0]; may be repeated."),
+    ] = None,
+    exclude_leaks: Annotated[
+        bool, typer.Option("--exclude-leaks", help="Leave training clips out whose recording is also in the test fold.")
+    ] = False,
+    embeddings: EmbeddingsFolder = Path("embeddings"),
+    heads: HeadsFolder = Path("heads"),
+    jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once; -1: as many as there are cores.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", help="Where they run: threads, processes or dask.")] = "processes",
+    address: Annotated[str | None, typer.Option("--address", help="Dask scheduler, such as tcp://host:8786.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a light head on the embeddings in each fold and score it on the fold that it never saw."""
+    from soundprobe.config import ProbeRecipe, read_recipe
+    from soundprobe.probing import describe
+    from soundprobe.probing import probe as run
+
+    recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
+
+    run(
+        head=head or recipe.head,
+        backbone=backbone,
+        dataset=dataset,
+        weights=weights,
+        seeds=seed or recipe.seeds,
+        settings=recipe.settings,
+        only_folds=only_fold,
+        exclude_leaks=exclude_leaks or recipe.exclude_leaks,
+        embeddings=embeddings,
+        heads=heads,
+        jobs=jobs,
+        engine=engine,
+        address=address,
+        force=force,
+        progress=not quiet,
+        command=given_command(),
+        on_probe=lambda done: out.print(f"{describe(done)} -> {done.folder}", markup=False),
+    )
+
+
+@app.command(epilog="Example:  soundprobe report --dataset urbansound8k")
+def report(
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    heads: HeadsFolder = Path("heads"),
+    reports: ReportsFolder = Path("reports"),
+) -> None:
+    """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
+    from soundprobe.reporting import format_summary, write_report
+
+    written = write_report(heads, reports, dataset=dataset, title=title)
+    out.print(format_summary(written))
+    out.print(f"report -> {written.html}", markup=False)
+
+
+@app.command(epilog="Example:  soundprobe demo --to trial/")
+def demo(
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
+    ] = Path(),
+    quiet: Quiet = False,
+) -> None:
+    """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
+    from soundprobe.demonstration import demo as run
+
+    run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+
+
+@app.command()
+def backbones() -> None:
+    """The backbones: size, embedding width, cost, and whether their weights are in the cache."""
+    from rich.table import Table
+
+    from soundprobe.backbones.catalog import BACKBONES
+    from soundprobe.weights import is_cached
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "what it is", "parameters", "embedding", "GMAC / 4 s", "input", "weights"):
+        table.add_column(column, justify="right" if column in ("parameters", "embedding", "GMAC / 4 s") else "left")
+    for spec in BACKBONES.values():
+        state = "none (from scratch)"
+        if spec.weights is not None:
+            state = "in the cache" if is_cached(spec.weights) else "not fetched yet"
+        table.add_row(
+            spec.name,
+            spec.title,
+            f"{spec.parameters:,}",
+            str(spec.embedding_dim),
+            f"{spec.gmacs:.2f}",
+            f"{spec.sample_rate_hz / 1000:g} kHz",
+            state,
+        )
+    out.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """What soundprobe finds on this machine: versions, device, codecs, cache and weights."""
+    from soundprobe.diagnosis import diagnose
+
+    for name, value in diagnose().items():
+        out.print(f"{name:<22} {value}", markup=False)

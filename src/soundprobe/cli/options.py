@@ -1,0 +1,36 @@
+"""Options that several verbs share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_HELP = (
+    "urbansound8k (Hugging Face Hub), synth (generated), or a path: a folder in UrbanSound8K's or ESC-50's layout, "
+    "a folder per class, Parquet files, or a CSV/TSV manifest."
+)
+
+Data = Annotated[str, typer.Option("--data", help=DATA_HELP, show_default=True)]
+MadeFolds = Annotated[int, typer.Option("--folds", min=2, help="Folds to make where the data set has none of its own.")]
+GroupPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--group-prefix",
+        help="What ends the recording's name in a file name, such as '-' (folder per class only): clips of one "
+        "recording then stay in one fold.",
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N clips, for a trial.")]
+EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
+HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
+ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def given_command() -> str:
+    """The command line as the user gave it, to be kept with results."""
+    return "soundprobe " + shlex.join(sys.argv[1:])

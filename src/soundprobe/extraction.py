@@ -1,0 +1,203 @@
+"""Clips x backbone -> the store. Each clip is decoded and embedded once; a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundprobe import store
+from soundprobe.audio import DECODE_VERSION
+from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.data.catalog import open_data
+from soundprobe.data.scan import fingerprint, scan
+from soundprobe.errors import ConfigError
+from soundprobe.keys import digest_key
+from soundprobe.machine import choose_device, versions
+from soundprobe.pipeline import Job, embed_parts, plan_parts
+from soundprobe.progress import progress_bar
+from soundprobe.records import Clips
+
+BATCH_CLIPS = 16
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one backbone's extraction came to.
+
+    Attributes:
+        folder: the set's folder.
+        clips: how many clips have embeddings; reused: how many of them were there before.
+        failures: clip id -> reason.
+        seconds: wall time of decoding and embedding, scan left out.
+    """
+
+    folder: Path
+    backbone: str
+    weights_label: str
+    clips: int
+    reused: int
+    failures: Mapping[str, str]
+    seconds: float
+
+
+def extract(
+    data: str | Path | Clips,
+    *,
+    backbone: str | Sequence[str] = "mn04",
+    weights: str | Path = "pretrained",
+    clip_seconds: float | None = None,
+    seed: int = 0,
+    embeddings: str | Path = "embeddings",
+    device: str = "auto",
+    batch_size: int = BATCH_CLIPS,
+    jobs: int | None = None,
+    folds: int = 10,
+    group_prefix: str | None = None,
+    limit: int | None = None,
+    progress: bool = True,
+    command: str = "",
+) -> list[Extraction]:
+    """Embeds every clip of `data` with each backbone and keeps the embeddings below the folder `embeddings`.
+
+    A set that is there already for the same clips, weights and settings is used as it is; a part that a killed run
+    finished is not embedded again.
+
+    Args:
+        data: a data set's name, a path, or `Clips`; folds, group_prefix, limit: see `open_data`.
+        backbone: one name, several, or several joined by commas.
+        weights: "pretrained", "random" (the control, drawn with `seed`) or a file's path.
+        clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
+        device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
+        command: kept in `meta.json` as what was run.
+
+    Raises:
+        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
+    names = _backbone_names(backbone)
+    clips = (
+        data if isinstance(data, Clips) else open_data(str(data), folds=folds, group_prefix=group_prefix, limit=limit)
+    )
+    models = (
+        load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress) for name in names
+    )
+    first = next(models)  # a wrong name or missing weights shows before gigabytes are scanned
+    with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
+        scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
+    data_digest = fingerprint(clips, scanned)
+    torch_device = choose_device(device)
+    return [
+        _extract_one(
+            Job(model, clips, scanned, torch_device, batch_size, jobs), data_digest, Path(embeddings), progress, command
+        )
+        for model in itertools.chain([first], models)
+    ]
+
+
+def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
+    names = backbone.split(",") if isinstance(backbone, str) else list(backbone)
+    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not names:
+        raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
+    from soundprobe.backbones.catalog import get_spec
+
+    for name in names:
+        get_spec(name)
+    return names
+
+
+def embedding_key(model: Backbone, data_fingerprint: str) -> str:
+    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips."""
+    spec = model.spec
+    return digest_key(
+        {
+            "backbone": spec.name,
+            "embedding_dim": spec.embedding_dim,
+            "sample_rate_hz": spec.sample_rate_hz,
+            "max_seconds": spec.max_seconds,
+            "step_seconds": spec.step_seconds,
+            "settings": model.settings,
+            "weights_sha256": model.weights.sha256,
+            "decode_version": DECODE_VERSION,
+            "data": data_fingerprint,
+        }
+    )
+
+
+def _extract_one(job: Job, data_digest: str, root: Path, progress: bool, command: str) -> Extraction:
+    spec, clips = job.model.spec, job.clips
+    key = embedding_key(job.model, data_digest)
+    folder = store.set_folder(root, clips.name, spec.name, key)
+    planned = plan_parts(clips, job.scanned, job.model)
+    began = time.perf_counter()
+    with store.locked(folder):
+        store.remove_leftovers(folder)
+        found = {
+            number: store.finished_part(store.part_path(folder, number), clips.ids[[clip.row for clip in part]])
+            for number, part in enumerate(planned)
+        }
+        done = {number: part for number, part in found.items() if part is not None}
+        reused = sum(part.clips for part in done.values())
+        left = {number: part for number, part in enumerate(planned) if number not in done}
+        if left or not store.is_complete(folder):
+            meta = _meta(job, data_digest, key, command)
+            store.write_meta(folder, {**meta, "complete": False})
+            with progress_bar(f"embed {spec.name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
+                done.update(embed_parts(job, left, folder, bar))
+            seconds = time.perf_counter() - began
+            store.write_meta(folder, {**meta, **_outcome([done[number] for number in range(len(planned))], seconds)})
+    return Extraction(
+        folder=folder,
+        backbone=spec.name,
+        weights_label=job.model.weights.label,
+        clips=sum(part.clips for part in done.values()),
+        reused=reused,
+        failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _meta(job: Job, data_digest: str, key: str, command: str) -> dict[str, Any]:
+    spec, clips, weights = job.model.spec, job.clips, job.model.weights
+    return {
+        "key": key,
+        "dataset": {
+            "name": clips.name,
+            "fingerprint": data_digest,
+            "clips": len(clips),
+            "class_names": list(clips.class_names),
+            "folds": sorted({int(fold) for fold in clips.folds}),
+        },
+        "backbone": {
+            "name": spec.name,
+            "title": spec.title,
+            "weights": weights.kind,
+            "weights_label": weights.label,
+            "weights_sha256": weights.sha256,
+            "embedding_dim": spec.embedding_dim,
+            "parameters": spec.parameters,
+            "settings": job.model.settings,
+        },
+        "decode_version": DECODE_VERSION,
+        "device": str(job.device),
+        "command": command,
+        "versions": versions(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _outcome(parts: Sequence[store.Part], seconds: float) -> dict[str, Any]:
+    failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
+    return {
+        "complete": True,
+        "embedded": sum(part.clips for part in parts),
+        "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
+        "failures": failures,
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,1 @@
+"""Classifiers on frozen embeddings that choose their own settings, from the rows that they are fitted on alone."""

@@ -1,0 +1,112 @@
+"""The heads by name. Imports neither torch nor scikit-learn; a head's module is imported when one is made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from soundprobe.errors import ConfigError, unknown
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is, apart from its code.
+
+    Attributes:
+        name: the key in the catalogue, on the command line and in paths.
+        title: how tables name it.
+        target: "module:Class", imported on use; a `soundprobe.heads.head.Head`.
+        description: one line for lists.
+    """
+
+    name: str
+    title: str
+    target: str
+    description: str
+
+    def load(self) -> Any:
+        """The head's class."""
+        module, name = self.target.split(":")
+        return getattr(import_module(module), name)
+
+
+HEADS: dict[str, HeadSpec] = {
+    spec.name: spec
+    for spec in (
+        HeadSpec(
+            name="linear",
+            title="Linear",
+            target="soundprobe.heads.linear:LinearHead",
+            description="logistic regression; strength chosen on inner splits",
+        ),
+        HeadSpec(
+            name="mlp",
+            title="MLP",
+            target="soundprobe.heads.mlp:MLPHead",
+            description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
+        ),
+        HeadSpec(
+            name="knn",
+            title="kNN",
+            target="soundprobe.heads.knn:KNNHead",
+            description="nearest neighbours by cosine; k chosen on inner splits",
+        ),
+    )
+}
+
+
+def make_head(name: str, seed: int = 0, **settings: Any) -> Any:
+    """An unfitted head of the catalogue.
+
+    Args:
+        name: a key of `HEADS`.
+        seed: of its inner splits and, where it has any, its random numbers.
+        settings: the constructor's keywords; a list will do for a tuple, as it comes from TOML or JSON.
+
+    Raises:
+        ConfigError: the name or a setting is unknown, or a value is of the wrong type or not valid.
+    """
+    if name not in HEADS:
+        raise ConfigError(unknown("head", name, HEADS))
+    head_class = HEADS[name].load()
+    defaults = {p.name: p.default for p in inspect.signature(head_class).parameters.values()}
+    given: dict[str, Any] = {}
+    for setting, value in {"seed": seed, **settings}.items():
+        if setting not in defaults:
+            raise ConfigError(unknown(f"setting of head {name!r}", setting, defaults))
+        given[setting] = _typed(f"{name}.{setting}", value, defaults[setting])
+    head = head_class(**given)
+    head.check_settings()
+    return head
+
+
+def load_head(name: str, arrays: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
+    """The fitted head that `state_dict` gave as `arrays` and `state_params` as `params`.
+
+    Raises:
+        ConfigError: the name is unknown, or something that the head needs is missing.
+    """
+    if name not in HEADS:
+        raise ConfigError(unknown("head", name, HEADS))
+    return HEADS[name].load().from_state(arrays, params)
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """`value` as the type of `default`.
+
+    Raises:
+        ConfigError: it has another type. A whole number will do where numbers are wanted, but not the other way round.
+    """
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{name}: {value!r} is not valid; give a list, such as {list(default)}.")
+        return tuple(_typed(name, element, default[0]) for element in value)
+    wanted = float if isinstance(default, float) else type(default)
+    accepted = (int, float) if wanted is float else (wanted,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
+        kind = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[wanted]
+        raise ConfigError(f"{name}: {value!r} is not valid; give {kind}, such as {default!r}.")
+    return wanted(value)

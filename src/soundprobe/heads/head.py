@@ -1,0 +1,142 @@
+"""What every head does alike: check its rows, standardise them, predict, be saved. numpy and scikit-learn only.
+
+Letters: N rows, D features, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from soundprobe.errors import ConfigError
+from soundprobe.heads.scaling import scaler_of, standardised
+
+
+class Head(ClassifierMixin, BaseEstimator, ABC):
+    """A scikit-learn classifier that standardises its features and chooses its own settings.
+
+    `fit` sees training rows only; it makes grouped inner splits of them, chooses, and trains once more on all of them.
+
+    Attributes:
+        classes_: (C,) the labels, sorted.
+        mean_, scale_: (D,) float32, of the rows that it was fitted on.
+        chosen_: the settings that it chose, fit for JSON.
+        history_: what selection and training saw, one mapping a step, fit for JSON.
+    """
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Chooses settings and trains on X (N, D) with labels y (N,).
+
+        Args:
+            groups: (N,) the recording of each row; rows of one recording are never on both sides of an inner split.
+                Without it each row is its own recording.
+
+        Raises:
+            ConfigError: a setting is not valid.
+            SplitError: settings are to be chosen, but every class comes from one recording.
+            ValueError: scikit-learn's: shapes differ, values are not finite, there is one class only.
+        """
+        self.check_settings()
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes; the data has 1 class only: {classes[0]!r}."
+            )
+        if groups is not None and np.shape(groups) != (len(y),):
+            raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
+        self.classes_ = classes
+        self.mean_, self.scale_ = scaler_of(X)
+        recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
+        self._train(standardised(X, self.mean_, self.scale_), labels, recordings)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False)
+        return self._proba(standardised(X, self.mean_, self.scale_))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(N,) the most probable class of each row."""
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[most_probable]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The arrays that a prediction needs; with `state_params`, all that `from_state` needs."""
+        check_is_fitted(self)
+        return {name: np.ascontiguousarray(getattr(self, f"{name}_")) for name in ("mean", "scale", *self.array_names)}
+
+    def state_params(self) -> dict[str, Any]:
+        """What a prediction needs besides arrays, fit for JSON: settings, classes, what was chosen."""
+        check_is_fitted(self)
+        return {"settings": self.get_params(), "classes": self.classes_.tolist(), "chosen": self.chosen_}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Self:
+        """The head that `state_dict` and `state_params` were taken from, as far as predictions go.
+
+        Raises:
+            ConfigError: an array or a parameter is missing.
+        """
+        absent = [name for name in ("settings", "classes", "chosen") if name not in params]
+        head = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.get("settings", {}).items()})
+        names = ("mean", "scale", *head.array_names)
+        absent += [name for name in names if name not in arrays]
+        if absent:
+            raise ConfigError(f"This is no saved {cls.__name__}: {', '.join(absent)} missing. Train the head again.")
+        for name in names:
+            setattr(head, f"{name}_", np.asarray(arrays[name]))
+        head.classes_ = np.asarray(params["classes"])
+        head.chosen_, head.history_ = dict(params["chosen"]), []
+        head.n_features_in_ = len(head.mean_)
+        return head
+
+    @property
+    @abstractmethod
+    def array_names(self) -> tuple[str, ...]:
+        """Names of the fitted arrays (without the underscore) that a prediction needs besides the scaler."""
+
+    @abstractmethod
+    def check_settings(self) -> None:
+        """Raises ConfigError where a setting's value is not valid."""
+
+    @abstractmethod
+    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        """Sets `chosen_`, `history_` and the arrays, from standardised rows Z (N, D) and labels (N,) 0 .. C-1."""
+
+    @abstractmethod
+    def _proba(self, Z: np.ndarray) -> np.ndarray:
+        """(N, C) float64 from standardised rows Z (N, D) float32."""
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, C) probabilities of (N, C) logits, in the dtype of the logits."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The mean of -log p(label), from logits (N, C) and labels (N,)."""
+    top = logits.max(axis=1)
+    normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return float((normaliser - logits[np.arange(len(labels)), labels]).mean())
+
+
+def check_numbers(
+    name: str, values: Sequence[float], *, low: float, high: float = float("inf"), whole: bool = False
+) -> None:
+    """Raises ConfigError where `values` is empty or one of them is not a number from `low` to `high`."""
+    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    good = [isinstance(v, kind) and not isinstance(v, bool) and low <= v <= high for v in values]
+    if not good or not all(good):
+        bad = repr(values[good.index(False)]) if good else "no value"
+        valid = f"{'whole numbers' if whole else 'numbers'} from {low:g}" + (f" to {high:g}" if high < 1e9 else "")
+        raise ConfigError(f"{name}: {bad} is not valid; give {valid}.")

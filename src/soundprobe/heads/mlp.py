@@ -1,0 +1,142 @@
+"""A perceptron whose width, learning rate and number of epochs are chosen on inner splits.
+
+Letters: N rows, D features, C classes, S inner splits.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from soundprobe.crossval import inner_split
+from soundprobe.heads.head import Head, check_numbers, softmax
+from soundprobe.heads.mlp_training import Recipe, Rows, train, validate
+from soundprobe.heads.scaling import split_scalers
+from soundprobe.heads.threads import threads_for
+
+WORTHWHILE = 0.99
+"""A mean validation loss must fall below this share of the one before for training to go on."""
+
+
+class MLPHead(Head):
+    """One or two hidden layers of ReLU units on standardised features, trained with AdamW at a constant rate.
+
+    Each pair of width and learning rate is trained on all inner splits side by side. The pair and the epoch with the
+    lowest mean validation log loss over the splits are chosen (a pair stops when its mean has not fallen by 1 % for
+    `patience` epochs), and a fresh network is trained on all rows for that many epochs. The log loss, and not the
+    accuracy, for the reasons given at `LinearHead`; ties go to the narrower and slower.
+
+    Args:
+        widths: units of a hidden layer, to choose from.
+        learning_rates: to choose from.
+        hidden_layers: 1 or 2.
+        max_epochs, patience: of selection.
+        dropout: of hidden units in training.
+        weight_decay: AdamW's.
+        batch_size: rows of a step.
+        inner_splits: S; fewer are made where there are fewer recordings.
+        seed: of the inner splits, initial weights, dropout and order of rows. torch's global generator is left alone.
+
+    Attributes:
+        weights_0_, bias_0_, weights_1_, ...: each layer's (in, out) and (out,) float32, on standardised features.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (128, 512),
+        learning_rates: tuple[float, ...] = (3e-4, 1e-3),
+        hidden_layers: int = 1,
+        max_epochs: int = 100,
+        patience: int = 6,
+        dropout: float = 0.2,
+        weight_decay: float = 1e-2,
+        batch_size: int = 64,
+        inner_splits: int = 3,
+        seed: int = 0,
+    ) -> None:
+        self.widths = widths
+        self.learning_rates = learning_rates
+        self.hidden_layers = hidden_layers
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.inner_splits = inner_splits
+        self.seed = seed
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        return tuple(f"{kind}_{layer}" for layer in range(self.hidden_layers + 1) for kind in ("weights", "bias"))
+
+    def check_settings(self) -> None:
+        check_numbers("widths", self.widths, low=1, whole=True)
+        check_numbers("learning_rates", self.learning_rates, low=1e-8, high=10)
+        check_numbers("hidden_layers", [self.hidden_layers], low=1, high=2, whole=True)
+        for name in ("max_epochs", "patience", "batch_size"):
+            check_numbers(name, [getattr(self, name)], low=1, whole=True)
+        check_numbers("dropout", [self.dropout], low=0, high=0.95)
+        check_numbers("weight_decay", [self.weight_decay], low=0, high=10)
+        check_numbers("inner_splits", [self.inner_splits], low=2, whole=True)
+        check_numbers("seed", [self.seed], low=0, high=2**63 - 1, whole=True)
+
+    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
+        # Whatever mode the caller is in, training needs gradients.
+        with torch.inference_mode(False), torch.enable_grad(), threads_for(largest_step):
+            history = self._select(Z, labels, groups)
+            best = min(history, key=lambda h: h["log_loss"])
+            width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
+            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])))
+            losses = []
+            for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate)), epochs):
+                losses.append(float(loss[0]))
+                layers = members.layers
+        history += [{"stage": "final", "epoch": i, "train_loss": loss} for i, loss in enumerate(losses, 1)]
+        for layer, (weights, bias) in enumerate(layers):
+            setattr(self, f"weights_{layer}_", weights[0].detach().numpy().copy())
+            setattr(self, f"bias_{layer}_", bias[0, 0].detach().numpy().copy())
+        self.chosen_ = {"width": width, "learning_rate": rate, "epochs": epochs}
+        self.history_ = history
+
+    def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
+        """One mapping for each width, rate and epoch; the narrower and the slower come first."""
+        splits = inner_split(labels, groups, self.inner_splits, self.seed)
+        rows = Rows.of(Z, labels, *split_scalers(Z, splits))
+        history: list[dict[str, Any]] = []
+        for width in sorted({int(width) for width in self.widths}):
+            for rate in sorted({float(rate) for rate in self.learning_rates}):
+                last_fall, lowest = 0, float("inf")
+                epochs = train(rows, [own for own, _ in splits], self._recipe(width, rate))
+                for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
+                    losses, accuracies = validate(rows, members, [val for _, val in splits])
+                    step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
+                    scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
+                    of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}
+                    history.append({**step, "train_loss": float(train_losses.mean()), **scores, **of_splits})
+                    if scores["log_loss"] < WORTHWHILE * lowest:
+                        last_fall, lowest = epoch, scores["log_loss"]
+                    if epoch - last_fall >= self.patience:
+                        break
+        return history
+
+    def _recipe(self, width: int, learning_rate: float) -> Recipe:
+        return Recipe(
+            width=width,
+            hidden_layers=self.hidden_layers,
+            learning_rate=learning_rate,
+            weight_decay=self.weight_decay,
+            dropout=self.dropout,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+
+    def _proba(self, Z: np.ndarray) -> np.ndarray:
+        x = Z.astype(np.float64)  # as in LinearHead: a row's prediction must not hang on the rows beside it
+        for layer in range(self.hidden_layers + 1):
+            x = x @ getattr(self, f"weights_{layer}_").astype(np.float64) + getattr(self, f"bias_{layer}_")
+            x = np.maximum(x, 0) if layer < self.hidden_layers else x
+        return softmax(x)

@@ -1,0 +1,143 @@
+"""Training perceptrons of one shape side by side: one matrix product for a layer of all of them.
+
+Letters: M members, B rows of a batch, D features, C classes. Members differ in the rows that they learn from (and are
+standardised by) and in their random numbers, not in their settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the members are built and trained."""
+
+    width: int
+    hidden_layers: int
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+    batch_size: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Standardised rows and how each of M members standardises them further.
+
+    Attributes:
+        features: (N, D) float32; labels: (N,) int64; n_classes: C.
+        means, scales: (M, 1, D) float32.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    n_classes: int
+    means: torch.Tensor
+    scales: torch.Tensor
+
+    @classmethod
+    def of(cls, Z: np.ndarray, labels: np.ndarray, means: np.ndarray, scales: np.ndarray) -> Rows:
+        """From rows Z (N, D), labels (N,) 0 .. C-1, and means and scales (M, D)."""
+        return cls(
+            features=torch.from_numpy(Z),
+            labels=torch.from_numpy(labels.astype(np.int64)),
+            n_classes=int(labels.max()) + 1,
+            means=torch.from_numpy(means.astype(np.float32))[:, None],
+            scales=torch.from_numpy(scales.astype(np.float32))[:, None],
+        )
+
+    def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs (M, B, D) and labels (M, B) of the rows `index` (M, B)."""
+        inputs = self.features[index.view(-1)].view(*index.shape, -1)
+        return inputs.sub_(self.means).div_(self.scales), self.labels[index]
+
+
+class Members:
+    """M perceptrons of one shape: `layers` holds (weights (M, in, out), bias (M, 1, out)) for each layer."""
+
+    def __init__(self, M: int, sizes: list[int], generator: torch.Generator) -> None:
+        self.layers: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for n_in, n_out in pairwise(sizes):
+            bound = n_in**-0.5  # as torch.nn.Linear draws both
+            weights = torch.empty(M, n_in, n_out).uniform_(-bound, bound, generator=generator)
+            bias = torch.empty(M, 1, n_out).uniform_(-bound, bound, generator=generator)
+            self.layers.append((weights.requires_grad_(), bias.requires_grad_()))
+
+    def parameters(self) -> list[torch.Tensor]:
+        return [tensor for layer in self.layers for tensor in layer]
+
+    def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+        """(M, B, C) from inputs (M, B, D)."""
+        for weights, bias in self.layers[:-1]:
+            x = torch.baddbmm(bias, x, weights).relu()
+            x = dropout(x) if dropout is not None else x
+        weights, bias = self.layers[-1]
+        return torch.baddbmm(bias, x, weights)
+
+
+def train(rows: Rows, training_rows: list[np.ndarray], recipe: Recipe) -> Iterator[tuple[Members, np.ndarray]]:
+    """Yields the members and their mean training losses (M,) after each epoch, for as long as it is asked.
+
+    Every member makes the same number of steps in an epoch, its rows dealt to them as evenly as they go. All random
+    numbers come from a generator of its own; with one seed, two runs on one machine give the same bits.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    hidden = [recipe.width] * recipe.hidden_layers
+    members = Members(len(training_rows), [rows.features.shape[1], *hidden, rows.n_classes], generator)
+    optimiser = torch.optim.AdamW(
+        members.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+
+    def drop(x: torch.Tensor) -> torch.Tensor:
+        keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=generator)
+        return x * keep.div_(1 - recipe.dropout)
+
+    n_rows = torch.tensor([len(own) for own in training_rows])
+    while True:
+        losses = torch.zeros(len(training_rows))
+        for index, weight in _batches(training_rows, recipe.batch_size, generator):
+            x, y = rows.take(index)
+            logits = members.logits(x, drop if recipe.dropout else None)
+            loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+            # A member's gradient is that of its own mean: members share no parameter.
+            (loss * (weight / weight.sum(dim=1, keepdim=True))).sum().backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            losses += (loss.detach() * weight).sum(dim=1)
+        yield members, (losses / n_rows).numpy()
+
+
+def _batches(
+    training_rows: list[np.ndarray], batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """One epoch: row indices (M, B) in random order, and weights (M, B) that are 0 where a member has a row less."""
+    shuffled = [torch.from_numpy(own)[torch.randperm(len(own), generator=generator)] for own in training_rows]
+    steps = max(1, round(max(map(len, shuffled)) / batch_size))
+    for parts in zip(*(own.tensor_split(steps) for own in shuffled), strict=True):
+        index = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+        lengths = torch.tensor([len(part) for part in parts])
+        weight = (torch.arange(index.shape[1])[None] < lengths[:, None]).float()
+        yield index, weight
+
+
+def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) -> tuple[list[float], list[float]]:
+    """Each member's log loss and accuracy on its own validation rows."""
+    losses, accuracies = [], []
+    with torch.no_grad():
+        for m, own in enumerate(validation_rows):
+            x = rows.features[torch.from_numpy(own)].sub_(rows.means[m]).div_(rows.scales[m])
+            for weights, bias in members.layers[:-1]:
+                x = torch.addmm(bias[m], x, weights[m]).relu_()
+            weights, bias = members.layers[-1]
+            logits, y = torch.addmm(bias[m], x, weights[m]), rows.labels[torch.from_numpy(own)]
+            losses.append(float(cross_entropy(logits, y)))
+            accuracies.append(float((logits.argmax(dim=1) == y).float().mean()))
+    return losses, accuracies

@@ -1,0 +1,220 @@
+"""Embeddings -> heads, in cross-validation: each fold's head is chosen and trained without its test fold.
+
+Never imports a backbone: what it needs is in the store.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundprobe import results
+from soundprobe.crossval import PROTOCOL_VERSION, cross_validate
+from soundprobe.errors import ConfigError
+from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
+from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.keys import digest_key, path_name
+from soundprobe.machine import versions
+from soundprobe.parallel import run_tasks
+from soundprobe.progress import progress_bar
+from soundprobe.records import Embeddings, FoldResult, RunResult
+from soundprobe.store import locked
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one probe came to: its folder, what stands in `result.json`, and whether it was there before."""
+
+    folder: Path
+    result: Mapping[str, Any]
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One head on one feature set with one seed."""
+
+    features: FeatureSet
+    head: str
+    seed: int
+    settings: Mapping[str, Any]
+    exclude_leaks: bool
+
+    @property
+    def head_key(self) -> str:
+        head = make_head(self.head, seed=self.seed, **self.settings)
+        return digest_key(
+            {
+                "head": self.head,
+                "params": head.get_params(deep=False),
+                "protocol": PROTOCOL_VERSION,
+                "exclude_leaks": self.exclude_leaks,
+            }
+        )
+
+
+def probe(
+    *,
+    head: str | Sequence[str] = "linear",
+    backbone: str | None = None,
+    dataset: str | None = None,
+    weights: str | None = None,
+    seeds: Sequence[int] = (0,),
+    settings: Mapping[str, Any] | None = None,
+    only_folds: Sequence[int] | None = None,
+    exclude_leaks: bool = False,
+    embeddings: str | Path = "embeddings",
+    heads: str | Path = "heads",
+    jobs: int = 1,
+    engine: str = "processes",
+    address: str | None = None,
+    force: bool = False,
+    progress: bool = True,
+    command: str = "",
+    on_probe: Callable[[Probe], None] | None = None,
+) -> list[Probe]:
+    """Trains heads on stored embeddings, fold by fold, and keeps heads, predictions and scores below `heads`.
+
+    Settings are chosen inside the training folds of each fold; its test fold is predicted once. What is finished is
+    not done again (unless `force`), fold by fold.
+
+    Args:
+        head: "linear", "mlp", "knn", several, or several joined by commas.
+        backbone, dataset, weights: which embeddings, see `find_feature_sets`; every set found by default.
+        seeds: each gives a run of its own; settings: of the head, such as {"strengths": [0.1, 1.0]}.
+        only_folds: test just these folds now; exclude_leaks: leave training clips out whose recording is also tested.
+        jobs, engine, address: how many folds at once, and where; see `soundprobe.parallel`.
+        on_probe: called with each probe as soon as it is done.
+
+    Raises:
+        SoundprobeError: no such embeddings, an unknown head or setting, a second writer, a full disk.
+    """
+    names = head.split(",") if isinstance(head, str) else list(head)
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    for name in names:
+        make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
+    if not seeds:
+        raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
+    run_folds = functools.partial(run_tasks, engine=engine, address=address)
+    probes = []
+    for feature_set in find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights):
+        read = functools.cache(functools.partial(read_features, feature_set))
+        for name in names:
+            for seed in dict.fromkeys(seeds):
+                plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks)
+                done = _run(plan, read, Path(heads), only_folds, run_folds, jobs, force, progress, command)
+                probes.append(done)
+                if on_probe:
+                    on_probe(done)
+    return probes
+
+
+def describe(done: Probe) -> str:
+    """One line on a finished probe: what it was made of and what it scored."""
+    backbone, head, score = done.result["backbone"], done.result["head"], done.result["summary"]
+    return (
+        f"{backbone['name']} ({backbone['weights_label']}) / {head['name']}, seed {head['seed']}: "
+        f"accuracy {score['accuracy']['mean']:.3f} +- {score['accuracy']['std_population']:.3f}, "
+        f"macro-F1 {score['macro_f1']['mean']:.3f} over {len(done.result['folds'])} folds"
+        f"{' (there before)' if done.reused else ''}"
+    )
+
+
+def _run(
+    plan: Plan,
+    read: Callable[[], tuple[Embeddings, list[str]]],
+    root: Path,
+    only_folds: Sequence[int] | None,
+    run_folds: Callable[..., Any],
+    jobs: int,
+    force: bool,
+    progress: bool,
+    command: str,
+) -> Probe:
+    features, key = plan.features, plan.head_key
+    folder = (
+        root
+        / path_name(features.dataset["name"])
+        / f"{path_name(features.name)}-{features.key}"
+        / f"{path_name(plan.head)}-{key}"
+    )
+    wanted = _wanted_folds(features.dataset["folds"], only_folds)
+    with locked(folder):
+        if force:
+            for path in folder.glob("fold-*.safetensors"):
+                path.unlink()
+        missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
+        if not missing and (folder / "result.json").exists():
+            return Probe(folder, results.read_result(folder), reused=True)
+        began = time.perf_counter()
+        embeddings, left_out = read()
+        about = {
+            "backbone": features.describe(),
+            "class_names": list(embeddings.class_names),
+            "head": plan.head,
+            "dataset": features.dataset,
+        }
+        title = f"{features.name} / {plan.head}"
+        with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
+
+            def keep(result: FoldResult, head: Any) -> None:
+                results.write_fold(folder, result, head.state_dict(), head.state_params(), about)
+                bar.advance(1)
+
+            if missing:
+                cross_validate(
+                    functools.partial(make_head, plan.head, seed=plan.seed, **plan.settings),
+                    embeddings.features,
+                    embeddings.labels,
+                    embeddings.folds,
+                    embeddings.groups,
+                    embeddings.ids,
+                    len(embeddings.class_names),
+                    only_folds=missing,
+                    exclude_shared_recordings=plan.exclude_leaks,
+                    on_fold=keep,
+                    jobs=jobs,
+                    run=run_folds,
+                )
+        finished = results.read_finished_folds(folder, features.dataset["folds"])
+        info = _info(plan, key, left_out, command, time.perf_counter() - began)
+        results.write_result(folder, RunResult(finished, embeddings.class_names, info))
+        return Probe(folder, results.read_result(folder), reused=False)
+
+
+def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:
+    if only_folds is None:
+        return list(folds)
+    absent = sorted(set(only_folds) - set(folds))
+    if absent:
+        raise ConfigError(f"--only-fold {absent[0]}: there is no such fold. Folds: {', '.join(map(str, folds))}.")
+    return sorted(set(only_folds))
+
+
+def _info(plan: Plan, key: str, left_out: Sequence[str], command: str, seconds: float) -> dict[str, Any]:
+    spec = HEADS[plan.head]
+    dataset = plan.features.dataset
+    failures = {item["clip_id"] for part in plan.features.sets for item in part.meta["failures"]}
+    return {
+        "kind": "probe",
+        "dataset": {**dataset, "failed": len(failures), "left_out": sorted(failures | set(left_out))},
+        "backbone": plan.features.describe(),
+        "head": {
+            "name": spec.name,
+            "title": spec.title,
+            "settings": {**plan.settings, **({"exclude_leaks": True} if plan.exclude_leaks else {})},
+            "seed": plan.seed,
+            "key": key,
+        },
+        "command": command,
+        "versions": versions(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,158 @@
+"""The rows of one data set, and what may be compared with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from soundprobe import notes
+from soundprobe.reporting.rows import Row, rows_of
+from soundprobe.reporting.run import Run
+
+
+class Standing(Enum):
+    """How a data set stands to the one that the notes' CNN was tested on."""
+
+    SAME = "same clips"
+    """UrbanSound8K's 8,732 clips in its official folds: fold 1 is compared directly."""
+    SAMPLE = "a sample of the clips"
+    """Some of UrbanSound8K's clips: shown beside each other, but fold 1 holds other clips than the notes' fold 1."""
+    OTHER = "other clips"
+    """Another data set: the notes' figures are context only."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row's accuracy less another's, on the folds that both tested.
+
+    Attributes:
+        mean: mean over those folds, a share (0.01 is one point).
+        better, folds: in how many of the folds the first row is ahead.
+        matched: whether the two rows have the same head and settings, so that only what is compared differs.
+    """
+
+    mean: float
+    better: int
+    folds: int
+    matched: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One data set's rows, ranked.
+
+    Attributes:
+        rows: best mean accuracy first; those that did not test every fold last.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        return str(self.rows[0].first.dataset["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.rows[0].first.dataset["fingerprint"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.rows[0].first.class_names
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        return tuple(sorted(self.rows[0].first.dataset["folds"]))
+
+    @property
+    def clips(self) -> int:
+        return int(max(row.first.dataset["clips"] for row in self.rows))
+
+    @property
+    def failed(self) -> int:
+        return int(max(row.first.dataset["failed"] for row in self.rows))
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether any row is of several seeds."""
+        return any(len(row.runs) > 1 for row in self.rows)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows that tested every fold, best first."""
+        return tuple(row for row in self.rows if row.complete)
+
+    @property
+    def partial(self) -> tuple[Row, ...]:
+        """The rows that did not test every fold; their means are of other clips and have no rank."""
+        return tuple(row for row in self.rows if not row.complete)
+
+    @property
+    def best(self) -> Row | None:
+        """The best ranked row that is no control; the best control where there is nothing else."""
+        return next((row for row in self.ranked if not row.is_control), next(iter(self.ranked), None))
+
+    @property
+    def runner_up(self) -> Row | None:
+        """The next best ranked row after `best` that is no control."""
+        return next((row for row in self.ranked if row is not self.best and not row.is_control), None)
+
+    @property
+    def standing(self) -> Standing:
+        if not self.name.lower().startswith(notes.DATASET):
+            return Standing.OTHER
+        official = self.folds == tuple(fold.fold for fold in notes.FOLDS)
+        whole = notes.DATASET_CLIPS in (self.clips, self.clips + self.failed)
+        return Standing.SAME if official and whole else Standing.SAMPLE
+
+    def control_of(self, row: Row) -> Row | None:
+        """The best control with `row`'s backbone: of the same head and settings, else of the same head, else of any."""
+        if row.is_control:
+            return None
+        controls = [
+            other
+            for other in self.ranked
+            if other.is_control and other.first.backbone["name"] == row.first.backbone["name"]
+        ]
+        same_head = [other for other in controls if other.first.head["name"] == row.first.head["name"]]
+        matched = [other for other in same_head if _matched(row, other)]
+        return next(iter(matched or same_head or controls), None)
+
+    def best_with_control(self) -> tuple[Row, Row] | None:
+        """The best row that has a control, and that control."""
+        pairs = ((row, self.control_of(row)) for row in self.ranked)
+        return next(((row, control) for row, control in pairs if control is not None), None)
+
+
+def compare(row: Row, other: Row) -> Difference | None:
+    """`row` less `other` on the folds that both tested, or None where there are none."""
+    folds = sorted(set(row.folds) & set(other.folds))
+    if not folds:
+        return None
+    mine, theirs = _on(row, folds), _on(other, folds)
+    return Difference(float(np.mean(mine - theirs)), int(np.sum(mine > theirs)), len(folds), _matched(row, other))
+
+
+def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
+    """One comparison a data set, those that the notes can be compared on first, then in the given order."""
+    order = list(Standing)
+    found = [Comparison(tuple(rows_of(runs))) for runs in datasets]
+    return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
+
+
+def _on(row: Row, folds: list[int]) -> np.ndarray:
+    return row.fold_accuracy[[row.folds.index(fold) for fold in folds]]
+
+
+def _matched(row: Row, other: Row) -> bool:
+    mine, theirs = row.first, other.first
+    return mine.head["name"] == theirs.head["name"] and _but_seed(mine) == _but_seed(theirs)
+
+
+def _but_seed(run: Run) -> tuple[object, object]:
+    def kept(settings: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in settings.items() if "seed" not in name and name != "weights"}
+
+    return kept(run.backbone["settings"]), kept(run.head["settings"])

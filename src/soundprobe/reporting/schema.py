@@ -1,0 +1,187 @@
+"""Comparisons -> report.json, for machines.
+
+Format 1. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
+of a class without clips) is null.
+
+    {"format": 1, "title": str,
+     "notes": {"title", "dataset", "clean_fold", "parameters", "contamination": why all but the clean fold don't count,
+               "folds": [{"fold", "accuracy", "macro_f1", "first_loss", "last_loss", "contaminated": bool}],
+               "contaminated_mean": {"accuracy": STATS, "macro_f1": STATS}},
+     "datasets": [{"name", "fingerprint", "clips", "failed", "class_names": [C], "folds": [F],
+                   "notes_standing": "same clips" | "a sample of the clips" | "other clips",
+                   "verdict": [sentences],
+                   "best": index in "rows" or null,
+                   "rows": [ROW, best first; rows that did not test every fold last]}],
+     "unreadable": [{"path", "reason"}]}
+
+    STATS  {"mean", "std_population", "std_sample"} over folds
+    ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of the weights, "is_control": bool,
+            "rank": int or null where not every fold was tested, "complete": bool,
+            "backbone": {"name", "title", "weights", "weights_label", "weights_sha256", "embedding_dim", "parameters",
+                         "key", "settings", "commands"}, "head": {"name", "title", "settings"},
+            "accuracy": STATS, "macro_f1": STATS, averaged over seeds before;
+            "seed_spread": {"accuracy": STATS, "macro_f1": STATS} over the seeds' means,
+            "folds": [{"fold", "accuracy", "macro_f1"}] averaged over seeds,
+            "per_class_f1": [C], "confusion": [C][C] counts, rows true, over all folds and seeds,
+            "chosen": {setting: {value: how many folds chose it}}, "seconds" of all folds, "seconds_per_clip" or null,
+            "control": index in "rows" of its random-weights control, or null,
+            "over_control": {"mean", "folds_better", "folds", "matched": same head and settings} or null,
+            "runs": [{"path", "seed", "head_key", "accuracy": STATS, "macro_f1": STATS, "command", "versions",
+                      "created", "seconds"}]}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from soundprobe import notes
+from soundprobe.metrics import MeanStd, mean_std
+from soundprobe.reporting.collect import UnreadableRun
+from soundprobe.reporting.comparison import Comparison, compare
+from soundprobe.reporting.page import page_title
+from soundprobe.reporting.rows import Row
+from soundprobe.reporting.run import Run
+from soundprobe.reporting.verdict import verdict_of
+
+FORMAT = 1
+BACKBONE_FIELDS = (
+    "name",
+    "title",
+    "weights",
+    "weights_label",
+    "weights_sha256",
+    "embedding_dim",
+    "parameters",
+    "key",
+    "settings",
+    "commands",
+)
+
+
+def build_document(
+    comparisons: Sequence[Comparison], unreadable: Sequence[UnreadableRun], title: str | None = None
+) -> dict[str, Any]:
+    """The document that the module's docstring describes, of JSON's own types."""
+    document = {
+        "format": FORMAT,
+        "title": title or page_title(comparisons),
+        "notes": _notes(),
+        "datasets": [_dataset(comparison) for comparison in comparisons],
+        "unreadable": [{"path": run.path, "reason": run.reason} for run in unreadable],
+    }
+    return {name: _without_nan(value) for name, value in document.items()}
+
+
+def _notes() -> dict[str, Any]:
+    folds = [
+        {
+            "fold": fold.fold,
+            "accuracy": fold.accuracy,
+            "macro_f1": fold.macro_f1,
+            "first_loss": fold.first_loss,
+            "last_loss": fold.last_loss,
+            "contaminated": fold.fold != notes.CLEAN_FOLD,
+        }
+        for fold in notes.FOLDS
+    ]
+    return {
+        "title": notes.TITLE,
+        "dataset": notes.DATASET,
+        "clean_fold": notes.CLEAN_FOLD,
+        "parameters": notes.PARAMETERS,
+        "contamination": notes.CONTAMINATION,
+        "folds": folds,
+        "contaminated_mean": {"accuracy": _stats(notes.accuracy()), "macro_f1": _stats(notes.macro_f1())},
+    }
+
+
+def _dataset(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "name": comparison.name,
+        "fingerprint": comparison.fingerprint,
+        "clips": comparison.clips,
+        "failed": comparison.failed,
+        "class_names": list(comparison.class_names),
+        "folds": list(comparison.folds),
+        "notes_standing": comparison.standing.value,
+        "verdict": list(verdict_of(comparison).sentences),
+        "best": _index(comparison, comparison.best),
+        "rows": [_row(comparison, rank, row) for rank, row in enumerate(comparison.rows, start=1)],
+    }
+
+
+def _row(comparison: Comparison, rank: int, row: Row) -> dict[str, Any]:
+    control = comparison.control_of(row)
+    return {
+        "name": row.name,
+        "title": row.title,
+        "kind": row.first.info["kind"],
+        "tag": row.tag,
+        "is_control": row.is_control,
+        "rank": rank if row.complete else None,
+        "complete": row.complete,
+        "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS},
+        "head": {name: row.first.head[name] for name in ("name", "title", "settings")},
+        "accuracy": _stats(row.accuracy),
+        "macro_f1": _stats(row.macro_f1),
+        "seed_spread": {
+            "accuracy": _stats(row.accuracy_over_seeds),
+            "macro_f1": _stats(row.macro_f1_over_seeds),
+        },
+        "folds": [
+            {"fold": fold, "accuracy": float(accuracy), "macro_f1": float(macro_f1)}
+            for fold, accuracy, macro_f1 in zip(row.folds, row.fold_accuracy, row.fold_macro_f1, strict=True)
+        ],
+        "per_class_f1": row.per_class_f1.tolist(),
+        "confusion": row.confusion.tolist(),
+        "chosen": {name: dict(values) for name, values in row.chosen.items()},
+        "seconds": row.seconds,
+        "seconds_per_clip": row.seconds_per_clip,
+        "control": _index(comparison, control),
+        "over_control": _difference(row, control),
+        "runs": [_run(run) for run in row.runs],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "path": run.path,
+        "seed": run.head["seed"],
+        "head_key": run.head["key"],
+        "accuracy": _stats(mean_std([scores.accuracy for scores in run.folds])),
+        "macro_f1": _stats(mean_std([scores.macro_f1 for scores in run.folds])),
+        **{name: run.info[name] for name in ("command", "versions", "created", "seconds")},
+    }
+
+
+def _difference(row: Row, control: Row | None) -> dict[str, Any] | None:
+    difference = compare(row, control) if control else None
+    if difference is None:
+        return None
+    return {
+        "mean": difference.mean,
+        "folds_better": difference.better,
+        "folds": difference.folds,
+        "matched": difference.matched,
+    }
+
+
+def _index(comparison: Comparison, row: Row | None) -> int | None:
+    return next((index for index, other in enumerate(comparison.rows) if other is row), None)
+
+
+def _stats(stats: MeanStd) -> dict[str, float]:
+    return dict(stats._asdict())
+
+
+def _without_nan(value: Any) -> Any:
+    """`value` with null in place of what JSON has no number for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _without_nan(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,57 @@
+"""Results on disk -> report.html, report.md and report.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soundprobe.files import atomic_path, write_json
+from soundprobe.keys import path_name
+from soundprobe.reporting.collect import Collection, collect_runs
+from soundprobe.reporting.comparison import comparisons_of
+from soundprobe.reporting.markdown import render_markdown
+from soundprobe.reporting.page import render_page
+from soundprobe.reporting.schema import build_document
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """The three files of a report, and the runs that it is of."""
+
+    html: Path
+    markdown: Path
+    json: Path
+    collection: Collection = field(repr=False, compare=False)
+
+
+def write_report(
+    heads_folder: Path, reports_folder: Path, *, dataset: str | None = None, title: str | None = None
+) -> ReportPaths:
+    """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
+
+    The files are `report.html` (self-contained, needs no network), `report.md` and `report.json` (see
+    `soundprobe.reporting.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
+    written whole or not at all, and the same runs give the same bytes.
+
+    Raises:
+        StoreError: there are no runs (on `dataset`), a run's result.json disagrees with its predictions, or
+            `reports_folder` can't be written.
+    """
+    collection = collect_runs(Path(heads_folder))
+    folder = Path(reports_folder)
+    if dataset is not None:
+        collection = collection.of_dataset(dataset)
+        folder = folder / path_name(dataset)
+    comparisons, unreadable = comparisons_of(collection.by_dataset()), collection.unreadable
+    page = render_page(comparisons, unreadable, title)
+    text = render_markdown(comparisons, unreadable, title)
+    paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)
+    _write_text(paths.html, page)
+    _write_text(paths.markdown, text)
+    write_json(paths.json, build_document(comparisons, unreadable, title))
+    return paths
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,123 @@
+"""The stacked perceptrons against torch's own layers, and how epochs are chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from soundprobe.heads.mlp import MLPHead
+from soundprobe.heads.mlp_training import Members, Recipe, Rows, train, validate
+
+
+def blobs(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    return (rng.normal(size=(3, 6))[y] + rng.normal(size=(n, 6))).astype(np.float32), y
+
+
+def plain(members: Members, m: int) -> nn.Sequential:
+    """Member m as torch's own layers."""
+    layers: list[nn.Module] = []
+    for weights, bias in members.layers:
+        layer = nn.Linear(weights.shape[1], weights.shape[2])
+        layer.weight.data, layer.bias.data = weights[m].detach().T.clone(), bias[m, 0].detach().clone()
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@pytest.mark.parametrize("hidden_layers", [1, 2])
+def test_members_trained_side_by_side_equal_networks_trained_alone(hidden_layers: int) -> None:
+    Z, y = blobs()
+    parts = [np.arange(0, 80), np.arange(41, 120), np.arange(20, 97)]  # 80, 79 and 77 rows: some batches are padded
+    means, scales = np.random.default_rng(1).uniform(0.5, 1.5, size=(2, 3, 6))
+    recipe = Recipe(10, hidden_layers, learning_rate=1e-2, weight_decay=0.1, dropout=0, batch_size=80, seed=5)
+    rows = Rows.of(Z, y, means, scales)
+    initial = Members(3, [6, *[10] * hidden_layers, 3], torch.Generator().manual_seed(5))
+    epochs = train(rows, parts, recipe)
+    for _ in range(4):  # one step an epoch, so that the order of rows doesn't matter
+        members, losses = next(epochs)
+    for m, own in enumerate(parts):
+        network = plain(initial, m)
+        optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=0.1)
+        x = torch.from_numpy(((Z[own] - means[m]) / scales[m]).astype(np.float32))
+        for _ in range(4):
+            loss = nn.functional.cross_entropy(network(x), torch.from_numpy(y[own]))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        assert losses[m] == pytest.approx(loss.item(), rel=1e-4)
+        for ours, theirs in zip(plain(members, m).parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_validate_of_members_is_cross_entropy_and_accuracy_on_their_own_rows() -> None:
+    Z, y = blobs()
+    rows = Rows.of(Z, y, np.full((2, 6), 0.3), np.full((2, 6), 1.7))
+    members = Members(2, [6, 4, 3], torch.Generator().manual_seed(0))
+    parts = [np.arange(10), np.arange(50, 120)]
+    losses, accuracies = validate(rows, members, parts)
+    for m, own in enumerate(parts):
+        logits = plain(members, m)(torch.from_numpy((Z[own] - 0.3) / 1.7).float())
+        assert losses[m] == pytest.approx(
+            nn.functional.cross_entropy(logits, torch.from_numpy(y[own])).item(), rel=1e-4
+        )
+        assert accuracies[m] == pytest.approx((logits.argmax(dim=1).numpy() == y[own]).mean())
+
+
+def test_mlp_head_trains_finally_for_the_epochs_with_the_lowest_mean_validation_loss() -> None:
+    X, y = blobs()
+    head = MLPHead(widths=(8, 4), learning_rates=(3e-2, 1e-2), max_epochs=30, patience=3, batch_size=16).fit(X, y)
+    selection = [h for h in head.history_ if h["stage"] == "selection"]
+    best = min(selection, key=lambda h: h["log_loss"])
+    assert head.chosen_ == {
+        "width": best["width"],
+        "learning_rate": best["learning_rate"],
+        "epochs": best["epoch"],
+    }
+    assert [h["epoch"] for h in head.history_ if h["stage"] == "final"] == list(range(1, best["epoch"] + 1))
+    for width in (4, 8):
+        for rate in (1e-2, 3e-2):
+            losses = [h["log_loss"] for h in selection if (h["width"], h["learning_rate"]) == (width, rate)]
+            lowest, idle = np.inf, 0
+            for epoch, loss in enumerate(losses, 1):
+                lowest, idle = (loss, 0) if loss < 0.99 * lowest else (lowest, idle + 1)
+                assert (idle == 3 or epoch == 30) == (epoch == len(losses))
+    assert all(h["log_loss"] == pytest.approx(np.mean(h["split_log_losses"])) for h in selection)
+    assert head.weights_0_.shape == (6, best["width"])
+
+
+def test_mlp_head_of_two_hidden_layers_is_saved_whole() -> None:
+    X, y = blobs()
+    head = MLPHead(widths=(5,), learning_rates=(1e-2,), hidden_layers=2, max_epochs=5).fit(X, y)
+    shapes = {name: array.shape for name, array in head.state_dict().items()}
+    assert shapes["weights_1"] == (5, 5)
+    assert shapes["bias_2"] == (3,)
+    loaded = MLPHead.from_state(head.state_dict(), head.state_params())
+    np.testing.assert_array_equal(loaded.predict_proba(X), head.predict_proba(X))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_mlp_head_fitted_where_gradients_are_off_is_the_same(mode: type) -> None:
+    X, y = blobs()
+    settings = {"widths": (5,), "learning_rates": (1e-2,), "max_epochs": 4}
+    expected = MLPHead(**settings).fit(X, y).predict_proba(X)
+    with mode():
+        head = MLPHead(**settings).fit(X, y)
+        np.testing.assert_array_equal(head.predict_proba(X), expected)
+
+
+def test_mlp_head_with_another_seed_differs() -> None:
+    X, y = blobs()
+    one, other = (MLPHead(widths=(5,), learning_rates=(1e-2,), max_epochs=4, seed=s).fit(X, y) for s in (0, 1))
+    assert not np.array_equal(one.weights_0_, other.weights_0_)
+
+
+def test_mlp_head_with_a_grid_in_another_order_is_the_same() -> None:
+    X, y = blobs()
+    settings = {"max_epochs": 6, "patience": 2}
+    one = MLPHead(widths=(4, 6), learning_rates=(1e-2, 1e-3), **settings).fit(X, y)
+    other = MLPHead(widths=(6, 4, 4), learning_rates=(1e-3, 1e-2), **settings).fit(X, y)
+    assert one.history_ == other.history_
+    np.testing.assert_array_equal(one.weights_0_, other.weights_0_)

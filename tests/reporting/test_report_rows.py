@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
+
+from soundprobe.reporting import collect_runs
+from soundprobe.reporting.breakdown import most_frequent
+from soundprobe.reporting.chart import axis_over, chart_of
+from soundprobe.reporting.comparison import Comparison, Standing, compare, comparisons_of
+from soundprobe.reporting.rows import rows_of
+from soundprobe.reporting.verdict import verdict_of
+
+
+def only_comparison(heads: Path) -> Comparison:
+    (comparison,) = comparisons_of(collect_runs(heads).by_dataset())
+    return comparison
+
+
+def test_rows_join_runs_that_differ_in_their_seed_only(tmp_path):
+    for seed in (2, 0, 1):
+        write_run(tmp_path, SAMPLE, head="mlp", accuracy=0.8, seed=seed)
+    runs = collect_runs(tmp_path).runs
+    (row,) = rows_of(runs)
+    assert row.seeds == (0, 1, 2)
+    by_hand = np.array([[scores.accuracy for scores in run.folds] for run in row.runs])
+    np.testing.assert_allclose(row.fold_accuracy, by_hand.mean(axis=0))
+    assert row.accuracy.mean == pytest.approx(by_hand.mean())
+    assert row.accuracy.std_population == pytest.approx(by_hand.mean(axis=0).std())
+    assert row.accuracy.std_sample == pytest.approx(by_hand.mean(axis=0).std(ddof=1))
+    assert row.accuracy_over_seeds.std_population == pytest.approx(by_hand.mean(axis=1).std())
+    assert row.confusion.sum() == 3 * 397
+
+
+def test_rows_keep_runs_of_one_seed_apart_and_name_what_differs(tmp_path):
+    write_run(tmp_path, SAMPLE, "ast", accuracy=0.8, backbone_settings={"clip_seconds": 10.24})
+    write_run(tmp_path, SAMPLE, "ast", accuracy=0.7, key="0123456789ab", backbone_settings={"clip_seconds": 5.0})
+    first, second = rows_of(collect_runs(tmp_path).runs)
+    assert first.name == "ast · linear · clip_seconds 10.24"
+    assert second.name == "ast · linear · clip_seconds 5"
+
+
+def test_rows_of_equal_settings_but_other_keys_are_told_apart_by_the_keys(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_run(tmp_path, SAMPLE, accuracy=0.7, key="0123456789ab")
+    names = {row.name for row in rows_of(collect_runs(tmp_path).runs)}
+    assert len(names) == 2
+    assert any("key 0123456789ab/" in name for name in names)
+
+
+def test_rows_of_other_random_weights_are_told_apart_by_their_label(tmp_path):
+    for seed in (0, 1):
+        folder = write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random", key=f"00000000000{seed}")
+        info = json.loads((folder / "result.json").read_text())
+        info["backbone"]["weights_label"] = f"random (seed {seed})"
+        write_result(folder, info)
+    names = {row.name for row in rows_of(collect_runs(tmp_path).runs)}
+    assert names == {"mn04 · linear · weights random (seed 0)", "mn04 · linear · weights random (seed 1)"}
+
+
+def test_chosen_settings_are_counted_over_folds_and_cut_short_for_tables(tmp_path):
+    folder = write_run(tmp_path, Data("many", dict.fromkeys(range(1, 9), 20)))
+    info = json.loads((folder / "result.json").read_text())
+    for number, entry in enumerate(info["folds"]):
+        entry["chosen"] = {"strength": 0.1, "epochs": max(number, 1), "nesterov": True}
+    write_result(folder, info)
+    (row,) = rows_of(collect_runs(tmp_path).runs)
+    assert row.chosen["strength"] == {"0.1": 8}
+    assert row.chosen["nesterov"] == {"yes": 8}
+    assert len(row.chosen["epochs"]) == 7
+    assert row.chosen_briefly["epochs"] == {"1": 2, "2": 1, "3": 1, "4": 1, "others": 3}
+
+
+def test_rows_rank_complete_runs_first_and_mark_weights(urban_heads):
+    comparison = only_comparison(urban_heads)
+    assert [(row.name, row.tag) for row in comparison.rows] == [
+        ("mn04 · mlp", ""),
+        ("mn04 · linear", ""),
+        ("mn04+simplecnn · linear", "random weights in part: control"),
+        ("simplecnn · finetune", "random start: trained from scratch"),
+        ("mn04 · mlp", "random weights: control"),
+        ("panns · finetune", ""),
+    ]
+    assert [row.complete for row in comparison.rows] == [True] * 5 + [False]
+    assert comparison.best is comparison.rows[0]
+
+
+def test_best_is_never_a_control_where_there_is_anything_else(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.5)
+    write_run(tmp_path, SAMPLE, accuracy=0.7, weights="random")
+    assert only_comparison(tmp_path).best.tag == ""
+
+
+def test_control_is_the_one_of_the_same_backbone_and_head_first(tmp_path):
+    write_run(tmp_path, SAMPLE, "mn04", "mlp", 0.85)
+    write_run(tmp_path, SAMPLE, "mn04", "knn", 0.6, weights="random")
+    write_run(tmp_path, SAMPLE, "mn04", "mlp", 0.4, weights="random")
+    write_run(tmp_path, SAMPLE, "ast", "mlp", 0.5, weights="random")
+    comparison = only_comparison(tmp_path)
+    control = comparison.control_of(comparison.best)
+    assert (control.first.backbone["name"], control.first.head["name"]) == ("mn04", "mlp")
+    assert compare(comparison.best, control).matched
+    mean = np.mean(comparison.best.fold_accuracy - control.fold_accuracy)
+    assert compare(comparison.best, control).mean == pytest.approx(mean)
+
+
+def test_control_of_another_head_is_used_and_said_where_there_is_no_better(tmp_path):
+    write_run(tmp_path, SAMPLE, "mn04", "mlp", 0.85)
+    write_run(tmp_path, SAMPLE, "mn04", "knn", 0.4, weights="random")
+    comparison = only_comparison(tmp_path)
+    assert not compare(comparison.best, comparison.control_of(comparison.best)).matched
+    assert "with random weights and another head" in verdict_of(comparison).findings[1].meaning
+
+
+@pytest.mark.parametrize(
+    ("data", "standing"),
+    [
+        (URBAN, Standing.SAME),
+        (SAMPLE, Standing.SAMPLE),
+        (Data("urbansound8k", dict.fromkeys(range(1, 11), 20)), Standing.SAMPLE),
+        (ESC10, Standing.OTHER),
+        (Data("synth", dict.fromkeys(range(1, 11), 20)), Standing.OTHER),
+    ],
+)
+def test_standing_to_the_notes_follows_name_folds_and_count(tmp_path, data, standing):
+    write_run(tmp_path, data)
+    assert only_comparison(tmp_path).standing is standing
+
+
+def test_verdict_on_the_official_folds_compares_fold_1_only(urban_heads):
+    comparison = only_comparison(urban_heads)
+    verdict = verdict_of(comparison)
+    best, control = comparison.rows[0], comparison.rows[4]
+    fold_1 = best.accuracy_on(1)
+    assert f"best of 5 set-ups on urbansound8k: {100 * best.accuracy.mean:.1f} %" in verdict.headline
+    assert verdict.findings[1].figure == f"{100 * (best.accuracy.mean - control.accuracy.mean):+.1f}"
+    assert "ahead in 10 of 10 folds" in verdict.findings[1].meaning
+    assert verdict.findings[2].figure == f"{100 * (fold_1 - 0.7056):+.1f}"
+    assert "On fold 1, the only one that can be compared" in verdict.findings[2].meaning
+
+
+def test_verdict_on_a_sample_says_that_its_clips_are_others(tmp_path):
+    write_run(tmp_path, SAMPLE)
+    finding = verdict_of(only_comparison(tmp_path)).findings[2]
+    assert finding.figure == ""
+    assert "a sample of 397 of UrbanSound8K's 8,732 clips" in finding.meaning
+    assert "on other clips" in finding.meaning
+
+
+def test_verdict_on_other_data_is_not_comparable(tmp_path):
+    write_run(tmp_path, ESC10)
+    assert verdict_of(only_comparison(tmp_path)).findings[2].meaning.startswith("Not comparable")
+
+
+def test_verdict_without_a_control_says_how_to_get_one(tmp_path):
+    write_run(tmp_path, ESC10)
+    assert "--weights random" in verdict_of(only_comparison(tmp_path)).findings[1].meaning
+
+
+def test_verdict_of_controls_only_says_so(tmp_path):
+    write_run(tmp_path, ESC10, weights="random", accuracy=0.4)
+    verdict = verdict_of(only_comparison(tmp_path))
+    assert verdict.headline.startswith("Only controls have been run on esc10")
+    assert verdict.findings[1].figure == ""
+
+
+def test_verdict_of_unfinished_runs_ranks_nothing(tmp_path):
+    write_run(tmp_path, URBAN, folds=[1, 2])
+    comparison = only_comparison(tmp_path)
+    verdict = verdict_of(comparison)
+    assert "nothing is ranked" in verdict.headline
+    assert comparison.best is None
+    assert verdict.findings[0].figure == f"{100 * (comparison.rows[0].accuracy_on(1) - 0.7056):+.1f}".replace("-", "−")
+
+
+def test_most_frequent_mistakes_are_counted_by_hand(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.6)
+    (row,) = only_comparison(tmp_path).rows
+    found = most_frequent(row, limit=3)
+    pairs = list(zip(row.first.y_true, row.first.predicted, strict=True))
+    names = row.first.class_names
+    counts = sorted((pairs.count((i, j)) for i in range(10) for j in range(10) if i != j), reverse=True)
+    assert [mistake.count for mistake in found] == counts[:3]
+    worst = found[0]
+    true, predicted = names.index(worst.true), names.index(worst.predicted)
+    assert pairs.count((true, predicted)) == worst.count
+    assert worst.share == pytest.approx(worst.count / sum(label == true for label, _ in pairs))
+
+
+def test_chart_places_marks_on_its_axis(urban_heads):
+    comparison = only_comparison(urban_heads)
+    chart = chart_of(comparison)
+    axis = axis_over([0.4])
+    assert (axis.x(axis.low), axis.x(1.0), axis.x(2.0)) == (0.0, 100.0, 100.0)
+    assert [bar.style for bar in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
+    assert chart.notes is not None
+    for bar in chart.rows:
+        assert 0 <= bar.low <= bar.mean <= bar.high <= 100
+        assert [mark.clean for mark in bar.folds] == [True] + [False] * (len(bar.folds) - 1)
+
+
+@pytest.mark.parametrize("shares", [[0.0], [0.04], [0.5], [0.9999], [1.0]])
+def test_axis_holds_every_share_with_a_few_ticks(shares):
+    axis = axis_over(shares)
+    assert 0 <= axis.low <= min(shares)
+    assert 3 <= len(axis.ticks()) <= 11
+    assert axis.ticks()[-1] == (100.0, "100")

@@ -1,0 +1,276 @@
+"""Embeddings -> heads: what is written, what is reused, what stands side by side, and that chance stays chance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from soundprobe import results, store
+from soundprobe.errors import ConfigError, StoreError
+from soundprobe.featuresets import find_feature_sets, read_features
+from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.probing import probe
+from soundprobe.records import Clips
+
+QUICK = {"linear": {}, "mlp": {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}, "knn": {}}
+
+
+def make_set(
+    root: Path,
+    *,
+    backbone: str = "toy",
+    weights: str = "pretrained",
+    seed: int = 0,
+    n: int = 120,
+    dim: int = 6,
+    drop: int = 0,
+    fingerprint: str = "f0",
+    shuffle_labels: bool = False,
+) -> Path:
+    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed."""
+    rng = np.random.default_rng(7)  # the clips are the same whatever the seed of the embeddings
+    labels = np.arange(n) % 3
+    folds = np.arange(n) // 3 % 4 + 1
+    groups = np.array([f"r{fold}-{label}-{i // 24}" for i, (fold, label) in enumerate(zip(folds, labels, strict=True))])
+    rng_features = np.random.default_rng(seed)
+    centres = rng_features.normal(size=(3, dim)) * 1.5
+    features = (centres[labels] + rng_features.normal(size=(n, dim))).astype(np.float32)
+    clips = Clips(
+        name="toy",
+        ids=np.array([f"c{i:04d}" for i in range(n)]),
+        sources=["x"] * n,
+        labels=rng.permutation(labels) if shuffle_labels else labels,
+        folds=folds,
+        groups=groups,
+        class_names=("a", "b|c", "<script>"),
+    )
+    rows = list(range(n))
+    kept = rows[drop:]
+    failures = {str(clips.ids[row]): "empty file" for row in rows[:drop]}
+    key = f"{seed:06d}{weights[:6]:0<6}"
+    folder = store.set_folder(root, "toy", backbone, key)
+    part = store.write_part(
+        store.part_path(folder, 0), clips, rows, kept, features[kept], np.full(n, ""), np.ones(n), failures
+    )
+    store.write_meta(
+        folder,
+        {
+            "key": key,
+            "complete": True,
+            "dataset": {
+                "name": "toy",
+                "fingerprint": fingerprint,
+                "clips": n,
+                "class_names": list(clips.class_names),
+                "folds": [1, 2, 3, 4],
+            },
+            "backbone": {
+                "name": backbone,
+                "title": backbone.title(),
+                "weights": weights,
+                "weights_label": weights,
+                "weights_sha256": "ab",
+                "embedding_dim": dim,
+                "parameters": 10,
+                "settings": {},
+            },
+            "device": "cpu",
+            "command": "soundprobe extract",
+            "embedded": part.clips,
+            "parts": [{"file": part.path.name, "clips": part.clips}],
+            "failures": [{"clip_id": clip, "reason": reason} for clip, reason in failures.items()],
+            "seconds": 1.2,
+        },
+    )
+    return folder
+
+
+def run(root: Path, **options: object) -> list:
+    return probe(**{"embeddings": root / "embeddings", "heads": root / "heads", "progress": False, **options})
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_probe_of_every_head_writes_folds_predictions_and_result(tmp_path, head):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path, head=head, settings=QUICK[head])
+    assert not done.reused
+    assert done.folder.parent.parent == tmp_path / "heads" / "toy"
+    assert {path.name for path in done.folder.glob("*")} >= {
+        "fold-01.safetensors",
+        "fold-04.safetensors",
+        "predictions.parquet",
+        "result.json",
+    }
+    table = pq.read_table(done.folder / "predictions.parquet")
+    assert sorted(table["clip_id"].to_pylist()) == [f"c{i:04d}" for i in range(120)]
+    proba = np.array(table["proba"].to_pylist())
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(proba.argmax(axis=1), table["predicted"].to_numpy())
+    right = table["predicted"].to_numpy() == table["label"].to_numpy()
+    folds = table["fold"].to_numpy()
+    by_hand = [right[folds == fold].mean() for fold in (1, 2, 3, 4)]
+    result = json.loads((done.folder / "result.json").read_text())
+    assert result["complete"] is True
+    np.testing.assert_allclose([fold["accuracy"] for fold in result["folds"]], by_hand)
+    np.testing.assert_allclose(result["summary"]["accuracy"]["mean"], np.mean(by_hand))
+    np.testing.assert_allclose(result["summary"]["accuracy"]["std_population"], np.std(by_hand))
+    np.testing.assert_allclose(result["summary"]["accuracy"]["std_sample"], np.std(by_hand, ddof=1))
+    assert np.mean(by_hand) > 0.6
+    assert result["folds"][0]["train_clips"] == 90
+    assert result["folds"][0]["chosen"]
+
+
+def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")}
+    (second,) = run(tmp_path)
+    assert second.reused
+    assert {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")} == before
+    (third,) = run(tmp_path, force=True)
+    assert not third.reused
+    assert {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")} != before
+
+
+def test_probe_that_lost_a_fold_trains_just_that_fold_and_ends_with_the_same_numbers(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    whole = pq.read_table(first.folder / "predictions.parquet")
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors") if "02" not in path.name}
+    results.fold_path(first.folder, 2).unlink()
+    (first.folder / "result.json").unlink()
+    (again,) = run(tmp_path)
+    assert not again.reused
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert pq.read_table(again.folder / "predictions.parquet").equals(whole)
+
+
+def test_probe_of_one_fold_is_marked_incomplete_until_the_others_are_there(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (one,) = run(tmp_path, only_folds=[3])
+    assert one.result["complete"] is False
+    assert [fold["fold"] for fold in one.result["folds"]] == [3]
+    assert one.result["summary"]["accuracy"]["std_sample"] is None
+    (every,) = run(tmp_path)
+    assert every.folder == one.folder
+    assert every.result["complete"] is True
+    assert [fold["fold"] for fold in every.result["folds"]] == [1, 2, 3, 4]
+
+
+def test_probe_with_several_seeds_makes_a_run_each_where_chance_plays_a_part(tmp_path):
+    make_set(tmp_path / "embeddings")
+    mlp = run(tmp_path, head="mlp", seeds=[0, 1, 1], settings=QUICK["mlp"])
+    assert [done.result["head"]["seed"] for done in mlp] == [0, 1]
+    assert mlp[0].folder != mlp[1].folder
+
+
+def test_probe_over_every_set_found_runs_each(tmp_path):
+    make_set(tmp_path / "embeddings", backbone="one")
+    make_set(tmp_path / "embeddings", backbone="two", seed=1, weights="random")
+    done = run(tmp_path, head="linear,knn")
+    assert {(item.result["backbone"]["name"], item.result["head"]["name"]) for item in done} == {
+        ("one", "linear"),
+        ("one", "knn"),
+        ("two", "linear"),
+        ("two", "knn"),
+    }
+    (only,) = run(tmp_path, weights="random")
+    assert only.result["backbone"]["weights"] == "random"
+
+
+def test_probe_of_two_backbones_side_by_side_joins_them_by_clip_id(tmp_path):
+    root = tmp_path / "embeddings"
+    one, two = make_set(root, backbone="one"), make_set(root, backbone="two", seed=1, dim=4, drop=5)
+    (pair,) = find_feature_sets(root, backbone="one+two")
+    joined, left_out = read_features(pair)
+    a, b = (store.read_embeddings(store.open_set(folder)) for folder in (one, two))
+    assert joined.features.shape == (115, 10)
+    assert left_out == [f"c{i:04d}" for i in range(5)]
+    np.testing.assert_array_equal(joined.features[:, :6], a.features[5:])
+    np.testing.assert_array_equal(joined.features[:, 6:], b.features)
+    np.testing.assert_array_equal(joined.labels, a.labels[5:])
+    (done,) = run(tmp_path, backbone="one+two")
+    assert done.folder.parent.name == f"one+two-{pair.key}"
+    assert done.result["dataset"]["left_out"] == left_out
+    assert done.result["backbone"]["embedding_dim"] == 10
+
+
+def test_side_by_side_prefers_weights_of_one_kind_and_refuses_other_clips(tmp_path):
+    root = tmp_path / "embeddings"
+    for weights in ("pretrained", "random"):
+        make_set(root, backbone="one", weights=weights)
+        make_set(root, backbone="two", seed=1, weights=weights)
+    pairs = find_feature_sets(root, backbone="one+two")
+    assert {pair.describe()["weights"] for pair in pairs} == {"pretrained+pretrained", "random+random"}
+    make_set(root, backbone="three", seed=2, fingerprint="other clips")
+    with pytest.raises(StoreError, match="not of the same clips"):
+        find_feature_sets(root, backbone="one+three")
+    with pytest.raises(StoreError, match="not of the same clips"):
+        find_feature_sets(root, backbone="three+three")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"head": "lineer"}, ConfigError, "Unknown head 'lineer'. Did you mean 'linear'"),
+        ({"head": ""}, ConfigError, "No head given"),
+        ({"backbone": "tox"}, ConfigError, "Unknown backbone among the embeddings 'tox'. Did you mean 'toy'"),
+        ({"dataset": "toi"}, ConfigError, "Unknown data set among the embeddings 'toi'. Did you mean 'toy'"),
+        ({"weights": "randm"}, ConfigError, "Unknown kind of weights 'randm'. Did you mean 'random'"),
+        ({"weights": "random"}, StoreError, "Extract with --weights random"),
+        ({"only_folds": [9]}, ConfigError, "--only-fold 9: there is no such fold. Folds: 1, 2, 3, 4"),
+        ({"settings": {"strength": [1.0]}}, ConfigError, "Did you mean 'strengths'"),
+        ({"seeds": []}, ConfigError, "No seed given"),
+    ],
+)
+def test_probe_with_a_wrong_option_says_what_is_valid(tmp_path, options, error, message):
+    make_set(tmp_path / "embeddings")
+    with pytest.raises(error, match=message):
+        run(tmp_path, **options)
+    assert not list(tmp_path.glob("heads/**/result.json"))
+
+
+def test_probe_without_embeddings_says_how_to_make_some(tmp_path):
+    with pytest.raises(StoreError, match="soundprobe extract --backbone mn04"):
+        run(tmp_path)
+
+
+def test_probe_of_a_damaged_fold_file_names_it(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path)
+    path = results.fold_path(done.folder, 1)
+    path.write_bytes(path.read_bytes()[:100])
+    (done.folder / "result.json").unlink()
+    with pytest.raises(StoreError, match=r"fold-01.safetensors can't be read as a trained head"):
+        run(tmp_path)
+
+
+def test_probe_with_parallel_folds_gives_the_same_predictions(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (one,) = run(tmp_path)
+    (two,) = run(tmp_path, heads=tmp_path / "other", jobs=2, engine="threads")
+    a, b = (pq.read_table(done.folder / "predictions.parquet") for done in (one, two))
+    np.testing.assert_allclose(np.array(a["proba"].to_pylist()), np.array(b["proba"].to_pylist()), atol=1e-5)
+
+
+def test_probe_of_shuffled_labels_stays_near_chance(tmp_path):
+    make_set(tmp_path / "embeddings", shuffle_labels=True, n=360)
+    (done,) = run(tmp_path)
+    # 360 clips, 3 classes: chance is 1/3 with a standard error of .025; four of them on either side.
+    assert abs(done.result["summary"]["accuracy"]["mean"] - 1 / 3) < 0.1
+
+
+def test_head_on_disk_predicts_what_it_predicted(tmp_path):
+    folder = make_set(tmp_path / "embeddings")
+    embeddings = store.read_embeddings(store.open_set(folder))
+    for name in HEADS:
+        (done,) = run(tmp_path, head=name, settings=QUICK[name])
+        result, arrays, metadata = results.read_fold(results.fold_path(done.folder, 2))
+        head = load_head(name, arrays, metadata["params"])
+        rows = np.searchsorted(embeddings.ids, result.ids)
+        np.testing.assert_allclose(head.predict_proba(embeddings.features[rows]), result.proba, atol=1e-5)
+        assert metadata["about"]["backbone"]["key"] == embeddings.meta["key"]
