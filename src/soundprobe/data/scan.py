@@ -18,7 +18,7 @@ import numpy as np
 
 from soundprobe.audio import AudioInfo, decode, inspect, read_bytes, source_name
 from soundprobe.errors import AudioError, ConfigError
-from soundprobe.records import Clips, Source
+from soundprobe.records import Clips, Embeddings, Source
 
 SCAN_THREADS = min(8, os.cpu_count() or 1)
 
@@ -118,7 +118,7 @@ def fingerprint(clips: Clips, scanned: Scan) -> str:
     return digest.hexdigest()
 
 
-def recordings_across_folds(clips: Clips) -> list[dict[str, Any]]:
+def recordings_across_folds(clips: Clips | Embeddings) -> list[dict[str, Any]]:
     """The source recordings whose clips sit in more than one fold: `group`, its `folds`, how many `clips`.
 
     Such a recording is heard in training and in the test, so what its clips score is not clean. Needs no audio.
