@@ -121,3 +121,11 @@ def test_mlp_head_with_a_grid_in_another_order_is_the_same() -> None:
     other = MLPHead(widths=(6, 4, 4), learning_rates=(1e-3, 1e-2), **settings).fit(X, y)
     assert one.history_ == other.history_
     np.testing.assert_array_equal(one.weights_0_, other.weights_0_)
+
+
+def test_train_with_more_steps_than_a_members_rows_stays_finite() -> None:
+    Z, y = blobs()
+    rows = Rows.of(Z, y, np.zeros((2, 6)), np.ones((2, 6)))
+    recipe = Recipe(4, 1, learning_rate=1e-2, weight_decay=0, dropout=0.5, batch_size=1, seed=0)
+    _, losses = next(train(rows, [np.arange(120), np.arange(5)], recipe))
+    assert np.isfinite(losses).all()

@@ -36,7 +36,8 @@ class MLPHead(Head):
         max_epochs, patience: of selection.
         dropout: of hidden units in training.
         weight_decay: AdamW's.
-        batch_size: rows of a step.
+        batch_size: rows of a step; a sixth of all rows where that is less, or small sets would get a step or two an
+            epoch.
         inner_splits: S; fewer are made where there are fewer recordings.
         seed: of the inner splits, initial weights, dropout and order of rows. torch's global generator is left alone.
 
@@ -49,11 +50,11 @@ class MLPHead(Head):
         widths: tuple[int, ...] = (128, 512),
         learning_rates: tuple[float, ...] = (3e-4, 1e-3),
         hidden_layers: int = 1,
-        max_epochs: int = 100,
-        patience: int = 6,
+        max_epochs: int = 60,
+        patience: int = 5,
         dropout: float = 0.2,
         weight_decay: float = 1e-2,
-        batch_size: int = 64,
+        batch_size: int = 256,
         inner_splits: int = 3,
         seed: int = 0,
     ) -> None:
@@ -92,7 +93,7 @@ class MLPHead(Head):
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
             rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])))
             losses = []
-            for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate)), epochs):
+            for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
                 layers = members.layers
         history += [{"stage": "final", "epoch": i, "train_loss": loss} for i, loss in enumerate(losses, 1)]
@@ -110,7 +111,7 @@ class MLPHead(Head):
         for width in sorted({int(width) for width in self.widths}):
             for rate in sorted({float(rate) for rate in self.learning_rates}):
                 last_fall, lowest = 0, float("inf")
-                epochs = train(rows, [own for own, _ in splits], self._recipe(width, rate))
+                epochs = train(rows, [own for own, _ in splits], self._recipe(width, rate, len(Z)))
                 for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
                     losses, accuracies = validate(rows, members, [val for _, val in splits])
                     step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
@@ -123,14 +124,14 @@ class MLPHead(Head):
                         break
         return history
 
-    def _recipe(self, width: int, learning_rate: float) -> Recipe:
+    def _recipe(self, width: int, learning_rate: float, n_rows: int) -> Recipe:
         return Recipe(
             width=width,
             hidden_layers=self.hidden_layers,
             learning_rate=learning_rate,
             weight_decay=self.weight_decay,
             dropout=self.dropout,
-            batch_size=self.batch_size,
+            batch_size=min(self.batch_size, max(1, n_rows // 6)),
             seed=self.seed,
         )
 

@@ -120,7 +120,8 @@ def _batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """One epoch: row indices (M, B) in random order, and weights (M, B) that are 0 where a member has a row less."""
     shuffled = [torch.from_numpy(own)[torch.randperm(len(own), generator=generator)] for own in training_rows]
-    steps = max(1, round(max(map(len, shuffled)) / batch_size))
+    sizes = [len(own) for own in shuffled]
+    steps = min(max(1, round(max(sizes) / batch_size)), min(sizes))  # no member may have an empty batch
     for parts in zip(*(own.tensor_split(steps) for own in shuffled), strict=True):
         index = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
         lengths = torch.tensor([len(part) for part in parts])
