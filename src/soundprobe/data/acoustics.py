@@ -5,7 +5,7 @@ Letters: n samples of one clip at `RATE_HZ`, K harmonics or modes. Every wave is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
@@ -17,6 +17,8 @@ TOP_HZ = 0.45 * RATE_HZ
 
 Wave = np.ndarray
 Numbers = Sequence[float] | np.ndarray
+Render = Callable[[np.random.Generator, int], Wave]
+"""One recording: (a clip's own generator, n) -> wave (n,)."""
 
 
 def samples(duration_s: float) -> int:

@@ -59,6 +59,16 @@ def fetch_hub(repo: str = HUB_REPO, *, revision: str | None = None, cache_dir: P
     return read_hub(repo, revision=revision, cache_dir=cache_dir)
 
 
+def read_fetched() -> Clips:
+    """UrbanSound8K as an earlier call fetched it; asks no network.
+
+    Raises:
+        DataError: it was not fetched before.
+    """
+    dataset = _load_fetched(HUB_REPO, None, None, OSError("only what is here already is looked at"))
+    return _build(dataset, f"{HUB_REPO}@{fetched_revision(dataset)[:12]}", OFFICIAL_NAME)
+
+
 def parquet_files(path: Path) -> list[Path]:
     """The Parquet file `path`, or those in the folder `path` or, where there are none, in its folder `data`; sorted."""
     if path.suffix.lower() == ".parquet" and path.is_file():

@@ -22,7 +22,8 @@ from filelock import FileLock
 from numpy.random import Generator, default_rng
 
 from soundprobe.data import acoustics as a
-from soundprobe.data.synth_sounds import RECIPES, Recipe, Render
+from soundprobe.data.acoustics import Render
+from soundprobe.data.synth_sounds import RECIPES, Recipe
 from soundprobe.errors import ConfigError, DataError
 from soundprobe.files import sync_folder
 from soundprobe.weights import cache_folder
