@@ -13,7 +13,7 @@ from typing import Any
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
 from soundprobe.backbones.load import Backbone, load_backbone
-from soundprobe.data.catalog import open_data
+from soundprobe.data.catalog import DATASETS, open_data
 from soundprobe.data.scan import fingerprint, scan
 from soundprobe.errors import ConfigError
 from soundprobe.keys import digest_key
@@ -81,9 +81,9 @@ def extract(
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     names = _backbone_names(backbone)
-    clips = (
-        data if isinstance(data, Clips) else open_data(str(data), folds=folds, group_prefix=group_prefix, limit=limit)
-    )
+    how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
+    clips = data if isinstance(data, Clips) else open_data(data, **how)
+    opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     models = (
         load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress) for name in names
     )
@@ -94,7 +94,11 @@ def extract(
     torch_device = choose_device(device)
     return [
         _extract_one(
-            Job(model, clips, scanned, torch_device, batch_size, jobs), data_digest, Path(embeddings), progress, command
+            Job(model, clips, scanned, torch_device, batch_size, jobs),
+            Path(embeddings),
+            {"fingerprint": data_digest, "opened_as": opened_as},
+            progress,
+            command,
         )
         for model in itertools.chain([first], models)
     ]
@@ -130,9 +134,14 @@ def embedding_key(model: Backbone, data_fingerprint: str) -> str:
     )
 
 
-def _extract_one(job: Job, data_digest: str, root: Path, progress: bool, command: str) -> Extraction:
+def data_address(data: str | Path) -> str:
+    """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
+    return str(data) if str(data) in DATASETS else str(Path(data).resolve())
+
+
+def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str) -> Extraction:
     spec, clips = job.model.spec, job.clips
-    key = embedding_key(job.model, data_digest)
+    key = embedding_key(job.model, origin["fingerprint"])
     folder = store.set_folder(root, clips.name, spec.name, key)
     planned = plan_parts(clips, job.scanned, job.model)
     began = time.perf_counter()
@@ -146,12 +155,13 @@ def _extract_one(job: Job, data_digest: str, root: Path, progress: bool, command
         reused = sum(part.clips for part in done.values())
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
-            meta = _meta(job, data_digest, key, command)
+            meta = _meta(job, origin, key, command)
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {spec.name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
                 done.update(embed_parts(job, left, folder, bar))
-            seconds = time.perf_counter() - began
-            store.write_meta(folder, {**meta, **_outcome([done[number] for number in range(len(planned))], seconds)})
+            new = sum(map(len, left.values()))
+            rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
+            store.write_meta(folder, {**meta, **rate, **_outcome([done[number] for number in range(len(planned))])})
     return Extraction(
         folder=folder,
         backbone=spec.name,
@@ -163,13 +173,13 @@ def _extract_one(job: Job, data_digest: str, root: Path, progress: bool, command
     )
 
 
-def _meta(job: Job, data_digest: str, key: str, command: str) -> dict[str, Any]:
+def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
     spec, clips, weights = job.model.spec, job.clips, job.model.weights
     return {
         "key": key,
         "dataset": {
             "name": clips.name,
-            "fingerprint": data_digest,
+            **origin,
             "clips": len(clips),
             "class_names": list(clips.class_names),
             "folds": sorted({int(fold) for fold in clips.folds}),
@@ -192,12 +202,11 @@ def _meta(job: Job, data_digest: str, key: str, command: str) -> dict[str, Any]:
     }
 
 
-def _outcome(parts: Sequence[store.Part], seconds: float) -> dict[str, Any]:
+def _outcome(parts: Sequence[store.Part]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
     return {
         "complete": True,
         "embedded": sum(part.clips for part in parts),
         "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
         "failures": failures,
-        "seconds": round(seconds, 3),
     }

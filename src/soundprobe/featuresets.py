@@ -46,14 +46,13 @@ class FeatureSet:
         }
         summed = {field: sum(int(part[field]) for part in parts) for field in ("embedding_dim", "parameters")}
         settings = parts[0]["settings"] if len(parts) == 1 else {part["name"]: part["settings"] for part in parts}
-        seconds = sum(float(part.meta["seconds"]) for part in self.sets)
-        clips = max(int(part.meta["embedded"]) for part in self.sets)
+        seconds = [part.meta["seconds_per_clip"] for part in self.sets]
         return {
             **joined,
             **summed,
             "key": self.key,
             "settings": settings,
-            "seconds_per_clip": seconds / clips if clips and seconds else None,
+            "seconds_per_clip": None if None in seconds else round(sum(seconds), 6),
             "device": "+".join(dict.fromkeys(str(part.meta["device"]) for part in self.sets)),
             "commands": [part.meta["command"] for part in self.sets],
         }

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from soundprobe import metrics
 from soundprobe.errors import StoreError
 from soundprobe.files import atomic_path, read_json, write_json
-from soundprobe.records import FoldResult, RunResult
+from soundprobe.records import Clips, Embeddings, FoldResult, RunResult
 
 FORMAT = 1
 
@@ -93,16 +93,26 @@ def read_finished_folds(folder: Path, folds: Sequence[int]) -> list[FoldResult]:
     return [read_fold(fold_path(folder, fold))[0] for fold in sorted(folds) if fold_path(folder, fold).exists()]
 
 
-def write_result(folder: Path, run: RunResult) -> None:
-    """Writes `predictions.parquet`, then `result.json`, from which a reader knows that both are whole."""
+def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> None:
+    """Writes `predictions.parquet`, then `result.json`, from which a reader knows that both are whole.
+
+    Args:
+        clips: where the tested clips' recordings and further columns (as `clip.<name>`) come from, matched by id.
+    """
     folds = sorted(run.folds, key=lambda result: result.fold)
+    ids = np.concatenate([fold.ids for fold in folds])
+    order = np.argsort(clips.ids)
+    rows = order[np.searchsorted(clips.ids, ids, sorter=order)]
+    columns = {f"clip.{name}": pa.array(np.asarray(column)[rows].tolist()) for name, column in clips.columns.items()}
     table = pa.table(
         {
-            "clip_id": pa.array([str(clip) for fold in folds for clip in fold.ids], pa.string()),
+            "clip_id": pa.array(ids.tolist(), pa.string()),
             "fold": pa.array(np.concatenate([np.full(len(fold.ids), fold.fold, dtype=np.int64) for fold in folds])),
             "label": pa.array(np.concatenate([fold.y_true for fold in folds]).astype(np.int64)),
             "predicted": pa.array(np.concatenate([fold.predicted for fold in folds]).astype(np.int64)),
             "proba": pa.array([row for fold in folds for row in fold.proba.astype(np.float32)], pa.list_(pa.float32())),
+            "group": pa.array(clips.groups[rows].tolist(), pa.string()),
+            **columns,
         }
     )
     with atomic_path(folder / "predictions.parquet") as temporary:
