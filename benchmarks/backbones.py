@@ -41,11 +41,11 @@ def main() -> None:
     print(
         f"{describe()}; float32 GEMM peak {peak:.0f} GFLOP/s; batches of {options.batch_size}, {options.rounds} rounds"
     )
-    print(f"{'backbone':<12}{'ms a clip: median (range)':>32}{'GFLOP':>9}{'of peak':>9}")
+    print(f"{'backbone':<18}{'ms a clip: median (range)':>32}{'GFLOP':>9}{'of peak':>9}")
     for name, model in models.items():
         gflop = 2 * model.spec.gmacs
         median = sorted(milliseconds[name])[len(milliseconds[name]) // 2]
-        print(f"{name:<12}{spread(milliseconds[name]):>32}{gflop:>9.2f}{gflop / median / peak * 1e3:>9.0%}")
+        print(f"{name:<18}{spread(milliseconds[name]):>32}{gflop:>9.2f}{gflop / median / peak * 1e3:>9.0%}")
 
 
 if __name__ == "__main__":

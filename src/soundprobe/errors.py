@@ -41,6 +41,10 @@ class ConfigError(SoundprobeError):
     """A setting or recipe field is unknown or has the wrong type or value."""
 
 
+class TrainingError(SoundprobeError):
+    """Training went astray: the loss is not a number."""
+
+
 class SoundprobeWarning(UserWarning):
     """Something that the user should know, though the run goes on."""
 

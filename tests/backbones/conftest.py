@@ -10,6 +10,9 @@ from backbone_inputs import Loader
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import Backbone, load_backbone
 
+IMAGE_NETWORKS = ("timm:test_efficientnet", "timm:test_vit")
+"""Small ones of timm's: the first takes pictures of any size, the second of one only."""
+
 
 @pytest.fixture(scope="session")
 def random_backbone() -> Loader:
@@ -37,6 +40,6 @@ def private_backbone(random_backbone: Loader) -> Loader:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `name` runs over the whole catalogue."""
+    """A test that takes `name` runs over the whole catalogue, and over an image network of each kind."""
     if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", list(BACKBONES))
+        metafunc.parametrize("name", [*BACKBONES, *IMAGE_NETWORKS])

@@ -67,6 +67,9 @@ def test_spec_shortest_clip_seconds_can_be_embedded(name: str, random_backbone: 
         ("ast", 30.0, 5.0, 80_000),
         ("simplecnn", 1.0, None, 88_200),
         ("simplecnn", 9.0, 4.0, 88_200),
+        ("vgg", 3.01, None, 88_200),
+        ("crnn", 11.0, None, 220_500),
+        ("piczak", 0.05, None, 22_050),
     ],
 )
 def test_input_samples_follow_the_backbones_rule(
@@ -82,6 +85,7 @@ def test_input_samples_follow_the_backbones_rule(
         ("ast", 10.25, "give 0.16 to 10.24"),
         ("panns", 0.3, "give 0.31 to 10.0"),
         ("mn04", float("nan"), "give 0.1 to 10.0"),
+        ("vgg", 0.34, "give 0.35 to 10.0"),
         ("simplecnn", 2.0, "takes clips of 4.0 s only"),
     ],
 )
@@ -94,7 +98,8 @@ def test_get_spec_unknown_name_says_what_is_near() -> None:
     with pytest.raises(ConfigError) as caught:
         get_spec("pans")
     assert str(caught.value) == (
-        "Unknown backbone 'pans'. Did you mean 'panns'? Available: ast, mn04, panns, simplecnn."
+        "Unknown backbone 'pans'. Did you mean 'panns'? "
+        "Available: ast, crnn, mn04, panns, piczak, simplecnn, timm:<name>, vgg."
     )
 
 

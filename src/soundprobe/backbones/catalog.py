@@ -1,5 +1,7 @@
 """The table of backbones. Imports no torch; each class is imported when it is used.
 
+timm's image networks are not in the table: there are over a thousand, and a spec is made for the one that is asked for.
+
 `parameters` and `gmacs` are measured (tests/backbones/test_catalog.py does it again over the whole table).
 """
 
@@ -10,6 +12,19 @@ from soundprobe.errors import ConfigError, unknown
 from soundprobe.weights import WeightFile
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
+
+LOG_MEL_64 = {
+    "version": 1,
+    "kind": "log-mel in dB, scaled",
+    "n_fft": 1024,
+    "window": "hann 1024",
+    "hop": 512,
+    "mel_bands": 64,
+    "fmin_hz": 0.0,
+    "fmax_hz": 11_025.0,
+    "mean_db": -25.0,
+    "std_db": 20.0,
+}
 
 PANNS = BackboneSpec(
     name="panns",
@@ -143,11 +158,85 @@ SIMPLECNN = BackboneSpec(
     licence="none: no weights are published",
 )
 
-BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (AST, MN04, PANNS, SIMPLECNN)}
+PICZAK = BackboneSpec(
+    name="piczak",
+    title="Piczak's CNN (2015)",
+    target="soundprobe.backbones.piczak:Piczak",
+    embedding_dim=5000,
+    sample_rate_hz=22_050,
+    parameters=26_684_080,
+    clip_seconds=None,
+    max_seconds=10.0,
+    frontend={
+        "version": 1,
+        "kind": "log-mel of the clip at peak 1, floored 80 dB below the segment's peak, and deltas",
+        "n_fft": 1024,
+        "window": "hann 1024",
+        "hop": 512,
+        "mel_bands": 60,
+        "fmin_hz": 0.0,
+        "fmax_hz": 11_025.0,
+        "mean_db": -20.0,
+        "std_db": 20.0,
+        "segments": "41 frames, every 20 frames",
+        "silent": "a segment whose mean is -70 dB or less",
+    },
+    pooling="fc2, ReLU, mean of the segments that are not silent",
+    weights=None,
+    gmacs=0.243,
+    source="Piczak 2015, MLSP; github.com/karolpiczak/paper-2015-esc-convnet; trained from scratch",
+    licence="none: no weights are published",
+)
+
+VGG = BackboneSpec(
+    name="vgg",
+    title="VGG-like CNN",
+    target="soundprobe.backbones.vgg:Vgg",
+    embedding_dim=256,
+    sample_rate_hz=22_050,
+    parameters=1_179_472,
+    clip_seconds=None,
+    max_seconds=10.0,
+    min_seconds=0.35,  # 16 frames: four poolings halve them
+    frontend=LOG_MEL_64,
+    pooling="mean over frequency, then max plus mean over time",
+    weights=None,
+    gmacs=0.176,
+    source="the pattern of Simonyan and Zisserman 2014, arXiv 1409.1556; trained from scratch",
+    licence="none: no weights are published",
+)
+
+CRNN = BackboneSpec(
+    name="crnn",
+    title="CRNN",
+    target="soundprobe.backbones.crnn:Crnn",
+    embedding_dim=256,
+    sample_rate_hz=22_050,
+    parameters=291_296,
+    clip_seconds=None,
+    max_seconds=10.0,
+    frontend=LOG_MEL_64,
+    pooling="attention over time",
+    weights=None,
+    gmacs=0.139,
+    source="after Cakir et al. 2017, arXiv 1702.06286; trained from scratch",
+    licence="none: no weights are published",
+)
+
+BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (AST, CRNN, MN04, PANNS, PICZAK, SIMPLECNN, VGG)}
+TIMM_PREFIX = "timm:"
 
 
 def get_spec(name: str) -> BackboneSpec:
-    """The backbone of that name. Raises ConfigError, with what is near and what there is, where there is none."""
+    """The backbone of that name: one of `BACKBONES`, or timm's image network after "timm:".
+
+    Raises:
+        ConfigError: there is none, with what is near and what there is; or the image network can't be used.
+    """
+    if name.startswith(TIMM_PREFIX):
+        from soundprobe.backbones.timm_image import timm_spec
+
+        return timm_spec(name.removeprefix(TIMM_PREFIX))
     if name not in BACKBONES:
-        raise ConfigError(unknown("backbone", name, BACKBONES))
+        raise ConfigError(unknown("backbone", name, [*BACKBONES, f"{TIMM_PREFIX}<name>"]))
     return BACKBONES[name]

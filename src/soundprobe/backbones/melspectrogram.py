@@ -1,9 +1,12 @@
-"""What the backbones' spectrograms have in common: the power spectrum, always in full precision."""
+"""What the backbones' spectrograms have in common: the power spectrum and log-mel, always in full precision."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
+
+POWER_FLOOR = 1e-10
 
 
 class PowerSpectrogram(nn.Module):
@@ -37,6 +40,46 @@ class PowerSpectrogram(nn.Module):
             return_complex=True,
         )
         return spectrum.real.square() + spectrum.imag.square()
+
+
+class LogMel(nn.Module):
+    """Wave (B, T) float32 to log-mel (B, F, M) float32, scaled to be near zero mean and unit variance.
+
+    The bands are Slaney's, from 0 Hz to half the rate, as librosa's; the window is Hann's, as long as a transform.
+
+    Args:
+        sample_rate_hz, n_fft, hop, pad_mode: see `PowerSpectrogram`.
+        mel_bands: F.
+        mean_db, std_db: what is subtracted and divided by. Round figures near those of real clips; they are given and
+            not taken from the data, so that no test clip has a part in them.
+    """
+
+    mel_basis: Tensor
+
+    def __init__(
+        self,
+        *,
+        sample_rate_hz: int,
+        n_fft: int,
+        hop: int,
+        mel_bands: int,
+        mean_db: float,
+        std_db: float,
+        pad_mode: str = "constant",
+    ) -> None:
+        super().__init__()
+        self.mean_db = mean_db
+        self.std_db = std_db
+        self.power = PowerSpectrogram(n_fft=n_fft, hop=hop, window=torch.hann_window(n_fft), pad_mode=pad_mode)
+        banks = melscale_fbanks(
+            n_fft // 2 + 1, 0.0, sample_rate_hz / 2, mel_bands, sample_rate_hz, norm="slaney", mel_scale="slaney"
+        )
+        self.register_buffer("mel_basis", banks.T.contiguous(), persistent=False)  # (F, n_fft // 2 + 1)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        with full_precision(wave):
+            mel = self.mel_basis @ self.power(wave.float())
+            return (10.0 * mel.clamp(min=POWER_FLOOR).log10() - self.mean_db) / self.std_db
 
 
 def full_precision(wave: Tensor) -> torch.autocast:

@@ -34,7 +34,7 @@ class BackboneSpec:
         step_seconds: where the length is not fixed, a clip is padded with silence to the next multiple of this,
             so that its embedding depends on nothing but the clip, and batches of one length are common.
         frontend, pooling: the settings that an embedding depends on, for the key and for readers.
-        weights: the pretrained file, or None where there is none (from-scratch networks).
+        weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
@@ -57,6 +57,11 @@ class BackboneSpec:
     min_seconds: float = 0.1
     any_clip_seconds: bool = field(default=True)
     """Whether `--clip-seconds` may be given: false where a network's shape fixes its input."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the class's constructor needs besides `clip_seconds`."""
+    loads_own_weights: bool = field(default=False)
+    """Whether the class gets pretrained weights through its library: a method `load_pretrained()` that returns their
+    name, for the label, and raises WeightsError where they can't be had. `weights` is None then."""
 
     def input_samples(self, duration_s: float, clip_seconds: float | None = None) -> int:
         """Samples that a clip of `duration_s` is cut or padded to.

@@ -1,0 +1,71 @@
+"""A convolutional recurrent network: convolutions describe each frame, a GRU reads the frames in order. From scratch.
+
+After Cakir et al. 2017 ("Convolutional recurrent neural networks for polyphonic sound event detection", arXiv
+1702.06286): pooling over frequency only, so that every frame reaches the recurrent layer. Theirs answers for each
+frame; here attention over time makes one embedding of a clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from soundprobe.backbones.melspectrogram import LogMel
+
+SAMPLE_RATE_HZ = 22_050
+N_FFT = 1024
+HOP = 512
+MEL_BANDS = 64
+MEAN_DB, STD_DB = -25.0, 20.0  # 100 clips of UrbanSound8K give -27, 19
+WIDTHS = (32, 64, 128)
+BANDS_POOLED = 4  # 64 bands, 16, 4, 1
+HIDDEN = 128
+
+
+class Crnn(nn.Module):
+    """Three convolutions that halve no time, a GRU in both directions, and a weighted mean of its states over time.
+
+    Letters: B clips, T samples, F = 64 mel bands, M = T // 512 + 1 frames, D = 256 (128 for each direction).
+
+    Args:
+        clip_seconds: nothing depends on it; the network takes any length.
+    """
+
+    def __init__(self, *, clip_seconds: float | None = None) -> None:
+        super().__init__()
+        self.log_mel = LogMel(
+            sample_rate_hz=SAMPLE_RATE_HZ, n_fft=N_FFT, hop=HOP, mel_bands=MEL_BANDS, mean_db=MEAN_DB, std_db=STD_DB
+        )
+        self.convolutions = nn.Sequential(*(_convolution(*widths) for widths in pairwise((1, *WIDTHS))))
+        self.gru = nn.GRU(WIDTHS[-1], HIDDEN, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(2 * HIDDEN, 1, bias=False)  # the softmax over time would cancel a bias
+
+    def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) to log-mel (B, F, M), as (dB + 25) / 20. `lengths` is ignored: silence is heard as such."""
+        return self.log_mel(wave)
+
+    def embed(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to embeddings (B, D)."""
+        frames = self.convolutions(spectrogram.unsqueeze(1)).squeeze(2)  # (B, 128, M)
+        states, _ = self.gru(frames.transpose(1, 2))  # (B, M, D)
+        weights = self.attention(states).softmax(dim=1)  # (B, M, 1)
+        return (weights * states).sum(dim=1)
+
+    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
+        return self.embed(self.spectrogram(wave, lengths))
+
+    @classmethod
+    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """The state dict as it is."""
+        return dict(state_dict)
+
+
+def _convolution(before: int, after: int) -> nn.Sequential:
+    """(B, before, F, M) to (B, after, F / 4, M)."""
+    convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d((BANDS_POOLED, 1)))

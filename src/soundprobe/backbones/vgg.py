@@ -1,0 +1,70 @@
+"""A VGG-like network: pairs of 3 x 3 convolutions with BatchNorm, each pair followed by a halving. From scratch.
+
+The pattern is VGG's (Simonyan and Zisserman 2014, arXiv 1409.1556), the pooling over time CNN14's (Kong et al. 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from soundprobe.backbones.melspectrogram import LogMel
+
+SAMPLE_RATE_HZ = 22_050
+N_FFT = 1024
+HOP = 512
+MEL_BANDS = 64
+MEAN_DB, STD_DB = -25.0, 20.0  # 100 clips of UrbanSound8K give -27, 19
+WIDTHS = (16, 32, 64, 128, 256)
+
+
+class Vgg(nn.Module):
+    """Five pairs of 3 x 3 convolutions, twice as wide from pair to pair, and pooling over what is left.
+
+    Letters: B clips, T samples, F = 64 mel bands, M = T // 512 + 1 frames, D = 256.
+
+    Args:
+        clip_seconds: nothing depends on it; the network takes any length from 0.35 s.
+    """
+
+    def __init__(self, *, clip_seconds: float | None = None) -> None:
+        super().__init__()
+        self.log_mel = LogMel(
+            sample_rate_hz=SAMPLE_RATE_HZ, n_fft=N_FFT, hop=HOP, mel_bands=MEL_BANDS, mean_db=MEAN_DB, std_db=STD_DB
+        )
+        self.blocks = nn.ModuleList(_pair(before, after) for before, after in pairwise((1, *WIDTHS)))
+        self.halve = nn.MaxPool2d(2)
+
+    def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) to log-mel (B, F, M), as (dB + 25) / 20. `lengths` is ignored: silence is heard as such."""
+        return self.log_mel(wave)
+
+    def embed(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M), M >= 16, to embeddings (B, D)."""
+        x = spectrogram.unsqueeze(1)
+        for number, block in enumerate(self.blocks):
+            x = block(self.halve(x) if number else x)
+        x = x.mean(dim=2)  # (B, D, M / 16)
+        return x.mean(dim=2) + x.amax(dim=2)
+
+    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
+        return self.embed(self.spectrogram(wave, lengths))
+
+    @classmethod
+    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """The state dict as it is."""
+        return dict(state_dict)
+
+
+def _pair(before: int, after: int) -> nn.Sequential:
+    """(B, before, F, M) to (B, after, F, M)."""
+    layers: list[nn.Module] = []
+    for width in (before, after):
+        convolution = nn.Conv2d(width, after, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers)
