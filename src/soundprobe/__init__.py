@@ -1,7 +1,7 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
-The verbs of the command line, from Python: `extract`, `probe`, `report`, `demo`, and `open_data`. They are imported
-on first use, so that `import soundprobe` is quick.
+The verbs of the command line, from Python: `extract`, `probe`, `report`, `view`, `predict`, `demo`, and
+`open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from soundprobe.demonstration import demo as demo
     from soundprobe.errors import SoundprobeError as SoundprobeError
     from soundprobe.extraction import extract as extract
+    from soundprobe.prediction import predict as predict
     from soundprobe.probing import probe as probe
     from soundprobe.records import Clips as Clips
     from soundprobe.records import Embeddings as Embeddings
     from soundprobe.reporting import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.store import find_sets as find_sets
     from soundprobe.store import read_embeddings as read_embeddings
+    from soundprobe.viewing import view as view
 
 __version__ = _version("soundprobe")
 
@@ -32,9 +34,11 @@ _HOMES = {
     "extract": "extraction:extract",
     "find_sets": "store:find_sets",
     "open_data": "data.catalog:open_data",
+    "predict": "prediction:predict",
     "probe": "probing:probe",
     "read_embeddings": "store:read_embeddings",
     "report": "reporting:write_report",
+    "view": "viewing:view",
 }
 __all__ = sorted(_HOMES)
 

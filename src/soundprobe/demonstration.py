@@ -12,7 +12,6 @@ from soundprobe.errors import WeightsError
 from soundprobe.extraction import extract
 from soundprobe.probing import describe, probe
 from soundprobe.progress import progress_bar
-from soundprobe.records import Clips
 from soundprobe.reporting import ReportPaths, format_summary, write_report
 
 
@@ -35,7 +34,8 @@ def demo(
     clips = open_data(plan.data)
     say(f"1/3 extract: {len(clips)} clips of {clips.name}, {len(set(clips.folds))} folds")
     for step in plan.extract:
-        _extract_or_explain(step, clips, root, progress, say)
+        # By its name rather than the open clips, so that the report can find the sounds again.
+        _extract_or_explain(step, plan.data, root, progress, say)
     say("2/3 probe: each fold's head is chosen and trained without its test fold")
     for head in plan.probe:
         probe(
@@ -50,18 +50,18 @@ def demo(
             on_probe=lambda done: say(f"    {describe(done)}"),
         )
     say("3/3 report")
-    written = write_report(root / "heads", root / "reports", dataset=clips.name)
+    written = write_report(root / "heads", root / "reports", dataset=clips.name, embeddings=root / "embeddings")
     say(format_summary(written))
     say(f"Open {written.html}")
     return written
 
 
 def _extract_or_explain(
-    step: ExtractRecipe, clips: Clips, root: Path, progress: bool, say: Callable[[object], None]
+    step: ExtractRecipe, data: str, root: Path, progress: bool, say: Callable[[object], None]
 ) -> None:
     try:
         outcomes = extract(
-            clips,
+            data,
             backbone=step.backbone,
             weights=step.weights,
             clip_seconds=step.clip_seconds,

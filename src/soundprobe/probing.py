@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe import results
+from soundprobe.controls import check_control, judged_by, shuffle_labels
 from soundprobe.crossval import PROTOCOL_VERSION, cross_validate
 from soundprobe.errors import ConfigError
 from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.keys import digest_key, path_name
 from soundprobe.machine import versions
+from soundprobe.measuring import LEARNING_CURVE, PEEKING, with_copies_joined
 from soundprobe.parallel import run_tasks
 from soundprobe.progress import progress_bar
 from soundprobe.records import Embeddings, FoldResult, RunResult
@@ -44,6 +46,7 @@ class Plan:
     seed: int
     settings: Mapping[str, Any]
     exclude_leaks: bool
+    control: str | None = None
 
     @property
     def head_key(self) -> str:
@@ -54,6 +57,7 @@ class Plan:
                 "params": head.get_params(deep=False),
                 "protocol": PROTOCOL_VERSION,
                 "exclude_leaks": self.exclude_leaks,
+                **({"control": self.control} if self.control else {}),
             }
         )
 
@@ -68,6 +72,9 @@ def probe(
     settings: Mapping[str, Any] | None = None,
     only_folds: Sequence[int] | None = None,
     exclude_leaks: bool = False,
+    control: str | None = None,
+    learning_curve: bool = False,
+    measure_peeking: bool = False,
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
     jobs: int = 1,
@@ -87,7 +94,11 @@ def probe(
         head: "linear", "mlp", "knn", several, or several joined by commas.
         backbone, dataset, weights: which embeddings, see `find_feature_sets`; every set found by default.
         seeds: each gives a run of its own; settings: of the head, such as {"strengths": [0.1, 1.0]}.
-        only_folds: test just these folds now; exclude_leaks: leave training clips out whose recording is also tested.
+        only_folds: test just these folds now.
+        exclude_leaks: leave training clips out whose recording, or one with a copy of its clips, is also tested.
+        control: "shuffled-labels" trains on shuffled labels and stores a run of its own, marked as a control.
+        learning_curve: after each run also train on growing shares of the recordings, see `soundprobe.learning_curve`.
+        measure_peeking: after each run also score every setting on the test folds, for show, see `soundprobe.peeking`.
         jobs, engine, address: how many folds at once, and where; see `soundprobe.parallel`.
         on_probe: called with each probe as soon as it is done.
 
@@ -100,16 +111,22 @@ def probe(
         raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
     for name in names:
         make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
+    check_control(control)
+    if control and (learning_curve or measure_peeking):
+        raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
+    wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     probes = []
     for feature_set in find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights):
         read = functools.cache(functools.partial(read_features, feature_set))
         for name in names:
             for seed in dict.fromkeys(seeds):
-                plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks)
+                plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks, control)
                 done = _run(plan, read, Path(heads), only_folds, run_folds, jobs, force, progress, command)
+                for extra in wanted:
+                    extra.measure_after(done.folder, done.result, read, plan, progress=progress, again=not done.reused)
                 probes.append(done)
                 if on_probe:
                     on_probe(done)
@@ -119,8 +136,9 @@ def probe(
 def describe(done: Probe) -> str:
     """One line on a finished probe: what it was made of and what it scored."""
     backbone, head, score = done.result["backbone"], done.result["head"], done.result["summary"]
+    control = f" [control: {head['settings']['control']}]" if head["settings"].get("control") else ""
     return (
-        f"{backbone['name']} ({backbone['weights_label']}) / {head['name']}, seed {head['seed']}: "
+        f"{backbone['name']} ({backbone['weights_label']}) / {head['name']}, seed {head['seed']}{control}: "
         f"accuracy {score['accuracy']['mean']:.3f} +- {score['accuracy']['std_population']:.3f}, "
         f"macro-F1 {score['macro_f1']['mean']:.3f} over {len(done.result['folds'])} folds"
         f"{' (there before)' if done.reused else ''}"
@@ -163,8 +181,13 @@ def _run(
         }
         title = f"{features.name} / {plan.head}"
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
+            labels = embeddings.labels
+            if plan.control:
+                labels = shuffle_labels(labels, embeddings.folds, plan.seed)
 
             def keep(result: FoldResult, head: Any) -> None:
+                if plan.control:
+                    result = judged_by(result, embeddings.ids, embeddings.labels)
                 results.write_fold(folder, result, head.state_dict(), head.state_params(), about)
                 bar.advance(1)
 
@@ -172,9 +195,9 @@ def _run(
                 cross_validate(
                     functools.partial(make_head, plan.head, seed=plan.seed, **plan.settings),
                     embeddings.features,
-                    embeddings.labels,
+                    labels,
                     embeddings.folds,
-                    embeddings.groups,
+                    (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
                     embeddings.ids,
                     len(embeddings.class_names),
                     only_folds=missing,
@@ -185,7 +208,7 @@ def _run(
                 )
         finished = results.read_finished_folds(folder, features.dataset["folds"])
         info = _info(plan, key, left_out, command, time.perf_counter() - began)
-        results.write_result(folder, RunResult(finished, embeddings.class_names, info))
+        results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return Probe(folder, results.read_result(folder), reused=False)
 
 
@@ -209,7 +232,11 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], command: str, seconds: 
         "head": {
             "name": spec.name,
             "title": spec.title,
-            "settings": {**plan.settings, **({"exclude_leaks": True} if plan.exclude_leaks else {})},
+            "settings": {
+                **plan.settings,
+                **({"exclude_leaks": True} if plan.exclude_leaks else {}),
+                **({"control": plan.control} if plan.control else {}),
+            },
             "seed": plan.seed,
             "key": key,
         },

@@ -10,7 +10,7 @@ Letters: N clips, C classes, F folds, G recordings of one fold, B resamples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -80,8 +80,8 @@ class Predictions:
 
     def take(self, rows: np.ndarray) -> Predictions:
         """The predictions at `rows`, a boolean mask or index array of (N,): those of one salience, say."""
-        columns = (self.ids, self.labels, self.predicted, self.folds, self.groups)
-        return Predictions(self.name, *(column[rows] for column in columns), n_classes=self.n_classes)
+        names = ("ids", "labels", "predicted", "folds", "groups")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def in_folds(self, folds: Sequence[int]) -> Predictions:
         """The predictions of some of the folds."""

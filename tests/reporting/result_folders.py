@@ -38,6 +38,7 @@ TITLES = {
     "simplecnn": ("SimpleCNN", 1_400_970, 128),
 }
 HEADS = {"linear": "logistic regression", "mlp": "multilayer perceptron", "knn": "k nearest neighbours"}
+CLIP_COLUMNS = ("clip.salience", "clip.duration_s", "clip.audio_sha256")
 CHOICES = {"linear": {"strength": (0.01, 0.1)}, "mlp": {"width": (256, 512), "epochs": (20, 40)}, "knn": {"k": (5, 10)}}
 
 
@@ -78,17 +79,19 @@ def write_run(
     backbone_settings: Mapping[str, Any] | None = None,
     head_settings: Mapping[str, Any] | None = None,
     command: str = "",
+    recordings: bool = True,
+    history: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Writes one run whose accuracy is about `accuracy`, a little other in each fold, and returns its folder."""
     tested = list(data.fold_clips if folds is None else folds)
     rng = np.random.default_rng([seed, int(1000 * accuracy), *map(ord, backbone + head + weights)])
     parts = [_predict(data, fold, accuracy, rng) for fold in tested]
     backbone_key = key or f"{backbone}{weights}".encode().hex()[:12]
-    head_key = f"{head}{seed}".encode().hex()[:12].rjust(12, "0")
+    head_key = f"{head}{seed}".encode().hex()[-12:].rjust(12, "0")
     folder = heads / data.name / f"{backbone}-{backbone_key}" / f"{head}-{head_key}"
     folder.mkdir(parents=True)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    write_predictions(folder, *columns)
+    write_predictions(folder, *columns, further=further_columns(data, tested) if recordings else None)
     names = backbone.split("+")
     info = {
         "format": 1,
@@ -119,7 +122,7 @@ def write_run(
             "seed": seed,
             "key": head_key,
         },
-        **scores(data, tested, parts, head),
+        **scores(data, tested, parts, head, history),
         "complete": set(tested) == set(data.fold_clips),
         "command": command or f"soundprobe probe --backbone {backbone} --head {head} --seed {seed}",
         "versions": {"soundprobe": "0.1.0", "torch": "2.11.0", "python": "3.11.9"},
@@ -141,6 +144,7 @@ def write_predictions(
     label: np.ndarray,
     predicted: np.ndarray,
     proba: np.ndarray,
+    further: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
     table = {
         "clip_id": pa.array(ids.tolist(), pa.string()),
@@ -148,11 +152,18 @@ def write_predictions(
         "label": pa.array(label),
         "predicted": pa.array(predicted),
         "proba": pa.array(list(proba.astype(np.float32)), pa.list_(pa.float32())),
+        **{name: pa.array(list(values)) for name, values in (further or {}).items()},
     }
     pq.write_table(pa.table(table), folder / "predictions.parquet")
 
 
-def scores(data: Data, folds: Sequence[int], parts: Sequence[tuple[np.ndarray, ...]], head: str) -> dict[str, Any]:
+def scores(
+    data: Data,
+    folds: Sequence[int],
+    parts: Sequence[tuple[np.ndarray, ...]],
+    head: str,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """`folds` and `summary` of result.json, by hand."""
     entries = []
     for number, (fold, (_, _, label, predicted, _)) in enumerate(zip(folds, parts, strict=True)):
@@ -164,7 +175,7 @@ def scores(data: Data, folds: Sequence[int], parts: Sequence[tuple[np.ndarray, .
                 "accuracy": float(np.mean(label == predicted)),
                 "macro_f1": macro_f1_by_hand(label, predicted),
                 "chosen": {name: values[number % 3 == 0] for name, values in CHOICES.get(head, {}).items()},
-                "history": [],
+                "history": list(history),
                 "seconds": 1.5,
             }
         )
@@ -193,10 +204,31 @@ def macro_f1_by_hand(label: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(found))
 
 
+def labels_of(data: Data, fold: int) -> np.ndarray:
+    """(n,) the classes of a fold's clips: the same for every run on the data set, in turn as far as they go."""
+    n = data.fold_clips[fold]
+    return np.random.default_rng([fold, n]).permutation(np.arange(n) % len(data.class_names))
+
+
+def further_columns(data: Data, folds: Sequence[int]) -> dict[str, list[Any]]:
+    """Recordings of five clips of one class, and each clip's salience, length and digest, in the order of the folds."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("group", *CLIP_COLUMNS)}
+    for fold in folds:
+        label = labels_of(data, fold)
+        seen = dict.fromkeys(range(len(data.class_names)), 0)
+        for number, c in enumerate(label.tolist()):
+            columns["group"].append(f"{fold}-{c}-{seen[c] // 5}")
+            seen[c] += 1
+            columns["clip.salience"].append(1 + number % 3 // 2)
+            columns["clip.duration_s"].append(4.0 if number % 6 else round(0.3 + number % 37 / 10, 2))
+            columns["clip.audio_sha256"].append(f"{fold:02d}{number:062d}")
+    return columns
+
+
 def _predict(data: Data, fold: int, accuracy: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """ids (n,), fold (n,), label (n,), predicted (n,), proba (n, C)."""
     n, classes = data.fold_clips[fold], len(data.class_names)
-    label = rng.permutation(np.arange(n) % classes)
+    label = labels_of(data, fold)
     chance = np.clip(accuracy + rng.normal(0, 0.03), 0, 1) + 0.05 * np.cos(label)
     confused = np.array([NEIGHBOUR.get(int(c), (int(c) + 3) % classes) % classes for c in label])
     wrong = np.where(rng.random(n) < 0.6, confused, rng.integers(0, classes, n))

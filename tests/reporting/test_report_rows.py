@@ -11,7 +11,7 @@ from soundprobe.reporting import collect_runs
 from soundprobe.reporting.breakdown import most_frequent
 from soundprobe.reporting.chart import axis_over, chart_of
 from soundprobe.reporting.comparison import Comparison, Standing, compare, comparisons_of
-from soundprobe.reporting.rows import rows_of
+from soundprobe.reporting.grouping import rows_of
 from soundprobe.reporting.verdict import verdict_of
 
 

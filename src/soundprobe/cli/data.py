@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Data, GroupPrefix, MadeFolds, Quiet
+from soundprobe.cli.options import Data, EmbeddingsFolder, GroupPrefix, MadeFolds, Quiet, examples
 
 SOME_FAILED = 3
 ROWS_SHOWN = 20
@@ -34,15 +34,18 @@ def list_data() -> None:
     out.print(table)
 
 
-@app.command(epilog="Example:  soundprobe data check --data UrbanSound8K/")
+@app.command(epilog=examples("soundprobe data check --data UrbanSound8K/"))
 def check(
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
     group_prefix: GroupPrefix = None,
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
+    embeddings: EmbeddingsFolder = Path("embeddings"),
     quiet: Quiet = False,
 ) -> None:
-    """Decode every clip and count classes, folds, lengths, bad clips, and recordings that sit in two folds."""
+    """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
+    from soundprobe.cli.auditing import find_embeddings, print_audit
+    from soundprobe.data.audit import audit
     from soundprobe.data.catalog import open_data
     from soundprobe.data.scan import scan, summarise
     from soundprobe.progress import progress_bar
@@ -52,6 +55,15 @@ def check(
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only)
     summary = summarise(clips, scanned)
     _print_summary(summary)
+    readable = summary["missing"] < summary["clips"]
+    found = audit(
+        clips,
+        sha256=scanned.sha256 if readable else None,
+        duration_s=scanned.duration_s if readable else None,
+        peak=scanned.peak if readable else None,
+        embeddings=find_embeddings(embeddings, clips),
+    )
+    print_audit(found, out)
     if summary["failures"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -110,7 +122,7 @@ def _print_problems(summary: dict[str, Any]) -> None:
         out.print("Every clip can be read.")
 
 
-@app.command(epilog="Example:  soundprobe data synth --to synth/")
+@app.command(epilog=examples("soundprobe data synth --to synth/"))
 def synth(
     to: Annotated[Path | None, typer.Option("--to", help="The folder to write. Default: the cache.")] = None,
     recordings: Annotated[int, typer.Option("--recordings", min=1, help="Recordings for each class and fold.")] = 2,
@@ -132,7 +144,7 @@ def synth(
     out.print(f"synth -> {folder}", markup=False)
 
 
-@app.command(epilog="Example:  soundprobe data fetch urbansound8k")
+@app.command(epilog=examples("soundprobe data fetch urbansound8k"))
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set to fetch: urbansound8k, from the Hub.")] = "urbansound8k",
 ) -> None:

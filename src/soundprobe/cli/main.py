@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 
 from soundprobe.cli.data import app as data_app
+from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
+from soundprobe.cli.finetune import finetune
 from soundprobe.cli.options import (
     Data,
     EmbeddingsFolder,
@@ -20,8 +22,12 @@ from soundprobe.cli.options import (
     MadeFolds,
     Quiet,
     ReportsFolder,
+    examples,
     given_command,
 )
+from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
+from soundprobe.cli.probe import probe
+from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 from soundprobe.errors import SoundprobeError, SoundprobeWarning
 
 SOME_FAILED = 3
@@ -34,8 +40,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
-    epilog="Three commands make a comparison:  soundprobe extract --backbone mn04 --data PATH ;  "
-    "soundprobe probe --head linear,mlp,knn ;  soundprobe report.  Try it without any data: soundprobe demo.",
+    epilog=examples(
+        "soundprobe demo",
+        "soundprobe extract --backbone mn04 --data UrbanSound8K/",
+        "soundprobe probe --head linear,mlp,knn",
+        "soundprobe report",
+    ),
 )
 app.add_typer(data_app, name="data")
 out = Console(highlight=False, soft_wrap=True)
@@ -44,7 +54,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def main() -> None:
     """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         app()
     except SoundprobeError as error:
@@ -81,8 +91,11 @@ def _root(
 
 
 @app.command(
-    epilog="Examples:  soundprobe extract --backbone ast   |   soundprobe extract -b mn04,panns --data ESC-50/   |   "
-    "soundprobe extract --backbone mn04 --weights random --data clips.csv"
+    epilog=examples(
+        "soundprobe extract --backbone ast",
+        "soundprobe extract --backbone mn04,panns --data ESC-50/",
+        "soundprobe extract --backbone mn04 --weights random --data clips.csv",
+    )
 )
 def extract(
     backbone: Annotated[
@@ -146,86 +159,49 @@ def extract(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command(
-    epilog="Examples:  soundprobe probe --head mlp   |   soundprobe probe --head linear,knn --backbone mn04+ast   |   "
-    "soundprobe probe --head mlp --seed 0 --seed 1 --set widths=[512]"
-)
-def probe(
-    head: Annotated[str | None, typer.Option("--head", help="linear, mlp or knn; several joined by commas.")] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            "--backbone", "-b", help="Which embeddings: mn04, mn04+ast (side by side), a folder's name. Default: all."
-        ),
-    ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
-    weights: Annotated[str | None, typer.Option("--weights", help="Only these: pretrained, random or file.")] = None,
-    seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
-    only_fold: Annotated[
-        list[int] | None, typer.Option("--only-fold", help="Test just this fold; may be repeated.")
-    ] = None,
-    config: Annotated[str | None, typer.Option("--config", help="A recipe: its name, or a TOML file.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A setting of the head, such as strengths=[0.1,1.0]; may be repeated."),
-    ] = None,
-    exclude_leaks: Annotated[
-        bool, typer.Option("--exclude-leaks", help="Leave training clips out whose recording is also in the test fold.")
-    ] = False,
-    embeddings: EmbeddingsFolder = Path("embeddings"),
-    heads: HeadsFolder = Path("heads"),
-    jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once; -1: as many as there are cores.")] = 1,
-    engine: Annotated[str, typer.Option("--engine", help="Where they run: threads, processes or dask.")] = "processes",
-    address: Annotated[str | None, typer.Option("--address", help="Dask scheduler, such as tcp://host:8786.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train a light head on the embeddings in each fold and score it on the fold that it never saw."""
-    from soundprobe.config import ProbeRecipe, read_recipe
-    from soundprobe.probing import describe
-    from soundprobe.probing import probe as run
-
-    recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
-
-    run(
-        head=head or recipe.head,
-        backbone=backbone,
-        dataset=dataset,
-        weights=weights,
-        seeds=seed or recipe.seeds,
-        settings=recipe.settings,
-        only_folds=only_fold,
-        exclude_leaks=exclude_leaks or recipe.exclude_leaks,
-        embeddings=embeddings,
-        heads=heads,
-        jobs=jobs,
-        engine=engine,
-        address=address,
-        force=force,
-        progress=not quiet,
-        command=given_command(),
-        on_probe=lambda done: out.print(f"{describe(done)} -> {done.folder}", markup=False),
-    )
+app.command(epilog=PROBE_EXAMPLES)(probe)
+app.command(epilog=FINETUNE_EXAMPLES)(finetune)
 
 
-@app.command(epilog="Example:  soundprobe report --dataset urbansound8k")
+@app.command(epilog=examples("soundprobe report", "soundprobe report --dataset urbansound8k"))
 def report(
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Where the clips are, to be heard. Default: where they were extracted.")
+    ] = None,
+    max_audio_mb: Annotated[
+        float, typer.Option("--max-audio-mb", help="How many MB of the page clips may take.")
+    ] = 8.0,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
+    embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
 ) -> None:
     """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
     from soundprobe.reporting import format_summary, write_report
 
-    written = write_report(heads, reports, dataset=dataset, title=title)
+    written = write_report(
+        heads,
+        reports,
+        dataset=dataset,
+        title=title,
+        data=data,
+        embeddings=embeddings,
+        audio=not no_audio,
+        max_audio_mb=max_audio_mb,
+    )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
 
 
-@app.command(epilog="Example:  soundprobe demo --to trial/")
+app.command(epilog=VIEW_EXAMPLES)(view)
+app.command(epilog=PREDICT_EXAMPLES)(predict)
+
+
+@app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
 def demo(
     to: Annotated[
         Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")

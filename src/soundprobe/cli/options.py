@@ -24,11 +24,18 @@ GroupPrefix = Annotated[
         "recording then stay in one fold.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N clips, for a trial.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only N clips, spread over folds and classes, for a trial.")
+]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def examples(*commands: str) -> str:
+    """The foot of a verb's help: each command on a line of its own."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(command.replace("[", "\\[") for command in commands)])
 
 
 def given_command() -> str:

@@ -126,5 +126,5 @@ class _Best:
 
     def sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Largest cosine first, equals by row."""
-        self._cut(np.lexsort([self.second, self.first, -self.cosine]))
+        self._cut(np.lexsort((self.second, self.first, -self.cosine)))
         return self.first, self.second, self.cosine

@@ -31,6 +31,7 @@ class Scan:
         sha256: (N,) str, the hexadecimal digest of the encoded bytes; '' where they can't be read.
         duration_s: (N,) float64; sample_rate_hz, channels: (N,) int64; all 0 for a clip with an error.
         errors: (N,) str, why a clip can't be used; '' where it can.
+        peak: (N,) float64, each clip's largest |sample|, NaN for a clip with an error; None where nothing was decoded.
     """
 
     sha256: np.ndarray
@@ -38,6 +39,7 @@ class Scan:
     sample_rate_hz: np.ndarray
     channels: np.ndarray
     errors: np.ndarray
+    peak: np.ndarray | None = None
 
 
 NOTHING = AudioInfo(duration_s=0.0, sample_rate_hz=0, channels=0, frames=0)
@@ -48,6 +50,7 @@ class _Seen:
     sha256: str
     info: AudioInfo
     error: str
+    peak: float = float("nan")
 
 
 def scan(
@@ -85,6 +88,7 @@ def scan(
         sample_rate_hz=np.array([one.info.sample_rate_hz for one in seen], dtype=np.int64),
         channels=np.array([one.info.channels for one in seen], dtype=np.int64),
         errors=np.array([one.error for one in seen], dtype=np.str_),
+        peak=np.array([one.peak for one in seen]) if decode_samples else None,
     )
 
 
@@ -97,11 +101,12 @@ def _look(source: Source, decode_samples: bool) -> _Seen:
     sha256 = hashlib.sha256(audio).hexdigest()
     try:
         info = inspect(audio, name)
+        peak = float("nan")
         if decode_samples:
-            decode(audio, sample_rate_hz=info.sample_rate_hz, name=name)
+            peak = float(np.abs(decode(audio, sample_rate_hz=info.sample_rate_hz, name=name)).max(initial=0.0))
     except AudioError as error:
         return _Seen(sha256, NOTHING, error.reason)
-    return _Seen(sha256, info, "")
+    return _Seen(sha256, info, "", peak)
 
 
 def fingerprint(clips: Clips, scanned: Scan) -> str:

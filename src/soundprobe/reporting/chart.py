@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from soundprobe import notes
+from soundprobe.against_notes import wilson
 from soundprobe.reporting.comparison import Comparison, Standing
 from soundprobe.reporting.rows import Row
-from soundprobe.reporting.wording import percent
+from soundprobe.reporting.wording import between, percent
+from soundprobe.resampling import Interval
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class FoldMark:
 
 @dataclass(frozen=True)
 class ChartRow:
-    """One run: a mark at the mean, a whisker of one population standard deviation to either side, and its folds.
+    """One run: a mark at the mean, a whisker over its 95 % interval, and its folds.
 
     Attributes:
-        style: "run", "control" or "partial".
+        style: "run", "control", "contaminated" or "partial".
         row: the row of the tables that it draws.
-        low, mean, high: whisker and mark.
+        low, mean, high: whisker and mark; without an interval the whisker has no length.
+        value, interval: the mean and its interval in words.
     """
 
     style: str
@@ -42,14 +45,17 @@ class ChartRow:
     high: float
     folds: tuple[FoldMark, ...]
     value: str
-    spread: str
+    interval: str
 
 
 @dataclass(frozen=True)
 class NotesRow:
-    """The notes' CNN: fold 1, the contaminated folds and their mean."""
+    """The notes' CNN: fold 1 with its binomial interval, the contaminated folds and their mean."""
 
     clean: FoldMark
+    low: float
+    high: float
+    interval: str
     contaminated: tuple[FoldMark, ...]
     mean: float
 
@@ -86,7 +92,7 @@ def chart_of(comparison: Comparison) -> Chart:
     shows_notes = comparison.standing is not Standing.OTHER
     marks_clean = comparison.standing is Standing.SAME
     shown = [share for row in comparison.rows for share in row.fold_accuracy]
-    axis = axis_over([*shown, notes.clean().accuracy] if shows_notes else shown)
+    axis = axis_over([*shown, clean_interval().low or 0.0] if shows_notes else shown)
     rows = tuple(_chart_row(row, axis, marks_clean) for row in comparison.rows)
     return Chart(rows, _notes_row(axis) if shows_notes else None, axis.ticks(), marks_clean)
 
@@ -97,27 +103,36 @@ def axis_over(shares: Iterable[float]) -> Axis:
 
 
 def _chart_row(row: Row, axis: Axis, marks_clean: bool) -> ChartRow:
-    mean, spread = row.accuracy.mean, row.accuracy.std_population
-    style = "control" if row.is_control else "run"
+    mean, interval = row.accuracy.mean, row.scores.interval()
+    style = "contaminated" if row.contaminated else "control" if row.is_control else "run"
     return ChartRow(
         style=style if row.complete else "partial",
         row=row,
-        low=axis.x(mean - spread),
+        low=axis.x(mean if interval.low is None else interval.low),
         mean=axis.x(mean),
-        high=axis.x(mean + spread),
+        high=axis.x(mean if interval.high is None else interval.high),
         folds=tuple(
             _mark(axis, fold, share, marks_clean and fold == notes.CLEAN_FOLD)
             for fold, share in zip(row.folds, row.fold_accuracy, strict=True)
         ),
         value=percent(mean),
-        spread=percent(spread),
+        interval=between(interval),
     )
+
+
+def clean_interval() -> Interval:
+    """The binomial interval of the notes' accuracy on fold 1, as if every clip were a draw of its own."""
+    return wilson(notes.clean().accuracy, notes.FOLD_CLIPS[notes.CLEAN_FOLD - 1])
 
 
 def _notes_row(axis: Axis) -> NotesRow:
     marks = [_mark(axis, fold.fold, fold.accuracy, fold.fold == notes.CLEAN_FOLD) for fold in notes.FOLDS]
+    interval = clean_interval()
     return NotesRow(
         clean=next(mark for mark in marks if mark.clean),
+        low=axis.x(interval.low or 0.0),
+        high=axis.x(interval.high or 1.0),
+        interval=between(interval),
         contaminated=tuple(mark for mark in marks if not mark.clean),
         mean=axis.x(notes.accuracy().mean),
     )

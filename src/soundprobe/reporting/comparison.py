@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from soundprobe import notes
-from soundprobe.reporting.rows import Row, rows_of
+from soundprobe.data.audit import Audit
+from soundprobe.reporting.auditing import audit_runs
+from soundprobe.reporting.grouping import rows_of
+from soundprobe.reporting.marks import leaves_leaks_out
+from soundprobe.reporting.pairs import Pair, pair_all, pair_rows, with_holm
+from soundprobe.reporting.rows import Row
 from soundprobe.reporting.run import Run
+
+if TYPE_CHECKING:
+    from soundprobe.reporting.media import Media
 
 
 class Standing(Enum):
@@ -45,10 +55,12 @@ class Comparison:
     """One data set's rows, ranked.
 
     Attributes:
-        rows: best mean accuracy first; those that did not test every fold last.
+        rows: best mean accuracy first; then those without a rank, those that did not test every fold last.
+        media: where the clips can be heard; None where nobody looked.
     """
 
     rows: tuple[Row, ...]
+    media: Media | None = None
 
     @property
     def name(self) -> str:
@@ -81,8 +93,15 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[Row, ...]:
-        """The rows that tested every fold, best first."""
-        return tuple(row for row in self.rows if row.complete)
+        """The rows that tested every fold, best first; shuffled labels and carried-over networks have no rank.
+
+        Nor has a run without leaks beside the same run with them: it is that run once more.
+        """
+        return tuple(row for row in self.rows if row.is_ranked and self._with_leaks(row) is None)
+
+    def rank_of(self, row: Row) -> int | None:
+        """The row's place in `ranked`, from 1; None where it has none."""
+        return next((place for place, other in enumerate(self.ranked, start=1) if other is row), None)
 
     @property
     def partial(self) -> tuple[Row, ...]:
@@ -97,7 +116,53 @@ class Comparison:
     @property
     def runner_up(self) -> Row | None:
         """The next best ranked row after `best` that is no control."""
-        return next((row for row in self.ranked if row is not self.best and not row.is_control), None)
+        return next((row for row in self.contenders if row is not self.best), None)
+
+    @property
+    def contenders(self) -> tuple[Row, ...]:
+        """The ranked rows that are no controls, best first."""
+        return tuple(row for row in self.ranked if not row.is_control)
+
+    @cached_property
+    def against_best(self) -> tuple[Pair, ...]:
+        """Every other contender against the best one, in the order of the ranking, with Holm's correction."""
+        return pair_all(self.contenders[1:], self.contenders[0]) if self.contenders else ()
+
+    @cached_property
+    def against_controls(self) -> tuple[Pair, ...]:
+        """Each contender against the same backbone with random weights, where that was run; with Holm's correction."""
+        found = [(row, self.control_of(row)) for row in self.contenders]
+        pairs = [pair_rows(row, control) for row, control in found if control is not None]
+        return with_holm([pair for pair in pairs if pair is not None])
+
+    @cached_property
+    def without_leaks(self) -> tuple[Pair, ...]:
+        """Each row that left leaking training clips out, against the row that is otherwise the same and kept them."""
+        pairs = [pair_rows(row, kept) for row in self.rows if (kept := self._with_leaks(row)) is not None]
+        return with_holm([pair for pair in pairs if pair is not None])
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        """What its clips' folds share and hold; None where no run says the clips' recordings."""
+        runs = [run for row in self.rows for run in row.runs]
+        return audit_runs(runs, None if self.media is None else self.media.options.embeddings)
+
+    def _with_leaks(self, row: Row) -> Row | None:
+        """The row that is as `row`, which leaves leaks out, but for keeping them."""
+        mine = row.first
+        if not leaves_leaks_out(mine):
+            return None
+        return next(
+            (
+                other
+                for other in self.rows
+                if not leaves_leaks_out(other.first)
+                and mine.backbone["key"] == other.first.backbone["key"]
+                and mine.head["name"] == other.first.head["name"]
+                and {**other.first.head["settings"], "exclude_leaks": True} == mine.head["settings"]
+            ),
+            None,
+        )
 
     @property
     def standing(self) -> Standing:
@@ -114,15 +179,15 @@ class Comparison:
         controls = [
             other
             for other in self.ranked
-            if other.is_control and other.first.backbone["name"] == row.first.backbone["name"]
+            if other.control == "random weights" and other.first.backbone["name"] == row.first.backbone["name"]
         ]
         same_head = [other for other in controls if other.first.head["name"] == row.first.head["name"]]
         matched = [other for other in same_head if _matched(row, other)]
         return next(iter(matched or same_head or controls), None)
 
     def best_with_control(self) -> tuple[Row, Row] | None:
-        """The best row that has a control, and that control."""
-        pairs = ((row, self.control_of(row)) for row in self.ranked)
+        """The best contender that has a control, and that control."""
+        pairs = ((row, self.control_of(row)) for row in self.contenders)
         return next(((row, control) for row, control in pairs if control is not None), None)
 
 
@@ -138,8 +203,22 @@ def compare(row: Row, other: Row) -> Difference | None:
 def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
     """One comparison a data set, those that the notes can be compared on first, then in the given order."""
     order = list(Standing)
-    found = [Comparison(tuple(rows_of(runs))) for runs in datasets]
+    found = [Comparison(tuple(rows_of(with_recordings(runs)))) for runs in datasets]
     return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
+
+
+def with_recordings(runs: Sequence[Run]) -> list[Run]:
+    """The runs; one whose file does not say the clips' recordings takes them from another run on the same clips."""
+    known = next((run for run in runs if run.groups is not None), None)
+    if known is None or known.groups is None:
+        return list(runs)
+    recording = dict(zip(known.ids.tolist(), known.groups.tolist(), strict=True))
+    return [
+        replace(run, groups=np.array([recording[clip] for clip in run.ids.tolist()]))
+        if run.groups is None and all(clip in recording for clip in run.ids.tolist())
+        else run
+        for run in runs
+    ]
 
 
 def _on(row: Row, folds: list[int]) -> np.ndarray:

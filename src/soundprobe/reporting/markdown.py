@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from soundprobe import notes
 from soundprobe.reporting.breakdown import most_frequent
 from soundprobe.reporting.collect import UnreadableRun
 from soundprobe.reporting.comparison import Comparison, Standing, compare
+from soundprobe.reporting.markdown_parts import breakdown_blocks, evidence_blocks
+from soundprobe.reporting.markdown_text import code, escape, row_name, table
 from soundprobe.reporting.page import page_title
-from soundprobe.reporting.rows import Row, setting_text
 from soundprobe.reporting.verdict import verdict_of
 from soundprobe.reporting.wording import (
     MISSING,
+    between,
     count,
     duration,
-    one_line,
     percent,
     plural,
     points,
     sentence,
+    setting_text,
 )
 
 NOTES_NAME = f"{notes.TITLE} (**contaminated but for fold {notes.CLEAN_FOLD}**)"
-
-
-def escape(text: object) -> str:
-    """`text` as Markdown that shows it literally, in running text and in a table's cell."""
-    shown = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    shown = re.sub(r"([\\`*|\[\]~$#!])", r"\\\1", shown)
-    # Inside a word an underscore is only itself; at its edge it could begin emphasis.
-    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", shown)
-
-
-def code(text: object) -> str:
-    """`text` as a code span, whatever backticks it holds; for running text, not for tables."""
-    shown = one_line(text) or MISSING
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    return f"{fence} {shown} {fence}" if len(fence) > 1 else f"`{shown}`"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table from cells that are escaped already; the first `left` columns are text, the others numbers."""
-    rule = ["---" if column < left else "---:" for column in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
-
-
-def row_name(row: Row) -> str:
-    """The row's name, with what must be said of its weights and folds."""
-    partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
-    return " ".join([escape(row.name), *(f"(**{escape(mark)}**)" for mark in (row.tag, partial) if mark)])
 
 
 def render_markdown(
@@ -85,9 +59,11 @@ def _dataset(comparison: Comparison) -> list[str]:
         f"**{escape(verdict.headline)}**",
         findings,
         *_ranking(comparison),
+        *evidence_blocks(comparison),
         *_folds(comparison),
         *_classes(comparison),
         *_confusions(comparison),
+        *breakdown_blocks(comparison),
         *_chosen(comparison),
         *_cost(comparison),
         *_reproduce(comparison),
@@ -95,21 +71,33 @@ def _dataset(comparison: Comparison) -> list[str]:
 
 
 def _ranking(comparison: Comparison) -> list[str]:
-    head = ["Rank", "Run", "Accuracy", "± pop.", "± sample", "Macro-F1", "± pop.", "± sample", "Over control", "Seeds"]
+    metrics = [
+        heading for name in ("Accuracy", "Macro-F1") for heading in (name, "95 % interval", "± pop.", "± sample")
+    ]
+    head = ["Rank", "Run", *metrics, "Over control", "Seeds"]
     rows = []
-    for rank, row in enumerate(comparison.rows, start=1):
+    for row in comparison.rows:
         control = comparison.control_of(row)
         difference = compare(row, control) if control else None
         spread = f" (± {percent(row.accuracy_over_seeds.std_population)})" if len(row.runs) > 1 else ""
-        figures = [percent(figure) for figure in (*row.accuracy, *row.macro_f1)]
+        figures = []
+        for metric, values in (("accuracy", row.accuracy), ("macro_f1", row.macro_f1)):
+            mean, *spreads = map(percent, values)
+            figures += [mean, between(row.scores.interval(metric)), *spreads]
         over = points(difference.mean) if difference else MISSING
-        rows.append([str(rank) if row.complete else MISSING, row_name(row), *figures, over, f"{len(row.runs)}{spread}"])
+        rows.append(
+            [str(comparison.rank_of(row) or MISSING), row_name(row), *figures, over, f"{len(row.runs)}{spread}"]
+        )
     how = (
-        "Percent; means over folds, with the population (± pop.) and the sample standard deviation over folds. "
+        "Percent; means over folds with 95 % intervals (bootstrap over recordings within folds), and the population "
+        "(± pop.) and the sample standard deviation over folds. "
         "Seeds: how many, and how far their mean accuracies spread."
     )
     if comparison.standing is not Standing.OTHER:
-        figures = [percent(figure) for figure in (*notes.accuracy(), *notes.macro_f1())]
+        figures = []
+        for values in (notes.accuracy(), notes.macro_f1()):
+            mean, *spreads = map(percent, values)
+            figures += [mean, MISSING, *spreads]
         other = "" if comparison.standing is Standing.SAME else " (**on other clips**)"
         rows.append([MISSING, NOTES_NAME + other, *figures, MISSING, MISSING])
         clean = f"accuracy {percent(notes.clean().accuracy)} %, macro-F1 {percent(notes.clean().macro_f1)} %"

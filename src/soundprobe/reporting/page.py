@@ -17,12 +17,24 @@ import jinja2
 from markupsafe import Markup
 
 from soundprobe import notes
-from soundprobe.reporting import breakdown, wording
+from soundprobe.reporting import wording
+from soundprobe.reporting.audit_view import prepare_audit
+from soundprobe.reporting.calibration import prepare_calibration
 from soundprobe.reporting.chart import chart_of
+from soundprobe.reporting.checks import prepare_controls
+from soundprobe.reporting.class_plots import prepare_classes, prepare_confusion, prepare_folds
 from soundprobe.reporting.collect import UnreadableRun
 from soundprobe.reporting.comparison import Comparison, Standing, compare
-from soundprobe.reporting.rows import Row, setting_text
+from soundprobe.reporting.conditions import prepare_conditions
+from soundprobe.reporting.curves import prepare_cost, prepare_learning, prepare_training
+from soundprobe.reporting.embedding_map import prepare_map
+from soundprobe.reporting.evidence import prepare_statistics
+from soundprobe.reporting.gallery import prepare_gallery
+from soundprobe.reporting.plots import plotly_script
+from soundprobe.reporting.recordings import prepare_recordings
+from soundprobe.reporting.rows import Row
 from soundprobe.reporting.verdict import verdict_of
+from soundprobe.viewing import player
 
 
 @dataclass(frozen=True)
@@ -42,21 +54,10 @@ class Section:
 
 def _ranking(comparison: Comparison) -> dict[str, Any]:
     entries = []
-    for rank, row in enumerate(comparison.rows, start=1):
+    for row in comparison.rows:
         control = comparison.control_of(row)
-        entries.append((rank if row.complete else None, row, compare(row, control) if control else None))
+        entries.append((comparison.rank_of(row), row, compare(row, control) if control else None))
     return {"entries": entries, "shows_clean_fold": comparison.standing is not Standing.OTHER}
-
-
-def _confusion(comparison: Comparison) -> dict[str, Any] | None:
-    best = comparison.best
-    if best is None:
-        return None
-    return {
-        "row": best,
-        "shares": breakdown.row_shares(best.confusion),
-        "frequent": breakdown.most_frequent(best),
-    }
 
 
 def _rows(comparison: Comparison) -> dict[str, Any]:
@@ -70,11 +71,21 @@ def _chosen(comparison: Comparison) -> dict[str, Any] | None:
 
 SECTIONS = (
     Section("ranking", "All runs", _ranking),
-    Section("folds", "Fold by fold", _rows),
-    Section("classes", "F1 of each class", _rows),
-    Section("confusion", "Confusions of the best run", _confusion),
+    Section("statistics", "How sure is it?", prepare_statistics),
+    Section("controls", "Controls", prepare_controls),
+    Section("audit", "Can the folds be trusted?", prepare_audit),
+    Section("folds", "Fold by fold", prepare_folds),
+    Section("classes", "Class by class", prepare_classes),
+    Section("confusion", "What is taken for what", prepare_confusion),
+    Section("gallery", "The worst mistakes", prepare_gallery),
+    Section("map", "A map of the embeddings", prepare_map),
+    Section("recordings", "The hardest recordings", prepare_recordings),
+    Section("conditions", "Foreground, background and length", prepare_conditions),
+    Section("calibration", "How far probabilities can be believed", prepare_calibration),
+    Section("learning", "Would more recordings help?", prepare_learning),
+    Section("training", "Training curves", prepare_training),
     Section("chosen", "Chosen settings", _chosen),
-    Section("cost", "Cost", _rows),
+    Section("cost", "Cost", prepare_cost),
     Section("reproduce", "What reproduces it", _rows),
 )
 
@@ -96,15 +107,22 @@ def render_page(
                 "sections": [(section, view) for section, view in prepared if view is not None],
             }
         )
-    script = _static("page.js")
+    own = "\n".join([_static("page.js"), player.static("player.js"), _static("map.js"), _static("plots.js")])
+    scripts = [plotly_script(), own]
+    style = "\n".join([_static("page.css"), player.static("player.css"), _static("media.css")])
     return templates.get_template("page.html").render(
         title=title or page_title(comparisons),
         parts=parts,
         unreadable=unreadable,
-        style=Markup(_static("page.css")),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(style),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files, and plotly's
+        digests=[digest_of(script) for script in scripts],
     )
+
+
+def digest_of(script: str) -> str:
+    """The source expression by which the page's policy knows an inline script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def page_title(comparisons: Sequence[Comparison]) -> str:
@@ -125,16 +143,21 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         percent=wording.percent,
         points=wording.points,
+        between=wording.between,
+        points_between=wording.points_between,
+        p_value=wording.p_value,
         count=wording.count,
         duration=wording.duration,
         one_line=wording.one_line,
         published=notes.published,
-        setting=setting_text,
+        setting=wording.setting_text,
         heat=heat,
         sentence=wording.sentence,
         together=together,
     )
-    environment.globals.update(notes=notes, Standing=Standing, plural=wording.plural, Row=Row)
+    environment.globals.update(
+        empty_player=player.empty_player, notes=notes, Standing=Standing, plural=wording.plural, Row=Row
+    )
     return environment
 
 

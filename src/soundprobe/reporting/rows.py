@@ -1,27 +1,23 @@
-"""Runs that are equal but for their seed -> one `Row` of the tables.
+"""One row of the tables: a run, or several that are equal but for their seed.
 
 Letters: S seeds, F folds, C classes.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from soundprobe.compare import average, on_shared_clips
 from soundprobe.metrics import MeanStd, mean_std
+from soundprobe.reporting import marks
 from soundprobe.reporting.run import Run
-from soundprobe.reporting.wording import one_line
-
-CONTROL = "random weights: control"
-PART_CONTROL = "random weights in part: control"
-SCRATCH = "random start: trained from scratch"
-OWN_FILE = "weights from a file"
+from soundprobe.reporting.wording import one_line, setting_text
+from soundprobe.resampling import Predictions, Scores, resample
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,30 +43,49 @@ class Row:
         return " · ".join(one_line(part) for part in parts if part)
 
     @property
+    def full_name(self) -> str:
+        """The name, with what must be said of the row in brackets."""
+        return f"{self.name} ({self.tag})" if self.tag else self.name
+
+    @property
     def title(self) -> str:
         """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
         how = "frozen"
         if self.first.info["kind"] == "finetune":
-            how = "trained from scratch" if "random" in self._weights else "fine-tuned"
+            how = "trained from scratch" if "random" in marks.weights_of(self.first) else "fine-tuned"
         return one_line(f"{self.first.backbone['title']}, {how}; {self.first.head['title']}")
 
     @property
+    def control(self) -> str:
+        """What the row is a control of: "random weights", "shuffled labels", or "" for what is no control."""
+        if marks.has_shuffled_labels(self.first):
+            return "shuffled labels"
+        return "random weights" if marks.has_random_weights(self.first) else ""
+
+    @property
     def is_control(self) -> bool:
-        """Whether a backbone with random weights, even one of several, was probed: the yardstick of pretraining."""
-        return self.first.info["kind"] == "probe" and "random" in self._weights
+        """Whether the row is a yardstick and no contender."""
+        return bool(self.control)
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether the network had been trained on clips that it was tested on, which only `--carry-over` does."""
+        return marks.is_carried_over(self.first)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the row has a rank: it tested every fold, its labels are true, and its tests are tests."""
+        return self.complete and not self.contaminated and self.control != "shuffled labels"
 
     @property
     def tag(self) -> str:
-        """What must be said of the weights wherever the row is shown; empty for pretrained ones."""
-        if self.is_control:
-            return CONTROL if set(self._weights) == {"random"} else PART_CONTROL
-        if "random" in self._weights:
-            return SCRATCH
-        return OWN_FILE if "file" in self._weights else ""
+        """What must be said of the row wherever it is shown; empty for an honest run on pretrained weights."""
+        return marks.tag_of(self.first)
 
     @property
-    def _weights(self) -> list[str]:
-        return str(self.first.backbone["weights"]).split("+")
+    def tag_kind(self) -> str:
+        """How the tag is drawn: "control", "notes" (contaminated) or "origin"."""
+        return "notes" if self.contaminated else "control" if self.is_control else "origin"
 
     @property
     def complete(self) -> bool:
@@ -117,6 +132,31 @@ class Row:
         return mean_std([float(np.mean([scores.macro_f1 for scores in run.folds])) for run in self.runs])
 
     @cached_property
+    def predictions(self) -> tuple[Predictions, ...]:
+        """What each seed said of the clips that all seeds tested; a clip is its own recording where none is known."""
+        return tuple(
+            on_shared_clips(
+                [
+                    Predictions(
+                        self.name,
+                        ids=run.ids,
+                        labels=run.y_true,
+                        predicted=run.predicted,
+                        folds=run.fold,
+                        groups=run.ids if run.groups is None else run.groups,
+                        n_classes=len(run.class_names),
+                    )
+                    for run in self.runs
+                ]
+            )
+        )
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Fold scores, averaged over seeds, as they are and with other recordings drawn: where intervals come from."""
+        return average([resample(one) for one in self.predictions], self.name)
+
+    @cached_property
     def per_class_f1(self) -> np.ndarray:
         """(C,) F1 of each class over the tested folds pooled, averaged over seeds; NaN where a class has no clip."""
         return np.mean([run.per_class_f1 for run in self.runs], axis=0)
@@ -125,6 +165,15 @@ class Row:
     def confusion(self) -> np.ndarray:
         """(C, C) counts over tested folds and seeds pooled: rows are true classes, columns predicted ones."""
         return np.sum([run.confusion for run in self.runs], axis=0)
+
+    @property
+    def excluded_clips(self) -> int:
+        """How many training clips were left out as leaks, over all folds of the first seed."""
+        return sum(int(scores.chosen.get("excluded_clips", 0)) for scores in self.first.folds)
+
+    @property
+    def folds_with_exclusions(self) -> int:
+        return sum(1 for scores in self.first.folds if scores.chosen.get("excluded_clips"))
 
     @property
     def seconds(self) -> float:
@@ -164,83 +213,3 @@ class Row:
             else {**dict(list(values.items())[:4]), "others": sum(list(values.values())[4:])}
             for name, values in self.chosen.items()
         }
-
-
-def rows_of(runs: Iterable[Run]) -> list[Row]:
-    """The rows of `runs`, best mean accuracy first; rows that did not test every fold come last.
-
-    Two runs of the same seed are never put together: they were made from something that differs.
-    """
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        identity, copy = _identity(run), 0
-        while any(run.head["seed"] == other.head["seed"] for other in groups.get(f"{identity}#{copy}", ())):
-            copy += 1
-        groups.setdefault(f"{identity}#{copy}", []).append(run)
-    rows = [Row(tuple(sorted(group, key=lambda run: run.head["seed"]))) for group in groups.values()]
-    rows.sort(key=lambda row: (not row.complete, -row.accuracy.mean, row.name, row.first.path))
-    return _told_apart(rows)
-
-
-def _identity(run: Run) -> str:
-    """What runs must share to stand in one row: everything but the seed and what follows from it."""
-    head = run.head
-    settings = {name: value for name, value in head["settings"].items() if name != "seed"}
-    shared = [run.info["kind"], run.backbone["name"], run.backbone["key"], run.backbone["weights"]]
-    return json.dumps(
-        [*shared, head["name"], settings, [scores.fold for scores in run.folds]], sort_keys=True, default=str
-    )
-
-
-def _told_apart(rows: list[Row]) -> list[Row]:
-    """The rows, those that share name, weights and kind told apart by what differs between them."""
-    alike: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        alike.setdefault((row.name, row.tag, row.first.info["kind"]), []).append(row)
-    details: dict[int, str] = {}
-    for group in alike.values():
-        found = [_difference(row, group) for row in group]
-        for row, detail in zip(group, found, strict=True):
-            # Equal settings but another key: weights or data differ, which only the keys can say.
-            keys = f"key {row.first.backbone['key']}/{row.first.head['key']}" if found.count(detail) > 1 else ""
-            details[id(row)] = ", ".join(filter(None, [detail, keys]))
-    return [replace(row, detail=details[id(row)]) for row in rows]
-
-
-def _difference(row: Row, group: list[Row]) -> str:
-    """The settings and the folds of `row` in which the rows of `group`, of which it is one, differ."""
-    settings = [_settings(other.first) for other in group]
-    mine = _settings(row.first)
-    shown = [
-        f"{name} {setting_text(value)}"
-        for name, value in sorted(mine.items())
-        if len({setting_text(other.get(name)) for other in settings}) > 1
-    ]
-    if len({other.folds for other in group}) > 1 and not row.complete:
-        shown.append(f"folds {setting_text(row.folds)}")
-    return ", ".join(shown)
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    """Settings of backbone and head, and the weights; where both use a name, the head's is "head.<name>"."""
-    backbone = dict(run.backbone["settings"])
-    head = {
-        (f"head.{name}" if name in backbone else name): value
-        for name, value in run.head["settings"].items()
-        if name != "seed"
-    }
-    label = {"weights": run.backbone["weights_label"]} if run.backbone.get("weights_label") else {}
-    return {**backbone, **head, **label}
-
-
-def setting_text(value: Any) -> str:
-    """A setting's value, short: numbers to 4 digits, lists with commas, text as it is."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(setting_text(item) for item in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{one_line(name)} {setting_text(item)}" for name, item in value.items())
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    return one_line(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import numpy as np
 
 from soundprobe import metrics
 from soundprobe.errors import StoreError
+from soundprobe.learning_curve import read_learning_curve
+from soundprobe.peeking import read_peeking
 from soundprobe.reporting.run_files import NUMBER, read_info, read_predictions
 
 TOLERANCE = 1e-4
@@ -47,6 +49,9 @@ class Run:
         info: result.json.
         folds: F tested folds, in their order.
         ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32. In the order of the file.
+        groups: (N,) str, the recording of each clip; None where the file does not say it.
+        columns: the clips' further columns by name ("salience", "duration_s", ...), each (N,).
+        learning_curve, peeking: what was measured beside the run; None where it was not.
     """
 
     path: str
@@ -57,6 +62,10 @@ class Run:
     y_true: np.ndarray
     predicted: np.ndarray
     proba: np.ndarray
+    groups: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    learning_curve: Mapping[str, Any] | None = None
+    peeking: Mapping[str, Any] | None = None
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -112,7 +121,20 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
                 chosen=entry["chosen"],
             )
         )
-    run = Run(path, info, tuple(scores), table["clip_id"], fold, y_true, predicted, table["proba"])
+    run = Run(
+        path,
+        info,
+        tuple(scores),
+        table["clip_id"],
+        fold,
+        y_true,
+        predicted,
+        table["proba"],
+        groups=table.get("group"),
+        columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
+        learning_curve=read_learning_curve(folder),
+        peeking=read_peeking(folder),
+    )
     check_agreement(run, told)
     return run
 

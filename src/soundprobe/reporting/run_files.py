@@ -102,6 +102,8 @@ def _is_fold(entry: object) -> bool:
 def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
     """The columns of predictions.parquet: clip_id (N,) str; fold, label, predicted (N,) int64; proba (N, C) float32.
 
+    Where the file has them also `group` (N,) str and the clips' further columns as `clip.<name>`, each (N,).
+
     Raises:
         UnreadableRunError: the file is missing, damaged, empty, or its values can't be predictions of C classes.
     """
@@ -114,7 +116,8 @@ def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
         missing = [name for name in names if name not in table.column_names]
         if missing:
             raise UnreadableRunError(f"predictions.parquet has no column {missing[0]!r}")
-        columns = {name: table[name].combine_chunks() for name in names}
+        further = [name for name in table.column_names if name == "group" or name.startswith("clip.")]
+        columns = {name: table[name].combine_chunks() for name in [*names, *further]}
         proba = columns.pop("proba")
         result = {name: column.to_numpy(zero_copy_only=False) for name, column in columns.items()}
         widths = pc.list_value_length(proba)
@@ -133,6 +136,8 @@ def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
 def _checked(table: dict[str, np.ndarray], classes: int) -> dict[str, np.ndarray]:
     """`table`, once its values are known to be predictions of C classes, each clip once."""
     ids = table["clip_id"].astype(np.str_)
+    if "group" in table:
+        table = {**table, "group": table["group"].astype(np.str_)}
     if len(np.unique(ids)) != len(ids):
         raise UnreadableRunError("predictions.parquet predicts a clip more than once")
     for name in ("fold", "label", "predicted"):

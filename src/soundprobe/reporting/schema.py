@@ -1,9 +1,9 @@
 """Comparisons -> report.json, for machines.
 
-Format 1. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
+Format 2. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
 of a class without clips) is null.
 
-    {"format": 1, "title": str,
+    {"format": 2, "title": str,
      "notes": {"title", "dataset", "clean_fold", "parameters", "contamination": why all but the clean fold don't count,
                "folds": [{"fold", "accuracy", "macro_f1", "first_loss", "last_loss", "contaminated": bool}],
                "contaminated_mean": {"accuracy": STATS, "macro_f1": STATS}},
@@ -11,21 +11,44 @@ of a class without clips) is null.
                    "notes_standing": "same clips" | "a sample of the clips" | "other clips",
                    "verdict": [sentences],
                    "best": index in "rows" or null,
-                   "rows": [ROW, best first; rows that did not test every fold last]}],
+                   "audit": AUDIT or null where no run says the clips' recordings,
+                   "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
+                                           "taken_for", "taken_share"}] over the contenders,
+                   "without_leaks": [PAIR] of rows that left leaking training clips out, less those that kept them,
+                   "rows": [ROW, best first; then those without a rank, rows that lack folds last]}],
      "unreadable": [{"path", "reason"}]}
 
     STATS  {"mean", "std_population", "std_sample"} over folds
-    ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of the weights, "is_control": bool,
-            "rank": int or null where not every fold was tested, "complete": bool,
+    INTERVAL {"value", "low", "high", "method", "level"}; `low` and `high` are null where the data can't give them
+    PAIR   {"row", "other": indices in "rows", "clips": that both tested, "accuracy": PAIRED, "macro_f1": PAIRED}
+    PAIRED {"mean": INTERVAL of the first less the second, "differences": one a fold of "folds",
+            "t_test": {"statistic", "freedom", "p", "low", "high", "test_train_ratio", "reason"}, "p_holm",
+            "comparisons": how many Holm's correction is for, "clear": bool,
+            "sign_test": {"ahead", "behind", "ties", "p", "smallest_p"}}; see `soundprobe.compare`
+    AUDIT  as `soundprobe.data.audit.Audit.to_json`
+    ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of it, "is_control": bool,
+            "control_of": "random weights", "shuffled labels" or "", "contaminated": bool (carried over),
+            "rank": int or null where it has none, "complete": bool,
             "backbone": {"name", "title", "weights", "weights_label", "weights_sha256", "embedding_dim", "parameters",
                          "key", "settings", "commands"}, "head": {"name", "title", "settings"},
             "accuracy": STATS, "macro_f1": STATS, averaged over seeds before;
+            "intervals": {"accuracy": INTERVAL, "macro_f1": INTERVAL}, "doubts": [why they may be too narrow],
             "seed_spread": {"accuracy": STATS, "macro_f1": STATS} over the seeds' means,
-            "folds": [{"fold", "accuracy", "macro_f1"}] averaged over seeds,
+            "folds": [{"fold", "accuracy", "macro_f1", "interval": INTERVAL of the accuracy}] averaged over seeds,
+            "per_class": [C of {"precision", "recall", "f1"}: INTERVAL each, left out where it does not exist],
+            "calibration": {"ece", "confidence", "accuracy",
+                            "bins": [{"low", "high", "clips", "confidence", "accuracy"}]},
+            "learning_curve": [{"share", "recordings", "clips", "accuracy", "macro_f1", "spread", "folds"}],
+            "peeking": {"honest", "peeked_by_fold", "peeked_overall"} or null; never used by anything,
+            "by": {"salience" and "length": [{"condition", "clips", "recordings", "accuracy": INTERVAL or null}]},
+                  for the best rows only,
             "per_class_f1": [C], "confusion": [C][C] counts, rows true, over all folds and seeds,
             "chosen": {setting: {value: how many folds chose it}}, "seconds" of all folds, "seconds_per_clip" or null,
             "control": index in "rows" of its random-weights control, or null,
             "over_control": {"mean", "folds_better", "folds", "matched": same head and settings} or null,
+            "against_control": PAIR or null; "against_best": PAIR or null, for contenders,
+            "against_notes": {"clips", "design_effect", "by_clip", "by_recording": INTERVAL of fold 1 less the notes'}
+                  or null where the clips are others,
             "runs": [{"path", "seed", "head_key", "accuracy": STATS, "macro_f1": STATS, "command", "versions",
                       "created", "seconds"}]}
 """
@@ -43,9 +66,10 @@ from soundprobe.reporting.comparison import Comparison, compare
 from soundprobe.reporting.page import page_title
 from soundprobe.reporting.rows import Row
 from soundprobe.reporting.run import Run
+from soundprobe.reporting.schema_parts import dataset_parts, index_of, interval, row_parts
 from soundprobe.reporting.verdict import verdict_of
 
-FORMAT = 1
+FORMAT = 2
 BACKBONE_FIELDS = (
     "name",
     "title",
@@ -107,12 +131,13 @@ def _dataset(comparison: Comparison) -> dict[str, Any]:
         "folds": list(comparison.folds),
         "notes_standing": comparison.standing.value,
         "verdict": list(verdict_of(comparison).sentences),
-        "best": _index(comparison, comparison.best),
-        "rows": [_row(comparison, rank, row) for rank, row in enumerate(comparison.rows, start=1)],
+        "best": index_of(comparison, comparison.best),
+        **dataset_parts(comparison),
+        "rows": [_row(comparison, row) for row in comparison.rows],
     }
 
 
-def _row(comparison: Comparison, rank: int, row: Row) -> dict[str, Any]:
+def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
     control = comparison.control_of(row)
     return {
         "name": row.name,
@@ -120,7 +145,9 @@ def _row(comparison: Comparison, rank: int, row: Row) -> dict[str, Any]:
         "kind": row.first.info["kind"],
         "tag": row.tag,
         "is_control": row.is_control,
-        "rank": rank if row.complete else None,
+        "control_of": row.control,
+        "contaminated": row.contaminated,
+        "rank": comparison.rank_of(row),
         "complete": row.complete,
         "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS},
         "head": {name: row.first.head[name] for name in ("name", "title", "settings")},
@@ -131,7 +158,12 @@ def _row(comparison: Comparison, rank: int, row: Row) -> dict[str, Any]:
             "macro_f1": _stats(row.macro_f1_over_seeds),
         },
         "folds": [
-            {"fold": fold, "accuracy": float(accuracy), "macro_f1": float(macro_f1)}
+            {
+                "fold": fold,
+                "accuracy": float(accuracy),
+                "macro_f1": float(macro_f1),
+                "interval": interval(row.scores.fold_interval("accuracy", fold)),
+            }
             for fold, accuracy, macro_f1 in zip(row.folds, row.fold_accuracy, row.fold_macro_f1, strict=True)
         ],
         "per_class_f1": row.per_class_f1.tolist(),
@@ -139,8 +171,9 @@ def _row(comparison: Comparison, rank: int, row: Row) -> dict[str, Any]:
         "chosen": {name: dict(values) for name, values in row.chosen.items()},
         "seconds": row.seconds,
         "seconds_per_clip": row.seconds_per_clip,
-        "control": _index(comparison, control),
+        "control": index_of(comparison, control),
         "over_control": _difference(row, control),
+        **row_parts(comparison, row),
         "runs": [_run(run) for run in row.runs],
     }
 
@@ -166,10 +199,6 @@ def _difference(row: Row, control: Row | None) -> dict[str, Any] | None:
         "folds": difference.folds,
         "matched": difference.matched,
     }
-
-
-def _index(comparison: Comparison, row: Row | None) -> int | None:
-    return next((index for index, other in enumerate(comparison.rows) if other is row), None)
 
 
 def _stats(stats: MeanStd) -> dict[str, float]:

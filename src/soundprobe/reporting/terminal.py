@@ -14,7 +14,7 @@ from soundprobe.reporting.collect import Collection
 from soundprobe.reporting.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.rows import Row
 from soundprobe.reporting.verdict import verdict_of
-from soundprobe.reporting.wording import MISSING, one_line, percent, plural
+from soundprobe.reporting.wording import MISSING, between, one_line, percent, plural
 from soundprobe.reporting.write import ReportPaths
 
 
@@ -52,20 +52,24 @@ def format_table(comparison: Comparison) -> Table:
     """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
     shows_notes = comparison.standing is not Standing.OTHER
     table = Table(
-        title=Text(f"{one_line(comparison.name)}: percent, mean ± population std over {_folds(comparison)}"),
+        title=Text(
+            f"{one_line(comparison.name)}: percent, mean ± population std, 95 % interval, over {_folds(comparison)}"
+        ),
         title_justify="left",
     )
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")
     table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("95 %", justify="right", no_wrap=True)
     table.add_column("macro-F1", justify="right", no_wrap=True)
     if shows_notes:
         table.add_column(f"fold {notes.CLEAN_FOLD}", justify="right", no_wrap=True)
-    for rank, row in enumerate(comparison.rows, start=1):
+    for row in comparison.rows:
         cells: list[str | Text] = [
-            str(rank) if row.complete else MISSING,
+            str(comparison.rank_of(row) or MISSING),
             _name(row),
             _spread(row.accuracy),
+            between(row.scores.interval()),
             _spread(row.macro_f1),
         ]
         clean = [percent(row.accuracy_on(notes.CLEAN_FOLD))] if shows_notes else []
@@ -75,7 +79,12 @@ def format_table(comparison: Comparison) -> Table:
         where = "" if comparison.standing is Standing.SAME else " [on other clips]"
         name = Text.assemble(notes.TITLE, (f" [contaminated but for fold {notes.CLEAN_FOLD}]{where}", "yellow"))
         table.add_row(
-            MISSING, name, _spread(notes.accuracy()), _spread(notes.macro_f1()), percent(notes.clean().accuracy)
+            MISSING,
+            name,
+            _spread(notes.accuracy()),
+            MISSING,
+            _spread(notes.macro_f1()),
+            percent(notes.clean().accuracy),
         )
     return table
 

@@ -6,8 +6,19 @@ from dataclasses import dataclass
 
 from soundprobe import notes
 from soundprobe.reporting.comparison import Comparison, Standing, compare
+from soundprobe.reporting.evidence import notes_comparisons
+from soundprobe.reporting.pairs import Pair
 from soundprobe.reporting.rows import Row
-from soundprobe.reporting.wording import count, one_line, percent, plural, points
+from soundprobe.reporting.wording import (
+    between,
+    count,
+    one_line,
+    p_value,
+    percent,
+    plural,
+    points,
+    points_between,
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,11 @@ def _headline(comparison: Comparison, best: Row) -> str:
 
 
 def _unfinished(comparison: Comparison) -> str:
+    if not comparison.partial:
+        return (
+            f"Nothing can be ranked on {one_line(comparison.name)} yet: there are only runs whose scores are no test "
+            "results (shuffled labels, or networks that were carried over from fold to fold)."
+        )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
         f"No run on {one_line(comparison.name)} has tested all {len(comparison.folds)} folds yet; the furthest tested "
@@ -66,21 +82,34 @@ def _unfinished(comparison: Comparison) -> str:
 
 def _best(comparison: Comparison, best: Row) -> Finding:
     text = (
-        f"Mean over {plural(len(best.folds), 'fold')}, ± {percent(best.accuracy.std_population)} points between folds "
-        f"(population standard deviation); macro-F1 {percent(best.macro_f1.mean)} %."
+        f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %, "
+        f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation); "
+        f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
     runner_up = comparison.runner_up
-    difference = compare(best, runner_up) if runner_up else None
-    if runner_up and difference:
+    pair = next((pair for pair in comparison.against_best if pair.row is runner_up), None)
+    if runner_up and pair:
+        signs = pair.accuracy.sign_test
         text += (
-            f" The next, {runner_up.name}, is {_distance(difference.mean)} behind; the best is ahead of it in "
-            f"{difference.better} of {plural(difference.folds, 'fold')}."
+            f" The next, {runner_up.name}, is {_distance(pair.accuracy.mean.value)} behind, in {signs.behind} of "
+            f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
         )
     return Finding("Accuracy of the best run", percent(best.accuracy.mean), "%", text)
 
 
 def _distance(share: float) -> str:
     return f"{percent(abs(share))} {'point' if percent(abs(share)) == '1.0' else 'points'}"
+
+
+def _clearly(pair: Pair) -> str:
+    """Whether a difference is clear, with its interval and its p value."""
+    interval = f"interval {points_between(pair.accuracy.mean)}"
+    corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
+    value = p_value(pair.accuracy.p_holm)
+    p = "" if pair.accuracy.p_holm is None else f", p {value if value.startswith('<') else f'= {value}'}{corrected}"
+    if pair.accuracy.is_clear:
+        return f"a clear difference ({interval}{p})"
+    return f"not a clear difference ({interval}{p})"
 
 
 def _pretraining(comparison: Comparison, best: Row) -> Finding:
@@ -105,8 +134,10 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
     text = (
         f"{subject} is {_distance(difference.mean)} {side} the same network "
         f"with random weights{also}, which reaches {percent(control.accuracy.mean)} %; ahead in {difference.better} of "
-        f"{plural(difference.folds, 'fold')}."
+        f"{plural(difference.folds, 'fold')}"
     )
+    tested = next((one for one in comparison.against_controls if one.row is row), None)
+    text += f": {_clearly(tested)}." if tested else "."
     return Finding(question, points(difference.mean), "points", text)
 
 
@@ -133,13 +164,19 @@ def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
 
 def _on_clean_fold(question: str, comparison: Comparison, best: Row | None) -> Finding:
     clean = notes.clean()
-    tested = [row for row in comparison.partial if row.accuracy_on(notes.CLEAN_FOLD) is not None and not row.is_control]
+    unranked = [row for row in comparison.rows if not row.is_ranked]
+    tested = [row for row in unranked if row.accuracy_on(notes.CLEAN_FOLD) is not None and not row.is_control]
     row = best or next(iter(tested), None)
     here = row.accuracy_on(notes.CLEAN_FOLD) if row else None
     if row is None or here is None:
         return Finding(question, "", "", f"Not known: no run has tested fold {notes.CLEAN_FOLD} yet.")
     text = (
         f"On fold {notes.CLEAN_FOLD}, the only one that can be compared, {row.name} reaches {percent(here)} % and the "
-        f"CNN {percent(clean.accuracy)} %."
+        f"CNN {percent(clean.accuracy)} %"
     )
+    against = next((one for other, one in notes_comparisons(comparison) if other is row), None)
+    if against is not None:
+        interval = f"interval {points_between(against.by_recording.difference)} points, binomial"
+        text += f": {'a clear difference' if against.is_clear else 'not a clear difference'} ({interval})"
+    text += "."
     return Finding(question, points(here - clean.accuracy), f"points on fold {notes.CLEAN_FOLD}", text)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from soundprobe.resampling import Interval
 
 MISSING = "–"
 # Characters that could turn the text around them about (bidirectional overrides and isolates).
@@ -25,6 +29,29 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None or math.isnan(share):
         return MISSING
     return f"{100 * share:.{digits}f}"
+
+
+def between(interval: Interval, digits: int = 1) -> str:
+    """The ends of an interval of shares, in percent: "92.1 to 96.4"."""
+    if interval.low is None or interval.high is None:
+        return MISSING
+    return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}"
+
+
+def points_between(interval: Interval) -> str:
+    """The ends of an interval of differences, in points: "−0.3 to +2.8"."""
+    if interval.low is None or interval.high is None:
+        return MISSING
+    return f"{points(interval.low)} to {points(interval.high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value: ".032", "< .001", "1"; a dash where no test was possible."""
+    if p is None:
+        return MISSING
+    if p < 0.001:
+        return "< .001"
+    return "1" if p >= 0.9995 else f"{p:.3f}".removeprefix("0")
 
 
 def points(difference: float) -> str:
@@ -65,3 +92,16 @@ def listing(names: list[str]) -> str:
 def sentence(text: str) -> str:
     """`text` with a capital first letter and a full stop."""
     return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value, short: numbers to 4 digits, lists with commas, text as it is."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting_text(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{one_line(name)} {setting_text(item)}" for name, item in value.items())
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return one_line(value)

@@ -10,6 +10,7 @@ from soundprobe.keys import path_name
 from soundprobe.reporting.collect import Collection, collect_runs
 from soundprobe.reporting.comparison import comparisons_of
 from soundprobe.reporting.markdown import render_markdown
+from soundprobe.reporting.media import MediaOptions, with_media
 from soundprobe.reporting.page import render_page
 from soundprobe.reporting.schema import build_document
 
@@ -25,7 +26,15 @@ class ReportPaths:
 
 
 def write_report(
-    heads_folder: Path, reports_folder: Path, *, dataset: str | None = None, title: str | None = None
+    heads_folder: Path,
+    reports_folder: Path,
+    *,
+    dataset: str | None = None,
+    title: str | None = None,
+    data: str | Path | None = None,
+    embeddings: str | Path = "embeddings",
+    audio: bool = True,
+    max_audio_mb: float = 8.0,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
@@ -33,16 +42,23 @@ def write_report(
     `soundprobe.reporting.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
     written whole or not at all, and the same runs give the same bytes.
 
+    Args:
+        data: where the clips are, to be heard; None takes the place that they were extracted from.
+        embeddings: the store that the map of the embeddings is drawn from.
+        audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
+
     Raises:
+        ConfigError: `max_audio_mb` is not valid.
         StoreError: there are no runs (on `dataset`), a run's result.json disagrees with its predictions, or
             `reports_folder` can't be written.
     """
+    options = MediaOptions(data, max_audio_mb, audio, Path(embeddings))
     collection = collect_runs(Path(heads_folder))
     folder = Path(reports_folder)
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
-    comparisons, unreadable = comparisons_of(collection.by_dataset()), collection.unreadable
+    comparisons, unreadable = with_media(comparisons_of(collection.by_dataset()), options), collection.unreadable
     page = render_page(comparisons, unreadable, title)
     text = render_markdown(comparisons, unreadable, title)
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)

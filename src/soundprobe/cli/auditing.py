@@ -1,0 +1,119 @@
+"""What `soundprobe data check` prints of an audit: leaks between folds, balance, short and silent clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from soundprobe.data.audit import Audit, ListedClip
+from soundprobe.data.leaks import Identical, NearPair
+from soundprobe.errors import SoundprobeError
+from soundprobe.records import Clips, Embeddings
+from soundprobe.reporting.wording import one_line
+
+SHOWN = 10
+CLOSEST_SHOWN = 3
+Item = TypeVar("Item")
+
+
+def find_embeddings(root: Path, clips: Clips) -> Embeddings | None:
+    """Pretrained embeddings of these clips, or of some of them, in the store at `root`; None where there are none."""
+    from soundprobe import store
+
+    known = set(clips.ids.tolist())
+    for found in store.find_sets(root)[0]:
+        if found.dataset == clips.name and found.weights == "pretrained":
+            try:
+                embeddings = store.read_embeddings(found)
+            except SoundprobeError:
+                continue
+            if set(embeddings.ids.tolist()) <= known:
+                return embeddings
+    return None
+
+
+def print_audit(found: Audit, out: Console) -> None:
+    """Each finding with the first few it is about; what was not looked at says what it needs."""
+    _print_balance(found, out)
+    _print_copies(found, out)
+    for title, clips, unit in (
+        (f"shorter than {found.short_s:g} s", found.short, "s"),
+        (f"silent (peak below {found.silent_peak:g} of full scale)", found.silent, "peak"),
+    ):
+        if clips:
+            _list(out, f"{len(clips)} clips are {title}:", clips, lambda clip, unit=unit: _clip(clip, unit))
+        elif clips is not None:
+            out.print(f"No clip is {title}.")
+    if found.leaking:
+        out.print(
+            f"{len(found.leaking)} of {found.clips} clips have a sibling of their recording, a copy or a near copy in "
+            "another fold. What that is worth: soundprobe probe --exclude-leaks, then soundprobe report."
+        )
+    for name, reason in found.not_checked.items():
+        out.print(f"Not checked: {name}: {reason}", markup=False)
+
+
+def _print_balance(found: Audit, out: Console) -> None:
+    spread = found.clips_per_recording
+    out.print(
+        f"clips of a recording: {spread.fewest} to {spread.most}, {spread.mean:.1f} on average; {found.recordings} "
+        f"recordings say as much as {spread.effective:.0f} of equal size"
+    )
+    if found.folds[0].salience is not None:
+        shares = [f"{fold.fold}: {100 * (fold.salience or {}).get('1', 0) / fold.clips:.0f}" for fold in found.folds]
+        out.print(f"foreground clips (salience 1) in percent of each fold: {', '.join(shares)}")
+    if found.thin:
+        _list(
+            out,
+            f"{len(found.thin)} times a fold holds fewer than 3 recordings of a class, so one decides much there:",
+            found.thin,
+            lambda one: f"fold {one.fold}, {one.class_name}: {one.recordings} recordings, {one.clips} clips",
+        )
+
+
+def _print_copies(found: Audit, out: Console) -> None:
+    if found.identical:
+        across = sum(one.across_folds for one in found.identical)
+        title = f"{len(found.identical)} sets of clips have the same bytes, {across} of them across folds:"
+        _list(out, title, found.identical, _identical)
+    elif found.identical is not None:
+        out.print("No two clips have the same bytes.")
+    if found.near_pairs:
+        title = (
+            f"{found.near_pair_count} pairs of clips in different folds sound nearly the same "
+            f"(cosine {found.near_cosine:g} or more):"
+        )
+        _list(out, title, found.near_pairs, _near)
+    elif found.near_pairs is not None:
+        out.print(f"No pair of clips in different folds reaches a cosine of {found.near_cosine:g}. The closest:")
+        for pair in (found.closest_pairs or ())[:CLOSEST_SHOWN]:
+            out.print(f"  {one_line(_near(pair))}", markup=False)
+
+
+def _identical(one: Identical) -> str:
+    places = [f"{name} (fold {fold})" for name, fold in zip(one.ids, one.folds, strict=True)]
+    labels = sorted(set(one.class_names))
+    return ", ".join(places) + (f": labelled {' and '.join(labels)}" if len(labels) > 1 else "")
+
+
+def _near(pair: NearPair) -> str:
+    known = ", the same bytes" if pair.same_bytes else ", one recording" if pair.same_recording else ""
+    return (
+        f"{pair.cosine:.3f}  {pair.ids[0]} (fold {pair.folds[0]}, {pair.class_names[0]}) and {pair.ids[1]} "
+        f"(fold {pair.folds[1]}, {pair.class_names[1]}){known}"
+    )
+
+
+def _clip(clip: ListedClip, unit: str) -> str:
+    return f"{clip.id}: {clip.value:.2f} s" if unit == "s" else f"{clip.id}: {unit} {clip.value:.2g}"
+
+
+def _list(out: Console, title: str, items: Sequence[Item], text: Callable[[Item], str]) -> None:
+    out.print(title, markup=False)
+    for item in items[:SHOWN]:
+        out.print(f"  {one_line(text(item))}", markup=False)
+    if len(items) > SHOWN:
+        out.print(f"  ... and {len(items) - SHOWN} more")

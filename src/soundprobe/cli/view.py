@@ -1,0 +1,98 @@
+"""`soundprobe view` and `soundprobe predict`: any audio file, and what a trained head says of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from soundprobe.cli.options import Quiet, examples
+
+VIEW_EXAMPLES = examples(
+    "soundprobe view clip.wav",
+    "soundprobe view recordings/ --to recordings.html",
+    "soundprobe view clip.wav --head heads/urbansound8k/mn04-.../linear-...",
+)
+PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
+SHOWN_CLASSES = 3
+
+out = Console(highlight=False, soft_wrap=True)
+
+Head = Annotated[Path | None, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")]
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="The backbone's file, where the heads were trained on one of your own.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+
+def view(
+    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
+    to: Annotated[Path, typer.Option("--to", help="The page to write.")] = Path("view.html"),
+    head: Head = None,
+    weights: Weights = None,
+    window: Annotated[float, typer.Option("--window", help="Seconds of audio in each probability.")] = 1.0,
+    hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Make a page with each clip's spectrogram and a playhead that moves over it while the clip plays."""
+    from soundprobe.viewing import view as run
+
+    shown = run(
+        clips if len(clips) > 1 else clips[0],
+        head=head,
+        weights=weights,
+        window_s=window,
+        hop_s=hop,
+        limit=limit,
+        device=device,
+        progress=not quiet,
+    )
+    for note in shown.notes:
+        out.print(note, markup=False)
+    out.print(f"view -> {shown.save(to)}", markup=False)
+
+
+def predict(
+    clips: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    head: Annotated[Path, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")],
+    weights: Weights = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
+    from soundprobe.prediction import predict as run
+
+    predictions = run(clips, head=head, weights=weights, device=device, progress=not quiet)
+    if as_json:
+        content = [
+            {
+                "clip": done.name,
+                "predicted": done.predicted,
+                "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
+                "heads": done.heads,
+                "duration_s": round(done.duration_s, 4),
+                "heard_s": round(done.heard_s, 4),
+            }
+            for done in predictions
+        ]
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("clip", "class", "probability", "next"):
+        table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
+    for done in predictions:
+        order = (-done.proba).argsort(kind="stable")[:SHOWN_CLASSES]
+        others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
+        table.add_row(Text(done.name), Text(done.predicted), f"{100 * done.proba[order[0]]:.1f} %", Text(others))
+    out.print(table)
+    for done in predictions:
+        if done.heard_s < done.duration_s - 0.01:
+            out.print(f"Of {done.name} only the first {done.heard_s:g} s were heard.", markup=False)

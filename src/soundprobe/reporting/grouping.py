@@ -1,0 +1,85 @@
+"""Runs -> rows: those that are equal but for their seed become one, and rows of one name are told apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from soundprobe.reporting.marks import leaves_leaks_out
+from soundprobe.reporting.rows import Row
+from soundprobe.reporting.run import Run
+from soundprobe.reporting.wording import setting_text
+
+
+def rows_of(runs: Iterable[Run]) -> list[Row]:
+    """The rows of `runs`, best mean accuracy first; then those without a rank, those that lack folds last.
+
+    Two runs of the same seed are never put together: they were made from something that differs.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        identity, copy = _identity(run), 0
+        while any(run.head["seed"] == other.head["seed"] for other in groups.get(f"{identity}#{copy}", ())):
+            copy += 1
+        groups.setdefault(f"{identity}#{copy}", []).append(run)
+    rows = [Row(tuple(sorted(group, key=lambda run: run.head["seed"]))) for group in groups.values()]
+    rows.sort(key=_order)
+    return _told_apart(rows)
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    first = row.first
+    return (not row.complete, not row.is_ranked, -row.accuracy.mean, leaves_leaks_out(first), row.name, first.path)
+
+
+def _identity(run: Run) -> str:
+    """What runs must share to stand in one row: everything but the seed and what follows from it."""
+    head = run.head
+    settings = {name: value for name, value in head["settings"].items() if name != "seed"}
+    shared = [run.info["kind"], run.backbone["name"], run.backbone["key"], run.backbone["weights"]]
+    return json.dumps(
+        [*shared, head["name"], settings, [scores.fold for scores in run.folds]], sort_keys=True, default=str
+    )
+
+
+def _told_apart(rows: list[Row]) -> list[Row]:
+    """The rows, those that share name, weights and kind told apart by what differs between them."""
+    alike: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.name, row.tag, row.first.info["kind"]), []).append(row)
+    details: dict[int, str] = {}
+    for group in alike.values():
+        found = [_difference(row, group) for row in group]
+        for row, detail in zip(group, found, strict=True):
+            # Equal settings but another key: weights or data differ, which only the keys can say.
+            keys = f"key {row.first.backbone['key']}/{row.first.head['key']}" if found.count(detail) > 1 else ""
+            details[id(row)] = ", ".join(filter(None, [detail, keys]))
+    return [replace(row, detail=details[id(row)]) for row in rows]
+
+
+def _difference(row: Row, group: list[Row]) -> str:
+    """The settings and the folds of `row` in which the rows of `group`, of which it is one, differ."""
+    settings = [_settings(other.first) for other in group]
+    mine = _settings(row.first)
+    shown = [
+        f"{name} {setting_text(value)}"
+        for name, value in sorted(mine.items())
+        if len({setting_text(other.get(name)) for other in settings}) > 1
+    ]
+    if len({other.folds for other in group}) > 1 and not row.complete:
+        shown.append(f"folds {setting_text(row.folds)}")
+    return ", ".join(shown)
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Settings of backbone and head, and the weights; where both use a name, the head's is "head.<name>"."""
+    backbone = dict(run.backbone["settings"])
+    head = {
+        (f"head.{name}" if name in backbone else name): value
+        for name, value in run.head["settings"].items()
+        if name != "seed"
+    }
+    label = {"weights": run.backbone["weights_label"]} if run.backbone.get("weights_label") else {}
+    return {**backbone, **head, **label}

@@ -1,0 +1,63 @@
+"""What must be said of a run wherever it is shown: random weights, shuffled labels, carried-over networks, ...
+
+All of it is read from result.json; what a run is never follows from its score.
+"""
+
+from __future__ import annotations
+
+from soundprobe.reporting.run import Run
+
+CONTROL = "random weights: control"
+PART_CONTROL = "random weights in part: control"
+SHUFFLED = "shuffled labels: control"
+SCRATCH = "random start: trained from scratch"
+OWN_FILE = "weights from a file"
+CARRIED_OVER = "carried over from fold to fold: contaminated"
+LEAKS_OUT = "leaking training clips left out"
+
+SHUFFLED_LABELS = "shuffled-labels"
+"""The value of a head's setting "control" in result.json; `soundprobe.controls` writes it."""
+
+
+def weights_of(run: Run) -> list[str]:
+    """The kind of weights of each backbone that stands side by side: "pretrained", "random" or "file"."""
+    return str(run.backbone["weights"]).split("+")
+
+
+def has_shuffled_labels(run: Run) -> bool:
+    """Whether the training labels were shuffled, so that nothing could be learnt."""
+    return run.head["settings"].get("control") == SHUFFLED_LABELS
+
+
+def has_random_weights(run: Run) -> bool:
+    """Whether a backbone with random weights, even one of several, was probed: the yardstick of pretraining."""
+    return run.info["kind"] == "probe" and "random" in weights_of(run)
+
+
+def is_carried_over(run: Run) -> bool:
+    """Whether the network went on from fold to fold, as in the notes: trained on clips that it was then tested on."""
+    return run.head["settings"].get("carry_over") is True
+
+
+def leaves_leaks_out(run: Run) -> bool:
+    """Whether training clips were left out whose recording is also tested."""
+    return run.head["settings"].get("exclude_leaks") is True
+
+
+def tag_of(run: Run) -> str:
+    """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
+    weights = weights_of(run)
+    found = []
+    if is_carried_over(run):
+        found.append(CARRIED_OVER)
+    if has_shuffled_labels(run):
+        found.append(SHUFFLED)
+    if has_random_weights(run):
+        found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
+    elif "random" in weights:
+        found.append(SCRATCH)
+    elif "file" in weights:
+        found.append(OWN_FILE)
+    if leaves_leaks_out(run):
+        found.append(LEAKS_OUT)
+    return "; ".join(found)

@@ -1,0 +1,41 @@
+"""The page of `soundprobe view`, in Chromium."""
+
+from __future__ import annotations
+
+import pytest
+import soundfile
+
+from soundprobe.viewing import view
+from sounds import RATE_HZ, tone
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_view_page_plays_from_disk_with_its_playhead_and_without_overflow(tmp_path, open_page, width):
+    soundfile.write(tmp_path / "a rather <b>long name of a recording, with spaces.wav", tone(440, 1.5), RATE_HZ)
+    seen = open_page(view(tmp_path).save(tmp_path / "view.html"), width=width, color_scheme="dark")
+    page = seen.page
+    page.get_by_role("button").click()
+    page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
+    page.get_by_role("button").click()
+    shown, heard = page.evaluate(
+        """() => {
+            const audio = document.querySelector('audio');
+            const head = document.querySelector('.playhead').getBoundingClientRect();
+            const box = document.querySelector('.spectrogram').getBoundingClientRect();
+            return [(head.left + head.width / 2 - box.left) / box.width, audio.currentTime / audio.duration];
+        }"""
+    )
+    assert shown == pytest.approx(heard, abs=0.01)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (seen.errors, seen.requests, seen.dialogs) == ([], [], [])
+
+
+def test_notebook_object_shows_itself_in_a_frame_that_plays(tmp_path, open_page):
+    soundfile.write(tmp_path / "clip.wav", tone(440, 1.0), RATE_HZ)
+    (tmp_path / "notebook.html").write_text(f"<!doctype html>{view(tmp_path / 'clip.wav')._repr_html_()}")
+    seen = open_page(tmp_path / "notebook.html")
+    frame = seen.page.frame_locator("iframe")
+    frame.get_by_role("button").click()
+    frame.locator(".player.playing").wait_for()
+    seen.page.frames[1].wait_for_function("() => document.querySelector('audio').currentTime > 0.1")
+    assert seen.errors == []

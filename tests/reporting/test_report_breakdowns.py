@@ -1,0 +1,206 @@
+"""Where runs fail: conditions, calibration, recordings, curves, and the charts that show them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pages import Page
+from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
+
+from soundprobe.reporting import collect_runs, write_report
+from soundprobe.reporting.calibration import calibrate
+from soundprobe.reporting.class_plots import class_figures
+from soundprobe.reporting.comparison import Comparison, comparisons_of
+from soundprobe.reporting.conditions import breakdowns_of, shown_rows
+from soundprobe.reporting.curves import last_epochs, learning_curve_of, prepare_training
+from soundprobe.reporting.plots import Plot, Variant, label, plotly_script
+from soundprobe.reporting.recordings import hardest_recordings
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "<b>bold</b>",
+    "%{x}",
+    "1e3",
+    "a&amp;b",
+    "</script><script>alert(1)</script>",
+)
+
+
+def only_comparison(heads: Path) -> Comparison:
+    (comparison,) = comparisons_of(collect_runs(heads).by_dataset())
+    return comparison
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    heads = tmp_path_factory.mktemp("breakdowns") / "heads"
+    write_run(heads, SAMPLE, "mn04", "linear", 0.82)
+    write_run(heads, SAMPLE, "mn04", "knn", 0.7)
+    write_run(heads, SAMPLE, "mn04", "linear", 0.4, weights="random")
+    return heads
+
+
+def figures_of(page: Page) -> list[dict]:
+    return [json.loads(text) for text in page.styles if text.startswith("{")]
+
+
+def test_conditions_are_pooled_accuracies_of_their_clips(heads):
+    comparison = only_comparison(heads)
+    salience, length = breakdowns_of(comparison.rows)
+    run = comparison.rows[0].first
+    right = run.y_true == run.predicted
+    for column, value in enumerate((1, 2)):
+        here = run.columns["salience"] == value
+        assert salience.clips[column] == here.sum()
+        assert salience.cells[0][column].value == pytest.approx(right[here].mean())
+        assert salience.cells[0][column].low < right[here].mean() < salience.cells[0][column].high
+    assert salience.conditions == ("foreground", "background")
+    assert sum(length.clips) == 397
+    assert length.conditions[-1] == "the full 4 s"
+    full = run.columns["duration_s"] >= 3.98
+    assert length.cells[0][-1].value == pytest.approx(right[full].mean())
+
+
+def test_conditions_are_left_out_where_clips_do_not_differ(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8, recordings=False)
+    assert breakdowns_of(only_comparison(tmp_path).rows) == ()
+
+
+def test_shown_rows_are_the_best_contenders_and_the_bests_control(heads):
+    assert [row.tag for row in shown_rows(only_comparison(heads))] == ["", "", "random weights: control"]
+
+
+def test_calibration_error_by_hand(heads):
+    for row in only_comparison(heads).rows:
+        run = row.first
+        sure, right = run.proba.max(axis=1).astype(float), run.y_true == run.predicted
+        # Every prediction of the made runs has the probability .73, so all are in one bin.
+        (only,) = calibrate(row).bins
+        assert (only.low, only.high, only.clips) == (0.7, 0.8, len(sure))
+        assert calibrate(row).ece == pytest.approx(abs(right.mean() - 0.73), abs=1e-6)
+    assert calibrate(only_comparison(heads).rows[-1]).verdict == "too sure"
+
+
+def test_class_figures_are_precision_recall_and_f1_by_hand(heads):
+    row = only_comparison(heads).rows[0]
+    run = row.first
+    figures = {name: cells for name, _, cells in class_figures(row)}
+    for c, name in enumerate(run.class_names):
+        hits = ((run.y_true == c) & (run.predicted == c)).sum()
+        assert figures[name]["recall"].value == pytest.approx(hits / (run.y_true == c).sum())
+        assert figures[name]["precision"].value == pytest.approx(hits / (run.predicted == c).sum())
+        assert figures[name]["f1"].value == pytest.approx(run.per_class_f1[c])
+    f1s = [cells["f1"].value for _, _, cells in class_figures(row)]
+    assert f1s == sorted(f1s)
+
+
+def test_hardest_recordings_count_wrong_clips_over_contenders(heads):
+    comparison = only_comparison(heads)
+    found = hardest_recordings(comparison)
+    wrong = [one.wrong for one in found]
+    assert wrong == sorted(wrong, reverse=True)
+    first, runs = found[0], [row.first for row in comparison.contenders]
+    by_hand = [(run.y_true != run.predicted)[run.groups == first.group].sum() for run in runs]
+    assert first.wrong == pytest.approx(np.mean(by_hand))
+    assert first.best_wrong == by_hand[0]
+    assert first.clips == (runs[0].groups == first.group).sum()
+
+
+def test_learning_curve_is_averaged_over_folds(tmp_path):
+    folder = write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    points = [
+        [
+            {"share": 0.5, "recordings": 10, "clips": 50, "accuracy": 0.6, "macro_f1": 0.5},
+            {"share": 1.0, "recordings": 20, "clips": 99, "accuracy": 0.8, "macro_f1": 0.7},
+        ],
+        [{"share": 1.0, "recordings": 22, "clips": 101, "accuracy": 0.9, "macro_f1": 0.8}],
+    ]
+    folds = [{"fold": fold, "points": own} for fold, own in enumerate(points, start=1)]
+    content = {"format": 1, "shares": [0.5, 1.0], "folds": folds}
+    (folder / "learning-curve.json").write_text(json.dumps(content))
+    half, whole = learning_curve_of(only_comparison(tmp_path / "heads").rows[0])
+    assert (half.recordings, half.accuracy, half.folds, half.spread) == (10, 0.6, 1, 0.0)
+    assert (whole.recordings, whole.accuracy, whole.folds) == (21, pytest.approx(0.85), 2)
+    assert whole.spread == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    page = Page(write_report(tmp_path / "heads", tmp_path / "reports").html)
+    assert "learning-1" in [attributes.get("id") for _, attributes in page.tags]
+
+
+def test_training_curves_are_of_fine_tuned_runs_and_bear_missing_validation(tmp_path):
+    history = [
+        {"epoch": e, "train_loss": 2.0 / e, "train_loss_eval": 1.8 / e, "validation_loss": None, "lr": 1e-3}
+        for e in (1, 2, 3)
+    ]
+    write_run(tmp_path, SAMPLE, "mn04", "linear", 0.8)
+    assert prepare_training(only_comparison(tmp_path)) is None
+    write_run(tmp_path, SAMPLE, "simplecnn", "finetune", 0.6, kind="finetune", weights="random", history=history)
+    view = prepare_training(only_comparison(tmp_path))
+    ((row, last),) = view["rows"]
+    assert last == last_epochs(row)
+    assert (last["train_loss"], last["validation_loss"]) == (pytest.approx(2 / 3), None)
+    bold = [trace for trace in view["plot"].variants[0].data if trace["line"]["width"] == 3]
+    assert [trace["name"] for trace in bold] == ["training loss, measured again", "training loss"]
+    assert len(view["plot"].variants[0].data) == 2 * (1 + 4)
+
+
+def test_page_holds_plotly_once_and_every_chart_has_a_table(heads, tmp_path):
+    report = write_report(heads, tmp_path)
+    text, page = report.html.read_text(encoding="utf-8"), Page(report.html)
+    assert page.styles.count(plotly_script()) == 1
+    assert text.count('<figure class="plotted"') == text.count('<details class="as-table" open>') >= 8
+    policy = next(meta["content"] for meta in page.of("meta") if meta.get("http-equiv"))
+    assert policy.count("'sha256-") == 2
+    assert "unsafe-eval" not in policy
+    for figure in figures_of(page):
+        assert set(figure) == {"layout", "variants", "height"}
+        assert figure["variants"]
+
+
+def test_charts_show_hostile_names_as_text(tmp_path):
+    write_run(tmp_path / "heads", Data("hostile", {1: 60, 2: 60}, HOSTILE), accuracy=0.6)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page = Page(report.html)  # the parser would see the tags that a name opened
+    assert page.of("img") == []
+    text = report.html.read_text(encoding="utf-8")
+    assert "onerror=alert(1)>" not in text.replace("&gt;", "")
+    ticks = [
+        tick
+        for figure in figures_of(page)
+        for one in figure["variants"]
+        for axis in ("xaxis", "yaxis")
+        for tick in {**figure["layout"].get(axis, {}), **one["layout"].get(axis, {})}.get("ticktext", [])
+    ]
+    assert label(HOSTILE[0]) in ticks
+    assert label("a&amp;b") == "a&amp;amp;b"
+    assert not [tick for tick in ticks if isinstance(tick, str) and "<" in tick.replace("<br>", "")]
+
+
+def test_figures_can_not_end_their_element_and_hold_no_nan():
+    trace = {"name": "</script><!--", "y": [float("nan"), np.float64(0.123456789), np.int64(3)]}
+    text = Plot("key", "title", [Variant("", [trace])], {}).to_json()
+    assert "<" not in text
+    assert json.loads(text)["variants"][0]["data"][0] == {"name": "</script><!--", "y": [None, 0.12346, 3]}
+
+
+def test_label_is_cut_and_keeps_to_one_line():
+    assert label("a\nb") == "a b"
+    assert label("x" * 100) == "x" * 43 + "…"
+    assert label("<" * 3) == "&lt;&lt;&lt;"
+
+
+def test_report_of_thirty_runs_on_the_official_clips_stays_small(tmp_path):
+    data = Data("urbansound8k", dict(enumerate(OFFICIAL, start=1)))
+    first = write_run(tmp_path / "heads", data, "b00", accuracy=0.9)
+    for number in range(1, 30):  # copies, since what counts is how much the page holds of each
+        folder = first.parent.parent / f"b{number:02d}-k{number:02d}" / first.name
+        folder.mkdir(parents=True)
+        (folder / "predictions.parquet").write_bytes((first / "predictions.parquet").read_bytes())
+        info = json.loads((first / "result.json").read_text())
+        info["backbone"] |= {"name": f"b{number:02d}", "key": f"k{number:02d}"}
+        write_result(folder, info)
+    report = write_report(tmp_path / "heads", tmp_path / "reports", audio=False)
+    assert report.html.stat().st_size < 25_000_000
+    assert len(json.loads(report.json.read_text())["datasets"][0]["rows"]) == 30

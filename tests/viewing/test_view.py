@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import soundprobe
+from soundprobe.errors import AudioError, ConfigError, DataError
+from soundprobe.viewing.player import clock, time_ticks
+from sounds import RATE_HZ, tone
+
+
+def write(path: Path, seconds: float = 0.5) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone(440, seconds), RATE_HZ)
+    return path
+
+
+def tags(text: str) -> list[tuple[str, dict[str, str | None]]]:
+    found = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            found.append((tag, dict(attrs)))
+
+    Parser().feed(text)
+    return found
+
+
+def test_view_of_a_clip_is_one_page_with_sound_picture_and_facts(tmp_path):
+    page = soundprobe.view(write(tmp_path / "a clip.flac")).save(tmp_path / "out" / "page.html")
+    text = page.read_text(encoding="utf-8")
+    assert "0.50 s, 22,050 Hz, mono" in text
+    (audio,) = [attributes for tag, attributes in tags(text) if tag == "audio"]
+    assert audio["src"].startswith("data:audio/mpeg;base64,")
+    for tag, attributes in tags(text):
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:").startswith("data:"), (tag, attributes)
+
+
+def test_view_of_a_folder_has_each_clip_and_says_what_is_left_out(tmp_path):
+    for number in range(5):
+        write(tmp_path / "clips" / "sub" / f"clip-{number}.wav")
+    (tmp_path / "clips" / "bad.wav").write_bytes(b"")
+    (tmp_path / "clips" / "notes.txt").write_text("no sound")
+    shown = soundprobe.view(tmp_path / "clips", limit=4)
+    assert [clip.name for clip in shown.clips] == ["clip-0.wav", "clip-1.wav", "clip-2.wav"]
+    assert any("bad.wav is not shown: empty file." in note for note in shown.notes)
+    assert any("first 4 of 6 clips" in note for note in shown.notes)
+
+
+def test_hostile_name_is_text_on_the_page_and_in_the_notebook(tmp_path):
+    shown = soundprobe.view(write(tmp_path / '"><img src=x onerror=alert(1)>.wav'))
+    assert not [tag for tag in tags(shown.html()) if "onerror" in tag[1]]
+    framed = tags(shown._repr_html_())
+    assert [tag for tag, _ in framed] == ["iframe"]
+    assert framed[0][1]["sandbox"] == "allow-scripts"
+    assert framed[0][1]["srcdoc"] == shown.html()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda folder: folder / "none.wav", AudioError, "missing file"),
+        (lambda folder: folder, DataError, "holds no audio files"),
+        (lambda folder: [], DataError, "No clip given"),
+    ],
+)
+def test_nothing_to_view_is_one_clear_line(tmp_path, make, error, message):
+    with pytest.raises(error, match=message):
+        soundprobe.view(make(tmp_path))
+
+
+def test_clip_with_nan_is_one_clear_line(tmp_path):
+    soundfile.write(tmp_path / "nan.wav", np.full(1000, np.nan, dtype=np.float32), RATE_HZ, subtype="FLOAT")
+    with pytest.raises(AudioError, match="NaN or infinite samples"):
+        soundprobe.view(tmp_path / "nan.wav")
+    with pytest.raises(DataError, match="None of the 1 clips"):
+        soundprobe.view(tmp_path)
+
+
+def test_limit_below_1_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--limit 0"):
+        soundprobe.view(write(tmp_path / "a.wav"), limit=0)
+
+
+def test_command_writes_the_page_and_imports_no_torch(tmp_path):
+    write(tmp_path / "a.wav")
+    script = (
+        "import sys; sys.argv = ['soundprobe', 'view', 'a.wav', '--to', 'a.html']\n"
+        "from soundprobe.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "view -> a.html" in done.stdout
+    assert (tmp_path / "a.html").stat().st_size > 5000
+
+
+def test_ticks_are_few_and_round():
+    assert [text for _, text in time_ticks(4.0)] == ["0 s", "0.5 s", "1 s", "1.5 s", "2 s", "2.5 s", "3 s", "3.5 s"]
+    assert all(len(time_ticks(seconds)) <= 9 for seconds in (0.05, 1, 61, 599, 3600))
+    assert clock(125) == "2:05"
