@@ -108,7 +108,7 @@ def test_linear_heads_inner_scores_are_those_of_a_pipeline_on_each_split() -> No
             peer = make_pipeline(StandardScaler(), LogisticRegression(C=strength, tol=1e-8, max_iter=5000))
             peer.fit(X[train].astype(np.float64), y[train])
             losses.append(log_loss(y[val], peer.predict_proba(X[val].astype(np.float64)), labels=peer.classes_))
-            (ours,) = [h for h in head.history_ if (h["strength"], h["split"]) == (strength, split)]
+            (ours,) = [h for h in head.history_ if (h["strength"], h.get("split")) == (strength, split)]
             assert ours["log_loss"] == pytest.approx(losses[-1], rel=1e-2)
             assert ours["accuracy"] == pytest.approx(peer.score(X[val].astype(np.float64), y[val]), abs=0.02)
         means.append(np.mean(losses))
@@ -143,7 +143,8 @@ def test_linear_head_that_runs_out_of_steps_warns() -> None:
     X, y, _ = embeddings()
     with pytest.warns(SoundprobeWarning, match="strength 10 has not converged in 3 steps; raise max_iter"):
         head = LinearHead(strengths=(10.0,), max_iter=3).fit(X, y)
-    assert head.chosen_ == {"strength": 10.0, "iterations": 3, "converged": False}
+    assert head.chosen_ == {"strength": 10.0}
+    assert head.history_ == [{"stage": "final", "strength": 10.0, "iterations": 3, "converged": False}]
 
 
 def test_linear_head_on_a_class_that_is_in_one_recording_learns_it() -> None:

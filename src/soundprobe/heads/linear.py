@@ -94,8 +94,9 @@ class LinearHead(Head):
                 SoundprobeWarning,
                 stacklevel=3,
             )
-        self.chosen_ = {"strength": chosen, "iterations": self.n_iter_, "converged": converged}
-        self.history_ = history
+        self.chosen_ = {"strength": chosen}
+        final = {"stage": "final", "strength": chosen, "iterations": self.n_iter_, "converged": converged}
+        self.history_ = [*history, final]
 
     def _proba(self, Z: np.ndarray) -> np.ndarray:
         # In float64, so that a row's prediction does not hang on the rows that it is multiplied with.
