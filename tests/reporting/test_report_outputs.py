@@ -83,7 +83,7 @@ def test_page_shows_every_run_fold_by_fold_with_both_spreads(urban_report):
         folds = " ".join(percent(fold["accuracy"]) for fold in row["folds"])
         assert any(row["name"] in block and folds in block for block in page.blocks), row["name"]
         ends = row["intervals"]["accuracy"]
-        spread = " ".join(percent(row["accuracy"][name]) for name in ("std_population", "std_sample"))
+        spread = " / ".join(percent(row["accuracy"][name]) for name in ("std_population", "std_sample"))
         stats = f"{percent(row['accuracy']['mean'])} {percent(ends['low'])} to {percent(ends['high'])} {spread}"
         assert any(row["name"] in block and stats in block for block in page.blocks), row["name"]
     for name in URBAN_CLASSES:

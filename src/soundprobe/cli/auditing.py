@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ def print_audit(found: Audit, out: Console) -> None:
         (f"silent (peak below {found.silent_peak:g} of full scale)", found.silent, "peak"),
     ):
         if clips:
-            _list(out, f"{len(clips)} clips are {title}:", clips, lambda clip, unit=unit: _clip(clip, unit))
+            _list(out, f"{len(clips)} clips are {title}:", clips, partial(_clip, unit=unit))
         elif clips is not None:
             out.print(f"No clip is {title}.")
     if found.leaking:

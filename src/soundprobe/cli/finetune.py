@@ -12,8 +12,8 @@ from soundprobe.cli.options import Data, GroupPrefix, HeadsFolder, Limit, Quiet,
 
 SOME_FAILED = 3
 EXAMPLES = (
-    "Examples:  soundprobe finetune --backbone panns --folds 10   |   soundprobe finetune -b mn04 --set training.lr=1e-4"
-    "   |   soundprobe finetune --config notes-simplecnn"
+    "Examples:  soundprobe finetune --backbone panns --folds 10   |   "
+    "soundprobe finetune -b mn04 --set training.lr=1e-4   |   soundprobe finetune --config notes-simplecnn"
 )
 
 

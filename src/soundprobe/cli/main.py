@@ -223,12 +223,16 @@ def backbones() -> None:
     from soundprobe.weights import is_cached
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "what it is", "parameters", "embedding", "GMAC / 4 s", "input", "weights"):
-        table.add_column(column, justify="right" if column in ("parameters", "embedding", "GMAC / 4 s") else "left")
+    for column in ("name", "what it is"):
+        table.add_column(column, no_wrap=True)
+    for column in ("parameters", "width", "GMAC"):
+        table.add_column(column, justify="right")
+    for column in ("input", "weights"):
+        table.add_column(column, no_wrap=True)
     for spec in BACKBONES.values():
-        state = "none (from scratch)"
+        state = "none"
         if spec.weights is not None:
-            state = "in the cache" if is_cached(spec.weights) else "not fetched yet"
+            state = "cached" if is_cached(spec.weights) else "to fetch"
         table.add_row(
             spec.name,
             spec.title,
@@ -239,6 +243,10 @@ def backbones() -> None:
             state,
         )
     out.print(table)
+    out.print(
+        "width: of the embedding. GMAC: 1e9 multiply-adds of one 4 s clip. weights: none where trained from scratch."
+    )
+    out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
 
 
 @app.command()

@@ -101,8 +101,7 @@ def peeked_of(comparison: Comparison) -> tuple[Peeked, ...]:
         content = next((run.peeking for run in row.runs if run.peeking), None)
         if content is None:
             continue
-        figures = (content["honest"], content["peeked_by_fold"], content["peeked_overall"])
-        found.append(
-            Peeked(row, *map(float, figures), candidates=max(len(fold["candidates"]) for fold in content["folds"]))
-        )
+        candidates = max(len(fold["candidates"]) for fold in content["folds"])
+        honest, by_fold, overall = (float(content[name]) for name in ("honest", "peeked_by_fold", "peeked_overall"))
+        found.append(Peeked(row, honest, by_fold, overall, candidates))
     return tuple(found)

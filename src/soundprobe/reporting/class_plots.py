@@ -108,7 +108,7 @@ def _classes_plot(rows: Sequence[Row]) -> Plot:
                     "name": {"f1": "F1"}.get(key, key),
                     "x": [100 * cell.value for _, cell in there],
                     "y": [number + 0.22 * (place - 1) for number, _ in there],
-                    "error_x": {**reach([cell for _, cell in there]), "color": color},
+                    "error_x": reach([cell for _, cell in there], color),
                     "marker": {"symbol": symbol, "size": 8, "color": color},
                     "hovertemplate": "%{x:.1f} %<extra>%{fullData.name}</extra>",
                 }
@@ -139,7 +139,7 @@ def _folds_plot(comparison: Comparison) -> Plot:
                 "name": label(row.full_name, 60),
                 "x": [folds.index(fold) + shift for fold in row.folds],
                 "y": [100 * one.value for one in intervals],
-                "error_y": {**reach(intervals), "color": color},
+                "error_y": reach(intervals, color),
                 "marker": {"color": color, "size": 8, "symbol": "circle-open" if row.is_control else "circle"},
                 "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
             }

@@ -169,7 +169,7 @@ def _plot(one: Breakdown) -> Plot:
                 "name": label(row.full_name, 60),
                 "x": [column + shift for column, _ in there],
                 "y": [100 * cell.value for _, cell in there],
-                "error_y": {**reach([cell for _, cell in there]), "color": color},
+                "error_y": reach([cell for _, cell in there], color),
                 "marker": {"size": 9, "color": color, "symbol": "circle-open" if row.is_control else "circle"},
                 "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
             }

@@ -116,8 +116,11 @@ def last_epochs(row: Row) -> dict[str, float | None]:
     """Means over folds of each figure of the last epoch; None where a fold lacks it."""
     last = [history[-1] for history in histories_of(row) if history]
     names = (*LOSSES, "validation_accuracy", "epoch")
-    found = {name: [step.get(name) for step in last] for name in names}
-    return {name: float(np.mean(values)) if all(map(_is_number, values)) else None for name, values in found.items()}
+    means: dict[str, float | None] = {}
+    for name in names:
+        values = [float(step[name]) for step in last if _is_number(step.get(name))]
+        means[name] = float(np.mean(values)) if len(values) == len(last) else None
+    return means
 
 
 def _epochs(row: Row) -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
         "mode": "markers",
         "x": [100 * pair.accuracy.mean.value for pair in pairs],
         "y": list(range(len(pairs))),
-        "error_x": {**reach([pair.accuracy.mean for pair in pairs]), "color": "var(--accent)"},
+        "error_x": reach([pair.accuracy.mean for pair in pairs], "var(--accent)"),
         "marker": {
             "size": 11,
             "color": ["var(--accent)" if pair.accuracy.is_clear else "var(--surface)" for pair in pairs],

@@ -60,13 +60,16 @@ def _told_apart(rows: list[Row]) -> list[Row]:
 
 
 def _difference(row: Row, group: list[Row]) -> str:
-    """The settings and the folds of `row` in which the rows of `group`, of which it is one, differ."""
+    """The settings and the folds of `row` in which the rows of `group`, of which it is one, differ.
+
+    A setting that only some of them know, as after an update, is no difference.
+    """
     settings = [_settings(other.first) for other in group]
     mine = _settings(row.first)
     shown = [
         f"{name} {setting_text(value)}"
         for name, value in sorted(mine.items())
-        if len({setting_text(other.get(name)) for other in settings}) > 1
+        if len({setting_text(other[name]) for other in settings if name in other}) > 1
     ]
     if len({other.folds for other in group}) > 1 and not row.complete:
         shown.append(f"folds {setting_text(row.folds)}")

@@ -88,11 +88,19 @@ def rounded(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def reach(intervals: Sequence[Interval], scale: float = 100.0) -> dict[str, Any]:
+def reach(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
     """Plotly's error bars from intervals of shares, for figures in percent."""
-    above = [scale * (one.high - one.value) if one.high is not None else 0.0 for one in intervals]
-    below = [scale * (one.value - one.low) if one.low is not None else 0.0 for one in intervals]
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.5, "width": 0}
+    above = [100 * (one.high - one.value) if one.high is not None else 0.0 for one in intervals]
+    below = [100 * (one.value - one.low) if one.low is not None else 0.0 for one in intervals]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": above,
+        "arrayminus": below,
+        "thickness": 1.5,
+        "width": 0,
+        "color": color,
+    }
 
 
 def named_axis(names: Sequence[str], *, below: Sequence[str] = (), **more: Any) -> dict[str, Any]:
