@@ -60,20 +60,44 @@ def _told_apart(rows: list[Row]) -> list[Row]:
 
 
 def _difference(row: Row, group: list[Row]) -> str:
-    """The settings and the folds of `row` in which the rows of `group`, of which it is one, differ.
-
-    A setting that only some of them know, as after an update, is no difference.
-    """
+    """The settings that tell the rows of `group`, of which `row` is one, apart: as few as will do; and its folds."""
     settings = [_settings(other.first) for other in group]
     mine = _settings(row.first)
-    shown = [
-        f"{name} {setting_text(value)}"
-        for name, value in sorted(mine.items())
-        if len({setting_text(other[name]) for other in settings if name in other}) > 1
-    ]
+    shown = [f"{_short(name, mine)} {setting_text(mine.get(name, 'none'))}" for name in _telling(settings)]
     if len({other.folds for other in group}) > 1 and not row.complete:
         shown.append(f"folds {setting_text(row.folds)}")
     return ", ".join(shown)
+
+
+def _telling(settings: list[dict[str, Any]]) -> list[str]:
+    """Names of settings, each of which tells more of the rows apart than those before it.
+
+    Settings that every row knows come first: one that only some know may be new, and then says nothing.
+    """
+    names = sorted({name for one in settings for name in one}, key=lambda name: (_is_partial(name, settings), name))
+    chosen: list[str] = []
+    while True:
+        told = _distinct(chosen, settings)
+        best = max(names, key=lambda name: _distinct([*chosen, name], settings), default="")
+        if told == len(settings) or not best or _distinct([*chosen, best], settings) == told:
+            return sorted(chosen)
+        chosen.append(best)
+
+
+def _is_partial(name: str, settings: list[dict[str, Any]]) -> bool:
+    """Whether some rows lack the setting."""
+    return not all(name in one for one in settings)
+
+
+def _distinct(names: list[str], settings: list[dict[str, Any]]) -> int:
+    """How many kinds of rows there are as far as `names` go."""
+    return len({tuple(setting_text(one.get(name, "none")) for name in names) for one in settings})
+
+
+def _short(name: str, settings: dict[str, Any]) -> str:
+    """The name without its table ("training.epochs": "epochs"), where no other setting is then called the same."""
+    last = name.rsplit(".", 1)[-1]
+    return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) == 1 else name
 
 
 def _settings(run: Run) -> dict[str, Any]:
