@@ -63,7 +63,7 @@ def test_every_verb_has_help_with_an_example():
 
     for name, command in get_command(app).commands.items():
         assert command.help, name
-        if name in ("extract", "probe", "report", "demo"):
+        if name in ("extract", "probe", "finetune", "report", "demo"):
             assert "soundprobe " + name in (command.epilog or ""), name
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from soundprobe.demonstration import demo as demo
     from soundprobe.errors import SoundprobeError as SoundprobeError
     from soundprobe.extraction import extract as extract
+    from soundprobe.finetuning import finetune as finetune
     from soundprobe.prediction import predict as predict
     from soundprobe.probing import probe as probe
     from soundprobe.records import Clips as Clips
@@ -33,6 +34,7 @@ _HOMES = {
     "demo": "demonstration:demo",
     "extract": "extraction:extract",
     "find_sets": "store:find_sets",
+    "finetune": "finetuning:finetune",
     "open_data": "data.catalog:open_data",
     "predict": "prediction:predict",
     "probe": "probing:probe",

@@ -236,7 +236,7 @@ def backbones() -> None:
         table.add_row(
             spec.name,
             spec.title,
-            f"{spec.parameters:,}",
+            f"{spec.parameters / 1e6:.1f} M",
             str(spec.embedding_dim),
             f"{spec.gmacs:.2f}",
             f"{spec.sample_rate_hz / 1000:g} kHz",
@@ -244,7 +244,7 @@ def backbones() -> None:
         )
     out.print(table)
     out.print(
-        "width: of the embedding. GMAC: 1e9 multiply-adds of one 4 s clip. weights: none where trained from scratch."
+        "width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none if trained from scratch."
     )
     out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
 

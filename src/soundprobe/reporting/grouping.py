@@ -97,7 +97,7 @@ def _distinct(names: list[str], settings: list[dict[str, Any]]) -> int:
 def _short(name: str, settings: dict[str, Any]) -> str:
     """The name without its table ("training.epochs": "epochs"), where no other setting is then called the same."""
     last = name.rsplit(".", 1)[-1]
-    return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) == 1 else name
+    return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) <= 1 else name
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""One fine-tuning run: what its folds share, its key, and how `result.json` describes it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.audio import DECODE_VERSION
+from soundprobe.backbones.load import Backbone
+from soundprobe.crossval import PROTOCOL_VERSION
+from soundprobe.data.scan import Scan
+from soundprobe.keys import digest_key, path_name
+from soundprobe.machine import versions
+from soundprobe.records import Clips
+from soundprobe.training.feeding import augmentations_of
+from soundprobe.training.folds import NetworkPlan
+from soundprobe.training.recipes import FinetuneRecipe, flattened
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run: everything that its folds share. `backbone_key` is that of the backbone's frozen embeddings."""
+
+    recipe: FinetuneRecipe
+    clips: Clips
+    scanned: Scan
+    data_digest: str
+    model: Backbone
+    backbone_key: str
+    plan: NetworkPlan
+    initial_sha256: str
+    opened_as: dict[str, Any] | None
+    carry_over: bool
+    device: str
+    command: str
+
+    @property
+    def key(self) -> str:
+        """Of everything that the results depend on and the backbone's own key doesn't cover."""
+        return digest_key(
+            {
+                "settings": flattened(self.recipe),
+                "augment": augmentations_of(self.recipe).tables(),
+                "seed": self.plan.seed,
+                "initial_sha256": self.initial_sha256,
+                "carry_over": self.carry_over,
+                "protocol": PROTOCOL_VERSION,
+                "decode_version": DECODE_VERSION,
+            }
+        )
+
+    def folder(self, root: Path) -> Path:
+        backbone = f"{path_name(self.model.spec.name)}-{self.backbone_key}"
+        return root / path_name(self.clips.name) / backbone / f"finetune-{self.key}"
+
+    def describe_dataset(self) -> dict[str, Any]:
+        return {
+            "name": self.clips.name,
+            "fingerprint": self.data_digest,
+            "opened_as": self.opened_as,
+            "clips": len(self.clips),
+            "class_names": list(self.clips.class_names),
+            "folds": [int(fold) for fold in np.unique(self.clips.folds)],
+        }
+
+    def describe_backbone(self) -> dict[str, Any]:
+        """The `backbone` field of result.json, as `featuresets` writes it."""
+        spec, weights = self.model.spec, self.model.weights
+        return {
+            "name": spec.name,
+            "title": spec.title,
+            "weights": weights.kind,
+            "weights_label": weights.label,
+            "weights_sha256": weights.sha256,
+            "embedding_dim": spec.embedding_dim,
+            "parameters": spec.parameters,
+            "key": self.backbone_key,
+            "settings": self.model.settings,
+            "seconds_per_clip": None,
+            "device": self.device,
+            "commands": [self.command],
+        }
+
+    def describe_run(self, failures: list[str], seconds: float) -> dict[str, Any]:
+        recipe = self.recipe
+        start = "linear head from the probe" if recipe.head.init == "probe" else "linear head"
+        carried = ", CARRIED OVER from fold to fold: contaminated" if self.carry_over else ""
+        return {
+            "kind": "finetune",
+            "dataset": {**self.describe_dataset(), "failed": len(failures), "left_out": failures},
+            "backbone": self.describe_backbone(),
+            "head": {
+                "name": "finetune-carry-over" if self.carry_over else "finetune",
+                "title": start + carried,
+                "settings": {**flattened(recipe), **({"carry_over": True} if self.carry_over else {})},
+                "seed": self.plan.seed,
+                "key": self.key,
+            },
+            "device": self.device,
+            "mixed_precision": recipe.training.mixed_precision and self.device.startswith("cuda"),
+            "command": self.command,
+            "versions": versions(),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+        }

@@ -1,0 +1,63 @@
+"""Clips as networks take them: the same as `extract` gives, decoded once, bad ones named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from soundprobe.audio import decode, fit_length
+from soundprobe.backbones.load import load_backbone
+from soundprobe.data.catalog import open_data
+from soundprobe.data.scan import scan
+from soundprobe.errors import DataError
+from soundprobe.progress import Progress
+from soundprobe.training.inputs import open_inputs, prepare_inputs
+from sounds import write_urbansound_layout
+
+CPU = torch.device("cpu")
+
+
+def prepared(root: Path, folder: Path, *, keep_waves: bool) -> list[int]:
+    """Prepares the clips for vgg, which takes any length. Returns what the progress bar was told."""
+    clips, advanced = open_data(str(root)), []
+    model = load_backbone("vgg", weights="random")
+    prepare_inputs(folder, clips, scan(clips), model, CPU, keep_waves=keep_waves, bar=Progress(advanced.append))
+    return advanced
+
+
+def test_inputs_are_the_decoded_clips_padded_to_the_longest(tmp_path: Path):
+    root = write_urbansound_layout(tmp_path / "set", folds=2, classes=2, seconds=1.2)
+    assert sum(prepared(root, tmp_path / "inputs", keep_waves=True)) == 16
+    clips, inputs = open_data(str(root)), open_inputs(tmp_path / "inputs")
+    assert inputs.samples == 2 * 22_050  # 1.2 s, rounded up to whole seconds
+    assert set(inputs.lengths.tolist()) == {round(1.2 * 22_050)}
+    wave = decode(Path(clips.sources[3]).read_bytes(), sample_rate_hz=22_050, name="")
+    assert inputs.waves is not None
+    np.testing.assert_array_equal(inputs.waves[3], fit_length(wave, inputs.samples))
+    module = load_backbone("vgg", weights="random").module
+    expected = module.spectrogram(torch.from_numpy(np.array(inputs.waves[3:4])))
+    torch.testing.assert_close(torch.from_numpy(np.array(inputs.spectrograms[3:4])), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_inputs_that_are_there_are_not_made_again_and_half_made_ones_are(tmp_path: Path):
+    root = write_urbansound_layout(tmp_path / "set", folds=2, classes=2, seconds=0.5)
+    folder = tmp_path / "inputs"
+    prepared(root, folder, keep_waves=False)
+    before = (folder / "spectrograms.npy").stat().st_mtime_ns
+    prepared(root, folder, keep_waves=False)
+    assert (folder / "spectrograms.npy").stat().st_mtime_ns == before
+    assert not (folder / "waves.npy").exists()
+    (folder / "inputs.json").unlink()  # a kill half-way
+    prepared(root, folder, keep_waves=False)
+    assert (folder / "spectrograms.npy").stat().st_mtime_ns > before
+
+
+def test_data_set_of_bad_clips_alone_is_refused(tmp_path: Path):
+    root = write_urbansound_layout(tmp_path / "set", folds=2, classes=2, recordings=1, seconds=0.5)
+    for path in (root / "audio").rglob("*.wav"):
+        path.write_bytes(b"not audio")
+    with pytest.raises(DataError, match=r"No clip of 'set' can be read; the first: not audio"):
+        prepared(root, tmp_path / "inputs", keep_waves=False)

@@ -1,0 +1,55 @@
+"""What can be watched: the CSV files and the table that is drawn from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from soundprobe.training.log import folds_table, history_path, live_table, read_history, write_history
+
+LINE = {
+    "epoch": 2,
+    "lr": 1e-3,
+    "train_loss": 0.1 + 0.2,
+    "train_loss_eval": 0.25,
+    "validation_loss": None,
+    "validation_accuracy": None,
+    "seconds": 30.0,
+    "clips_per_s": 12.0,
+}
+
+
+def shown(folder: Path) -> str:
+    console = Console(width=120, record=True, file=(folder / "screen.txt").open("w"))
+    console.print(folds_table("fine-tune", folder, [1, 2], 10))
+    return console.export_text()
+
+
+def test_history_keeps_full_precision_and_leaves_missing_values_empty(tmp_path: Path):
+    path = history_path(tmp_path, 1)
+    write_history(path, [{**LINE, "epoch": 1}, LINE])
+    (_, last) = read_history(path)
+    assert float(last["train_loss"]) == LINE["train_loss"]
+    assert last["validation_loss"] == ""
+    assert path.name == "fold-01-history.csv"
+    assert read_history(history_path(tmp_path, 2)) == []
+
+
+def test_table_shows_losses_rate_and_time_left_of_each_fold(tmp_path: Path):
+    write_history(history_path(tmp_path, 1), [{**LINE, "epoch": 1}, LINE])
+    one, two = (line.split() for line in shown(tmp_path).splitlines()[2:4])
+    assert one == ["1", "2", "/", "10", "0.300", "0.250", "-", "-", "1.0e-03", "12", "4:00"]  # 8 epochs of 30 s
+    assert two == ["2", "-", "/", "10"]
+
+
+def test_table_says_when_a_fold_is_done(tmp_path: Path):
+    write_history(history_path(tmp_path, 1), [LINE])
+    (tmp_path / "fold-01.safetensors").touch()
+    assert shown(tmp_path).splitlines()[2].split()[-1] == "done"
+
+
+def test_nothing_is_drawn_where_standard_error_is_no_terminal(tmp_path: Path, capsys):
+    with live_table("fine-tune", tmp_path, [1], 10, shown=True):
+        pass
+    assert capsys.readouterr() == ("", "")
