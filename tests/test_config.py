@@ -9,14 +9,20 @@ import pytest
 from soundprobe.config import ComparisonRecipe, ProbeRecipe, parse_override, read_recipe, recipe_folder
 from soundprobe.errors import ConfigError
 from soundprobe.heads.catalog import HEADS
+from soundprobe.training.recipes import FinetuneRecipe
 
+SCHEMAS = {
+    "demo": ComparisonRecipe,
+    "probe": ProbeRecipe,
+    "finetune": FinetuneRecipe,
+    "notes": FinetuneRecipe,
+}
 SHIPPED = sorted(path.stem for path in recipe_folder().glob("*.toml"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_recipe_is_valid_and_its_header_gives_the_command(name: str):
-    schema = ProbeRecipe if name.startswith("probe-") else ComparisonRecipe
-    read_recipe(name, schema)
+    read_recipe(name, SCHEMAS[name.partition("-")[0]])
     header = (recipe_folder() / f"{name}.toml").read_text(encoding="utf-8").split("\n\n")[0]
     assert "#   soundprobe " in header
     assert "Expect:" in header
