@@ -181,6 +181,42 @@ def test_plan_parts_puts_equal_lengths_together_whatever_the_order_of_clips(toy)
     assert plans[0] == plans[1]
 
 
+def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong_embedding(toy, tmp_path, monkeypatch):
+    data = shutil.copytree(toy, tmp_path / "data")
+    victim = sorted(data.glob("audio/fold2/*.wav"))[0]
+    read_bytes = pipeline.read_bytes
+
+    def changed(source: object) -> bytes:
+        audio = read_bytes(source)
+        return audio[:-2] + b"zz" if str(source) == str(victim) else audio
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed while it was being embedded"):
+        patch.setattr(pipeline, "read_bytes", changed)
+        embed(data, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))
+    (outcome,) = embed(data, tmp_path / "out")
+    assert outcome.clips == 36
+
+
+def test_extract_of_a_part_that_was_deleted_as_the_message_advises_makes_the_set_whole(toy, tmp_path):
+    (first,) = embed(toy, tmp_path)
+    part = store.part_path(first.folder, 0)
+    whole = read(first.folder).features
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(StoreError, match="Delete it and run the extract command again"):
+        read(first.folder)
+    part.unlink()
+    (again,) = embed(toy, tmp_path)
+    np.testing.assert_allclose(read(again.folder).features, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_extract_of_a_folder_whose_name_is_not_utf8_works(toy, tmp_path):
+    data = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(toy, data)
+    (outcome,) = embed(data, tmp_path / "out")
+    assert outcome.clips == 36
+
+
 EXTRACT = (sys.executable, "-m", "soundprobe", "extract", "--backbone", "simplecnn", "--weights", "random", "--quiet")
 
 

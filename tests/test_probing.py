@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from soundprobe import results, store
-from soundprobe.errors import ConfigError, StoreError
+from soundprobe.errors import ConfigError, SoundprobeWarning, StoreError
 from soundprobe.featuresets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.probing import probe
@@ -28,10 +28,11 @@ def make_set(
     n: int = 120,
     dim: int = 6,
     drop: int = 0,
+    without_fold: int | None = None,
     fingerprint: str = "f0",
     shuffle_labels: bool = False,
 ) -> Path:
-    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed."""
+    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed, or those of a fold."""
     rng = np.random.default_rng(7)  # the clips are the same whatever the seed of the embeddings
     labels = np.arange(n) % 3
     folds = np.arange(n) // 3 % 4 + 1
@@ -49,8 +50,8 @@ def make_set(
         class_names=("a", "b|c", "<script>"),
     )
     rows = list(range(n))
-    kept = rows[drop:]
-    failures = {str(clips.ids[row]): "empty file" for row in rows[:drop]}
+    kept = [row for row in rows[drop:] if folds[row] != without_fold]
+    failures = {str(clips.ids[row]): "empty file" for row in rows if row not in kept}
     key = f"{seed:06d}{weights[:6]:0<6}"
     folder = store.set_folder(root, "toy", backbone, key)
     part = store.write_part(
@@ -81,6 +82,7 @@ def make_set(
             "device": "cpu",
             "command": "soundprobe extract",
             "embedded": part.clips,
+            "embedded_folds": sorted({int(folds[row]) for row in kept}),
             "parts": [{"file": part.path.name, "clips": part.clips}],
             "failures": [{"clip_id": clip, "reason": reason} for clip, reason in failures.items()],
             "seconds_per_clip": 0.01,
@@ -213,16 +215,99 @@ def test_side_by_side_prefers_weights_of_one_kind_and_refuses_other_clips(tmp_pa
         find_feature_sets(root, backbone="three+three")
 
 
+def test_probe_killed_before_its_result_was_written_anew_is_whole_after_the_next_call(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    run(tmp_path, only_folds=[1])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "write_json", killed)
+        run(tmp_path)
+    (folder,) = (tmp_path / "heads").glob("toy/*/*")
+    assert not (folder / "result.json").exists()  # rather none than one of other folds
+    (done,) = run(tmp_path)
+    assert done.result["complete"] is True
+    assert [fold["fold"] for fold in done.result["folds"]] == [1, 2, 3, 4]
+
+
+def test_probe_takes_a_result_of_other_folds_or_another_format_for_none(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path)
+    path = done.folder / "result.json"
+    whole = json.loads(path.read_text())
+    for stale in ({**whole, "folds": whole["folds"][:2]}, {**whole, "format": 99}):
+        path.write_text(json.dumps(stale))
+        (again,) = run(tmp_path)
+        assert not again.reused
+        assert len(again.result["folds"]) == 4
+
+
+def test_probe_with_force_of_one_fold_keeps_the_others_heads(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")}
+    (again,) = run(tmp_path, force=True, only_folds=[2])
+    after = {path.name: path.stat().st_mtime_ns for path in again.folder.glob("*.safetensors")}
+    assert {name for name in before if before[name] != after[name]} == {"fold-02.safetensors"}
+    assert len(again.result["folds"]) == 4
+
+
+def test_probe_of_a_set_that_lacked_clips_is_not_reused_once_it_has_them(tmp_path):
+    make_set(tmp_path / "embeddings", drop=8)
+    (lacking,) = run(tmp_path, only_folds=[1, 2])
+    make_set(tmp_path / "embeddings")  # the same key: the same clips were asked for
+    (whole,) = run(tmp_path)
+    assert whole.folder != lacking.folder
+    assert {fold["train_clips"] for fold in whole.result["folds"]} == {90}
+
+
+def test_probe_of_a_set_without_any_clip_of_a_fold_tests_the_other_folds(tmp_path):
+    folder = make_set(tmp_path / "embeddings", without_fold=3)
+    assert json.loads((folder / "meta.json").read_text())["embedded"] == 90
+    (done,) = run(tmp_path)
+    assert [fold["fold"] for fold in done.result["folds"]] == [1, 2, 4]
+    assert done.result["complete"] is False
+    assert run(tmp_path)[0].reused
+    with pytest.raises(ConfigError, match="--only-fold 3: there is no such fold, or all of its clips failed"):
+        run(tmp_path, only_folds=[3])
+
+
+def test_probe_over_every_set_passes_over_one_whose_clips_all_failed(tmp_path):
+    make_set(tmp_path / "embeddings", backbone="good")
+    make_set(tmp_path / "embeddings", backbone="bad", drop=120)
+    with pytest.warns(SoundprobeWarning, match="bad-.* is left out: every clip of it failed"):
+        (done,) = run(tmp_path)
+    assert done.result["backbone"]["name"] == "good"
+
+
+@pytest.mark.parametrize("below", ["", "deep"])
+def test_probe_into_a_folder_that_can_not_be_made_is_one_clear_error(tmp_path, below):
+    make_set(tmp_path / "embeddings")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StoreError, match=r"Can't write .*taken"):
+        run(tmp_path, heads=tmp_path / "taken" / below)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"settings": {"seed": 3}}, ConfigError, "seed is not a setting of a head here: give --seed"),
+        ({"settings": {"name": "x"}}, ConfigError, "Unknown setting of head 'linear' 'name'"),
+        ({"jobs": 0}, ConfigError, "--jobs 0 is not valid"),
+        ({"engine": "dask", "address": "nonsense"}, ConfigError, "--address nonsense: no Dask scheduler answers"),
         ({"head": "lineer"}, ConfigError, "Unknown head 'lineer'. Did you mean 'linear'"),
         ({"head": ""}, ConfigError, "No head given"),
         ({"backbone": "tox"}, ConfigError, "Unknown backbone among the embeddings 'tox'. Did you mean 'toy'"),
         ({"dataset": "toi"}, ConfigError, "Unknown data set among the embeddings 'toi'. Did you mean 'toy'"),
         ({"weights": "randm"}, ConfigError, "Unknown kind of weights 'randm'. Did you mean 'random'"),
         ({"weights": "random"}, StoreError, "Extract with --weights random"),
-        ({"only_folds": [9]}, ConfigError, "--only-fold 9: there is no such fold. Folds: 1, 2, 3, 4"),
+        (
+            {"only_folds": [9]},
+            ConfigError,
+            "--only-fold 9: there is no such fold, or all of its clips failed. Folds: 1, 2, 3, 4",
+        ),
         ({"settings": {"strength": [1.0]}}, ConfigError, "Did you mean 'strengths'"),
         ({"seeds": []}, ConfigError, "No seed given"),
     ],

@@ -99,7 +99,7 @@ def test_open_set_of_an_incomplete_set_says_how_to_go_on(toy_set):
     write_set(folder, clips, features, [[0, 1]], complete=False)
     with pytest.raises(StoreError, match="not complete. Run the extract command"):
         store.open_set(folder)
-    found, unusable = store.find_sets(folder.parent.parent)
+    found, unusable = store.find_sets(str(folder.parent.parent))
     assert not found
     assert list(unusable) == [folder]
 
@@ -122,7 +122,7 @@ def test_read_embeddings_of_a_damaged_part_is_one_clear_error(toy_set, damage):
     else:
         store.write_part(part, clips, [5], [5], features[[5]], np.full(7, ""), np.zeros(7), {})
     with pytest.raises(StoreError, match="part-00001.parquet"):
-        store.read_embeddings(store.open_set(folder))
+        store.read_embeddings(store.open_set(str(folder)))
 
 
 def test_finished_part_of_other_clips_or_half_a_file_is_not_finished(toy_set):

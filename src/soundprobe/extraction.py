@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
@@ -16,7 +17,7 @@ from soundprobe.backbones.load import Backbone, load_backbone
 from soundprobe.data.catalog import DATASETS, open_data
 from soundprobe.data.scan import fingerprint, scan
 from soundprobe.errors import ConfigError
-from soundprobe.keys import digest_key
+from soundprobe.keys import digest_key, printable
 from soundprobe.machine import choose_device, versions
 from soundprobe.pipeline import Job, embed_parts, plan_parts
 from soundprobe.progress import progress_bar
@@ -61,6 +62,7 @@ def extract(
     limit: int | None = None,
     progress: bool = True,
     command: str = "",
+    on_extraction: Callable[[Extraction], None] | None = None,
 ) -> list[Extraction]:
     """Embeds every clip of `data` with each backbone and keeps the embeddings below the folder `embeddings`.
 
@@ -74,6 +76,7 @@ def extract(
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
+        on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:
         SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer.
@@ -84,24 +87,21 @@ def extract(
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    models = (
+    models = [  # all of them first: missing weights show before gigabytes are scanned
         load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress) for name in names
-    )
-    first = next(models)  # a wrong name or missing weights shows before gigabytes are scanned
+    ]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     data_digest = fingerprint(clips, scanned)
     torch_device = choose_device(device)
-    return [
-        _extract_one(
-            Job(model, clips, scanned, torch_device, batch_size, jobs),
-            Path(embeddings),
-            {"fingerprint": data_digest, "opened_as": opened_as},
-            progress,
-            command,
-        )
-        for model in itertools.chain([first], models)
-    ]
+    extractions = []
+    for model in models:
+        job = Job(model, clips, scanned, torch_device, batch_size, jobs)
+        origin = {"fingerprint": data_digest, "opened_as": opened_as}
+        extractions.append(_extract_one(job, Path(embeddings), origin, progress, command))
+        if on_extraction:
+            on_extraction(extractions[-1])
+    return extractions
 
 
 def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
@@ -136,7 +136,7 @@ def embedding_key(model: Backbone, data_fingerprint: str) -> str:
 
 def data_address(data: str | Path) -> str:
     """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
-    return str(data) if str(data) in DATASETS else str(Path(data).resolve())
+    return str(data) if str(data) in DATASETS else printable(str(Path(data).resolve()))
 
 
 def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str) -> Extraction:
@@ -161,7 +161,9 @@ def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, c
                 done.update(embed_parts(job, left, folder, bar))
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
-            store.write_meta(folder, {**meta, **rate, **_outcome([done[number] for number in range(len(planned))])})
+            store.write_meta(
+                folder, {**meta, **rate, **_outcome(clips, [done[number] for number in range(len(planned))])}
+            )
     return Extraction(
         folder=folder,
         backbone=spec.name,
@@ -202,10 +204,12 @@ def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str,
     }
 
 
-def _outcome(parts: Sequence[store.Part]) -> dict[str, Any]:
+def _outcome(clips: Clips, parts: Sequence[store.Part]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
+    embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
     return {
         "complete": True,
+        "embedded_folds": np.unique(clips.folds[embedded]).tolist(),
         "embedded": sum(part.clips for part in parts),
         "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
         "failures": failures,

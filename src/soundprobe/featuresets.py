@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe import store
-from soundprobe.errors import ConfigError, StoreError, unknown
+from soundprobe.errors import ConfigError, SoundprobeWarning, StoreError, unknown
 from soundprobe.keys import digest_key
 from soundprobe.records import Embeddings
 
@@ -32,6 +33,16 @@ class FeatureSet:
     def key(self) -> str:
         """The set's own key, or a digest of all of them in their order."""
         return self.sets[0].key if len(self.sets) == 1 else digest_key({"sets": [part.key for part in self.sets]})
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the clips that have no embedding in one of the sets, sorted."""
+        return sorted({item["clip_id"] for part in self.sets for item in part.meta["failures"]})
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds of which every set has clips."""
+        return sorted(set.intersection(*(set(part.meta["embedded_folds"]) for part in self.sets)))
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -88,7 +99,10 @@ def find_feature_sets(
                 f"No finished embeddings in {root} are of {weights} weights. Extract with --weights {weights}."
             )
     if backbone is None:
-        return [FeatureSet((part,)) for part in found]
+        empty = [part for part in found if not part.meta["embedded"]]
+        for part in empty if len(empty) < len(found) else []:
+            warnings.warn(f"{part.folder} is left out: every clip of it failed.", SoundprobeWarning, stacklevel=2)
+        return [FeatureSet((part,)) for part in found if part not in empty or len(empty) == len(found)]
     wanted = [name.strip() for name in backbone.split(",") if name.strip()]
     if not wanted:
         raise ConfigError(f"--backbone {backbone!r} names no backbone. Give one, such as --backbone mn04, or mn04+ast.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -184,7 +185,9 @@ def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, prog
     finished = results.read_finished_folds(folder, [int(fold) for fold in np.unique(job.clips.folds)])
     info = job.describe_run(sorted(failures), time.perf_counter() - began)
     info["overfitting"] = overfitting(finished)
-    results.write_result(folder, RunResult(finished, job.clips.class_names, info), job.clips)
+    heard = {"audio_sha256": job.scanned.sha256, "duration_s": job.scanned.duration_s}  # as the store keeps them
+    clips = dataclasses.replace(job.clips, columns={**job.clips.columns, **heard})
+    results.write_result(folder, RunResult(finished, clips.class_names, info), clips)
     done = results.read_result(folder)
     if done["complete"]:
         shutil.rmtree(inputs, ignore_errors=True)

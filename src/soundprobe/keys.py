@@ -20,6 +20,11 @@ def digest_key(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
 
 
+def printable(text: str) -> str:
+    """`text` as UTF-8 can hold it: bytes of a path that are not UTF-8 become backslash escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def path_name(name: str) -> str:
     """`name` as one safe path component: letters, digits, '.', '_', '+' and '-'; anything else becomes '-'.
 

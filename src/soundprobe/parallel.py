@@ -32,6 +32,8 @@ def run_tasks(
     """
     if engine not in ENGINES:
         raise ConfigError(unknown("engine", engine, ENGINES))
+    if jobs == 0 or jobs < -1:
+        raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more, or -1 for every core.")
     if jobs == 1 and engine != "dask":
         for args in arguments:
             yield function(*args)
@@ -45,7 +47,10 @@ def run_tasks(
         except ImportError:
             raise ConfigError("--engine dask needs Dask: pip install 'soundprobe[dask]'.") from None
         # Threads would share one interpreter lock and one set of BLAS threads: a worker is a process.
-        client = Client(address) if address else Client(n_workers=jobs if jobs > 0 else None, threads_per_worker=1)
+        try:
+            client = Client(address) if address else Client(n_workers=jobs if jobs > 0 else None, threads_per_worker=1)
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"--address {address}: no Dask scheduler answers there ({error}).") from error
         with client, parallel_config(backend="dask"):
             yield from Parallel(return_as="list")(tasks)
         return

@@ -5,6 +5,7 @@ Letters: B clips of one batch, T samples, D the embedding's dimension.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections import deque
@@ -20,7 +21,7 @@ from soundprobe import store
 from soundprobe.audio import decode, fit_length, read_bytes, source_name
 from soundprobe.backbones.load import Backbone
 from soundprobe.data.scan import Scan
-from soundprobe.errors import AudioError
+from soundprobe.errors import AudioError, StoreError
 from soundprobe.progress import Progress
 from soundprobe.records import Clips
 
@@ -144,7 +145,15 @@ def _decode(job: Job, clip: PlannedClip) -> Decoded | AudioError:
     if job.scanned.errors[clip.row]:
         return AudioError(name, str(job.scanned.errors[clip.row]))
     try:
-        wave = decode(read_bytes(source), sample_rate_hz=job.model.spec.sample_rate_hz, name=name)
+        audio = read_bytes(source)
+    except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
+        raise StoreError(
+            f"{error}, though it could be read before. Run the command again: finished work is kept."
+        ) from error
+    if hashlib.sha256(audio).hexdigest() != job.scanned.sha256[clip.row]:
+        raise StoreError(f"{name} changed while it was being embedded. Run the command again: finished work is kept.")
+    try:
+        wave = decode(audio, sample_rate_hz=job.model.spec.sample_rate_hz, name=name)
     except AudioError as error:
         return error
     return Decoded(fit_length(wave, clip.samples), min(len(wave), clip.samples))

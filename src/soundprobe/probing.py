@@ -58,6 +58,8 @@ class Plan:
                 "protocol": PROTOCOL_VERSION,
                 "exclude_leaks": self.exclude_leaks,
                 **({"control": self.control} if self.control else {}),
+                # A set's key names the clips that were asked for; these are the ones that it lacks.
+                **({"failed": self.features.failed} if self.features.failed else {}),
             }
         )
 
@@ -109,6 +111,8 @@ def probe(
     names = [name.strip() for name in names if name.strip()]
     if not names:
         raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    if "seed" in (settings or {}):
+        raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     for name in names:
         make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
     check_control(control)
@@ -163,13 +167,14 @@ def _run(
         / f"{path_name(features.name)}-{features.key}"
         / f"{path_name(plan.head)}-{key}"
     )
-    wanted = _wanted_folds(features.dataset["folds"], only_folds)
+    wanted = _wanted_folds(features.folds, only_folds)
     with locked(folder):
         if force:
-            for path in folder.glob("fold-*.safetensors"):
-                path.unlink()
+            results.forget_result(folder)
+            for fold in wanted:
+                results.fold_path(folder, fold).unlink(missing_ok=True)
         missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
-        if not missing and (folder / "result.json").exists():
+        if not missing and results.is_current(folder, features.folds):
             return Probe(folder, results.read_result(folder), reused=True)
         began = time.perf_counter()
         embeddings, left_out = read()
@@ -206,7 +211,7 @@ def _run(
                     jobs=jobs,
                     run=run_folds,
                 )
-        finished = results.read_finished_folds(folder, features.dataset["folds"])
+        finished = results.read_finished_folds(folder, features.folds)
         info = _info(plan, key, left_out, command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return Probe(folder, results.read_result(folder), reused=False)
@@ -217,17 +222,20 @@ def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> lis
         return list(folds)
     absent = sorted(set(only_folds) - set(folds))
     if absent:
-        raise ConfigError(f"--only-fold {absent[0]}: there is no such fold. Folds: {', '.join(map(str, folds))}.")
+        raise ConfigError(
+            f"--only-fold {absent[0]}: there is no such fold, or all of its clips failed. "
+            f"Folds: {', '.join(map(str, folds))}."
+        )
     return sorted(set(only_folds))
 
 
 def _info(plan: Plan, key: str, left_out: Sequence[str], command: str, seconds: float) -> dict[str, Any]:
     spec = HEADS[plan.head]
     dataset = plan.features.dataset
-    failures = {item["clip_id"] for part in plan.features.sets for item in part.meta["failures"]}
+    failed = plan.features.failed
     return {
         "kind": "probe",
-        "dataset": {**dataset, "failed": len(failures), "left_out": sorted(failures | set(left_out))},
+        "dataset": {**dataset, "failed": len(failed), "left_out": sorted({*failed, *left_out})},
         "backbone": plan.features.describe(),
         "head": {
             "name": spec.name,

@@ -96,6 +96,8 @@ def read_finished_folds(folder: Path, folds: Sequence[int]) -> list[FoldResult]:
 def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> None:
     """Writes `predictions.parquet`, then `result.json`, from which a reader knows that both are whole.
 
+    An older result is taken away first, so that it never stands beside newer predictions.
+
     Args:
         clips: where the tested clips' recordings and further columns (as `clip.<name>`) come from, matched by id.
     """
@@ -115,9 +117,24 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
             **columns,
         }
     )
+    forget_result(folder)
     with atomic_path(folder / "predictions.parquet") as temporary:
         pq.write_table(table, temporary)
     write_json(folder / "result.json", summarise(run))
+
+
+def forget_result(folder: Path) -> None:
+    """Takes `result.json` away: what is in the folder is about to change."""
+    (folder / "result.json").unlink(missing_ok=True)
+
+
+def is_current(folder: Path, folds: Sequence[int]) -> bool:
+    """Whether the folder's result is there, readable, and of just those of `folds` whose files are there."""
+    try:
+        result = read_result(folder)
+    except StoreError:
+        return False
+    return {entry["fold"] for entry in result["folds"]} == {fold for fold in folds if fold_path(folder, fold).exists()}
 
 
 def read_result(folder: Path) -> dict[str, Any]:

@@ -155,14 +155,16 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: another process is writing there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise StoreError(
             f"Another process is writing {folder}. Wait for it, then run the command again: finished work is kept."
         ) from None
+    except OSError as error:
+        raise StoreError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
     try:
         yield
     finally:
@@ -188,12 +190,13 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     write_json(folder / "meta.json", {"format": FORMAT, **meta})
 
 
-def open_set(folder: Path) -> EmbeddingSet:
+def open_set(folder: str | Path) -> EmbeddingSet:
     """The finished set in `folder`.
 
     Raises:
         StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
     """
+    folder = Path(folder)
     meta = read_json(folder / "meta.json")
     if meta.get("format") != FORMAT:
         raise StoreError(
@@ -206,10 +209,10 @@ def open_set(folder: Path) -> EmbeddingSet:
     return EmbeddingSet(folder, meta)
 
 
-def find_sets(root: Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
+def find_sets(root: str | Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
     """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
     found, unusable = [], {}
-    for path in sorted(root.glob("*/*/meta.json")):
+    for path in sorted(Path(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))
         except StoreError as error:
@@ -262,9 +265,9 @@ def _read_part(path: Path, clips: int) -> pa.Table:
     try:
         table = pq.read_table(path, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path} can't be read ({error}). Delete its folder's meta.json and extract again.") from error
+        raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
     if len(table) != clips:
         raise StoreError(
-            f"{path} holds {len(table)} clips, meta.json says {clips}. Delete the folder and extract again."
+            f"{path} holds {len(table)} clips, meta.json says {clips}. Delete it and run the extract command again."
         )
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -29,6 +29,9 @@ from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 from soundprobe.errors import SoundprobeError, SoundprobeWarning
+
+if TYPE_CHECKING:
+    from soundprobe.extraction import Extraction
 
 SOME_FAILED = 3
 FAILURES_SHOWN = 10
@@ -137,26 +140,29 @@ def extract(
         jobs=jobs,
         progress=not quiet,
         command=given_command(),
+        on_extraction=_show_extraction,
     )
-    for outcome in outcomes:
-        new = outcome.clips - outcome.reused
-        rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
-        before = f", {outcome.reused} of them there before" if outcome.reused else ""
-        out.print(
-            f"{outcome.backbone} ({outcome.weights_label}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
-            markup=False,
-        )
-        for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
-            err.print(f"  failed: {clip}: {reason}", markup=False)
-        if len(outcome.failures) > FAILURES_SHOWN:
-            err.print(
-                f"  ... and {len(outcome.failures) - FAILURES_SHOWN} more, all in {outcome.folder / 'meta.json'}",
-                markup=False,
-            )
     failed = max(len(outcome.failures) for outcome in outcomes)
     if failed:
         err.print(f"{failed} clips failed. They are left out, and every result says so.")
         raise typer.Exit(SOME_FAILED)
+
+
+def _show_extraction(outcome: Extraction) -> None:
+    new = outcome.clips - outcome.reused
+    rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
+    before = f", {outcome.reused} of them there before" if outcome.reused else ""
+    out.print(
+        f"{outcome.backbone} ({outcome.weights_label}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
+        markup=False,
+    )
+    for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
+        err.print(f"  failed: {clip}: {reason}", markup=False)
+    if len(outcome.failures) > FAILURES_SHOWN:
+        err.print(
+            f"  ... and {len(outcome.failures) - FAILURES_SHOWN} more, all in {outcome.folder / 'meta.json'}",
+            markup=False,
+        )
 
 
 app.command(epilog=PROBE_EXAMPLES)(probe)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from soundprobe.keys import printable
+
 DATA_HELP = (
     "urbansound8k (Hugging Face Hub), synth (generated), or a path: a folder in UrbanSound8K's or ESC-50's layout, "
     "a folder per class, Parquet files, or a CSV/TSV manifest."
@@ -40,4 +42,4 @@ def examples(*commands: str) -> str:
 
 def given_command() -> str:
     """The command line as the user gave it, to be kept with results."""
-    return "soundprobe " + shlex.join(sys.argv[1:])
+    return printable("soundprobe " + shlex.join(sys.argv[1:]))

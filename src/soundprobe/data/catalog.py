@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +173,7 @@ def find_layout(path: str | Path) -> Layout:
         DataError: there is nothing at `path`, or nothing that is known.
     """
     place = Path(path)
-    if not place.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long for one that isn't there
         raise DataError(
             f"{unknown('data set', str(path), DATASETS)} Nor is there a file or folder of that name. As a path, "
             f"--data takes {_takes()}."

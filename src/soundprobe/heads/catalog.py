@@ -58,7 +58,7 @@ HEADS: dict[str, HeadSpec] = {
 }
 
 
-def make_head(name: str, seed: int = 0, **settings: Any) -> Any:
+def make_head(name: str, /, seed: int = 0, **settings: Any) -> Any:
     """An unfitted head of the catalogue.
 
     Args:
@@ -76,7 +76,7 @@ def make_head(name: str, seed: int = 0, **settings: Any) -> Any:
     given: dict[str, Any] = {}
     for setting, value in {"seed": seed, **settings}.items():
         if setting not in defaults:
-            raise ConfigError(unknown(f"setting of head {name!r}", setting, defaults))
+            raise ConfigError(unknown(f"setting of head {name!r}", setting, set(defaults) - {"seed"}))
         given[setting] = _typed(f"{name}.{setting}", value, defaults[setting])
     head = head_class(**given)
     head.check_settings()
