@@ -185,6 +185,24 @@ def test_class_intervals_hold_the_pooled_scores_and_leave_out_what_does_not_exis
     assert found[4] == {}  # neither true nor predicted
 
 
+def test_class_interval_uses_the_worlds_that_hold_the_class_and_shows_no_certainty() -> None:
+    recording = np.repeat(np.arange(40), 5)
+    labels = np.where(recording < 4, 1, np.where(recording < 5, 2, 0))
+    labels[-100:] = 3
+    said = np.where(np.arange(200) % 4 > 0, labels, 0)
+    said[-100:] = 3
+    scores = resample(make_run(labels, said, np.zeros(200, dtype=int), recording, classes=4), resamples=400)
+    found = scores.class_intervals()
+    some = found[1]["recall"]  # 4 of 40 recordings: about 1 world in 60 draws none of them
+    assert np.isfinite([some.low, some.high]).all()
+    assert some.low < some.value < some.high
+    assert not Interval(0.5, float("nan"), float("nan"), "bootstrap over recordings").excludes_zero
+    assert (found[3]["recall"].value, found[3]["recall"].low, found[3]["recall"].high) == (1.0, None, None)
+    assert (found[2]["recall"].low, found[2]["recall"].high) == (None, None)  # one recording, never drawn differently
+    rare = scores._bound_class(0.5, np.where(np.arange(400) < 199, np.linspace(0, 1, 400), np.nan))
+    assert (rare.low, rare.high) == (None, None)
+
+
 def test_resample_is_the_same_for_any_order_of_clips_and_any_run_of_the_same_seed() -> None:
     run = correlated_run(np.random.default_rng(8), folds=3, recordings=20)
     order = np.random.default_rng(9).permutation(len(run))

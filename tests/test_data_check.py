@@ -52,6 +52,7 @@ def test_check_names_copies_across_folds_and_silent_and_short_clips(clips, tmp_p
     assert f"{silent.name}: peak 0" in text
     assert f"{short.name}: 0.10 s" in text
     assert "2 of" in text.split("in another fold")[0].splitlines()[-1]
+    assert "Near copies stay in training." in text
 
 
 def test_check_of_headers_only_does_not_listen_for_silence(clips, tmp_path):

@@ -64,6 +64,19 @@ def test_timeline_has_a_window_every_hop_and_ends_with_the_clip(trained, tmp_pat
     assert not np.allclose(timeline.proba[0], timeline.proba[-1], atol=0.01)
 
 
+def test_timeline_hears_the_end_of_a_clip_that_no_hop_reaches(trained, tmp_path):
+    quiet = tone(330, 4.4)
+    burst = quiet.copy()
+    burst[-round(0.4 * RATE_HZ) :] = np.random.default_rng(0).uniform(-0.9, 0.9, round(0.4 * RATE_HZ))
+    predictor, found = load_predictor(trained.head, device="cpu"), []
+    for name, wave in (("quiet.wav", quiet), ("burst.wav", burst)):
+        soundfile.write(tmp_path / name, wave, RATE_HZ)
+        found.append(predictor.timeline(str(tmp_path / name)))
+    assert found[1].starts_s.tolist() == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3, 3.4])
+    assert found[1].ends_s[-1] == pytest.approx(4.4)
+    assert not np.allclose(found[0].proba[-1], found[1].proba[-1], atol=0.01)
+
+
 def test_clip_shorter_than_a_window_is_one_window(trained, tmp_path):
     soundfile.write(tmp_path / "short.wav", tone(330, 0.03), RATE_HZ)
     predictor = load_predictor(trained.head, device="cpu")
@@ -93,6 +106,23 @@ def test_command_prints_a_table_or_json(trained, tmp_path):
     (clip,) = json.loads(told.stdout)
     assert sum(clip["proba"].values()) == pytest.approx(1, abs=1e-4)
     assert clip["predicted"] == max(clip["proba"], key=clip["proba"].get)
+
+
+def test_command_predicts_the_good_clips_and_names_the_bad_ones(trained, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    soundfile.write(clips / "ok.wav", tone(330, 1.0), RATE_HZ)
+    (clips / "bad.wav").write_bytes(b"")
+    for named in (["clips/bad.wav", "clips/ok.wav"], ["clips"]):
+        some = soundprobe("predict", *named, "--head", str(trained.head), "--json", cwd=tmp_path)
+        assert some.returncode == 3, some.stderr
+        assert [Path(clip["clip"]).name for clip in json.loads(some.stdout)] == ["ok.wav"]
+        assert "bad.wav: empty file" in some.stderr
+    none = soundprobe("predict", "clips/bad.wav", "gone.wav", "--head", str(trained.head), cwd=tmp_path)
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "bad.wav: empty file" in none.stderr
+    assert "gone.wav: missing file" in none.stderr
+    assert len(predict(clips / "ok.wav", head=trained.head, device="cpu", progress=False)) == 1
 
 
 def rewrite_about(folder: Path, **backbone: object) -> None:

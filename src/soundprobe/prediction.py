@@ -30,6 +30,8 @@ from soundprobe.machine import choose_device
 from soundprobe.records import Source
 
 BATCH_WINDOWS = 16
+LEAST_REST_S = 1e-3
+"""A shorter rest of a clip gets no window of its own: it may come from rounding to samples."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
 
@@ -97,6 +99,8 @@ class Predictor:
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own, padded with silence where the backbone wants more.
 
+        The last window ends with the clip, so it may start less than a hop after the one before it.
+
         Raises:
             AudioError: as `predict`. ConfigError: a window or hop that is not above 0.
         """
@@ -112,7 +116,7 @@ class Predictor:
             wave = decode(audio, sample_rate_hz=rate_hz, name=name)
             if not parts:
                 duration_s = len(wave) / rate_hz
-                starts_s = np.arange(max(1, 1 + int((duration_s - window_s) / hop_s + 1e-6))) * hop_s
+                starts_s = window_starts(duration_s, window_s, hop_s)
             first = [round(start * rate_hz) for start in starts_s]
             windows = [wave[at : at + max(1, round(window_s * rate_hz))] for at in first]
             parts.append(self._embed(backbone, windows, name))
@@ -143,6 +147,14 @@ class Predictor:
         for head in self.heads:
             total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
         return total / len(self.heads)
+
+
+def window_starts(duration_s: float, window_s: float, hop_s: float) -> np.ndarray:
+    """(W,) where windows start: every hop, and once more so that the last one ends with the clip."""
+    starts_s: np.ndarray = np.arange(max(1, 1 + int((duration_s - window_s) / hop_s + 1e-6))) * hop_s
+    if duration_s - (starts_s[-1] + window_s) > LEAST_REST_S:
+        return np.append(starts_s, duration_s - window_s)
+    return starts_s
 
 
 def load_predictor(

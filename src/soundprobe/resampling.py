@@ -22,6 +22,7 @@ LEVEL = 0.95
 RESAMPLES = 2000
 FEW_RECORDINGS = 10
 """Below this many recordings in a fold, simulated intervals that should cover 95 % covered 90 to 92 %."""
+NO_WIDTH = 1e-9
 WEIGHTS_AT_ONCE = 2**22  # float32: 16 MiB
 
 
@@ -103,7 +104,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        return self.low is not None and self.high is not None and not self.low <= 0.0 <= self.high
+        return self.low is not None and self.high is not None and (self.low > 0.0 or self.high < 0.0)  # NaN: no
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,18 +151,28 @@ class Scores:
     def class_intervals(self) -> tuple[dict[str, Interval], ...]:
         """`precision`, `recall` and `f1` of each of the C classes, over the clips of all folds together.
 
-        A figure that does not exist (the recall of a class without clips) is left out of its class's mapping.
+        A figure that does not exist (the recall of a class without clips) is left out of its class's mapping. Worlds
+        that drew nothing to compute a figure from are left out of its interval. It has no ends where these are more
+        than half, or where redrawing changes nothing (all 40 clips found): no width would claim a certainty that the
+        data do not have.
         """
         here, drawn = _class_scores(self.counts[None]), _class_scores(self.count_draws)
         found: list[dict[str, Interval]] = []
         for label in range(self.predictions.n_classes):
             values = {name: (here[name][0, label], drawn[name][:, label]) for name in here}
-            found.append({name: self.bound(*pair) for name, pair in values.items() if not np.isnan(pair[0])})
+            found.append({name: self._bound_class(*pair) for name, pair in values.items() if not np.isnan(pair[0])})
         return tuple(found)
 
     def bound(self, value: float, draws: np.ndarray) -> Interval:
         """The interval of a `value` in [0, 1], computed from all folds, from its (B,) values in the redrawn worlds."""
         return bound(value, draws, self.freedom)
+
+    def _bound_class(self, value: float, draws: np.ndarray) -> Interval:
+        """`bound` for one figure of a class, whose (B,) draws may be NaN or all alike."""
+        there = draws[np.isfinite(draws)]
+        found = self.bound(value, there if 2 * len(there) >= len(draws) else np.full(1, value))
+        wide = found.low is not None and found.high is not None and found.high - found.low > NO_WIDTH
+        return found if wide else replace(found, low=None, high=None)
 
     @property
     def doubts(self) -> tuple[str, ...]:

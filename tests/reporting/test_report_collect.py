@@ -10,7 +10,7 @@ import pytest
 from result_folders import ESC10, SAMPLE, write_predictions, write_result, write_run
 
 from soundprobe.errors import StoreError
-from soundprobe.reporting import collect_runs
+from soundprobe.reporting import collect_runs, format_summary
 
 
 def change(folder: Path, *path: str | int, to: object) -> None:
@@ -196,15 +196,36 @@ def test_collect_lists_a_run_of_no_predictions(broken, heads):
         (("dataset", "clips"), 8732, "dataset: clips is 8732"),
     ],
 )
-def test_collect_stops_at_a_result_that_disagrees_with_its_predictions(broken, heads, path, value, what):
+def test_collect_lists_a_run_whose_result_disagrees_with_its_predictions(broken, heads, path, value, what):
     change(broken, *path, to=value)
-    with pytest.raises(StoreError) as error:
-        collect_runs(heads)
-    message = str(error.value)
-    assert broken.relative_to(heads).as_posix() in message
-    assert f"result.json says {what}" in message
-    assert "soundprobe probe --backbone ast" in message
-    assert "\n" not in message
+    collection = collect_runs(heads)
+    (unreadable,) = collection.unreadable
+    assert [run.backbone["name"] for run in collection.runs] == ["mn04"]
+    assert unreadable.path == broken.relative_to(heads).as_posix()
+    assert f"result.json says {what}" in unreadable.reason
+    assert "soundprobe probe --backbone ast" in unreadable.reason
+    assert "\n" not in unreadable.reason
+
+
+@pytest.mark.parametrize("name", ["learning-curve.json", "peeking.json"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"format": 1, "fol', "not a whole JSON object"),
+        ("[]", "not a whole JSON object"),
+        ('{"format": 1}', "lacks a figure"),
+        ('{"format": 1, "shares": [1], "honest": 1, "folds": [{}]}', "lacks a figure"),
+    ],
+)
+def test_collect_lists_a_malformed_measurement_and_keeps_its_run(heads, name, text, why):
+    (run,) = collect_runs(heads).runs
+    (heads / run.path / name).write_text(text)
+    collection = collect_runs(heads)
+    (unreadable,) = collection.unreadable
+    assert unreadable.path == f"{run.path}/{name}"
+    assert why in unreadable.reason
+    assert (collection.runs[0].learning_curve, collection.runs[0].peeking) == (None, None)
+    assert f"{name}" in str(format_summary(collection))
 
 
 def test_collect_takes_figures_rounded_to_four_digits_as_agreeing(broken, heads):

@@ -21,6 +21,7 @@ from result_folders import (
 
 from soundprobe.compare import corrected_t_test, sign_test
 from soundprobe.reporting import collect_runs, write_report
+from soundprobe.reporting.chart import chart_of
 from soundprobe.reporting.checks import peeked_of, shuffled_of
 from soundprobe.reporting.comparison import Comparison, comparisons_of
 from soundprobe.reporting.evidence import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
@@ -101,7 +102,6 @@ def test_controls_are_no_contenders_but_paired_with_their_own_run(three):
     pairs = comparison.against_controls
     assert [(pair.row.name, pair.other.tag) for pair in pairs] == [
         ("mn04 · linear", "random weights: control"),
-        ("mn04 · knn", "random weights: control"),
     ]
     assert all(pair.verdict == "ahead" for pair in pairs)
 
@@ -227,6 +227,26 @@ def test_verdict_on_runs_without_a_rank_only_says_so(tmp_path):
     assert "only runs whose scores are no test results" in verdict_of(comparison).headline
 
 
+def test_page_of_shuffled_labels_only_says_why_nothing_is_ranked_and_names_the_control(tmp_path):
+    write_variant(tmp_path / "heads", 0.1, control="shuffled-labels")
+    text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
+    assert "not ranked: the runs that tested every fold are no test results" in text
+    assert "no run has tested every fold" not in text.lower()
+    assert "random weights: control" not in text
+
+
+def test_legend_names_each_kind_of_control(three):
+    comparison = only_comparison(three)
+    assert chart_of(comparison).controls == "random weights"
+
+
+def test_page_and_markdown_say_that_the_reference_was_chosen_by_the_same_scores(three, tmp_path):
+    report = write_report(three, tmp_path)
+    for text in (Page(report.html).text, report.markdown.read_text()):
+        assert "by these same scores, so each p against it is a little too small" in text
+        assert "guarantee does not cover that choice" in text
+
+
 def test_run_without_leaks_is_set_beside_the_one_with_them_and_has_no_rank(tmp_path):
     write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
     folder = write_variant(tmp_path / "heads", 0.83, exclude_leaks=True)
@@ -285,6 +305,7 @@ def test_audit_names_recordings_and_bytes_that_folds_share(tmp_path):
     assert "shared <b>" in Page(report.html).text
     assert "shared <b>" not in report.html.read_text()
     assert "in another fold (near copies were not looked for)" in Page(report.html).text
+    assert "it keeps near copies in training" in Page(report.html).text
     content = json.loads(report.json.read_text())["datasets"][0]["audit"]
     assert content["shared_recordings"][0]["group"] == "shared <b>"
 

@@ -107,12 +107,25 @@ def test_control_is_the_one_of_the_same_backbone_and_head_first(tmp_path):
     assert compare(comparison.best, control).mean == pytest.approx(mean)
 
 
-def test_control_of_another_head_is_used_and_said_where_there_is_no_better(tmp_path):
+def test_control_of_another_head_or_kind_of_run_is_no_control(tmp_path):
     write_run(tmp_path, SAMPLE, "mn04", "mlp", 0.85)
+    write_run(tmp_path, SAMPLE, "mn04", "finetune", 0.9, kind="finetune")
     write_run(tmp_path, SAMPLE, "mn04", "knn", 0.4, weights="random")
     comparison = only_comparison(tmp_path)
-    assert not compare(comparison.best, comparison.control_of(comparison.best)).matched
-    assert "with random weights and another head" in verdict_of(comparison).findings[1].meaning
+    assert [comparison.control_of(row) for row in comparison.rows] == [None, None, None]
+    assert "a network that was trained whole has none" in verdict_of(comparison).findings[1].meaning
+
+
+def test_network_trained_from_scratch_has_no_control_and_is_not_counted_among_the_pretrained(tmp_path):
+    write_run(tmp_path, SAMPLE, "mn04", "linear", 0.7)
+    write_run(tmp_path, SAMPLE, "mn04", "linear", 0.4, weights="random")
+    write_run(tmp_path, SAMPLE, "mn04", "finetune", 0.9, weights="random", kind="finetune")
+    comparison = only_comparison(tmp_path)
+    assert comparison.best.first.info["kind"] == "finetune"
+    assert comparison.control_of(comparison.best) is None
+    assert [pair.row.first.head["name"] for pair in comparison.against_controls] == ["linear"]
+    assert comparison.against_controls[0].accuracy.comparisons == 1
+    assert "mn04 · linear is" in verdict_of(comparison).findings[1].meaning
 
 
 @pytest.mark.parametrize(
@@ -135,7 +148,9 @@ def test_verdict_on_the_official_folds_compares_fold_1_only(urban_heads):
     verdict = verdict_of(comparison)
     best, control = comparison.rows[0], comparison.rows[4]
     fold_1 = best.accuracy_on(1)
-    assert f"best of 5 set-ups on urbansound8k: {100 * best.accuracy.mean:.1f} %" in verdict.headline
+    figure = f"{100 * best.accuracy.mean:.1f} %"
+    assert f"best of 3 set-ups, besides 2 controls, on urbansound8k: {figure}" in verdict.headline
+    assert [comparison.rank_of(row) for row in comparison.rows] == [1, 2, None, 3, None, None]
     assert verdict.findings[1].figure == f"{100 * (best.accuracy.mean - control.accuracy.mean):+.1f}"
     assert "ahead in 10 of 10 folds" in verdict.findings[1].meaning
     assert verdict.findings[2].figure == f"{100 * (fold_1 - 0.7056):+.1f}"

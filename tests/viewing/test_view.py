@@ -89,6 +89,28 @@ def test_limit_below_1_is_refused(tmp_path):
         soundprobe.view(write(tmp_path / "a.wav"), limit=0)
 
 
+def test_clip_beyond_the_size_of_the_page_is_named_and_left_out(tmp_path):
+    for name, seconds in (("a.wav", 0.5), ("b.wav", 20.0), ("c.wav", 0.5)):
+        write(tmp_path / name, seconds)
+    whole = soundprobe.view(tmp_path)
+    short, long, _ = (clip.page_bytes for clip in whole.clips)
+    shown = soundprobe.view(tmp_path, max_mb=2.5 * short / 1e6)
+    assert long > 2 * short
+    assert [clip.name for clip in shown.clips] == ["a.wav", "c.wav"]
+    (note,) = shown.notes
+    assert "b.wav; --max-mb" in note
+    enough = float(note.split("--max-mb ")[1].split()[0])
+    assert len(soundprobe.view(tmp_path, max_mb=enough).clips) == 3
+    with pytest.raises(DataError, match=r"fits on the page.*b\.wav"):
+        soundprobe.view(tmp_path / "b.wav", max_mb=short / 1e6)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_size_of_the_page_that_is_none_is_refused(tmp_path, value):
+    with pytest.raises(ConfigError, match="--max-mb"):
+        soundprobe.view(write(tmp_path / "a.wav"), max_mb=value)
+
+
 def test_command_writes_the_page_and_imports_no_torch(tmp_path):
     write(tmp_path / "a.wav")
     script = (
@@ -101,6 +123,20 @@ def test_command_writes_the_page_and_imports_no_torch(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "view -> a.html" in done.stdout
     assert (tmp_path / "a.html").stat().st_size > 5000
+
+
+def test_command_on_a_folder_with_a_bad_clip_writes_the_page_and_exits_3(tmp_path):
+    write(tmp_path / "clips" / "a.wav")
+    (tmp_path / "clips" / "bad.wav").write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "-m", "soundprobe", "view", "clips", "--to", "a.html"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "bad.wav is not shown: empty file." in done.stdout
+    assert (tmp_path / "a.html").exists()
 
 
 def test_ticks_are_few_and_round():

@@ -51,7 +51,8 @@ def print_audit(found: Audit, out: Console) -> None:
     if found.leaking:
         out.print(
             f"{len(found.leaking)} of {found.clips} clips have a sibling of their recording, a copy or a near copy in "
-            "another fold. What that is worth: soundprobe probe --exclude-leaks, then soundprobe report."
+            "another fold. What siblings and copies with the same bytes are worth: soundprobe probe --exclude-leaks, "
+            "then soundprobe report. Near copies stay in training."
         )
     for name, reason in found.not_checked.items():
         out.print(f"Not checked: {name}: {reason}", markup=False)

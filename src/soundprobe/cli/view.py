@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.cli.options import Quiet, examples
+from soundprobe.errors import AudioError
+
+if TYPE_CHECKING:
+    from soundprobe.prediction import Prediction
 
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
@@ -20,8 +25,10 @@ VIEW_EXAMPLES = examples(
 )
 PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
 SHOWN_CLASSES = 3
+SOME_FAILED = 3
 
 out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Head = Annotated[Path | None, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")]
 Weights = Annotated[
@@ -38,6 +45,7 @@ def view(
     window: Annotated[float, typer.Option("--window", help="Seconds of audio in each probability.")] = 1.0,
     hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
     limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
+    max_mb: Annotated[float, typer.Option("--max-mb", help="Clips that make the page larger are left out.")] = 50.0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -51,16 +59,19 @@ def view(
         window_s=window,
         hop_s=hop,
         limit=limit,
+        max_mb=max_mb,
         device=device,
         progress=not quiet,
     )
     for note in shown.notes:
         out.print(note, markup=False)
     out.print(f"view -> {shown.save(to)}", markup=False)
+    if shown.failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 def predict(
-    clips: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
     head: Annotated[Path, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")],
     weights: Weights = None,
     as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
@@ -68,23 +79,47 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
-    from soundprobe.prediction import predict as run
+    from soundprobe.prediction import load_predictor
+    from soundprobe.viewing.places import audio_files
 
-    predictions = run(clips, head=head, weights=weights, device=device, progress=not quiet)
+    paths = [path for place in clips for path in audio_files(place)]
+    predictor = load_predictor(head, weights=weights, device=device, progress=not quiet)
+    predictions, failures = [], []
+    for path in paths:
+        try:
+            predictions.append(predictor.predict(str(path)))
+        except AudioError as error:
+            failures.append(error)
+    if not predictions:
+        for failure in failures[:-1]:
+            err.print(str(failure), markup=False)
+        raise failures[-1]
     if as_json:
-        content = [
-            {
-                "clip": done.name,
-                "predicted": done.predicted,
-                "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
-                "heads": done.heads,
-                "duration_s": round(done.duration_s, 4),
-                "heard_s": round(done.heard_s, 4),
-            }
-            for done in predictions
-        ]
-        typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
-        return
+        _print_json(predictions)
+    else:
+        _print_table(predictions)
+    for failure in failures:
+        err.print(str(failure), markup=False)
+    if failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _print_json(predictions: Sequence[Prediction]) -> None:
+    content = [
+        {
+            "clip": done.name,
+            "predicted": done.predicted,
+            "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
+            "heads": done.heads,
+            "duration_s": round(done.duration_s, 4),
+            "heard_s": round(done.heard_s, 4),
+        }
+        for done in predictions
+    ]
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _print_table(predictions: Sequence[Prediction]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("clip", "class", "probability", "next"):
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")

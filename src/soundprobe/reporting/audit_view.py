@@ -38,5 +38,6 @@ def verdict_of_audit(found: Audit) -> str:
     return (
         f"{plural(len(found.leaking), 'clip')} of {count(found.clips)} ({share:.1f} %) have a sibling of their "
         f"recording, a copy or a near copy in another fold{looked}: when they are tested, something very like them was "
-        "trained on. What that changes, probe --exclude-leaks shows."
+        "trained on. What siblings and copies with the same bytes change, probe --exclude-leaks shows; it keeps near "
+        "copies in training."
     )

@@ -19,6 +19,7 @@ import numpy as np
 from soundprobe.audio import AudioInfo, decode, inspect, read_bytes
 from soundprobe.errors import AudioError, ConfigError, DataError
 from soundprobe.files import atomic_path
+from soundprobe.viewing.places import audio_files
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
 
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
     from soundprobe.prediction import Predictor, Timeline
 
-ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff")
 MOST_CLIPS = 50
+MOST_MB = 50.0
+BYTES_OF_MB = 1_000_000
+NAMES_SHOWN = 5
 LONGEST_S = 600.0
 CLASSES_SHOWN = 6
 LEAST_PEAK = 0.05
@@ -46,13 +49,14 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class ClipView:
-    """One clip of the page."""
+    """One clip of the page; page_bytes: what its sound and picture take there."""
 
     name: str
     facts: str
     player: Markup
     bands: tuple[Band, ...]
     others: int
+    page_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +65,13 @@ class View:
 
     Attributes:
         title: the page's heading; clips: what is on it; notes: what is not, and why, a sentence each.
+        failed: how many clips can't be shown because their file is bad.
     """
 
     title: str
     clips: tuple[ClipView, ...]
     notes: tuple[str, ...]
+    failed: int = 0
 
     def html(self) -> str:
         """The whole page: opens from disk, asks no network, every name escaped."""
@@ -102,6 +108,7 @@ def view(
     window_s: float = 1.0,
     hop_s: float = 0.5,
     limit: int = MOST_CLIPS,
+    max_mb: float = MOST_MB,
     device: str = "auto",
     progress: bool = True,
 ) -> View:
@@ -113,15 +120,19 @@ def view(
             over the heads of all folds, in windows of `window_s` every `hop_s`.
         weights, device: of the head's backbone, see `load_predictor`.
         limit: at most so many clips of what is named; a note says how many are left out.
+        max_mb: how many million bytes sounds and pictures may take; a clip that doesn't fit any more is left out, and
+            a note names it.
 
     Raises:
         DataError: there is no audio in the folder. AudioError: a clip that was named can't be decoded.
-        ConfigError: `limit`, a window or a hop is not valid; the head is not one of a probe.
+        ConfigError: `limit`, `max_mb`, a window or a hop is not valid; the head is not one of a probe.
     """
     if limit < 1:
         raise ConfigError(f"--limit {limit} is not valid: give 1 or more.")
+    if not 0 < max_mb < math.inf:
+        raise ConfigError(f"--max-mb {max_mb:g} is not valid: give more than 0, such as {MOST_MB:g}.")
     named = [clips] if isinstance(clips, str | Path) else list(clips)
-    found = [(path, Path(place).is_dir()) for place in named for path in _audio_files(Path(place))]
+    found = [(path, Path(place).is_dir()) for place in named for path in audio_files(Path(place))]
     if not found:
         raise DataError("No clip given. Name an audio file or a folder of them.")
     predictor = None
@@ -129,14 +140,27 @@ def view(
         from soundprobe.prediction import load_predictor
 
         predictor = load_predictor(head, weights=weights, device=device, progress=progress)
-    shown, notes = [], []
+    shown: list[ClipView] = []
+    too_large: list[ClipView] = []
+    notes, failed, taken = [], 0, 0
     for path, from_folder in found[:limit]:
         try:
-            shown.append(_clip_view(path, predictor, window_s, hop_s))
+            clip = _clip_view(path, predictor, window_s, hop_s)
         except AudioError as error:
             if not from_folder:
                 raise
+            failed += 1
             notes.append(f"{error.name} is not shown: {error.reason}.")
+            continue
+        if taken + clip.page_bytes > max_mb * BYTES_OF_MB:
+            too_large.append(clip)
+        else:
+            taken += clip.page_bytes
+            shown.append(clip)
+    if too_large:
+        notes.append(_too_large_note(too_large, taken, max_mb))
+    if not shown and too_large:
+        raise DataError(f"No clip of {named[0]} fits on the page. {notes[-1]}")
     if not shown:
         raise DataError(f"None of the {len(notes)} clips in {named[0]} can be shown. {notes[0]}")
     if len(found) > limit:
@@ -147,21 +171,15 @@ def view(
             f"{window_s:g} s every {hop_s:g} s: new audio was in no fold. A clip of the training data was seen by some."
         )
     title = Path(named[0]).name or str(named[0])
-    return View(title if len(named) == 1 else f"{len(shown)} clips", tuple(shown), tuple(notes))
+    return View(title if len(named) == 1 else f"{len(shown)} clips", tuple(shown), tuple(notes), failed)
 
 
-def _audio_files(place: Path) -> list[Path]:
-    """`place` itself, or the audio files below it, sorted.
-
-    Raises:
-        DataError: a folder without any.
-    """
-    if not place.is_dir():
-        return [place]
-    files = sorted(path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    if not files:
-        raise DataError(f"{place} holds no audio files ({', '.join(ENDINGS)}). Name another folder or a file.")
-    return files
+def _too_large_note(clips: Sequence[ClipView], taken: int, max_mb: float) -> str:
+    names = ", ".join(clip.name for clip in clips[:NAMES_SHOWN])
+    more = f" and {len(clips) - NAMES_SHOWN} more" if len(clips) > NAMES_SHOWN else ""
+    # Rounded up to 2 digits, so that what the note asks for is enough.
+    needed = math.ceil(100 * (taken + sum(clip.page_bytes for clip in clips)) / BYTES_OF_MB) / 100
+    return f"Left out, beyond {max_mb:g} MB: {names}{more}; --max-mb {needed:.2f} shows all."
 
 
 def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: float) -> ClipView:
@@ -179,7 +197,8 @@ def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: 
     others = 0
     if predictor is not None:
         bands, others = _bands(predictor.timeline(path, window_s=window_s, hop_s=hop_s), clip)
-    return ClipView(path.name, _facts(told, len(kept) < len(wave)), player(clip, path.name, ticks=True), bands, others)
+    facts = _facts(told, len(kept) < len(wave))
+    return ClipView(path.name, facts, player(clip, path.name, ticks=True), bands, others, clip.page_bytes)
 
 
 def _facts(told: AudioInfo, cut: bool) -> str:
