@@ -69,6 +69,11 @@ class Chart:
     ticks: tuple[tuple[float, str], ...]
     marks_clean_fold: bool
 
+    @property
+    def controls(self) -> str:
+        """What those drawn as controls are controls of: "random weights", "shuffled labels", or both."""
+        return " or ".join(sorted({bar.row.control for bar in self.rows if bar.style == "control"}))
+
 
 @dataclass(frozen=True)
 class Axis:

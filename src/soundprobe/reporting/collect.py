@@ -15,7 +15,7 @@ WHAT_TO_RUN = "Run `soundprobe extract` and then `soundprobe probe` first, or na
 
 @dataclass(frozen=True)
 class UnreadableRun:
-    """A run's folder that can't be read: its path below the heads folder, and why."""
+    """A run's folder, or a file of it, that can't be read: its path below the heads folder, and why."""
 
     path: str
     reason: str
@@ -23,7 +23,7 @@ class UnreadableRun:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """What was found: the runs in the order of their paths, and the folders that can't be read."""
+    """What was found: the runs in the order of their paths, and what can't be read."""
 
     heads_folder: Path
     runs: tuple[Run, ...]
@@ -55,18 +55,25 @@ class Collection:
 def collect_runs(heads_folder: Path) -> Collection:
     """Reads every run below `heads_folder`; changes nothing there.
 
-    Folders that can't be read (half-written, damaged, of an unknown format) stand in `unreadable` with the reason.
+    Folders that can't be read (half-written, damaged, of an unknown format, a result.json that disagrees with its
+    predictions) stand in `unreadable` with the reason, and so do files of what was measured beside a run: that counts
+    as not measured then.
 
     Raises:
-        StoreError: there is no run that can be read, or a run's result.json disagrees with its predictions.
+        StoreError: there is no run that can be read.
     """
     heads_folder = Path(heads_folder)
-    runs, unreadable = [], []
+    runs: list[Run] = []
+    unreadable: list[UnreadableRun] = []
     for folder in run_folders(heads_folder):
+        path = folder.relative_to(heads_folder).as_posix()
         try:
-            runs.append(read_run(folder, heads_folder))
+            run = read_run(folder, heads_folder)
         except UnreadableRunError as error:
-            unreadable.append(UnreadableRun(folder.relative_to(heads_folder).as_posix(), str(error)))
+            unreadable.append(UnreadableRun(path, str(error)))
+            continue
+        runs.append(run)
+        unreadable += [UnreadableRun(f"{path}/{name}", reason) for name, reason in run.unreadable.items()]
     if not runs:
         raise StoreError(_nothing(heads_folder, unreadable))
     return Collection(heads_folder, tuple(runs), tuple(unreadable))

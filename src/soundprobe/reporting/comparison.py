@@ -14,10 +14,11 @@ from soundprobe import notes
 from soundprobe.data.audit import Audit
 from soundprobe.reporting.auditing import audit_runs
 from soundprobe.reporting.grouping import rows_of
-from soundprobe.reporting.marks import leaves_leaks_out
+from soundprobe.reporting.marks import leaves_leaks_out, weights_of
 from soundprobe.reporting.pairs import Pair, pair_all, pair_rows, with_holm
 from soundprobe.reporting.rows import Row
 from soundprobe.reporting.run import Run
+from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
     from soundprobe.reporting.media import Media
@@ -93,15 +94,22 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[Row, ...]:
-        """The rows that tested every fold, best first; shuffled labels and carried-over networks have no rank.
+        """The rows that tested every fold, best first; not shuffled labels and carried-over networks.
 
         Nor has a run without leaks beside the same run with them: it is that run once more.
         """
         return tuple(row for row in self.rows if row.is_ranked and self._with_leaks(row) is None)
 
     def rank_of(self, row: Row) -> int | None:
-        """The row's place in `ranked`, from 1; None where it has none."""
-        return next((place for place, other in enumerate(self.ranked, start=1) if other is row), None)
+        """The row's place among the contenders, from 1; None where it has none, as every control."""
+        return next((place for place, other in enumerate(self.contenders, start=1) if other is row), None)
+
+    @property
+    def why_unranked(self) -> str:
+        """Why nothing is ranked, where nothing is: no row tested every fold, or those that did are no tests."""
+        if not any(row.complete for row in self.rows):
+            return "no run has tested every fold"
+        return "the runs that tested every fold are no test results (shuffled labels or carried-over networks)"
 
     @property
     def partial(self) -> tuple[Row, ...]:
@@ -123,6 +131,17 @@ class Comparison:
         """The ranked rows that are no controls, best first."""
         return tuple(row for row in self.ranked if not row.is_control)
 
+    @property
+    def controls(self) -> tuple[Row, ...]:
+        """The rows that are controls of any kind and tested every fold."""
+        return tuple(row for row in self.rows if row.is_control and row.complete)
+
+    @property
+    def field(self) -> str:
+        """How many contenders there are, and how many controls besides: "3 set-ups, besides 2 controls"."""
+        besides = f", besides {plural(len(self.controls), 'control')}" if self.controls else ""
+        return plural(len(self.contenders), "set-up") + besides
+
     @cached_property
     def against_best(self) -> tuple[Pair, ...]:
         """Every other contender against the best one, in the order of the ranking, with Holm's correction."""
@@ -130,7 +149,7 @@ class Comparison:
 
     @cached_property
     def against_controls(self) -> tuple[Pair, ...]:
-        """Each contender against the same backbone with random weights, where that was run; with Holm's correction."""
+        """Each contender against the same backbone and head with random weights, where that was run; with Holm's."""
         found = [(row, self.control_of(row)) for row in self.contenders]
         pairs = [pair_rows(row, control) for row, control in found if control is not None]
         return with_holm([pair for pair in pairs if pair is not None])
@@ -173,17 +192,24 @@ class Comparison:
         return Standing.SAME if official and whole else Standing.SAMPLE
 
     def control_of(self, row: Row) -> Row | None:
-        """The best control with `row`'s backbone: of the same head and settings, else of the same head, else of any."""
-        if row.is_control:
+        """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
+
+        None for what has nothing pretrained about it, as a network trained from scratch, and where only other heads or
+        other kinds of run were tried with random weights: more than the weights would differ.
+        """
+        mine = row.first
+        if row.is_control or "random" in weights_of(mine):
             return None
         controls = [
             other
             for other in self.ranked
-            if other.control == "random weights" and other.first.backbone["name"] == row.first.backbone["name"]
+            if other.control == "random weights"
+            and other.first.backbone["name"] == mine.backbone["name"]
+            and other.first.info["kind"] == mine.info["kind"]
+            and other.first.head["name"] == mine.head["name"]
         ]
-        same_head = [other for other in controls if other.first.head["name"] == row.first.head["name"]]
-        matched = [other for other in same_head if _matched(row, other)]
-        return next(iter(matched or same_head or controls), None)
+        matched = [other for other in controls if _matched(row, other)]
+        return next(iter(matched or controls), None)
 
     def best_with_control(self) -> tuple[Row, Row] | None:
         """The best contender that has a control, and that control."""

@@ -34,7 +34,9 @@ def evidence_blocks(comparison: Comparison) -> list[str]:
     if comparison.against_best and comparison.best:
         blocks += [f"### Each run less the best, {row_name(comparison.best)}", _pairs(comparison.against_best)]
         blocks.append(
-            "Accuracy on the same clips. Clear: p after Holm's correction is below .05 and the interval leaves out 0."
+            "Accuracy on the same clips. Clear: p after Holm's correction is below .05 and the interval leaves out 0. "
+            "The best was chosen by these same scores, so each p against it is a little too small, and Holm's "
+            "guarantee does not cover that choice."
         )
     if comparison.best and doubts_of(comparison.best):
         blocks.append("\n".join(f"- {escape(doubt)}" for doubt in doubts_of(comparison.best)))

@@ -18,10 +18,8 @@ from typing import Any
 import numpy as np
 
 from soundprobe import metrics
-from soundprobe.errors import StoreError
-from soundprobe.learning_curve import read_learning_curve
-from soundprobe.peeking import read_peeking
-from soundprobe.reporting.run_files import NUMBER, read_info, read_predictions
+from soundprobe.reporting.extras import read_extras
+from soundprobe.reporting.run_files import NUMBER, UnreadableRunError, read_info, read_predictions
 
 TOLERANCE = 1e-4
 """By how much a figure in result.json may differ from the recomputed one: it may be rounded to four digits."""
@@ -52,6 +50,7 @@ class Run:
         groups: (N,) str, the recording of each clip; None where the file does not say it.
         columns: the clips' further columns by name ("salience", "duration_s", ...), each (N,).
         learning_curve, peeking: what was measured beside the run; None where it was not.
+        unreadable: why what was measured beside the run can't be used, by the file's name.
     """
 
     path: str
@@ -66,6 +65,7 @@ class Run:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     learning_curve: Mapping[str, Any] | None = None
     peeking: Mapping[str, Any] | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -98,15 +98,15 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
     """The run in `folder`.
 
     Raises:
-        UnreadableRunError: a file is missing or damaged, or another version of soundprobe wrote it.
-        StoreError: result.json disagrees with the predictions beside it.
+        UnreadableRunError: a file is missing or damaged, another version of soundprobe wrote it, or result.json
+            disagrees with the predictions beside it.
     """
     path = folder.relative_to(heads_folder).as_posix()
     info = read_info(folder)
     table = read_predictions(folder, len(info["dataset"]["class_names"]))
     y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
     told = {entry["fold"]: entry for entry in info["folds"]}
-    _agree(path, info, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
+    _agree(info, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
     scores = []
     for number in sorted(told):
         rows, entry = fold == number, told[number]
@@ -132,8 +132,7 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
         table["proba"],
         groups=table.get("group"),
         columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
-        learning_curve=read_learning_curve(folder),
-        peeking=read_peeking(folder),
+        **read_extras(folder)._asdict(),
     )
     check_agreement(run, told)
     return run
@@ -143,32 +142,33 @@ def check_agreement(run: Run, told: Mapping[int, Mapping[str, Any]]) -> None:
     """Compares result.json with what its predictions give.
 
     Raises:
-        StoreError: a figure, a count or `complete` differs; it names the run.
+        UnreadableRunError: a figure, a count or `complete` differs.
     """
-    path, info = run.path, run.info
+    info = run.info
     for scores in run.folds:
         entry, where = told[scores.fold], f"fold {scores.fold}"
-        _agree(path, info, f"{where}: test_clips", entry["test_clips"], scores.test_clips)
+        _agree(info, f"{where}: test_clips", entry["test_clips"], scores.test_clips)
         for name in ("accuracy", "macro_f1"):
-            _agree(path, info, f"{where}: {name}", entry[name], getattr(scores, name))
+            _agree(info, f"{where}: {name}", entry[name], getattr(scores, name))
     for name in ("accuracy", "macro_f1"):
         stats = metrics.mean_std([getattr(scores, name) for scores in run.folds])
-        claimed = info["summary"].get(name) or {}
+        claimed = info["summary"].get(name)
+        claimed = claimed if isinstance(claimed, dict) else {}
         for part in ("mean", "std_population", "std_sample"):
-            _agree(path, info, f"summary: {name} {part}", claimed.get(part), getattr(stats, part))
+            _agree(info, f"summary: {name} {part}", claimed.get(part), getattr(stats, part))
     missing = sorted(set(run.dataset["folds"]) - {scores.fold for scores in run.folds})
-    _agree(path, info, "complete", info["complete"], not missing)
+    _agree(info, "complete", info["complete"], not missing)
     clips, failed = run.dataset["clips"], run.dataset["failed"]
     if info["complete"] and len(run.ids) not in (clips, clips - failed):
-        _agree(path, info, "dataset: clips", clips, len(run.ids))
+        _agree(info, "dataset: clips", clips, len(run.ids))
 
 
-def _agree(path: str, info: Mapping[str, Any], what: str, claimed: Any, found: Any) -> None:
+def _agree(info: Mapping[str, Any], what: str, claimed: Any, found: Any) -> None:
     if _same(claimed, found):
         return
-    raise StoreError(
-        f"Run {path}: result.json says {what} is {claimed!r}, but its predictions.parquet gives {found!r}. "
-        f"One of the two is not this run's: delete the folder and run again: {info['command']}"
+    raise UnreadableRunError(
+        f"result.json says {what} is {claimed!r}, but its predictions.parquet gives {found!r}, so one of the two is "
+        f"not this run's; delete the folder and run again: {info['command']}"
     )
 
 

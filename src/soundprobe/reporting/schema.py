@@ -28,7 +28,7 @@ of a class without clips) is null.
     AUDIT  as `soundprobe.data.audit.Audit.to_json`
     ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of it, "is_control": bool,
             "control_of": "random weights", "shuffled labels" or "", "contaminated": bool (carried over),
-            "rank": int or null where it has none, "complete": bool,
+            "rank": int, or null where it has none, as every control, "complete": bool,
             "backbone": {"name", "title", "weights", "weights_label", "weights_sha256", "embedding_dim", "parameters",
                          "key", "settings", "commands"}, "head": {"name", "title", "settings"},
             "accuracy": STATS, "macro_f1": STATS, averaged over seeds before;

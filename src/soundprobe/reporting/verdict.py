@@ -62,16 +62,19 @@ def _headline(comparison: Comparison, best: Row) -> str:
             f"{percent(best.accuracy.mean)} % accuracy."
         )
     figure = f"{percent(best.accuracy.mean)} % accuracy"
-    if len(comparison.ranked) == 1:
-        return f"{best.name} reaches {figure} on {name}. It is the only run so far."
-    return f"{best.name} is the best of {len(comparison.ranked)} set-ups on {name}: {figure}."
+    if len(comparison.contenders) > 1:
+        where = f", on {name}:" if comparison.controls else f" on {name}:"
+        return f"{best.name} is the best of {comparison.field}{where} {figure}."
+    besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
+    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}."
 
 
 def _unfinished(comparison: Comparison) -> str:
-    if not comparison.partial:
+    if any(row.complete for row in comparison.rows):
+        unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
             f"Nothing can be ranked on {one_line(comparison.name)} yet: there are only runs whose scores are no test "
-            "results (shuffled labels, or networks that were carried over from fold to fold)."
+            f"results (shuffled labels, or networks that were carried over from fold to fold){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
@@ -118,18 +121,25 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
     difference = compare(*pair) if pair else None
     if best.is_control:
         return Finding(question, "", "", "Not known: no backbone with pretrained weights has been run here.")
+    if (pair is None or difference is None) and best.first.info["kind"] == "finetune":
+        return Finding(
+            question,
+            "",
+            "",
+            "Not known: no probe here has a control with the same head, and a network that was trained whole has none. "
+            "Extract a pretrained backbone with both --weights, then probe both.",
+        )
     if pair is None or difference is None:
         return Finding(
             question,
             "",
             "",
-            f"Not known: {one_line(best.first.backbone['name'])} has no control here. Extract it again with "
-            "--weights random, then probe both.",
+            f"Not known: {one_line(best.first.backbone['name'])} has no control with the same head here. Extract "
+            "it again with --weights random, then probe both.",
         )
     row, control = pair
     subject = "It" if row is best else row.name
-    same_head = row.first.head["name"] == control.first.head["name"]
-    also = "" if difference.matched else " and other settings" if same_head else " and another head"
+    also = "" if difference.matched else " and other settings"
     side = "ahead of" if difference.mean >= 0 else "behind"
     text = (
         f"{subject} is {_distance(difference.mean)} {side} the same network "

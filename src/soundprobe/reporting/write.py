@@ -49,8 +49,7 @@ def write_report(
 
     Raises:
         ConfigError: `max_audio_mb` is not valid.
-        StoreError: there are no runs (on `dataset`), a run's result.json disagrees with its predictions, or
-            `reports_folder` can't be written.
+        StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
     options = MediaOptions(data, max_audio_mb, audio, Path(embeddings))
     collection = collect_runs(Path(heads_folder))
