@@ -190,7 +190,7 @@ def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong
         audio = read_bytes(source)
         return audio[:-2] + b"zz" if str(source) == str(victim) else audio
 
-    with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed while it was being embedded"):
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed since it was scanned"):
         patch.setattr(pipeline, "read_bytes", changed)
         embed(data, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))

@@ -288,3 +288,22 @@ def test_overfitting_is_the_notes_difference_of_averages_in_percent():
     assert found["remeasured_percent"] == pytest.approx(100.0)  # (2 - 1) / 1
     assert [one["as_trained_percent"] for one in found["folds"]] == [0.0, pytest.approx(-200 / 3)]
     assert json.dumps(overfitting([fold(1)]))  # without validation: null
+
+
+def test_run_killed_before_its_result_was_written_anew_is_whole_after_the_next_call(tiny, quick, tmp_path, monkeypatch):
+    def run(**options: Any) -> Any:
+        return finetune(str(tiny), config=quick, heads=tmp_path, progress=False, **options)
+
+    folder = run(only_folds=[1]).folder
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "write_json", killed)
+        run()
+    assert not (folder / "result.json").exists()  # rather none than one of fold 1 alone
+    again = run()
+    assert again.result["complete"]
+    assert [fold["fold"] for fold in again.result["folds"]] == [1, 2, 3]
+    assert run().reused

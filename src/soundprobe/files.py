@@ -57,6 +57,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
+def read_json_of_format(path: Path, version: int) -> dict[str, Any] | None:
+    """The object in the JSON file at `path`, or None where there is no file or its `format` is another version.
+
+    Raises:
+        StoreError: as `read_json`.
+    """
+    if not path.exists():
+        return None
+    content = read_json(path)
+    return content if content.get("format") == version else None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in the JSON file at `path`.
 

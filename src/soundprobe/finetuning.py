@@ -164,10 +164,12 @@ def _job(
 
 
 def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, progress: bool) -> Finetuning:
+    folds = [int(fold) for fold in np.unique(job.clips.folds)]
     if force:
+        results.forget_result(folder)
         _forget(folder, wanted)
     missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
-    if not missing and (folder / "result.json").exists():
+    if not missing and results.is_current(folder, folds):
         return Finetuning(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
     remove_leftovers(folder)
@@ -182,7 +184,7 @@ def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, prog
             for _ in run_tasks(run_fold, [(task,) for task in _tasks(job, folder, inputs, missing)], jobs=jobs):
                 pass
     failures = list(open_inputs(inputs).failures) if inputs.is_dir() else []
-    finished = results.read_finished_folds(folder, [int(fold) for fold in np.unique(job.clips.folds)])
+    finished = results.read_finished_folds(folder, folds)
     info = job.describe_run(sorted(failures), time.perf_counter() - began)
     info["overfitting"] = overfitting(finished)
     heard = {"audio_sha256": job.scanned.sha256, "duration_s": job.scanned.duration_s}  # as the store keeps them

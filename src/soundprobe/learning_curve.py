@@ -16,7 +16,7 @@ import numpy as np
 
 from soundprobe import metrics
 from soundprobe.crossval import SplitError, outer_splits
-from soundprobe.files import read_json
+from soundprobe.files import read_json_of_format
 from soundprobe.heads.catalog import make_head
 from soundprobe.records import Embeddings
 
@@ -91,10 +91,7 @@ def first_share(order: Mapping[int, np.ndarray], labels: np.ndarray, groups: np.
 
 def read_learning_curve(folder: Path) -> dict[str, Any] | None:
     """What was measured, or None where nothing was, or by another version."""
-    if not (folder / FILE).exists():
-        return None
-    content = read_json(folder / FILE)
-    return content if content.get("format") == FORMAT else None
+    return read_json_of_format(folder / FILE, FORMAT)
 
 
 def _point(

@@ -18,7 +18,7 @@ import numpy as np
 
 from soundprobe.crossval import outer_splits
 from soundprobe.errors import ConfigError
-from soundprobe.files import read_json
+from soundprobe.files import read_json_of_format
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.records import Embeddings
 
@@ -85,10 +85,7 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def read_peeking(folder: Path) -> dict[str, Any] | None:
     """What was measured, or None where nothing was, or by another version."""
-    if not (folder / FILE).exists():
-        return None
-    content = read_json(folder / FILE)
-    return content if content.get("format") == FORMAT else None
+    return read_json_of_format(folder / FILE, FORMAT)
 
 
 def _of_linear(

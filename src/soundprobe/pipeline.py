@@ -140,23 +140,34 @@ def decode_ahead(
 
 
 def _decode(job: Job, clip: PlannedClip) -> Decoded | AudioError:
-    source = job.clips.sources[clip.row]
+    wave = decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
+    if isinstance(wave, AudioError):
+        return wave
+    return Decoded(fit_length(wave, clip.samples), min(len(wave), clip.samples))
+
+
+def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -> np.ndarray | AudioError:
+    """The samples (T,) float32 of the clip at `row`, or why it has none.
+
+    Raises:
+        StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
+    """
+    source = clips.sources[row]
     name = source_name(source)
-    if job.scanned.errors[clip.row]:
-        return AudioError(name, str(job.scanned.errors[clip.row]))
+    if scanned.errors[row]:
+        return AudioError(name, str(scanned.errors[row]))
     try:
         audio = read_bytes(source)
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    if hashlib.sha256(audio).hexdigest() != job.scanned.sha256[clip.row]:
-        raise StoreError(f"{name} changed while it was being embedded. Run the command again: finished work is kept.")
+    if hashlib.sha256(audio).hexdigest() != scanned.sha256[row]:
+        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     try:
-        wave = decode(audio, sample_rate_hz=job.model.spec.sample_rate_hz, name=name)
+        return decode(audio, sample_rate_hz=sample_rate_hz, name=name)
     except AudioError as error:
         return error
-    return Decoded(fit_length(wave, clip.samples), min(len(wave), clip.samples))
 
 
 def embed_batch(job: Job, batch: Batch, decoded: Sequence[Decoded | AudioError]) -> list[np.ndarray | AudioError]:

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundprobe.audio import decode, fit_length, read_bytes, source_name
+from soundprobe.audio import fit_length
 from soundprobe.backbones.load import Backbone
 from soundprobe.data.scan import Scan
 from soundprobe.errors import AudioError, DataError, StoreError
 from soundprobe.files import read_json, write_json
-from soundprobe.pipeline import DECODE_THREADS
+from soundprobe.pipeline import DECODE_THREADS, decode_scanned
 from soundprobe.progress import Progress
 from soundprobe.records import Clips
 
@@ -77,13 +77,7 @@ def prepare_inputs(
     failures: dict[str, str] = {}
 
     def read(row: int) -> np.ndarray | AudioError:
-        source = clips.sources[row]
-        if scanned.errors[row]:
-            return AudioError(source_name(source), str(scanned.errors[row]))
-        try:
-            return decode(read_bytes(source), sample_rate_hz=model.spec.sample_rate_hz, name=source_name(source))
-        except AudioError as error:
-            return error
+        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz)
 
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool, torch.inference_mode():
         for start in range(0, len(clips), CHUNK_CLIPS):
