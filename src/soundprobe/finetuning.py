@@ -33,7 +33,7 @@ from soundprobe.training.log import history_path, live_table
 from soundprobe.training.networks import weights_digest
 from soundprobe.training.overfitting import overfitting
 from soundprobe.training.parts import keep_salience, loss_weights
-from soundprobe.training.recipes import FinetuneRecipe, finetune_recipe
+from soundprobe.training.recipes import FinetuneRecipe, default_config, finetune_recipe
 
 MADE_FOLDS = 10  # where the data set has none of its own
 
@@ -101,7 +101,8 @@ def finetune(
             f"--folds {folds}: data set {clips.name!r} has {len(np.unique(clips.folds))} folds of its own, which stay "
             "as they are. Leave --folds out."
         )
-    job = _job(recipe, clips, opened_as, weights, seed, carry_over, str(choose_device(device)), progress, command)
+    name = Path(config or default_config(backbone)).stem
+    job = _job(recipe, name, clips, opened_as, weights, seed, carry_over, str(choose_device(device)), progress, command)
     folder = job.folder(Path(heads))
     with locked(folder):
         return _run(job, folder, _wanted(clips, only_folds), jobs, force, progress)
@@ -128,6 +129,7 @@ def _wanted(clips: Clips, only_folds: Sequence[int] | None) -> list[int]:
 
 def _job(
     recipe: FinetuneRecipe,
+    recipe_name: str,
     clips: Clips,
     opened_as: dict[str, Any] | None,
     weights: str | Path | None,
@@ -149,6 +151,7 @@ def _job(
     digest = fingerprint(clips, scanned)
     return Job(
         recipe=recipe,
+        recipe_name=recipe_name,
         clips=clips,
         scanned=scanned,
         data_digest=digest,

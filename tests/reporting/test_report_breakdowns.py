@@ -144,6 +144,27 @@ def test_training_curves_are_of_fine_tuned_runs_and_bear_missing_validation(tmp_
     bold = [trace for trace in view["plot"].variants[0].data if trace["line"]["width"] == 3]
     assert [trace["name"] for trace in bold] == ["training loss, measured again", "training loss"]
     assert len(view["plot"].variants[0].data) == 2 * (1 + 4)
+    assert (last["as_trained_percent"], last["remeasured_percent"]) == (None, None)
+
+
+def test_report_gives_the_notes_overfitting_on_both_training_losses(tmp_path):
+    line = {"epoch": 1, "train_loss": 0.8, "train_loss_eval": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.7}
+    how = {"kind": "finetune", "weights": "random", "history": [line]}
+    write_run(tmp_path / "heads", SAMPLE, "simplecnn", "finetune", 0.6, **how)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    (row,) = json.loads(report.json.read_text())["datasets"][0]["rows"]
+    assert row["training"]["as_trained_percent"] == pytest.approx(25.0)
+    assert row["training"]["remeasured_percent"] == pytest.approx(100.0)
+    assert "| 0.800 | 0.500 | 1.000 | 70.0 | +25.0 | +100.0 |" in report.markdown.read_text()
+    assert "<td>+25.0</td><td>+100.0</td>" in report.html.read_text()
+
+
+def test_history_of_text_gives_no_overfitting_and_stops_no_report(tmp_path):
+    line = {"epoch": 1, "train_loss": 0.8, "train_loss_eval": "x", "validation_loss": "1.0"}
+    how = {"kind": "finetune", "weights": "random", "history": [line]}
+    write_run(tmp_path, SAMPLE, "simplecnn", "finetune", 0.6, **how)
+    last = last_epochs(only_comparison(tmp_path).rows[0])
+    assert (last["as_trained_percent"], last["remeasured_percent"]) == (None, None)
 
 
 def test_page_holds_plotly_once_and_every_chart_has_a_table(heads, tmp_path):

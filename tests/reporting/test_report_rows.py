@@ -61,6 +61,23 @@ def test_rows_of_other_random_weights_are_told_apart_by_their_label(tmp_path):
     assert names == {"mn04 · linear · weights random (seed 0)", "mn04 · linear · weights random (seed 1)"}
 
 
+def test_seeds_of_a_network_from_scratch_are_one_row_though_each_draws_its_own_weights(tmp_path):
+    for seed in (0, 1):
+        how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "finetune-vgg"}}
+        write_run(tmp_path, SAMPLE, "vgg", "finetune", 0.5, seed=seed, key=f"00000000000{seed}", **how)
+    (row,) = rows_of(collect_runs(tmp_path).runs)
+    assert (row.seeds, row.name) == ((0, 1), "vgg · finetune")
+
+
+def test_two_recipes_of_one_network_are_told_apart_by_their_names(tmp_path):
+    for recipe, accuracy, clip_norm in (("finetune-simplecnn", 0.6, 1.0), ("notes-simplecnn", 0.5, 0.0)):
+        settings = {"recipe": recipe, "training.clip_norm": clip_norm, "training.epochs": int(10 * accuracy)}
+        how = {"weights": "random", "kind": "finetune", "head_settings": settings, "key": f"{recipe:.12s}"}
+        write_run(tmp_path, SAMPLE, "simplecnn", "finetune", accuracy, **how)
+    names = [row.name for row in rows_of(collect_runs(tmp_path).runs)]
+    assert names == ["simplecnn · finetune · finetune-simplecnn", "simplecnn · finetune · notes-simplecnn"]
+
+
 def test_chosen_settings_are_counted_over_folds_and_cut_short_for_tables(tmp_path):
     folder = write_run(tmp_path, Data("many", dict.fromkeys(range(1, 9), 20)))
     info = json.loads((folder / "result.json").read_text())

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from soundprobe.training.log import folds_table, history_path, live_table, read_history, write_history
+from soundprobe.training.log import (
+    folds_table,
+    history_path,
+    live_table,
+    read_history,
+    tensorboard_writer,
+    write_history,
+)
 
 LINE = {
     "epoch": 2,
@@ -53,3 +60,20 @@ def test_nothing_is_drawn_where_standard_error_is_no_terminal(tmp_path: Path, ca
     with live_table("fine-tune", tmp_path, [1], 10, shown=True):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_tensorboard_logs_hold_every_figure_and_drop_what_a_killed_run_logged_later(tmp_path: Path):
+    from tensorboard.backend.event_processing import event_accumulator as events
+
+    log = tensorboard_writer(tmp_path, 1)
+    for epoch in (1, 2, 3):
+        log({**LINE, "epoch": epoch, "train_loss": 1.0 / epoch})
+    again = tensorboard_writer(tmp_path, 3)  # killed after epoch 3 was logged, before it was saved
+    again({**LINE, "epoch": 3, "train_loss": 0.25})
+    found = events.EventAccumulator(str(tmp_path)).Reload()
+    assert set(found.Tags()["scalars"]) == {"lr", "train_loss", "train_loss_eval", "seconds", "clips_per_s"}
+    assert [(event.step, round(event.value, 6)) for event in found.Scalars("train_loss")] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.25),
+    ]

@@ -14,6 +14,7 @@ import numpy as np
 from soundprobe.reporting.comparison import Comparison
 from soundprobe.reporting.plots import PALETTE, Plot, Variant, label, percent_axis
 from soundprobe.reporting.rows import Row
+from soundprobe.training.overfitting import percents as overfitting_percents
 
 LOSSES = {
     "train_loss_eval": "training loss, measured again",
@@ -113,14 +114,14 @@ def histories_of(row: Row) -> list[list[Mapping[str, Any]]]:
 
 
 def last_epochs(row: Row) -> dict[str, float | None]:
-    """Means over folds of each figure of the last epoch; None where a fold lacks it."""
+    """Means over folds of each figure of the last epoch, and the notes' overfitting; None where a fold lacks it."""
     last = [history[-1] for history in histories_of(row) if history]
     names = (*LOSSES, "validation_accuracy", "epoch")
     means: dict[str, float | None] = {}
     for name in names:
         values = [float(step[name]) for step in last if _is_number(step.get(name))]
         means[name] = float(np.mean(values)) if len(values) == len(last) else None
-    return means
+    return {**means, **overfitting_percents(histories_of(row))}
 
 
 def _epochs(row: Row) -> list[dict[str, Any]]:

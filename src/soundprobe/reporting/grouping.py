@@ -12,6 +12,8 @@ from soundprobe.reporting.rows import Row
 from soundprobe.reporting.run import Run
 from soundprobe.reporting.wording import setting_text
 
+RECIPE = "recipe"
+
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
     """The rows of `runs`, best mean accuracy first; then those without a rank, those that lack folds last.
@@ -36,9 +38,13 @@ def _order(row: Row) -> tuple[object, ...]:
 
 def _identity(run: Run) -> str:
     """What runs must share to stand in one row: everything but the seed and what follows from it."""
-    head = run.head
+    head, backbone = run.head, run.backbone
     settings = {name: value for name, value in head["settings"].items() if name != "seed"}
-    shared = [run.info["kind"], run.backbone["name"], run.backbone["key"], run.backbone["weights"]]
+    shared = [run.info["kind"], backbone["name"], backbone["weights"]]
+    if run.info["kind"] == "finetune" and backbone["weights"] == "random":
+        shared.append(backbone["settings"])  # the seed draws the weights too, so the key differs with it
+    else:
+        shared.append(backbone["key"])
     return json.dumps(
         [*shared, head["name"], settings, [scores.fold for scores in run.folds]], sort_keys=True, default=str
     )
@@ -63,7 +69,12 @@ def _difference(row: Row, group: list[Row]) -> str:
     """The settings that tell the rows of `group`, of which `row` is one, apart: as few as will do; and its folds."""
     settings = [_settings(other.first) for other in group]
     mine = _settings(row.first)
-    shown = [f"{_short(name, mine)} {setting_text(mine.get(name, 'none'))}" for name in _telling(settings)]
+    shown = [
+        setting_text(mine.get(name, "none"))
+        if name == RECIPE
+        else f"{_short(name, mine)} {setting_text(mine.get(name, 'none'))}"
+        for name in _telling(settings)
+    ]
     if len({other.folds for other in group}) > 1 and not row.complete:
         shown.append(f"folds {setting_text(row.folds)}")
     return ", ".join(shown)
@@ -72,9 +83,14 @@ def _difference(row: Row, group: list[Row]) -> str:
 def _telling(settings: list[dict[str, Any]]) -> list[str]:
     """Names of settings, each of which tells more of the rows apart than those before it.
 
-    Settings that every row knows come first: one that only some know may be new, and then says nothing.
+    Settings that every row knows come first: one that only some know may be new, and then says nothing. Of equals the
+    recipe's name is taken, for it says the most.
     """
-    names = sorted({name for one in settings for name in one}, key=lambda name: (_is_partial(name, settings), name))
+
+    def order(name: str) -> tuple[bool, bool, str]:
+        return _is_partial(name, settings), name != RECIPE, name
+
+    names = sorted({name for one in settings for name in one}, key=order)
     chosen: list[str] = []
     while True:
         told = _distinct(chosen, settings)

@@ -8,13 +8,17 @@ from soundprobe.reporting.checks import peeked_of, shuffled_of
 from soundprobe.reporting.class_plots import class_figures
 from soundprobe.reporting.comparison import Comparison
 from soundprobe.reporting.conditions import breakdowns_of, shown_rows
-from soundprobe.reporting.curves import learning_curve_of
+from soundprobe.reporting.curves import learning_curve_of, prepare_training
 from soundprobe.reporting.evidence import doubts_of, notes_comparisons
 from soundprobe.reporting.markdown_text import escape, row_name, table
 from soundprobe.reporting.pairs import Pair
 from soundprobe.reporting.recordings import hardest_recordings
 from soundprobe.reporting.wording import MISSING, between, count, p_value, percent, points, points_between
 
+OVERFITTING = (
+    "Means over folds of the last epoch. Overfitting is the notes' figure, validation loss less training loss in % of "
+    "training loss; it says nothing of accuracy, so judge by validation loss and accuracy."
+)
 PAIR_HEAD = [
     "",
     "points",
@@ -169,4 +173,27 @@ def breakdown_blocks(comparison: Comparison) -> list[str]:
         ]
         head = ["Run", "Training recordings", "Clips", "Accuracy", "± between folds"]
         blocks += ["### Accuracy against training recordings", table(head, rows)]
-    return blocks
+    return [*blocks, *_training(comparison)]
+
+
+def _training(comparison: Comparison) -> list[str]:
+    view = prepare_training(comparison)
+    if view is None:
+        return []
+    rows = [
+        [
+            row_name(row),
+            _figure(last["epoch"], ".3g"),
+            *(_figure(last[name], ".3f") for name in ("train_loss", "train_loss_eval", "validation_loss")),
+            percent(last["validation_accuracy"]),
+            *(_figure(last[name], "+,.1f") for name in ("as_trained_percent", "remeasured_percent")),
+        ]
+        for row, last in view["rows"]
+    ]
+    head = ["Run", "Last epoch", "Training loss", "Measured again", "Validation loss", "Validation accuracy"]
+    head += ["Overfitting, %, as trained", "Overfitting, %, measured again"]
+    return ["### Training", table(head, rows), OVERFITTING]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)

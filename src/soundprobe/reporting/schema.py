@@ -38,6 +38,9 @@ of a class without clips) is null.
             "per_class": [C of {"precision", "recall", "f1"}: INTERVAL each, left out where it does not exist],
             "calibration": {"ece", "confidence", "accuracy",
                             "bins": [{"low", "high", "clips", "confidence", "accuracy"}]},
+            "training": {"epoch", "train_loss", "train_loss_eval", "validation_loss", "validation_accuracy",
+                         "as_trained_percent", "remeasured_percent": the notes' overfitting} of the last epoch, means
+                        over folds, null where a fold lacks it; or null for what trained no network,
             "learning_curve": [{"share", "recordings", "clips", "accuracy", "macro_f1", "spread", "folds"}],
             "peeking": {"honest", "peeked_by_fold", "peeked_overall"} or null; never used by anything,
             "by": {"salience" and "length": [{"condition", "clips", "recordings", "accuracy": INTERVAL or null}]},

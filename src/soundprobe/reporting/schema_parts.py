@@ -9,7 +9,7 @@ from soundprobe.compare import Paired
 from soundprobe.reporting.calibration import calibrate
 from soundprobe.reporting.comparison import Comparison
 from soundprobe.reporting.conditions import breakdowns_of, shown_rows
-from soundprobe.reporting.curves import learning_curve_of
+from soundprobe.reporting.curves import histories_of, last_epochs, learning_curve_of
 from soundprobe.reporting.evidence import doubts_of, notes_comparisons
 from soundprobe.reporting.pairs import Pair
 from soundprobe.reporting.recordings import hardest_recordings
@@ -47,6 +47,7 @@ def row_parts(comparison: Comparison, row: Row) -> dict[str, Any]:
         ],
         "calibration": dataclasses.asdict(calibrate(row)),
         "learning_curve": [dataclasses.asdict(point) for point in learning_curve_of(row)],
+        "training": last_epochs(row) if any(histories_of(row)) else None,
         "peeking": None if peeking is None else {name: peeking[name] for name in PEEKED},
         "by": _by(comparison, row),
         "against_control": _found(comparison, comparison.against_controls, row),

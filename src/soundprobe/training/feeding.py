@@ -20,6 +20,9 @@ from soundprobe.training.inputs import Part
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe
 
+TINY = 1e-12
+"""Keeps the shares of a clip whose weight is 0 from being 0 / 0."""
+
 NOISE_CLIPS = 512
 """At most so many training clips are kept in memory to draw background noise from."""
 
@@ -84,9 +87,13 @@ class Feed:
         spectrogram, lengths = self._spectrogram(which, generator)
         frames = (lengths / part.inputs.samples * spectrogram.shape[2]).ceil().long().clamp(min=1)
         spectrogram = self.augmentations.spectrogram(spectrogram, generator, frames)
-        targets = F.one_hot(torch.from_numpy(part.labels)[rows], self.classes).float().to(self.device)
-        spectrogram, targets = self.augmentations.mix(spectrogram, targets, generator)
-        return spectrogram, targets, torch.from_numpy(part.weights)[rows].to(self.device)
+        # Weighted before they are mixed, so that each clip of a mixture keeps its own weight.
+        targets = (
+            F.one_hot(torch.from_numpy(part.labels)[rows], self.classes) * torch.from_numpy(part.weights)[rows, None]
+        )
+        spectrogram, weighted = self.augmentations.mix(spectrogram, targets.float().to(self.device), generator)
+        weights = weighted.sum(dim=1)  # (B,)
+        return spectrogram, weighted / weights.clamp(min=TINY)[:, None], weights
 
     def _spectrogram(self, which: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Spectrogram (B, F, M) and lengths (B,) in samples, after the waveform's augmentations."""

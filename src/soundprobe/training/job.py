@@ -23,9 +23,13 @@ from soundprobe.training.recipes import FinetuneRecipe, flattened
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run: everything that its folds share. `backbone_key` is that of the backbone's frozen embeddings."""
+    """One run: everything that its folds share. `backbone_key` is that of the backbone's frozen embeddings.
+
+    `recipe_name` is what the recipe is called, without folder and ending; nothing is computed from it.
+    """
 
     recipe: FinetuneRecipe
+    recipe_name: str
     clips: Clips
     scanned: Scan
     data_digest: str
@@ -96,7 +100,11 @@ class Job:
             "head": {
                 "name": "finetune-carry-over" if self.carry_over else "finetune",
                 "title": start + carried,
-                "settings": {**flattened(recipe), **({"carry_over": True} if self.carry_over else {})},
+                "settings": {
+                    "recipe": self.recipe_name,
+                    **flattened(recipe),
+                    **({"carry_over": True} if self.carry_over else {}),
+                },
                 "seed": self.plan.seed,
                 "key": self.key,
             },

@@ -17,28 +17,31 @@ def overfitting(folds: Sequence[FoldResult]) -> dict[str, Any]:
     network still changed, with dropout and augmentation. `remeasured_percent` takes the training clips' loss measured
     as the validation loss is: after the epoch, in eval mode, on clean clips. Both are None without validation.
     """
-    lines = {result.fold: _last_validated(result.history) for result in folds}
-    known = [line for line in lines.values() if line is not None]
+    histories = {result.fold: result.history for result in folds}
     return {
         "definition": DEFINITION,
-        **_percents(known),
-        "folds": [{"fold": fold, **_percents([] if line is None else [line])} for fold, line in lines.items()],
+        **percents(list(histories.values())),
+        "folds": [{"fold": fold, **percents([history])} for fold, history in histories.items()],
     }
 
 
-def _last_validated(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    validated = [line for line in history if line.get("validation_loss") is not None]
-    return validated[-1] if validated else None
-
-
-def _percents(lines: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def percents(histories: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float | None]:
+    """Both figures of `overfitting` over the folds whose `histories` are given, one mapping an epoch."""
+    lines = [line for line in map(_last_validated, histories) if line is not None]
     return {
         "as_trained_percent": _percent(lines, "train_loss"),
         "remeasured_percent": _percent(lines, "train_loss_eval"),
     }
 
 
+def _last_validated(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    validated = [line for line in history if isinstance(line.get("validation_loss"), int | float)]
+    return validated[-1] if validated else None
+
+
 def _percent(lines: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    if not all(isinstance(line.get(name), int | float) for line in lines):
+        return None
     training = sum(float(line[name]) for line in lines)
     if not training:
         return None

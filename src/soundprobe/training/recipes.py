@@ -133,15 +133,22 @@ def finetune_recipe(
     Raises:
         ConfigError: neither is given, they name different backbones, or the recipe is not valid.
     """
-    if config is None:
-        if backbone is None:
-            raise ConfigError("Nothing to fine-tune. Name a backbone (--backbone panns) or a recipe (--config).")
-        config = "finetune-" + ("timm" if backbone.startswith("timm:") else backbone)
     given = [] if backbone is None else [f'backbone="{backbone}"']
     fixed = ['validation.kind="none"'] if epochs_fixed else []
-    recipe = read_recipe(config, FinetuneRecipe, [*given, *overrides, *fixed])
+    recipe = read_recipe(config or default_config(backbone), FinetuneRecipe, [*given, *overrides, *fixed])
     _check_together(recipe)
     return recipe
+
+
+def default_config(backbone: str | None) -> str:
+    """The recipe that comes with `backbone`.
+
+    Raises:
+        ConfigError: there is no backbone either.
+    """
+    if backbone is None:
+        raise ConfigError("Nothing to fine-tune. Name a backbone (--backbone panns) or a recipe (--config).")
+    return "finetune-" + ("timm" if backbone.startswith("timm:") else backbone)
 
 
 def flattened(recipe: FinetuneRecipe) -> dict[str, Any]:
