@@ -33,6 +33,21 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def half_type(device: torch.device) -> torch.dtype | None:
+    """The 16-bit type in which `device` multiplies matrices faster than in float32; None where it has none.
+
+    On CPUs only those that have bfloat16 in hardware (AVX512-BF16, AMX) count: elsewhere it is emulated, and slower.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
+    return None
+
+
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that results depend on, without importing them."""
     found = {"python": platform.python_version()}

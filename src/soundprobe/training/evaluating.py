@@ -39,15 +39,19 @@ def clip_losses(logits: Tensor, votes: Tensor, targets: Tensor, label_smoothing:
     return (losses.view(batch, segments) * votes).sum(dim=1)
 
 
-def judge(network: FinetunedNetwork, part: Part, device: torch.device, batch_size: int) -> Judgement:
-    """The network's answer to the clean clips of `part`."""
+def judge(
+    network: FinetunedNetwork, part: Part, device: torch.device, batch_size: int, half: torch.dtype | None = None
+) -> Judgement:
+    """The network's answer to the clean clips of `part`, in float32, or with the 16-bit type `half` where it helps."""
     network.eval()
     proba, losses = [], []
     with torch.inference_mode():
         for start in range(0, len(part), batch_size):
             which = np.arange(start, min(start + batch_size, len(part)))
             spectrogram = part.spectrograms(which).to(device)
-            logits, votes = network(spectrogram), network.votes(spectrogram)
+            with torch.autocast(device.type, dtype=half, enabled=half is not None):
+                logits = network(spectrogram)
+            votes = network.votes(spectrogram)
             targets = F.one_hot(torch.from_numpy(part.labels[which]), logits.shape[-1]).float().to(device)
             losses.append(clip_losses(logits, votes, targets).cpu())
             proba.append(probabilities(logits, votes).cpu())

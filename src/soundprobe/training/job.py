@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from soundprobe.audio import DECODE_VERSION
 from soundprobe.backbones.load import Backbone
 from soundprobe.crossval import PROTOCOL_VERSION
 from soundprobe.data.scan import Scan
 from soundprobe.keys import digest_key, path_name
-from soundprobe.machine import versions
+from soundprobe.machine import half_type, versions
 from soundprobe.records import Clips
 from soundprobe.training.feeding import augmentations_of
 from soundprobe.training.folds import NetworkPlan
@@ -89,6 +90,11 @@ class Job:
             "commands": [self.command],
         }
 
+    def _mixed_precision(self) -> str | None:
+        """The 16-bit type that was trained with, or None."""
+        half = half_type(torch.device(self.device)) if self.recipe.training.mixed_precision else None
+        return None if half is None else str(half).removeprefix("torch.")
+
     def describe_run(self, failures: list[str], seconds: float) -> dict[str, Any]:
         recipe = self.recipe
         start = "linear head from the probe" if recipe.head.init == "probe" else "linear head"
@@ -109,7 +115,7 @@ class Job:
                 "key": self.key,
             },
             "device": self.device,
-            "mixed_precision": recipe.training.mixed_precision and self.device.startswith("cuda"),
+            "mixed_precision": self._mixed_precision(),
             "command": self.command,
             "versions": versions(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -63,7 +63,7 @@ def train(
     while state.course.epoch < (setting.stop_after or table.epochs) and not has_stopped(state.course, table):
         began = time.perf_counter()
         line = train_epoch(state, training, recipe, setting)
-        line["train_loss_eval"] = judge(state.judged, training, setting.device, table.batch_size).loss
+        line["train_loss_eval"] = judge(state.judged, training, setting.device, table.batch_size, state.half).loss
         judge_epoch(state, validation, line, table, setting.device)
         check_finite(line, state, recipe, setting.fold)
         seconds = time.perf_counter() - began
@@ -108,7 +108,7 @@ def train_step(state: TrainingState, batch: np.ndarray, table: TrainingTable, ge
     mean_loss = 0.0
     for which in np.array_split(batch, min(table.accumulate, len(batch))):
         spectrogram, targets, weights = state.feed.batch(which, generator)
-        with torch.autocast(spectrogram.device.type, dtype=state.half, enabled=state.mixed):
+        with torch.autocast(spectrogram.device.type, dtype=state.half, enabled=state.half is not None):
             logits = state.network(spectrogram)
         losses = clip_losses(logits, state.network.votes(spectrogram), targets, table.label_smoothing)
         loss = (losses * weights).sum() / weights.sum().clamp(min=1e-6) * (len(which) / len(batch))
@@ -133,7 +133,7 @@ def judge_epoch(
     line |= {"validation_loss": None, "validation_accuracy": None}
     if validation is None:
         return
-    seen = judge(state.judged, validation, device, table.batch_size)
+    seen = judge(state.judged, validation, device, table.batch_size, state.half)
     line |= {"validation_loss": seen.loss, "validation_accuracy": seen.accuracy}
     if table.schedule == "plateau":
         state.plateau.update(seen.loss, table)
@@ -159,7 +159,7 @@ def check_finite(line: dict[str, Any], state: TrainingState, recipe: FinetuneRec
 def suspect(state: TrainingState, recipe: FinetuneRecipe) -> str:
     """What in the recipe most likely made the loss run away, and what to try instead."""
     table = recipe.training
-    if state.mixed and state.half == torch.float16:
+    if state.half == torch.float16:
         return "training.mixed_precision = true in float16; try --set training.mixed_precision=false"
     if table.lr > HIGH_RATES[table.optimiser]:
         return f"training.lr = {table.lr:g} is high for {table.optimiser}; try --set training.lr={table.lr / 10:g}"

@@ -69,7 +69,8 @@ class TrainingTable(Recipe):
         clip_norm: greatest norm of the gradient, 0 for no limit; ema: decay of averaged weights, 0 for none.
         interpolate: how far the tested weights lie on the way from the first to the trained ones (WiSE-FT); 1 for
             the trained ones themselves. The epoch is chosen before.
-        mixed_precision: on CUDA only.
+        mixed_precision: 16-bit types where the device is faster with them (GPUs, CPUs with AVX512-BF16 or AMX); the
+            test fold is always judged in float32.
     """
 
     batch_size: int = Field(default=32, ge=1)
