@@ -13,9 +13,10 @@ import time
 
 import torch
 
-from machine_note import describe, gemm_peak_gflops, spread
+from machine_note import describe, spread
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
+from soundprobe.benchmarking import gemm_peak_gflops
 
 
 def main() -> None:

@@ -25,8 +25,9 @@ import torch.nn.functional as F  # noqa: N812  (torch's own abbreviation)
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from machine_note import describe, gemm_peak_gflops, spread
+from machine_note import describe, spread
 from soundprobe.backbones.load import load_backbone
+from soundprobe.benchmarking import gemm_peak_gflops
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.machine import half_type

@@ -66,7 +66,7 @@ LEVELS = [
     {"data", "backbones", "store", "heads", "crossval", "augment"},
     {"featuresets", "results", "pipeline"},
     {"training", "learning_curve", "controls", "peeking", "measuring"},
-    {"extraction", "probing", "finetuning", "diagnosis", "prediction"},
+    {"extraction", "probing", "finetuning", "benchmarking", "diagnosis", "prediction"},
     {"viewing"},
     {"reporting"},
     {"demonstration"},

@@ -1,7 +1,7 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
-The verbs of the command line, from Python: `extract`, `probe`, `report`, `view`, `predict`, `demo`, and
-`open_data`. They are imported on first use, so that `import soundprobe` is quick.
+The verbs of the command line, from Python: `extract`, `probe`, `finetune`, `report`, `view`,
+`predict`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundprobe.benchmarking import bench as bench
     from soundprobe.data.catalog import open_data as open_data
     from soundprobe.demonstration import demo as demo
     from soundprobe.errors import SoundprobeError as SoundprobeError
@@ -31,6 +32,7 @@ _HOMES = {
     "Clips": "records:Clips",
     "Embeddings": "records:Embeddings",
     "SoundprobeError": "errors:SoundprobeError",
+    "bench": "benchmarking:bench",
     "demo": "demonstration:demo",
     "extract": "extraction:extract",
     "find_sets": "store:find_sets",

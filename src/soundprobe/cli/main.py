@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
+from soundprobe.cli.bench import bench
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
@@ -205,6 +207,7 @@ def report(
 
 app.command(epilog=VIEW_EXAMPLES)(view)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
+app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
 @app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
