@@ -18,11 +18,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from soundprobe.training.log import read_history
 
 IMAGE = Path(__file__).resolve().parent / "images" / "overfitting.png"
 AS_TRAINED, AGAIN, VALIDATION = "#c0562f", "#2f5d8a", "#444444"
+TICKS = (-100, 0, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 COLUMNS = ("train_loss", "train_loss_eval", "validation_loss", "validation_accuracy")
 
 
@@ -57,11 +59,14 @@ def draw_column(axes: np.ndarray, title: str, curves: dict[str, np.ndarray]) -> 
     metric.plot(epochs, percent(curves["validation_loss"], curves["train_loss_eval"]), color=AGAIN)
     metric.axhline(0, color="#999999", linewidth=0.8)
     metric.set_yscale("symlog", linthresh=100)
+    metric.set_ylim(-100, 2e7)
+    metric.set_yticks(TICKS, [f"{tick:,}" for tick in TICKS])
     accuracy.plot(epochs, 100 * curves["validation_accuracy"], color=VALIDATION)
     best_loss = int(curves["validation_loss"].argmin())
     for row in (losses, metric, accuracy):
         row.axvline(best_loss + 1, color="#bbbbbb", linestyle=":", linewidth=1)
     accuracy.set_xlabel("epoch")
+    accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def report(title: str, curves: dict[str, np.ndarray]) -> None:
