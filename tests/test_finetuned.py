@@ -212,7 +212,7 @@ def test_run_without_the_set_of_a_fold_is_refused_by_name_and_else_left_out(made
     with pytest.raises(StoreError, match=r"no finished embeddings for fold 3. Go on with: soundprobe extract RUN"):
         find_feature_sets(tmp_path / "embeddings", backbone="simplecnn-finetuned")
     extract(str(made.data), backbone="simplecnn", weights="random", embeddings=tmp_path / "embeddings", progress=False)
-    with pytest.warns(SoundprobeWarning, match="fold 3.*It is left out"):
+    with pytest.warns(SoundprobeWarning, match="Left out: simplecnn-finetuned-.* for fold 3"):
         (found,) = find_feature_sets(tmp_path / "embeddings")
     assert found.name == "simplecnn"
     with pytest.raises(ConfigError, match="can't stand side by side"):

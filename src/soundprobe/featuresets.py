@@ -192,14 +192,14 @@ def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
     """Those of `runs` that have a set of every fold; the others are named."""
     for run in runs:
         if run.lacking:
-            warnings.warn(f"{_lacks(run)} It is left out.", SoundprobeWarning, stacklevel=3)
+            warnings.warn(f"Left out: {_lacks(run)}", SoundprobeWarning, stacklevel=3)
     return [run for run in runs if not run.lacking]
 
 
 def _lacks(run: FeatureSet) -> str:
-    folds = ", ".join(map(str, run.lacking))
-    first = run.sets[0]
-    return f"{_run_name(run)} has no finished embeddings for fold {folds}. Go on with: {first.meta['command']}."
+    folds, meta = ", ".join(map(str, run.lacking)), run.sets[0].meta
+    command = meta["command"] or f"soundprobe extract --finetuned {meta['finetuned']['path']}"
+    return f"{_run_name(run)} has no finished embeddings for fold {folds}. Go on with: {command}"
 
 
 def _run_name(run: FeatureSet) -> str:
