@@ -20,8 +20,8 @@ from soundprobe.reporting.wording import one_line, setting_text
 from soundprobe.resampling import Predictions, Scores, resample
 
 CHOSEN_ON_KNOWN_CLIPS = (
-    "Each fold's network was trained on all clips of the other folds, those included on which the head's settings were "
-    "chosen: that choice is too hopeful. The test fold was seen by neither network nor head."
+    "each fold's network had learnt from the other folds before, the clips included on which the head's settings were "
+    "chosen, so that choice is too hopeful. The test fold was seen by neither network nor head."
 )
 
 
