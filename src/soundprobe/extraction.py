@@ -119,10 +119,11 @@ def extract(
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
-    origin = {"fingerprint": fingerprint(clips, scanned), "opened_as": opened_as}
+    digest = fingerprint(clips, scanned)
+    origin = {"fingerprint": digest, "opened_as": opened_as}
     torch_device = choose_device(device)
     extractions = []
-    for model, belongs in _networks_of(run, origin["fingerprint"], scanned) if run else ((one, None) for one in models):
+    for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
         job = Job(model, clips, scanned, torch_device, batch_size, jobs)
         extractions.append(_extract_one(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -25,7 +25,7 @@ from soundprobe.keys import digest_key, printable
 from soundprobe.training.folds import network_path
 from soundprobe.weights import sha256_of
 
-KIND = "fine-tuned"
+KIND: Final = "fine-tuned"
 
 
 @dataclass(frozen=True, eq=False)
