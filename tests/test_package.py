@@ -66,6 +66,7 @@ LEVELS = [
     {"data", "backbones", "store", "heads", "crossval", "augment"},
     {"featuresets", "results", "pipeline"},
     {"training", "learning_curve", "controls", "peeking", "measuring"},
+    {"finetuned", "head_backbones"},
     {"extraction", "probing", "finetuning", "benchmarking", "diagnosis", "prediction"},
     {"viewing"},
     {"reporting"},

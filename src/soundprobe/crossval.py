@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from soundprobe.errors import DataError, SoundprobeError
-from soundprobe.records import FoldResult
+from soundprobe.records import FoldFeatures, FoldResult, features_for
 
 PROTOCOL_VERSION = 1
 """Raise it with any change of how folds, inner splits or selection work: results of another version are made anew."""
@@ -124,7 +124,7 @@ def _deal(counts: np.ndarray, n_splits: int, rng: np.random.Generator) -> np.nda
 class LabelledRows:
     """The columns that every fold of a run shares; see `cross_validate` for shapes."""
 
-    features: np.ndarray
+    features: np.ndarray | FoldFeatures
     labels: np.ndarray
     folds: np.ndarray
     groups: np.ndarray
@@ -160,7 +160,7 @@ def run_in_turn(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...
 
 def cross_validate(
     head_factory: Callable[[], Any],
-    features: np.ndarray,
+    features: np.ndarray | FoldFeatures,
     labels: np.ndarray,
     folds: np.ndarray,
     groups: np.ndarray,
@@ -177,7 +177,8 @@ def cross_validate(
 
     Args:
         head_factory: makes an unfitted head (`ProbabilisticHead`); picklable where `run` uses processes.
-        features: (N, D) finite numbers, one row a clip.
+        features: (N, D) finite numbers, one row a clip; or those of each fold, whose own are then used for its training
+            rows and test rows alike.
         labels: (N,) 0 .. C-1.
         folds: (N,) the fold that tests each clip.
         groups: (N,) the recording of each clip.
@@ -186,9 +187,8 @@ def cross_validate(
         only_folds: the folds to test; all of them where None. The training rows stay the same.
         exclude_shared_recordings: drop from the training rows every clip of a recording that also occurs in the test
             fold, and count them as `chosen["excluded_clips"]`. Off by default: the official protocol keeps them.
-        jobs: handed to `run`.
         on_fold: called with each fold's result and fitted head, in fold order, as soon as they are there.
-        run: who runs the folds: `soundprobe.parallel.run_tasks`, or one after the other.
+        run: who runs the folds, `jobs` at once: `soundprobe.parallel.run_tasks`, or one after the other.
 
     Returns:
         (result, fitted head) for each tested fold, in ascending order of the fold. `result.proba` has all C columns:
@@ -196,13 +196,14 @@ def cross_validate(
 
     Raises:
         DataError: columns of different lengths, fewer than two folds, an unknown fold in `only_folds`, a label out
-            of range, or training rows of a single class.
+            of range, training rows of a single class, or a fold that the features may not be scored on.
         SoundprobeError: a feature is not a finite number.
     """
-    rows = LabelledRows(
-        np.asarray(features), np.asarray(labels), np.asarray(folds), np.asarray(groups), np.asarray(ids), n_classes
-    )
+    given = features if isinstance(features, FoldFeatures) else np.asarray(features)
+    rows = LabelledRows(given, np.asarray(labels), np.asarray(folds), np.asarray(groups), np.asarray(ids), n_classes)
     _check_rows(rows)
+    for one in given.by_fold.values() if isinstance(given, FoldFeatures) else [given]:
+        _check_features(one, rows.ids)
     tasks = _tasks(head_factory, rows, _wanted(rows.folds, only_folds), exclude_shared_recordings)
     results = []
     for result, head in run(_run_fold, tasks, jobs=jobs):
@@ -220,6 +221,7 @@ def _tasks(
     for fold, train, test in outer_splits(rows.folds):
         if fold not in wanted:
             continue
+        features_for(rows.features, fold)  # a fold that these features may not be scored on is refused here
         excluded = None
         if exclude_shared:
             shared = np.isin(rows.groups[train], rows.groups[test])
@@ -235,12 +237,13 @@ def _tasks(
 
 def _run_fold(task: FoldTask) -> tuple[FoldResult, Any]:
     rows, train, test = task.rows, task.train, task.test
+    features = features_for(rows.features, task.fold)
     start = time.perf_counter()
     head: ProbabilisticHead = task.head_factory()
-    head.fit(rows.features[train], rows.labels[train], groups=rows.groups[train])
+    head.fit(features[train], rows.labels[train], groups=rows.groups[train])
     seconds = time.perf_counter() - start
     proba = np.zeros((len(test), rows.n_classes))
-    proba[:, head.classes_] = head.predict_proba(rows.features[test])
+    proba[:, head.classes_] = head.predict_proba(features[test])
     chosen: Mapping[str, Any] = dict(head.chosen_)
     if task.excluded_clips is not None:
         chosen = {**chosen, "excluded_clips": task.excluded_clips}
@@ -272,21 +275,26 @@ def _wanted(folds: np.ndarray, only_folds: Sequence[int] | None) -> set[int]:
 
 def _check_rows(rows: LabelledRows) -> None:
     n_clips, labels = len(rows.ids), rows.labels
-    for name in ("features", "labels", "folds", "groups"):
+    for name in ("labels", "folds", "groups"):
         length = len(getattr(rows, name))
         if length != n_clips:
             raise DataError(f"{length} {name} for {n_clips} clips; one for each clip is needed.")
-    if rows.features.ndim != 2 or rows.features.size == 0:
-        raise DataError(f"Features have shape {rows.features.shape}; (clips, dimension) is needed, neither of them 0.")
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= rows.n_classes:
         raise DataError(
             f"Labels from {labels.min()} to {labels.max()} ({labels.dtype}) don't fit {rows.n_classes} classes; "
             f"whole numbers from 0 to {rows.n_classes - 1} are needed."
         )
-    broken = np.flatnonzero(~np.isfinite(rows.features).all(axis=1))
+
+
+def _check_features(features: np.ndarray, ids: np.ndarray) -> None:
+    if features.ndim != 2 or features.size == 0:
+        raise DataError(f"Features have shape {features.shape}; (clips, dimension) is needed, neither of them 0.")
+    if len(features) != len(ids):
+        raise DataError(f"{len(features)} features for {len(ids)} clips; one for each clip is needed.")
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(broken):
-        named = ", ".join(repr(str(rows.ids[row])) for row in broken[:5]) + (", ..." if len(broken) > 5 else "")
+        named = ", ".join(repr(str(ids[row])) for row in broken[:5]) + (", ..." if len(broken) > 5 else "")
         raise SoundprobeError(
-            f"The embeddings of {len(broken)} of {n_clips} clips hold NaN or infinity: {named}. "
+            f"The embeddings of {len(broken)} of {len(ids)} clips hold NaN or infinity: {named}. "
             "Extract them again, or leave these clips out."
         )

@@ -1,10 +1,14 @@
-"""Clips x backbone -> the store. Each clip is decoded and embedded once; a killed run goes on where it was."""
+"""Clips x backbone -> the store. Each clip is decoded and embedded once; a killed run goes on where it was.
+
+The networks of a fine-tuning run embed every clip once each, into a set for each fold.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,11 @@ import numpy as np
 
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import PRETRAINED, Backbone, load_backbone
 from soundprobe.data.catalog import DATASETS, open_data
-from soundprobe.data.scan import fingerprint, scan
+from soundprobe.data.scan import Scan, fingerprint, scan
 from soundprobe.errors import ConfigError
+from soundprobe.finetuned import FinetunedRun, load_network, open_run
 from soundprobe.keys import digest_key, printable
 from soundprobe.machine import choose_device, versions
 from soundprobe.pipeline import Job, embed_parts, plan_parts
@@ -24,6 +29,7 @@ from soundprobe.progress import progress_bar
 from soundprobe.records import Clips
 
 BATCH_CLIPS = 16
+MADE_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Extraction:
     """What one backbone's extraction came to.
 
     Attributes:
-        folder: the set's folder.
+        folder: the set's folder; fold: the only one that may be scored on it, of a network that was fine-tuned.
         clips: how many clips have embeddings; reused: how many of them were there before.
         failures: clip id -> reason.
         seconds: wall time of decoding and embedding, scan left out.
@@ -44,20 +50,22 @@ class Extraction:
     reused: int
     failures: Mapping[str, str]
     seconds: float
+    fold: int | None = None
 
 
 def extract(
-    data: str | Path | Clips,
+    data: str | Path | Clips | None = None,
     *,
-    backbone: str | Sequence[str] = "mn04",
-    weights: str | Path = "pretrained",
+    backbone: str | Sequence[str] | None = None,
+    weights: str | Path | None = None,
     clip_seconds: float | None = None,
     seed: int = 0,
+    finetuned: str | Path | None = None,
     embeddings: str | Path = "embeddings",
     device: str = "auto",
     batch_size: int = BATCH_CLIPS,
     jobs: int | None = None,
-    folds: int = 10,
+    folds: int = MADE_FOLDS,
     group_prefix: str | None = None,
     limit: int | None = None,
     progress: bool = True,
@@ -70,10 +78,13 @@ def extract(
     finished is not embedded again.
 
     Args:
-        data: a data set's name, a path, or `Clips`; folds, group_prefix, limit: see `open_data`.
-        backbone: one name, several, or several joined by commas.
-        weights: "pretrained", "random" (the control, drawn with `seed`) or a file's path.
+        data: a data set's name ("urbansound8k" by default), a path, or `Clips`; folds, group_prefix, limit: see
+            `open_data`.
+        backbone: one name ("mn04" by default), several, or several joined by commas.
+        weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
+        finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
+            of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
@@ -83,25 +94,70 @@ def extract(
     """
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
-    names = _backbone_names(backbone)
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
+    models: Sequence[Backbone] = ()
+    if finetuned is None:
+        run, data = None, "urbansound8k" if data is None else data
+        names = _backbone_names("mn04" if backbone is None else backbone)
+        models = [  # all of them first: missing weights show before gigabytes are scanned
+            load_backbone(name, weights=weights or PRETRAINED, clip_seconds=clip_seconds, seed=seed, progress=progress)
+            for name in names
+        ]
+    else:
+        given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
+        _check_alone(
+            {
+                **given,
+                "--folds": None if folds == MADE_FOLDS else folds,
+                "--group-prefix": group_prefix,
+                "--limit": limit,
+            }
+        )
+        run = open_run(finetuned)
+        data, how = _data_of(run, data)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    models = [  # all of them first: missing weights show before gigabytes are scanned
-        load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress) for name in names
-    ]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
-    data_digest = fingerprint(clips, scanned)
+    digest = fingerprint(clips, scanned)
+    origin = {"fingerprint": digest, "opened_as": opened_as}
     torch_device = choose_device(device)
     extractions = []
-    for model in models:
+    for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
         job = Job(model, clips, scanned, torch_device, batch_size, jobs)
-        origin = {"fingerprint": data_digest, "opened_as": opened_as}
-        extractions.append(_extract_one(job, Path(embeddings), origin, progress, command))
+        extractions.append(_extract_one(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:
             on_extraction(extractions[-1])
     return extractions
+
+
+def _check_alone(given: Mapping[str, object]) -> None:
+    """Raises ConfigError where an option was given that a fine-tuned run settles itself."""
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value} can't be used with --finetuned: the run settles it. Leave it out.")
+
+
+def _data_of(run: FinetunedRun, data: str | Path | Clips | None) -> tuple[str | Path | Clips, dict[str, Any]]:
+    """Where the run's clips are, by itself or as the user says, and how it opened them."""
+    opened_as = dict(run.dataset["opened_as"] or {})
+    if data is None and not opened_as:
+        raise ConfigError(
+            f"{run.folder} does not say where its clips were, because it was given them in Python. Give data."
+        )
+    address = opened_as.pop("data", None)
+    return (address if data is None else data), opened_as
+
+
+def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[Backbone, dict[str, Any]]]:
+    """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
+    run.check_data(data_digest)
+    clip_seconds = run.clip_seconds(scanned)
+    for fold in run.folds:
+        model = load_network(run, fold, clip_seconds)
+        whole = dataclasses.replace(model, weights=dataclasses.replace(model.weights, sha256=run.networks_sha256))
+        about = {**run.describe(), "key": embedding_key(whole, data_digest), "fold": fold}
+        yield model, {**about, "network_sha256": model.weights.sha256}
 
 
 def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
@@ -139,10 +195,16 @@ def data_address(data: str | Path) -> str:
     return str(data) if str(data) in DATASETS else printable(str(Path(data).resolve()))
 
 
-def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str) -> Extraction:
+def _extract_one(
+    job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
+) -> Extraction:
     spec, clips = job.model.spec, job.clips
-    key = embedding_key(job.model, origin["fingerprint"])
-    folder = store.set_folder(root, clips.name, spec.name, key)
+    key, name, fold = embedding_key(job.model, origin["fingerprint"]), spec.name, None
+    if belongs is not None:
+        fold = int(belongs["fold"])
+        key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
+        name = f"{spec.name}-fold-{fold:02d}"
+    folder = store.set_folder(root, clips.name, name, key)
     planned = plan_parts(clips, job.scanned, job.model)
     began = time.perf_counter()
     with store.locked(folder):
@@ -155,9 +217,9 @@ def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, c
         reused = sum(part.clips for part in done.values())
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
-            meta = _meta(job, origin, key, command)
+            meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
             store.write_meta(folder, {**meta, "complete": False})
-            with progress_bar(f"embed {spec.name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
+            with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
                 done.update(embed_parts(job, left, folder, bar))
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
@@ -172,6 +234,7 @@ def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, c
         reused=reused,
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
         seconds=time.perf_counter() - began,
+        fold=fold,
     )
 
 

@@ -9,6 +9,7 @@ Letters: n training rows, C classes.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -60,10 +61,11 @@ def measure_peeking(
             continue
         if exclude_leaks:
             train = train[~np.isin(embeddings.groups[train], embeddings.groups[test])]
+        here = dataclasses.replace(embeddings, features=embeddings.features_of(fold))
         truth = embeddings.labels[test]
         candidates = [
             {"setting": setting, "accuracy": float((predicted == truth).mean())}
-            for setting, predicted in _CANDIDATES[head](embeddings, train, test, seed, settings)
+            for setting, predicted in _CANDIDATES[head](here, train, test, seed, settings)
         ]
         honest = {"setting": dict(told[fold]["chosen"]), "accuracy": told[fold]["accuracy"]}
         folds.append({"fold": fold, "honest": honest, "candidates": candidates})

@@ -2,17 +2,15 @@
 
 The head of every fold is asked and their probabilities are averaged: new audio was in no fold, so none of them has seen
 it, and together they are steadier than any one. A head belongs to one embedding: the backbone is loaded as the head's
-file names it, and refused where weights or settings are not those that it was trained on.
+file names it, and refused where weights or settings are not those that it was trained on. Where networks were
+fine-tuned in folds, each fold's head is asked about the embedding of its own fold's network.
 
 Letters: T samples, W windows, C classes, D the embedding's dimension.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ import torch
 
 from soundprobe import results
 from soundprobe.audio import decode, fit_length, read_bytes, source_name
-from soundprobe.backbones.catalog import get_spec
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import Backbone
 from soundprobe.errors import AudioError, ConfigError, StoreError
+from soundprobe.head_backbones import backbones_of, networks_of
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.machine import choose_device
 from soundprobe.records import Source
@@ -32,7 +30,6 @@ from soundprobe.records import Source
 BATCH_WINDOWS = 16
 LEAST_REST_S = 1e-3
 """A shorter rest of a clip gets no window of its own: it may come from rounding to samples."""
-SEED = re.compile(r"random \(seed (\d+)\)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +66,29 @@ class Timeline:
 
 
 @dataclass(frozen=True, eq=False)
+class Member:
+    """Heads, and the backbones that their embeddings come from, side by side where there are several."""
+
+    backbones: tuple[Backbone, ...]
+    heads: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Predictor:
-    """The heads of one run with the backbones that their embeddings come from, side by side where there are several."""
+    """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned."""
 
     folder: Path
     class_names: tuple[str, ...]
-    backbones: tuple[Backbone, ...]
-    heads: tuple[Any, ...]
+    members: tuple[Member, ...]
     device: torch.device
+
+    @property
+    def backbones(self) -> tuple[Backbone, ...]:
+        return tuple(backbone for member in self.members for backbone in member.backbones)
+
+    @property
+    def heads(self) -> tuple[Any, ...]:
+        return tuple(head for member in self.members for head in member.heads)
 
     def predict(self, source: Source) -> Prediction:
         """The whole clip, embedded as `extract` would.
@@ -85,15 +97,14 @@ class Predictor:
             AudioError: it can't be decoded, or its embedding is not finite.
         """
         name, audio = source_name(source), read_bytes(source)
-        parts, heard_s, duration_s = [], float("inf"), 0.0
+        waves = self._decode(audio, name)
+        heard_s = float("inf")
         for backbone in self.backbones:
             rate_hz = backbone.spec.sample_rate_hz
-            wave = decode(audio, sample_rate_hz=rate_hz, name=name)
-            duration_s = len(wave) / rate_hz
-            parts.append(self._embed(backbone, [wave], name))
+            duration_s = len(waves[rate_hz]) / rate_hz
             samples = backbone.spec.input_samples(duration_s, backbone.settings["clip_seconds"])
             heard_s = min(heard_s, samples / rate_hz, duration_s)
-        proba = self._proba(np.concatenate(parts, axis=1))[0]
+        proba = self._proba(lambda backbone: [waves[backbone.spec.sample_rate_hz]], name)[0]
         return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s)
 
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
@@ -108,20 +119,23 @@ class Predictor:
             if not 0 < value < float("inf"):
                 raise ConfigError(f"A {option} of {value} s is not valid: give more than 0, such as 0.5.")
         name, audio = source_name(source), read_bytes(source)
-        parts: list[np.ndarray] = []
-        starts_s: np.ndarray = np.zeros(1)
-        duration_s = 0.0
-        for backbone in self.backbones:
+        waves = self._decode(audio, name)
+        first_rate_hz = self.backbones[0].spec.sample_rate_hz
+        duration_s = len(waves[first_rate_hz]) / first_rate_hz
+        starts_s = window_starts(duration_s, window_s, hop_s)
+
+        def windows(backbone: Backbone) -> list[np.ndarray]:
             rate_hz = backbone.spec.sample_rate_hz
-            wave = decode(audio, sample_rate_hz=rate_hz, name=name)
-            if not parts:
-                duration_s = len(wave) / rate_hz
-                starts_s = window_starts(duration_s, window_s, hop_s)
             first = [round(start * rate_hz) for start in starts_s]
-            windows = [wave[at : at + max(1, round(window_s * rate_hz))] for at in first]
-            parts.append(self._embed(backbone, windows, name))
-        proba = self._proba(np.concatenate(parts, axis=1))
+            return [waves[rate_hz][at : at + max(1, round(window_s * rate_hz))] for at in first]
+
+        proba = self._proba(windows, name)
         return Timeline(self.class_names, starts_s, np.minimum(starts_s + window_s, duration_s), proba)
+
+    def _decode(self, audio: bytes, name: str) -> dict[int, np.ndarray]:
+        """The clip's samples (T,) by each rate in Hz that a backbone wants."""
+        rates_hz = {backbone.spec.sample_rate_hz for backbone in self.backbones}
+        return {rate_hz: decode(audio, sample_rate_hz=rate_hz, name=name) for rate_hz in rates_hz}
 
     def _embed(self, backbone: Backbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
         """(W, D) float32 embeddings of W waves, each cut or padded as `extract` does."""
@@ -141,12 +155,17 @@ class Predictor:
             raise AudioError(name, "the backbone's embedding is not finite")
         return features
 
-    def _proba(self, features: np.ndarray) -> np.ndarray:
-        """(W, C): the mean of the heads' probabilities, each put in the order of `class_names`."""
-        total = np.zeros((len(features), len(self.class_names)))
-        for head in self.heads:
-            total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
-        return total / len(self.heads)
+    def _proba(self, waves_for: Callable[[Backbone], Sequence[np.ndarray]], name: str) -> np.ndarray:
+        """(W, C): the mean of the heads' probabilities of W waves, each put in the order of `class_names`."""
+        totals = []
+        for member in self.members:
+            parts = [self._embed(backbone, waves_for(backbone), name) for backbone in member.backbones]
+            features = np.concatenate(parts, axis=1)
+            total = np.zeros((len(features), len(self.class_names)))
+            for head in member.heads:
+                total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
+            totals.append(total)
+        return np.sum(totals, axis=0) / len(self.heads)
 
 
 def window_starts(duration_s: float, window_s: float, hop_s: float) -> np.ndarray:
@@ -163,7 +182,8 @@ def load_predictor(
     """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
 
     Args:
-        weights: the backbone's weights where the head was trained on a file of the user's own.
+        weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
+            fine-tuning run where that was moved.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
@@ -177,9 +197,9 @@ def load_predictor(
             f"No trained heads in {place}. Give a run's folder, such as heads/urbansound8k/mn04-.../linear-...; "
             "`soundprobe probe` prints it."
         )
-    heads, abouts = [], []
+    heads, abouts, folds = [], [], []
     for path in files:
-        _, arrays, metadata = results.read_fold(path)
+        result, arrays, metadata = results.read_fold(path)
         about = metadata["about"]
         if about.get("head") not in HEADS:
             raise ConfigError(
@@ -187,17 +207,23 @@ def load_predictor(
             )
         heads.append(load_head(about["head"], arrays, metadata["params"]))
         abouts.append(about)
+        folds.append(result.fold)
     about = abouts[0]
     if any(other["backbone"]["key"] != about["backbone"]["key"] for other in abouts):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
-    backbones = tuple(_backbones(about["backbone"], place, weights, progress))
-    width = sum(backbone.spec.embedding_dim for backbone in backbones)
+    tuned = about["backbone"].get("finetuned")
+    if tuned:
+        networks = networks_of(about["backbone"], place, weights, folds)
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+    else:
+        members = (Member(tuple(backbones_of(about["backbone"], place, weights, progress)), tuple(heads)),)
+    width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
     if width != heads[0].n_features_in_:
         raise ConfigError(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
             f"{about['backbone']['name']} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about["class_names"]), backbones, tuple(heads), choose_device(device))
+    return Predictor(place, tuple(about["class_names"]), members, choose_device(device))
 
 
 def predict(
@@ -216,50 +242,3 @@ def predict(
     predictor = load_predictor(head, weights=weights, device=device, progress=progress)
     paths = [clips] if isinstance(clips, str | Path) else list(clips)
     return [predictor.predict(str(path)) for path in paths]
-
-
-def _backbones(about: dict[str, Any], folder: Path, weights: str | Path | None, progress: bool) -> Iterable[Backbone]:
-    """The backbones that a head's metadata name, each checked to give the very embeddings that it was trained on."""
-    fields = ("name", "weights", "weights_label", "weights_sha256")
-    columns = [str(about[field]).split("+") for field in fields]
-    names = columns[0]
-    for name, kind, label, sha256 in itertools.zip_longest(*columns, fillvalue=""):
-        settings = about["settings"] if len(names) == 1 else about["settings"].get(name)
-        if settings is None:
-            raise ConfigError(f"The heads in {folder} don't say the settings of {name}. Probe again.")
-        yield _backbone(name, kind, label, sha256, settings, folder, weights, progress)
-
-
-def _backbone(
-    name: str,
-    kind: str,
-    label: str,
-    sha256: str,
-    settings: dict[str, Any],
-    folder: Path,
-    weights: str | Path | None,
-    progress: bool,
-) -> Backbone:
-    seed = SEED.fullmatch(label)
-    if kind == "file" and weights is None:
-        raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
-    asked: str | Path = weights if kind == "file" and weights is not None else kind
-    clip_seconds = settings.get("clip_seconds")
-    if clip_seconds == get_spec(name).clip_seconds:
-        clip_seconds = None
-    backbone = load_backbone(
-        name, weights=asked, clip_seconds=clip_seconds, seed=int(seed[1]) if seed else 0, progress=progress
-    )
-    if backbone.weights.sha256 != sha256:
-        raise ConfigError(
-            f"The heads in {folder} belong to {name} with weights {sha256[:12]}..., but those here are "
-            f"{backbone.weights.sha256[:12]}.... Give the right ones with --weights, or extract and probe again."
-        )
-    mine = json.loads(json.dumps(backbone.settings))
-    if mine != settings:
-        differing = sorted(key for key in {*mine, *settings} if mine.get(key) != settings.get(key))
-        raise ConfigError(
-            f"The heads in {folder} belong to {name} with another {', '.join(differing)} than this version has. "
-            "Extract and probe again."
-        )
-    return backbone

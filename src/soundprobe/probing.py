@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import functools
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from soundprobe import results
 from soundprobe.controls import check_control, judged_by, shuffle_labels
 from soundprobe.crossval import PROTOCOL_VERSION, cross_validate
-from soundprobe.errors import ConfigError
+from soundprobe.errors import ConfigError, SoundprobeWarning
 from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.keys import digest_key, path_name
@@ -123,7 +124,9 @@ def probe(
     wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     probes = []
-    for feature_set in find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights):
+    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
+    asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
+    for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
         read = functools.cache(functools.partial(read_features, feature_set))
         for name in names:
             for seed in dict.fromkeys(seeds):
@@ -215,6 +218,29 @@ def _run(
         info = _info(plan, key, left_out, command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return Probe(folder, results.read_result(folder), reused=False)
+
+
+NOT_OF_FINETUNED = {
+    "--exclude-leaks": "the networks were trained on the leaking clips, whatever the head is trained on",
+    "--control shuffled-labels": "the networks learnt from true labels, so chance would clear the head alone",
+    "--learning-curve": "the networks were trained on all recordings, however few the head gets",
+}
+"""What says nothing about embeddings of fine-tuned networks, and why."""
+
+
+def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> list[FeatureSet]:
+    """Those of `found` that the options `asked` say something about.
+
+    Raises:
+        ConfigError: one that they say nothing about was named by the user, or there is no other.
+    """
+    tuned = [feature_set for feature_set in found if feature_set.finetuned] if asked else []
+    for feature_set in tuned:
+        why = f"{asked[0]} says nothing about {feature_set.name}: {NOT_OF_FINETUNED[asked[0]]}."
+        if named or len(tuned) == len(found):
+            raise ConfigError(f"{why} Leave the option out, or probe frozen embeddings.")
+        warnings.warn(f"{why} It is left out.", SoundprobeWarning, stacklevel=2)
+    return [feature_set for feature_set in found if feature_set not in tuned]
 
 
 def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:

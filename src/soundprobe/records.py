@@ -6,9 +6,9 @@ Letters: N clips, C classes, D the embedding's dimension, n clips of one test fo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -113,16 +113,62 @@ class Clips:
 
 
 @dataclass(frozen=True, eq=False)
+class FoldFeatures:
+    """Features of N clips by networks that were fine-tuned in folds, each to be scored on its own fold only.
+
+    No array on purpose: what takes one set of features for all folds gets an error here, not a score that a network
+    reached on clips that it was trained on. Ask `features_for` for a fold's.
+
+    Attributes:
+        by_fold: fold -> (N, D) float32, by the network that never saw the clips of that fold.
+    """
+
+    by_fold: Mapping[int, np.ndarray]
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        self._refuse()
+
+    def __getitem__(self, _: object) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise DataError(
+            f"These embeddings are of networks that were fine-tuned in folds ({_listed(self.by_fold)}): each belongs "
+            "to its fold, and no one of them can stand for all. Take a fold's with features_of(FOLD)."
+        )
+
+
+def features_for(features: np.ndarray | FoldFeatures, fold: int) -> np.ndarray:
+    """(N, D) the features on which heads may be trained that are then scored on `fold`.
+
+    Raises:
+        DataError: the features are of networks that were trained on that fold.
+    """
+    if not isinstance(features, FoldFeatures):
+        return features
+    if fold not in features.by_fold:
+        raise DataError(
+            f"Fold {fold} can't be scored on these embeddings: they are of networks fine-tuned to be tested on fold "
+            f"{_listed(features.by_fold)}, which were trained on fold {fold}. Extract that fold's with --finetuned."
+        )
+    return features.by_fold[fold]
+
+
+def _listed(folds: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(folds)))
+
+
+@dataclass(frozen=True, eq=False)
 class Embeddings:
     """A backbone's embeddings of N clips, with the clips' columns in the same order.
 
     Attributes:
-        features: (N, D) float32.
+        features: (N, D) float32; or those of each fold, where the backbone was fine-tuned in folds.
         ids, labels, folds, groups, class_names, columns: as in `Clips`.
         meta: what `meta.json` says of the set: data set, backbone, weights, settings, failures.
     """
 
-    features: np.ndarray
+    features: np.ndarray | FoldFeatures
     ids: np.ndarray
     labels: np.ndarray
     folds: np.ndarray
@@ -133,6 +179,10 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def features_of(self, fold: int) -> np.ndarray:
+        """(N, D) the features on which heads may be trained that are then scored on `fold`; see `features_for`."""
+        return features_for(self.features, fold)
 
 
 @dataclass(frozen=True, eq=False)

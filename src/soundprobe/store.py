@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from soundprobe.errors import DataError, StoreError
 from soundprobe.files import atomic_path, read_json, write_json
 from soundprobe.keys import path_name
-from soundprobe.records import Clips, Embeddings
+from soundprobe.records import Clips, Embeddings, FoldFeatures
 
 FORMAT = 1
 RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
@@ -55,8 +55,14 @@ class EmbeddingSet:
 
     @property
     def weights(self) -> str:
-        """ "pretrained", "random" or "file"."""
+        """ "pretrained", "random", "file" or "fine-tuned"."""
         return str(self.meta["backbone"]["weights"])
+
+    @property
+    def fold(self) -> int | None:
+        """The only fold that may be scored on it, where its network was fine-tuned without that fold; else None."""
+        tuned = self.meta.get("finetuned")
+        return None if tuned is None else int(tuned["fold"])
 
     @property
     def key(self) -> str:
@@ -223,7 +229,8 @@ def find_sets(root: str | Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
 def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     """The set's embeddings, in the order of the clips' ids.
 
-    Each part's floats are copied once, from its page into their rows.
+    Each part's floats are copied once, from its page into their rows. Those of a network that was fine-tuned without a
+    fold belong to that fold: `features` is no array then, see `FoldFeatures`.
 
     Raises:
         StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
@@ -250,7 +257,7 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
         return np.asarray(columns[name].to_pylist())[order]
 
     return Embeddings(
-        features=features,
+        features=features if embedding_set.fold is None else FoldFeatures({embedding_set.fold: features}),
         ids=ids[order],
         labels=get("label").astype(np.int64),
         folds=get("fold").astype(np.int64),

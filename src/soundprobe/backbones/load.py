@@ -27,13 +27,13 @@ class WeightsInfo:
     """Where a network's weights are from.
 
     Attributes:
-        kind: "pretrained", "random" or "file".
+        kind: "pretrained", "random" or "file"; "fine-tuned" for the network of a fine-tuning run's fold.
         sha256: of the weights' file; for random weights and those that a library gets itself, of the tensors' names,
             shapes and bytes.
         label: for tables: "pretrained", "pretrained (resnet18.a1_in1k)", "random (seed 0)", "file mine.safetensors".
     """
 
-    kind: Literal["pretrained", "random", "file"]
+    kind: Literal["pretrained", "random", "file", "fine-tuned"]
     sha256: str
     label: str
 

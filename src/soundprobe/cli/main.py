@@ -16,7 +16,7 @@ from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
 from soundprobe.cli.options import (
-    Data,
+    DataOrRuns,
     EmbeddingsFolder,
     GroupPrefix,
     HeadsFolder,
@@ -100,21 +100,27 @@ def _root(
         "soundprobe extract --backbone ast",
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
+        "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
     )
 )
 def extract(
     backbone: Annotated[
-        str, typer.Option("--backbone", "-b", help="One, or several joined by commas; see `backbones`.")
-    ],
-    data: Data = "urbansound8k",
+        str | None, typer.Option("--backbone", "-b", help="One, or several joined by commas; see `backbones`.")
+    ] = None,
+    data: DataOrRuns = None,
     weights: Annotated[
-        str, typer.Option("--weights", help="pretrained, random (the control), or a file of weights.")
-    ] = "pretrained",
+        str | None,
+        typer.Option("--weights", help="pretrained, random (the control), or a file. Default: pretrained."),
+    ] = None,
     clip_seconds: Annotated[
         float | None,
         typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
+    finetuned: Annotated[
+        Path | None,
+        typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
+    ] = None,
     folds: MadeFolds = 10,
     group_prefix: GroupPrefix = None,
     limit: Limit = None,
@@ -125,6 +131,8 @@ def extract(
     quiet: Quiet = False,
 ) -> None:
     """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
+    if backbone is None and finetuned is None:
+        raise typer.BadParameter("Give one, such as mn04, or --finetuned RUN.", param_hint="--backbone")
     from soundprobe.extraction import extract as run
 
     outcomes = run(
@@ -133,6 +141,7 @@ def extract(
         weights=weights,
         clip_seconds=clip_seconds,
         seed=seed,
+        finetuned=finetuned,
         folds=folds,
         group_prefix=group_prefix,
         limit=limit,
@@ -153,9 +162,10 @@ def extract(
 def _show_extraction(outcome: Extraction) -> None:
     new = outcome.clips - outcome.reused
     rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
+    fold = "" if outcome.fold is None else f" for fold {outcome.fold}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
     out.print(
-        f"{outcome.backbone} ({outcome.weights_label}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
+        f"{outcome.backbone} ({outcome.weights_label}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
         markup=False,
     )
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:

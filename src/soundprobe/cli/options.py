@@ -17,6 +17,9 @@ DATA_HELP = (
 )
 
 Data = Annotated[str, typer.Option("--data", help=DATA_HELP, show_default=True)]
+DataOrRuns = Annotated[
+    str | None, typer.Option("--data", help=f"{DATA_HELP} Default: urbansound8k, or what --finetuned was trained on.")
+]
 MadeFolds = Annotated[int, typer.Option("--folds", min=2, help="Folds to make where the data set has none of its own.")]
 GroupPrefix = Annotated[
     str | None,

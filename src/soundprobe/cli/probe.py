@@ -29,7 +29,9 @@ def probe(
         ),
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
-    weights: Annotated[str | None, typer.Option("--weights", help="Only these: pretrained, random or file.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", help="Only these: pretrained, random, file or fine-tuned.")
+    ] = None,
     seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
     only_fold: Annotated[
         list[int] | None, typer.Option("--only-fold", help="Test just this fold; may be repeated.")

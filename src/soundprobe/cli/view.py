@@ -32,7 +32,10 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Head = Annotated[Path | None, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")]
 Weights = Annotated[
-    str | None, typer.Option("--weights", help="The backbone's file, where the heads were trained on one of your own.")
+    str | None,
+    typer.Option(
+        "--weights", help="The backbone's file or fine-tuning run's folder, where that is yours or was moved."
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 

@@ -181,9 +181,10 @@ def _find_near(
             f"The embeddings hold clip {unknown[0]!r} ({len(unknown)} such clips), which {_name(data)!r} does not. "
             "Give embeddings that were made from this data set."
         )
-    finite = np.isfinite(embeddings.features).all(axis=1)
+    found = np.asarray(embeddings.features)
+    finite = np.isfinite(found).all(axis=1)
     rows = np.array([row_of[name] for name in embeddings.ids[finite].tolist()], dtype=np.int64)
-    features = embeddings.features if finite.all() else embeddings.features[finite]
+    features = found if finite.all() else found[finite]
     if len(rows) < 2 or not np.ptp(features, axis=0).any():
         return None, "needs at least two clips whose embeddings differ."
     near = find_near_copies(features, data.folds[rows], near_cosine=near_cosine, keep=max_pairs + closest)

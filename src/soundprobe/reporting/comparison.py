@@ -14,7 +14,7 @@ from soundprobe import notes
 from soundprobe.data.audit import Audit
 from soundprobe.reporting.auditing import audit_runs
 from soundprobe.reporting.grouping import rows_of
-from soundprobe.reporting.marks import leaves_leaks_out, weights_of
+from soundprobe.reporting.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.pairs import Pair, pair_all, pair_rows, with_holm
 from soundprobe.reporting.rows import Row
 from soundprobe.reporting.run import Run
@@ -194,11 +194,12 @@ class Comparison:
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
 
-        None for what has nothing pretrained about it, as a network trained from scratch, and where only other heads or
+        None for what has nothing pretrained about it, as a network trained from scratch, for what was fine-tuned before
+        it was probed, whose lead would be the fine-tuning's as well, and where only other heads or
         other kinds of run were tried with random weights: more than the weights would differ.
         """
         mine = row.first
-        if row.is_control or "random" in weights_of(mine):
+        if row.is_control or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
             return None
         controls = [
             other

@@ -19,6 +19,7 @@ from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
 from soundprobe.records import Embeddings
 from soundprobe.reporting.comparison import Comparison
 from soundprobe.reporting.gallery import Judgements, judgements_of
+from soundprobe.reporting.marks import is_finetuned_in_folds
 from soundprobe.reporting.media import Media
 from soundprobe.reporting.rows import Row
 from soundprobe.reporting.wording import one_line
@@ -26,6 +27,7 @@ from soundprobe.reporting.wording import one_line
 MOST_POINTS = 2000
 COLOURS = 10
 SEED = 0
+DIFFERENT_IN_FOLDS = "networks that were fine-tuned in folds have other embeddings in each"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def prepare_map(comparison: Comparison) -> dict[str, Any] | None:
     return {
         "reason": "",
         "row": row,
-        "is_best": row is comparison.best,
+        "why_not_best": _why_not(row, comparison.best),
         "symbols": symbols_of(comparison.class_names),
         "explained": placed.explained,
         "drawn": len(placed.rows),
@@ -108,8 +110,12 @@ def prepare_map(comparison: Comparison) -> dict[str, Any] | None:
 
 def find_features(comparison: Comparison, root: Path) -> tuple[Row | None, FeatureSet | None, str]:
     """The best row whose embeddings are in the store, with them; or neither and why, as a sentence with its remedy."""
+    tuned = False
     for row in comparison.ranked:
         if row.first.info["kind"] != "probe" or (row.is_control and row is not comparison.best):
+            continue
+        if is_finetuned_in_folds(row.first):  # its networks put each clip in as many places as there are folds
+            tuned = True
             continue
         try:
             found = find_feature_sets(root, backbone=str(row.first.backbone["name"]), dataset=comparison.name)
@@ -118,11 +124,22 @@ def find_features(comparison: Comparison, root: Path) -> tuple[Row | None, Featu
         for features in found:
             if features.key == row.first.backbone["key"]:
                 return row, features, ""
+    if tuned:
+        return None, None, f"There is no map: {DIFFERENT_IN_FOLDS}, and there are no frozen ones in {one_line(root)}."
     reason = (
         f"There is no map, because the embeddings of the runs are not in {one_line(root)}. "
         "Make the report again with --embeddings FOLDER."
     )
     return None, None, reason
+
+
+def _why_not(row: Row, best: Row) -> str:
+    """Why the map is `row`'s and not the best run's; empty where it is."""
+    if row is best:
+        return ""
+    if best.first.info["kind"] == "finetune" or is_finetuned_in_folds(best.first):
+        return DIFFERENT_IN_FOLDS
+    return "the best run's own embeddings are not in the store"
 
 
 def place(embeddings: Embeddings, judged: Judgements) -> Placed | None:
@@ -136,7 +153,7 @@ def place(embeddings: Embeddings, judged: Judgements) -> Placed | None:
     common, mine, theirs = np.intersect1d(judged.ids, embeddings.ids, return_indices=True)
     if len(common) < 3:
         return None
-    features = embeddings.features[theirs].astype(np.float64)
+    features = np.asarray(embeddings.features)[theirs].astype(np.float64)
     spread = features.std(axis=0)
     features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
     pca = PCA(n_components=2, svd_solver="randomized", random_state=SEED)

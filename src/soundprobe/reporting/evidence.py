@@ -13,6 +13,7 @@ from soundprobe.reporting.comparison import Comparison, Standing
 from soundprobe.reporting.pairs import Pair
 from soundprobe.reporting.plots import Plot, Variant, named_axis, reach
 from soundprobe.reporting.rows import Row
+from soundprobe.reporting.wording import listing
 
 UNKNOWN_RECORDINGS = (
     "Which recording a clip was cut from is not known here, so every clip was redrawn by itself: the intervals are too "
@@ -39,6 +40,15 @@ def doubts_of(row: Row) -> tuple[str, ...]:
     """Why a row's intervals may be too narrow, a sentence each."""
     unknown = (UNKNOWN_RECORDINGS,) if any(run.groups is None for run in row.runs) else ()
     return (*unknown, *row.scores.doubts)
+
+
+def cautions_of(comparison: Comparison) -> tuple[str, ...]:
+    """What must be known of single rows to read them, a sentence for each kind of row."""
+    found: dict[str, list[str]] = {}
+    for row in comparison.rows:
+        if row.caution:
+            found.setdefault(row.caution, []).append(row.name)
+    return tuple(f"{listing(names)}: {caution}" for caution, names in found.items())
 
 
 def notes_comparisons(comparison: Comparison) -> tuple[tuple[Row, NotesComparison], ...]:

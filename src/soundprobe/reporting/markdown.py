@@ -8,6 +8,7 @@ from soundprobe import notes
 from soundprobe.reporting.breakdown import most_frequent
 from soundprobe.reporting.collect import UnreadableRun
 from soundprobe.reporting.comparison import Comparison, Standing, compare
+from soundprobe.reporting.evidence import cautions_of
 from soundprobe.reporting.markdown_parts import breakdown_blocks, evidence_blocks
 from soundprobe.reporting.markdown_text import code, escape, row_name, table
 from soundprobe.reporting.page import page_title
@@ -167,6 +168,7 @@ def _chosen(comparison: Comparison) -> list[str]:
         "### Settings chosen inside the training folds",
         "In brackets: how many folds chose it.",
         table(["Run", "Chosen"], rows, left=2),
+        *map(escape, cautions_of(comparison)),
     ]
 
 

@@ -11,6 +11,8 @@ CONTROL = "random weights: control"
 PART_CONTROL = "random weights in part: control"
 SHUFFLED = "shuffled labels: control"
 SCRATCH = "random start: trained from scratch"
+TUNED = "fine-tuned in each fold"
+TUNED_SCRATCH = "trained from scratch in each fold"
 OWN_FILE = "weights from a file"
 CARRIED_OVER = "carried over from fold to fold: contaminated"
 LEAKS_OUT = "leaking training clips left out"
@@ -34,6 +36,11 @@ def has_random_weights(run: Run) -> bool:
     return run.info["kind"] == "probe" and "random" in weights_of(run)
 
 
+def is_finetuned_in_folds(run: Run) -> bool:
+    """Whether a head was probed on networks that were fine-tuned in each fold: neither frozen nor one."""
+    return run.info["kind"] == "probe" and bool(run.backbone.get("finetuned"))
+
+
 def is_carried_over(run: Run) -> bool:
     """Whether the network went on from fold to fold, as in the notes: trained on clips that it was then tested on."""
     return run.head["settings"].get("carry_over") is True
@@ -54,6 +61,8 @@ def tag_of(run: Run) -> str:
         found.append(SHUFFLED)
     if has_random_weights(run):
         found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
+    elif is_finetuned_in_folds(run):
+        found.append(TUNED_SCRATCH if str(run.backbone["finetuned"]["start"]).startswith("random") else TUNED)
     elif "random" in weights:
         found.append(SCRATCH)
     elif "file" in weights:

@@ -28,7 +28,7 @@ from soundprobe.reporting.comparison import Comparison, Standing, compare
 from soundprobe.reporting.conditions import prepare_conditions
 from soundprobe.reporting.curves import prepare_cost, prepare_learning, prepare_training
 from soundprobe.reporting.embedding_map import prepare_map
-from soundprobe.reporting.evidence import prepare_statistics
+from soundprobe.reporting.evidence import cautions_of, prepare_statistics
 from soundprobe.reporting.gallery import prepare_gallery
 from soundprobe.reporting.plots import plotly_script
 from soundprobe.reporting.recordings import prepare_recordings
@@ -66,7 +66,7 @@ def _rows(comparison: Comparison) -> dict[str, Any]:
 
 def _chosen(comparison: Comparison) -> dict[str, Any] | None:
     rows = [row for row in comparison.rows if row.chosen]
-    return {"rows": rows} if rows else None
+    return {"rows": rows, "cautions": cautions_of(comparison)} if rows else None
 
 
 SECTIONS = (

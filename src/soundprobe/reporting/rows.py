@@ -19,6 +19,11 @@ from soundprobe.reporting.run import Run
 from soundprobe.reporting.wording import one_line, setting_text
 from soundprobe.resampling import Predictions, Scores, resample
 
+CHOSEN_ON_KNOWN_CLIPS = (
+    "each fold's network had learnt from the other folds before, the clips included on which the head's settings were "
+    "chosen, so that choice is too hopeful. The test fold was seen by neither network nor head."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -53,6 +58,8 @@ class Row:
         how = "frozen"
         if self.first.info["kind"] == "finetune":
             how = "trained from scratch" if "random" in marks.weights_of(self.first) else "fine-tuned"
+        elif marks.is_finetuned_in_folds(self.first):
+            how = "then frozen"
         return one_line(f"{self.first.backbone['title']}, {how}; {self.first.head['title']}")
 
     @property
@@ -81,6 +88,11 @@ class Row:
     def tag(self) -> str:
         """What must be said of the row wherever it is shown; empty for an honest run on pretrained weights."""
         return marks.tag_of(self.first)
+
+    @property
+    def caution(self) -> str:
+        """What a reader of its chosen settings and scores must know, as a sentence; empty for most rows."""
+        return CHOSEN_ON_KNOWN_CLIPS if marks.is_finetuned_in_folds(self.first) else ""
 
     @property
     def tag_kind(self) -> str:

@@ -27,6 +27,7 @@ of a class without clips) is null.
             "sign_test": {"ahead", "behind", "ties", "p", "smallest_p"}}; see `soundprobe.compare`
     AUDIT  as `soundprobe.data.audit.Audit.to_json`
     ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of it, "is_control": bool,
+            "caution": what must be known to read it, or "",
             "control_of": "random weights", "shuffled labels" or "", "contaminated": bool (carried over),
             "rank": int, or null where it has none, as every control, "complete": bool,
             "backbone": {"name", "title", "weights", "weights_label", "weights_sha256", "embedding_dim", "parameters",
@@ -147,6 +148,7 @@ def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
         "title": row.title,
         "kind": row.first.info["kind"],
         "tag": row.tag,
+        "caution": row.caution,
         "is_control": row.is_control,
         "control_of": row.control,
         "contaminated": row.contaminated,

@@ -121,7 +121,7 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
     difference = compare(*pair) if pair else None
     if best.is_control:
         return Finding(question, "", "", "Not known: no backbone with pretrained weights has been run here.")
-    if (pair is None or difference is None) and best.first.info["kind"] == "finetune":
+    if (pair is None or difference is None) and (best.first.info["kind"] == "finetune" or best.caution):
         return Finding(
             question,
             "",
