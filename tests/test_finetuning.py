@@ -263,9 +263,15 @@ def test_bad_clip_is_named_and_left_out(quick: str, tmp_path: Path):
     root = write_urbansound_layout(tmp_path / "set", seconds=0.3)
     bad = sorted((root / "audio" / "fold1").iterdir())[0]
     bad.write_bytes(b"")
-    result = finetune(str(root), config=quick, only_folds=[1, 2], heads=tmp_path / "heads", progress=False).result
+    heads = tmp_path / "heads"
+    result = finetune(str(root), config=quick, only_folds=[1, 2], heads=heads, progress=False).result
     assert result["dataset"]["left_out"] == [bad.name]
     assert [fold["test_clips"] for fold in result["folds"]] == [11, 12]
+    whole = finetune(str(root), config=quick, heads=heads, progress=False)
+    (whole.folder / "result.json").unlink()
+    again = finetune(str(root), config=quick, heads=heads, progress=False).result
+    assert again["complete"]
+    assert again["dataset"]["left_out"] == [bad.name]
 
 
 def test_command_line_runs_and_names_a_wrong_field(tiny: Path, tmp_path: Path):

@@ -23,7 +23,7 @@ from soundprobe.extraction import data_address, embedding_key
 from soundprobe.machine import choose_device
 from soundprobe.parallel import run_tasks
 from soundprobe.progress import progress_bar
-from soundprobe.records import Clips, RunResult
+from soundprobe.records import Clips, FoldResult, RunResult
 from soundprobe.store import locked, remove_leftovers
 from soundprobe.training.feeding import augmentations_of
 from soundprobe.training.folds import FoldTask, NetworkPlan, network_path, run_fold
@@ -186,8 +186,9 @@ def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, prog
         with live_table(f"fine-tune {title}", folder, missing, job.recipe.training.epochs, shown=progress):
             for _ in run_tasks(run_fold, [(task,) for task in _tasks(job, folder, inputs, missing)], jobs=jobs):
                 pass
-    failures = list(open_inputs(inputs).failures) if inputs.is_dir() else []
     finished = results.read_finished_folds(folder, folds)
+    failures = set(open_inputs(inputs).failures) if inputs.is_dir() else set()
+    failures |= _untested(job.clips, finished)  # a finished run's inputs are gone
     info = job.describe_run(sorted(failures), time.perf_counter() - began)
     info["overfitting"] = overfitting(finished)
     heard = {"audio_sha256": job.scanned.sha256, "duration_s": job.scanned.duration_s}  # as the store keeps them
@@ -197,6 +198,13 @@ def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, prog
     if done["complete"]:
         shutil.rmtree(inputs, ignore_errors=True)
     return Finetuning(folder, done, reused=False)
+
+
+def _untested(clips: Clips, finished: Sequence[FoldResult]) -> set[str]:
+    """The ids of the finished folds' clips that were not predicted, because they could not be read."""
+    tested = np.isin(clips.folds, [result.fold for result in finished])
+    predicted = [clip for result in finished for clip in result.ids]
+    return set(clips.ids[tested & ~np.isin(clips.ids, predicted)].tolist())
 
 
 def _forget(folder: Path, folds: Sequence[int]) -> None:
