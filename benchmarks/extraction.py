@@ -14,8 +14,8 @@ mn04: the original's code is no package. The peer is a rebuilding of it from its
     torch.stft, log-mel and the layers of torchvision as they stand (BatchNorm apart, default layout), under no_grad.
 mn04 in batches: the same in batches of 16, decoding, log-mel and network one after the other.
 
-Rounds are interleaved: each runs every row once on both sides. Our side is the command's own path: it decodes on threads,
-checks each clip's digest and writes the store's part. What it leaves out is the scan, which `pipeline.py` measures.
+Rounds are interleaved: each runs every row once on both sides. Our side is the command's own path: it decodes on
+threads, checks each clip's digest and writes the store's part. The scan is left out: `pipeline.py` measures it.
 """
 
 from __future__ import annotations
@@ -101,19 +101,7 @@ def four_seconds(clips: Clips, count: int) -> tuple[Clips, Scan]:
     if len(whole) == 0:
         raise SystemExit("no clip of 4 s in this data set")
     rows = whole[np.linspace(0, len(whole) - 1, min(count, len(whole))).astype(int)]
-    return take(clips, rows), Scan(*(None if c is None else c[rows] for c in vars(scanned).values()))
-
-
-def take(clips: Clips, rows: np.ndarray) -> Clips:
-    return dataclasses.replace(
-        clips,
-        ids=clips.ids[rows],
-        sources=[clips.sources[row] for row in rows],
-        labels=clips.labels[rows],
-        folds=clips.folds[rows],
-        groups=clips.groups[rows],
-        columns={name: np.asarray(column)[rows] for name, column in clips.columns.items()},
-    )
+    return clips.take(rows), Scan(*(None if c is None else c[rows] for c in vars(scanned).values()))
 
 
 def compare(row: Row, clips: Clips, scanned: Scan, batch_size: int, *, first: bool) -> None:

@@ -1,8 +1,8 @@
 """3 x 3 convolution by minimal filtering (Winograd 1980; for networks: Lavin and Gray 2016, arXiv 1509.09308).
 
-A tile of 4 x 4 outputs takes 36 multiplications for each pair of channels instead of 144: the input tile of 6 x 6 and the
-kernel are each carried to 36 points by small matrices, multiplied there (one matrix product over the channels for each
-point), and the products carried back. Float32 only, inference only.
+A tile of 4 x 4 outputs takes 36 multiplications for each pair of channels instead of 144: the input tile of 6 x 6 and
+the kernel are each carried to 36 points by small matrices, multiplied there (one matrix product over the channels for
+each point), and the products carried back. Float32 only, inference only.
 
 Letters: N clips, H rows, W columns, C channels in, K channels out, P points, R tiles.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 WORKSPACE_BYTES = 16 * 1024**2
-"""Of each of the two buffers. A pass that fits the caches of common processors is quicker than one over a whole batch."""
+"""Of each of the two buffers. A pass that fits common processors' caches is quicker than one over a whole batch."""
 
 TILE = 4  # rows of outputs
 WINDOW = 6  # rows of inputs that they need
