@@ -12,6 +12,7 @@ ast, ast at 4 s: librosa.load at 16 kHz, transformers' ASTFeatureExtractor paddi
     The row `ast at 4 s` is soundprobe with clip_seconds=4 against the same 1,024 frames: other embeddings, no parity.
 mn04: the original's code is no package. The peer is a rebuilding of it from its published description: librosa.load,
     torch.stft, log-mel and the layers of torchvision as they stand (BatchNorm apart, default layout), under no_grad.
+    Like the original (models/preprocess.py of fschmid56/EfficientAT) it makes the mel bands anew at every call.
 mn04 in batches: the same in batches of 16, decoding, log-mel and network one after the other.
 
 Rounds are interleaved: each runs every row once on both sides. Our side is the command's own path: it decodes on
@@ -185,6 +186,8 @@ def ast(name: str) -> Row:
 
 
 def mn04(name: str) -> Row:
+    from torchaudio.compliance.kaldi import get_mel_banks
+
     model = load_backbone("mn04", weights="random")
     network = load_backbone("mn04", weights="random").module  # for its layers alone, one after the other
     window = torch.hann_window(800, periodic=False)
@@ -196,7 +199,8 @@ def mn04(name: str) -> Row:
             emphasised, 1024, hop_length=320, win_length=800, window=window, center=True, return_complex=True
         )
         power = torch.view_as_real(spectrum).square().sum(dim=-1)
-        return ((network.mel_basis @ power + 1e-5).log() + 4.5) / 5.0
+        banks, _ = get_mel_banks(128, 1024, 32_000.0, 0.0, 15_000.0, 100.0, -500.0, 1.0)  # at every call, as there
+        return ((torch.nn.functional.pad(banks, (0, 1)) @ power + 1e-5).log() + 4.5) / 5.0
 
     def peer(files: Sequence[str]) -> np.ndarray:
         found = []

@@ -25,7 +25,7 @@ def may_shortcut(module: nn.Module, inputs: Tensor) -> bool:
         return False
     if inputs.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     layers = list(module.modules())
     return not any(layer.training or layer._forward_hooks or layer._forward_pre_hooks for layer in layers)
