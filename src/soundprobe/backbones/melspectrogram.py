@@ -29,6 +29,12 @@ class PowerSpectrogram(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
+        if wave.device.type == "cpu" and len(wave) > 1:
+            # A clip's spectrum fits the caches, a batch's is memory that the system has to hand out and clear first.
+            return torch.cat([self._power(clip) for clip in wave.split(1)])
+        return self._power(wave)
+
+    def _power(self, wave: Tensor) -> Tensor:
         spectrum = torch.stft(
             wave,
             self.n_fft,

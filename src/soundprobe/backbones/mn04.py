@@ -5,17 +5,20 @@ Built from torchvision's MobileNetV3 parts.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchaudio.compliance.kaldi import get_mel_banks
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024
@@ -55,6 +58,9 @@ class Mn04(nn.Module):
     In training mode only the classifier's dropout is at work: the original's masking of bands and its random shifts
     of the mel bands' limits are left to the training loop.
 
+    Inference on a CPU takes layers with BatchNorm folded in, channels last; they differ by rounding only (tested).
+    `shortcuts = False` keeps it from that.
+
     Args:
         clip_seconds: nothing depends on it; the network takes any length from 0.1 s.
     """
@@ -63,6 +69,8 @@ class Mn04(nn.Module):
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
         super().__init__()
+        self.shortcuts = True
+        self._prepared = Prepared(_folded)
         window = torch.hann_window(WINDOW, periodic=False)
         self.power = PowerSpectrogram(n_fft=N_FFT, hop=HOP, window=window, pad_mode="reflect")
         banks, _ = get_mel_banks(MEL_BANDS, N_FFT, float(SAMPLE_RATE_HZ), 0.0, FMAX_HZ, 100.0, -500.0, 1.0)
@@ -88,6 +96,9 @@ class Mn04(nn.Module):
 
     def embed(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
+        if may_shortcut(self, spectrogram):
+            # Channels last, which PyTorch can't tell of a map with one channel unless its strides say so.
+            return self._prepared.of(self.features)(spectrogram.unsqueeze(-1).permute(0, 3, 1, 2)).mean(dim=(2, 3))
         return self.features(spectrogram.unsqueeze(1)).mean(dim=(2, 3))
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -125,6 +136,16 @@ def _features() -> nn.Sequential:
         *(InvertedResidual(block, norm_layer=norm, se_layer=excite) for block in settings),
         Conv2dNormActivation(last, 6 * last, kernel_size=1, norm_layer=norm, activation_layer=nn.Hardswish),
     )
+
+
+def _folded(features: nn.Module) -> nn.Sequential:
+    """A copy of `features` for inference: each BatchNorm in the convolution before it, channels last."""
+    folded = cast(nn.Sequential, copy.deepcopy(features))
+    for layers in folded.modules():
+        if isinstance(layers, Conv2dNormActivation):
+            layers[0] = fuse_conv_bn_eval(cast(nn.Conv2d, layers[0]), cast(nn.BatchNorm2d, layers[1]))
+            layers[1] = nn.Identity()
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from soundprobe.backbones.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 PACKAGE = "_soundprobe_panns_inference"
 """The name that panns_inference's files get here, so that the user's own `import panns_inference` stays as it is."""
@@ -49,6 +51,8 @@ class Panns(nn.Module):
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
         super().__init__()
+        self.shortcuts = True
+        self._prepared = Prepared(prepare_cnn14)
         self.cnn = cnn14_class()(
             sample_rate=SAMPLE_RATE_HZ,
             window_size=N_FFT,
@@ -75,11 +79,19 @@ class Panns(nn.Module):
 
     def embed(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M), M >= 32, to embeddings (B, D)."""
+        if spectrogram.shape[2] >= SHORTEST and may_shortcut(self, spectrogram):
+            return embed_cnn14(self._prepared.of(self.cnn), spectrogram)
         return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))["embedding"]  # takes (B, 1, M, F)
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) float32 in [-1, 1] at 32 kHz to embeddings (B, D) float32."""
         return self.embed(self.spectrogram(wave, lengths))
+
+    def train(self, mode: bool = True) -> Panns:
+        """As in PyTorch; training also frees what inference prepared, which is larger than the network."""
+        if mode:
+            self._prepared.clear()
+        return super().train(mode)
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,226 @@
+"""From sound files to embeddings: soundprobe's pipeline beside what users of each network run today.
+
+    python benchmarks/extraction.py --data data/UrbanSound8K                  panns, mn04, ast, ast at 4 s
+    python benchmarks/extraction.py panns mn04 --clips 16 --rounds 3          generated clips, some rows only
+    python benchmarks/extraction.py --growth docs/images/extraction-growth.png    time for 100 to 20,000 clips
+
+The peers, on the same weights (random ones: the cost is the same) and the same files, one clip at a time unless said:
+
+panns: librosa.load at 32 kHz, then the class Cnn14 of panns_inference in eval mode under no_grad, as its AudioTagging
+    does. Its package is not imported, because importing it runs wget; see soundprobe/backbones/panns.py.
+ast, ast at 4 s: librosa.load at 16 kHz, transformers' ASTFeatureExtractor padding to 1,024 frames, its ASTModel (sdpa).
+    The row `ast at 4 s` is soundprobe with clip_seconds=4 against the same 1,024 frames: other embeddings, no parity.
+mn04: the original's code is no package. The peer is a rebuilding of it from its published description: librosa.load,
+    torch.stft, log-mel and the layers of torchvision as they stand (BatchNorm apart, default layout), under no_grad.
+    Like the original (models/preprocess.py of fschmid56/EfficientAT) it makes the mel bands anew at every call.
+mn04 in batches: the same in batches of 16, decoding, log-mel and network one after the other.
+
+Rounds are interleaved: each runs every row once on both sides. Our side is the command's own path: it decodes on
+threads, checks each clip's digest and writes the store's part. The scan is left out: `pipeline.py` measures it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+
+from growth import measure_growth
+from machine_note import describe, gemm_peak_gflops, spread
+from soundprobe import pipeline, store
+from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.data.catalog import open_data
+from soundprobe.data.scan import Scan, scan
+from soundprobe.extraction import BATCH_CLIPS
+from soundprobe.progress import Progress
+from soundprobe.records import Clips
+
+Peer = Callable[[Sequence[str]], np.ndarray]
+"""From the files' paths to embeddings (N, D)."""
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table, with the milliseconds a clip of each round."""
+
+    name: str
+    model: Backbone
+    peer: Peer
+    same_input: bool = True
+    ours_ms: list[float] = dataclasses.field(default_factory=list)
+    peer_ms: list[float] = dataclasses.field(default_factory=list)
+    difference: float = float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--data", default="synth", help="a data set's name or folder; synth is generated")
+    parser.add_argument("--clips", type=int, default=48, help="clips of one round, 4 s each")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=BATCH_CLIPS)
+    parser.add_argument("--growth", type=Path, help="measure mn04 over 100 to 20,000 clips, and draw it here")
+    parser.add_argument("--most", type=int, default=20_000, help="the growth curve's last number of clips")
+    options = parser.parse_args()
+    clips, scanned = four_seconds(open_data(options.data), options.clips)
+    if options.growth:
+        measure_growth(load_backbone("mn04", weights="random"), clips, scanned, options.most, options.growth)
+        return
+    rows = [ROWS[name](name) for name in options.names]
+    for round_ in range(options.rounds + 1):
+        for row in rows:
+            compare(row, clips, scanned, options.batch_size, first=round_ == 0)
+    print(f"{describe()}; float32 GEMM peak {gemm_peak_gflops():.0f} GFLOP/s")
+    print(f"{len(clips)} clips of 4 s of {clips.name}, {options.rounds} rounds, our batches of {options.batch_size}")
+    print(f"{'row':<18}{'ours, ms a clip':>30}{'peer, ms a clip':>30}{'times as fast':>24}{'max diff / rms':>16}")
+    for row in rows:
+        ratios = [peer / ours for peer, ours in zip(row.peer_ms, row.ours_ms, strict=True)]
+        parity = f"{row.difference:.1e}" if row.same_input else "other input"
+        speed = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"{row.name:<18}{spread(row.ours_ms):>30}{spread(row.peer_ms):>30}{speed:>24}{parity:>16}")
+    print(f"peak memory of this process, with the peers' copies: {resident_gb():.2f} GB")
+
+
+def resident_gb() -> float:
+    """The largest resident memory so far, in 1e9 bytes (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def four_seconds(clips: Clips, count: int) -> tuple[Clips, Scan]:
+    """`count` clips of at least 4 s, spread over the data set; all rows then do the same work."""
+    scanned = scan(clips)
+    whole = np.flatnonzero((scanned.duration_s >= 3.99) & (scanned.errors == ""))
+    if len(whole) == 0:
+        raise SystemExit("no clip of 4 s in this data set")
+    rows = whole[np.linspace(0, len(whole) - 1, min(count, len(whole))).astype(int)]
+    return clips.take(rows), Scan(*(None if c is None else c[rows] for c in vars(scanned).values()))
+
+
+def compare(row: Row, clips: Clips, scanned: Scan, batch_size: int, *, first: bool) -> None:
+    """One round. The first warms up, prepares weights and measures the parity; its times are not kept."""
+    began = time.perf_counter()
+    ours = embed_files(row.model, clips, scanned, batch_size)
+    between = time.perf_counter()
+    theirs = row.peer([str(source) for source in clips.sources])
+    ended = time.perf_counter()
+    if first:
+        if row.same_input:
+            rms = np.sqrt((theirs**2).mean(axis=1))
+            row.difference = float((np.abs(ours - theirs).max(axis=1) / rms).max())
+        return
+    row.ours_ms.append((between - began) * 1000 / len(clips))
+    row.peer_ms.append((ended - between) * 1000 / len(clips))
+
+
+def embed_files(model: Backbone, clips: Clips, scanned: Scan, batch_size: int) -> np.ndarray:
+    """(N, D) in the order of `clips`, by the path that `soundprobe extract` takes, store included."""
+    job = pipeline.Job(model, clips, scanned, torch.device("cpu"), batch_size, None)
+    with tempfile.TemporaryDirectory() as folder:
+        left = dict(enumerate(pipeline.plan_parts(clips, scanned, model)))
+        parts = [part for _, part in pipeline.embed_parts(job, left, Path(folder), Progress(lambda clips: None))]
+        return rows_of(parts, clips)
+
+
+def rows_of(parts: Sequence[store.Part], clips: Clips) -> np.ndarray:
+    import pyarrow.parquet
+
+    found = {}
+    for part in parts:
+        table = pyarrow.parquet.read_table(part.path)
+        found.update(zip(table["clip_id"].to_pylist(), table["embedding"].to_pylist(), strict=True))
+    return np.array([found[str(clip)] for clip in clips.ids], dtype=np.float32)
+
+
+def panns(name: str) -> Row:
+    from soundprobe.backbones.panns import cnn14_class
+
+    model = load_backbone("panns", weights="random")
+    network = cnn14_class()(
+        sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000, classes_num=527
+    ).eval()
+    state = {key.removeprefix("cnn."): value for key, value in model.module.state_dict().items()}
+    network.load_state_dict({key: value for key, value in state.items() if key != "mel_basis"}, strict=False)
+
+    def peer(files: Sequence[str]) -> np.ndarray:
+        found = []
+        for file in files:
+            wave, _ = librosa.load(file, sr=32000, mono=True)
+            with torch.no_grad():
+                found.append(network(torch.from_numpy(wave[None, :128_000]))["embedding"].numpy())
+        return np.concatenate(found)
+
+    return Row(name, model, peer)
+
+
+def ast(name: str) -> Row:
+    from transformers import ASTFeatureExtractor, ASTModel
+
+    from soundprobe.backbones.ast import config
+
+    full = load_backbone("ast", weights="random")
+    extractor = ASTFeatureExtractor()
+    network = ASTModel(config()).eval()
+    network.load_state_dict(full.module.ast.state_dict())  # type: ignore[union-attr]
+
+    def peer(files: Sequence[str]) -> np.ndarray:
+        found = []
+        for file in files:
+            wave, _ = librosa.load(file, sr=16000, mono=True)
+            with torch.no_grad():
+                inputs = extractor(wave[:64_000], sampling_rate=16000, return_tensors="pt")
+                found.append(network(**inputs).pooler_output.numpy())
+        return np.concatenate(found)
+
+    if name == "ast":
+        return Row(name, full, peer)
+    return Row(name, load_backbone("ast", weights="random", clip_seconds=4.0), peer, same_input=False)
+
+
+def mn04(name: str) -> Row:
+    from torchaudio.compliance.kaldi import get_mel_banks
+
+    model = load_backbone("mn04", weights="random")
+    network = load_backbone("mn04", weights="random").module  # for its layers alone, one after the other
+    window = torch.hann_window(800, periodic=False)
+    at_once = 16 if name == "mn04 in batches" else 1
+
+    def log_mel(wave: torch.Tensor) -> torch.Tensor:
+        emphasised = torch.nn.functional.conv1d(wave[:, None], torch.tensor([[[-0.97, 1.0]]]))[:, 0]
+        spectrum = torch.stft(
+            emphasised, 1024, hop_length=320, win_length=800, window=window, center=True, return_complex=True
+        )
+        power = torch.view_as_real(spectrum).square().sum(dim=-1)
+        banks, _ = get_mel_banks(128, 1024, 32_000.0, 0.0, 15_000.0, 100.0, -500.0, 1.0)  # at every call, as there
+        return ((torch.nn.functional.pad(banks, (0, 1)) @ power + 1e-5).log() + 4.5) / 5.0
+
+    def peer(files: Sequence[str]) -> np.ndarray:
+        found = []
+        for start in range(0, len(files), at_once):
+            waves = [librosa.load(file, sr=32000, mono=True)[0][:128_000] for file in files[start : start + at_once]]
+            with torch.no_grad():
+                features = network.features(log_mel(torch.from_numpy(np.stack(waves)))[:, None])
+                found.append(torch.nn.functional.adaptive_avg_pool2d(features, 1).flatten(1).numpy())
+        return np.concatenate(found)
+
+    return Row(name, model, peer)
+
+
+ROWS: dict[str, Callable[[str], Row]] = {
+    "panns": panns,
+    "mn04": mn04,
+    "mn04 in batches": mn04,
+    "ast": ast,
+    "ast at 4 s": ast,
+}
+
+if __name__ == "__main__":
+    main()
