@@ -97,10 +97,14 @@ def _newton(gradient: torch.Tensor, history: History, precondition: Precondition
         inverse = torch.where(usable, 1 / curvature, 0.0)
         factors.append((inverse, inverse * _dot(step, product)))
         product.addcmul_(factors[-1][1][:, None], change, value=-1)
-    if precondition is not None:
+    if precondition is not None and history:
+        step, change = history[-1]
+        product, of_change = precondition(torch.cat([product, change])).chunk(2)  # one pass over the matrix for both
+        curvature, size = _dot(step, change), _dot(change, of_change)
+        scale = torch.where(curvature > 1e-10 * size, curvature / size, 0.0)
+    elif precondition is not None:
         product = precondition(product)
-    else:
-        product *= torch.where(scale == 0, 1.0, scale)[:, None]
+    product *= torch.where(scale == 0, 1.0, scale)[:, None]
     for (step, change), (inverse, factor) in zip(history, reversed(factors), strict=True):
         product.addcmul_((factor - inverse * _dot(change, product))[:, None], step)
     return product

@@ -65,20 +65,19 @@ class LinearHead(Head):
     def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
-        start, chosen = None, strengths[0]
+        chosen, start = strengths[0], None
         features = torch.from_numpy(Z)
         splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
         gram = gram_of(features, len(self.classes_), problems=len(splits) * len(strengths) + 1)
         if splits:
             stack = SoftmaxStack.of_splits(features, labels, splits)
-            losses, means = [], []
+            lowest = float("inf")
             for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
                 coefficients = stack.on_given_features(found.x)  # (S, C, D + 1)
                 history += _scores(Z, labels, splits, strength, coefficients.numpy(), found)
-                losses.append(np.mean([h["log_loss"] for h in history if h["strength"] == strength]))
-                means.append(coefficients.mean(dim=0))
-            best = int(np.argmin(losses))
-            start, chosen = means[best].view(1, -1), strengths[best]
+                loss = float(np.mean([h["log_loss"] for h in history if h["strength"] == strength]))
+                if loss < lowest:
+                    lowest, chosen, start = loss, strength, coefficients.mean(dim=0).view(1, -1)
         stack = SoftmaxStack.of_all(features, labels)
         found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
         solution = stack.on_given_features(found.x)[0].numpy()
