@@ -201,9 +201,9 @@ class SoftmaxStack:
 
 
 def gram_of(features: torch.Tensor, C: int, problems: int) -> torch.Tensor | None:
-    """(D, D): the mean outer product of the rows of features (N, D), its lower half; None where `problems` are too few to repay it."""
+    """(D, D): the lower half of the mean outer product of rows (N, D); None where `problems` are too few to repay it."""
     N, D = features.shape
-    if D * (N + problems * D / 6) > PASSES_SAVED * problems * 2 * N * C:  # multiply-adds / D
+    if D * (N + problems * D / 6) > PASSES_SAVED * problems * 2 * N * C:  # multiply-adds / D; to factorise it takes D^3 / 6
         return None
     half = ssyrk(1 / N, features.numpy().T, lower=True)  # half the work of a product of any two matrices
     return torch.from_numpy(half)
