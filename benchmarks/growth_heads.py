@@ -2,8 +2,8 @@
 
     python benchmarks/growth_heads.py --plot docs/images/growth-heads.png
 
-CPU seconds of a whole cross-validation (choosing and training in every fold) by synthetic embeddings: the process' own CPU
-time on one thread, so that what else runs on the machine counts for little. Median of --rounds interleaved rounds.
+CPU seconds of a whole cross-validation (choosing and training in every fold) on synthetic embeddings: the process' own
+CPU time on one thread, so that what else runs counts for less. Median of --rounds interleaved rounds.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cpu_seconds(300, 64, 2, 3)
-    spent: dict[tuple[str, int], list[float]] = {(name, value): [] for name, values in STEPS.items() for value in values}
+    spent: dict[tuple[str, int], list[float]] = {
+        (name, value): [] for name, values in STEPS.items() for value in values
+    }
     for _ in range(options.rounds):
         for name, value in spent:
             spent[name, value].append(cpu_seconds(**{**USUAL, name: value}))
-    print(f"{describe()}; linear head, CPU seconds of a whole cross-validation, median of {options.rounds}; else {USUAL}")
+    print(
+        f"{describe()}; linear head, CPU seconds of a whole cross-validation, median of {options.rounds}; else {USUAL}"
+    )
     medians = {key: statistics.median(values) for key, values in spent.items()}
     for name, values in STEPS.items():
         told = ", ".join(f"{value:,}: {medians[name, value]:.2f}" for value in values)

@@ -8,8 +8,8 @@ Both sides get the same rows, the same inner splits and the same candidates, and
 Rounds are interleaved. Only some outer folds are timed (--time-folds): scikit-learn takes minutes for each.
 
 scikit-learn's perceptron has no way to choose the number of epochs by the splits that the other settings are chosen by.
-So it is timed twice: trained for `--epochs` epochs for each candidate, as soundprobe is told to as well ("equal epochs"),
-and with the epochs among the candidates of its grid, where soundprobe chooses them as it does by default ("epochs chosen").
+So it is timed twice: trained for `--epochs` epochs for each candidate, as soundprobe is told to as well, and with the
+epochs among the candidates of its grid, where soundprobe chooses them as it does by default ("epochs chosen").
 """
 
 from __future__ import annotations
@@ -158,9 +158,13 @@ def compare(name: str, ours: Fit, theirs: Fit, data: Any, options: argparse.Name
                     told += f"  {check_linear(rows, asked, truth, mine)}\n"
         for side, value in spent.items():
             seconds[side].append(value / options.time_folds)
-        print(f"  {name}, round {round_ + 1}: " + ", ".join(f"{s} {v[-1]:.1f} s" for s, v in seconds.items()), flush=True)
+        print(
+            f"  {name}, round {round_ + 1}: " + ", ".join(f"{s} {v[-1]:.1f} s" for s, v in seconds.items()), flush=True
+        )
     ratios = [theirs / mine for mine, theirs in zip(*seconds.values(), strict=True)]
-    print(f"{name}: soundprobe {spread(seconds['soundprobe'])} s a fold, scikit-learn {spread(seconds['scikit-learn'])}")
+    print(
+        f"{name}: soundprobe {spread(seconds['soundprobe'])} s a fold, scikit-learn {spread(seconds['scikit-learn'])}"
+    )
     print(f"{name}: ratio {spread(ratios)}\n{told}", end="")
 
 

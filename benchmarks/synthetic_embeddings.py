@@ -1,4 +1,4 @@
-"""Embeddings that are about as hard as real ones: correlated, non-negative, of recordings, and not separable by class."""
+"""Embeddings about as hard as real ones: correlated, non-negative, of recordings, and not separable by class."""
 
 from __future__ import annotations
 

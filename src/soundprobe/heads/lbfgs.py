@@ -15,7 +15,7 @@ Evaluate = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tens
 """`evaluate(x, problems)`: x (p, n) float32 and which problems its rows belong to (p,) -> values (p,) float64 and
 gradients (p, n) float32."""
 Precondition = Callable[[torch.Tensor], torch.Tensor]
-"""Gradients (p, n) -> each times one symmetric positive definite matrix that is near every problem's inverse Hessian."""
+"""Gradients (p, n) -> each times one positive definite matrix that is near every problem's inverse Hessian."""
 History = list[tuple[torch.Tensor, torch.Tensor]]
 """The last steps and gradient changes, each (P, n), oldest first; zeros where a problem had left the stack."""
 
