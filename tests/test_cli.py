@@ -58,6 +58,22 @@ def test_probe_and_report_never_import_a_backbone():
     assert not loaded & {"transformers", "timm", "torchaudio", "torchvision", "panns_inference", "torch"}
 
 
+def test_probing_and_reporting_a_stored_set_load_no_library_that_only_backbones_need(tmp_path):
+    write_urbansound_layout(tmp_path / "clips")
+    extracted = soundprobe("extract", "--backbone", "simplecnn", "--weights", "random", "--data", "clips", cwd=tmp_path)
+    assert extracted.returncode == 0, extracted.stderr
+    loaded = modules_loaded_by(
+        f"import os; os.chdir({str(tmp_path)!r})\n"
+        "from soundprobe.cli.main import main\n"
+        "for arguments in ('probe --head linear,knn', 'report'):\n"
+        "    sys.argv = ['soundprobe', *arguments.split()]\n"
+        "    try:\n        main()\n    except SystemExit as stop:\n        assert not stop.code, stop.code"
+    )
+    assert {"torch", "sklearn"} <= loaded
+    assert not loaded & {"transformers", "timm", "torchaudio", "torchvision", "datasets", "panns_inference"}
+    assert not [name for name in loaded if name.startswith("soundprobe.backbones.") and "catalog" not in name]
+
+
 def test_every_verb_has_help_with_an_example():
     from typer.main import get_command
 

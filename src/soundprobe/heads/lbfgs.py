@@ -14,6 +14,10 @@ import torch
 Evaluate = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """`evaluate(x, problems)`: x (p, n) float32 and which problems its rows belong to (p,) -> values (p,) float64 and
 gradients (p, n) float32."""
+Precondition = Callable[[torch.Tensor], torch.Tensor]
+"""Gradients (p, n) -> each times one positive definite matrix that is near every problem's inverse Hessian."""
+History = list[tuple[torch.Tensor, torch.Tensor]]
+"""The last steps and gradient changes, each (P, n), oldest first; zeros where a problem had left the stack."""
 
 SUFFICIENT_DECREASE = 1e-4
 BACKTRACKS = 12
@@ -25,25 +29,39 @@ IDLE_STEPS = 5
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """x (P, n) float32; iterations (P,) int64; converged (P,) bool: False where steps ran out."""
+    """x (P, n) float32; iterations (P,) int64; converged (P,) bool: False where steps ran out; history: of the end."""
 
     x: torch.Tensor
     iterations: torch.Tensor
     converged: torch.Tensor
+    history: History
 
 
-def minimise(evaluate: Evaluate, x: torch.Tensor, *, tol: float, max_iter: int, memory: int = 10) -> Solution:
+def minimise(
+    evaluate: Evaluate,
+    x: torch.Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+    precondition: Precondition | None = None,
+    history: History | None = None,
+    memory: int = 10,
+) -> Solution:
     """Minimises P convex problems from the starts x (P, n) until each one's max |gradient| <= tol * min(1, value).
 
     The bound scales with small values, or problems that fit their data almost perfectly would stop at a poor relative
     accuracy. A problem that has reached float32's limit, so that no step lowers it, counts as converged.
+
+    Args:
+        precondition: the inverse Hessians before any step has been made; a multiple of the identity where None.
+        history: what an earlier solution of problems with nearly these Hessians ended with.
     """
     result = x.clone()
     iterations = torch.zeros(len(x), dtype=torch.int64)
     converged = torch.zeros(len(x), dtype=torch.bool)
     active = torch.arange(len(x), device=x.device)
     value, gradient = evaluate(x, active)
-    history = _History(x, memory)
+    kept: History = list(history or [])
     idle = torch.zeros_like(active)
     for iteration in range(max_iter + 1):
         done = (idle >= IDLE_STEPS) | (gradient.abs().amax(dim=1) <= tol * value.clamp(max=1.0))
@@ -53,88 +71,43 @@ def minimise(evaluate: Evaluate, x: torch.Tensor, *, tol: float, max_iter: int, 
             iterations[active[leaving].cpu()] = iteration
             converged[active[leaving].cpu()] = done[leaving].cpu()
             active, x, value, gradient, idle = (t[~leaving] for t in (active, x, value, gradient, idle))
-            history.keep(~leaving)
         if len(active) == 0:
             break
-        direction = -history.precondition(gradient)
+        of_active = kept if len(active) == len(result) else [(s[active], c[active]) for s, c in kept]
+        direction = -_newton(gradient, of_active, precondition)
         new_x, new_value, new_gradient, failed = _line_search(evaluate, active, x, value, gradient, direction)
-        history.add(new_x - x, new_gradient - gradient)
+        pair = torch.zeros_like(result), torch.zeros_like(result)
+        pair[0][active], pair[1][active] = new_x - x, new_gradient - gradient
+        kept = [*kept, pair][-memory:]
         idle = torch.where(value - new_value > ROUNDING * value, 0, idle + 1).masked_fill(failed, IDLE_STEPS)
         x, value, gradient = new_x, new_value, new_gradient
-    return Solution(result, iterations, converged)
+    return Solution(result, iterations, converged, kept)
 
 
-class _History:
-    """The last steps and gradient changes of p problems: an estimate of each one's inverse Hessian.
-
-    The two-loop recursion only ever needs inner products and one linear combination, so it runs on the products' table
-    (Chen, Wang and Zhou 2014) and reads the stored vectors twice a step, not four times.
-
-    Attributes:
-        basis: (p, 2 * memory, n): steps in the first half, gradient changes in the second; `slots` says in which order
-            they came, oldest first.
-        products: (p, 2 * memory, 2 * memory) float64, the basis' inner products.
-    """
-
-    def __init__(self, x: torch.Tensor, memory: int) -> None:
-        p, n = x.shape
-        self.memory = memory
-        self.slots: list[int] = []
-        self.basis = x.new_zeros(p, 2 * memory, n)
-        self.products = x.new_zeros(p, 2 * memory, 2 * memory, dtype=torch.float64)
-
-    def add(self, step: torch.Tensor, change: torch.Tensor) -> None:
-        if len(self.slots) < self.memory:
-            self.slots.append(len(self.slots))
-        else:
-            self.slots.append(self.slots.pop(0))
-        for vector, row in ((step, self.slots[-1]), (change, self.slots[-1] + self.memory)):
-            self.basis[:, row] = vector
-        for row in (self.slots[-1], self.slots[-1] + self.memory):
-            with_all = self._products_with(self.basis[:, row])
-            self.products[:, row] = with_all
-            self.products[:, :, row] = with_all
-
-    def keep(self, rows: torch.Tensor) -> None:
-        self.basis, self.products = self.basis[rows], self.products[rows]
-
-    def precondition(self, gradient: torch.Tensor) -> torch.Tensor:
-        """(p, n): the inverse Hessian's estimate times the gradient."""
-        if not self.slots:
-            return gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1.0)
-        with_gradient = self._products_with(gradient)
-        # The result is scale * gradient + factors @ basis; both are built up as the recursion goes.
-        factors = torch.zeros_like(with_gradient)
-        alphas = []
-        scale = torch.ones_like(with_gradient[:, 0])
-        for slot in reversed(self.slots):
-            curvature, usable = self._curvature(slot)
-            alpha = torch.where(usable, (with_gradient + self._times(factors))[:, slot] / curvature, 0)
-            factors[:, slot + self.memory] -= alpha
-            alphas.append(alpha)
-        for slot in self.slots:  # the newest usable pair sets the scale
-            curvature, usable = self._curvature(slot)
-            scale = torch.where(usable, curvature / self.products[:, slot + self.memory, slot + self.memory], scale)
-        factors *= scale[:, None]
-        for slot, alpha in zip(self.slots, reversed(alphas), strict=True):
-            curvature, usable = self._curvature(slot)
-            product = (scale[:, None] * with_gradient + self._times(factors))[:, slot + self.memory]
-            factors[:, slot] += torch.where(usable, alpha - product / curvature, 0)
-        combined = torch.bmm(factors.to(gradient.dtype)[:, None], self.basis)[:, 0]
-        return combined.addcmul_(scale.to(gradient.dtype)[:, None], gradient)
-
-    def _curvature(self, slot: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Step times change (p,), and where it can be relied on: rounding can spoil that of a tiny step."""
-        curvature, size = (self.products[:, slot + self.memory, i] for i in (slot, slot + self.memory))
-        return curvature, curvature > 1e-10 * size
-
-    def _products_with(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(p, 2 * memory) float64: the basis' inner products with vectors (p, n)."""
-        return torch.bmm(self.basis, vectors[:, :, None])[:, :, 0].double()
-
-    def _times(self, factors: torch.Tensor) -> torch.Tensor:
-        """(p, 2 * memory): the basis' inner products with factors @ basis."""
-        return torch.bmm(self.products, factors[:, :, None])[:, :, 0]
+def _newton(gradient: torch.Tensor, history: History, precondition: Precondition | None) -> torch.Tensor:
+    """(p, n): the inverse Hessians' estimates times the gradients, by the two-loop recursion."""
+    if precondition is None and not history:
+        return gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1.0)
+    product, factors = gradient.clone(), []
+    scale = torch.zeros_like(gradient[:, 0])
+    for step, change in reversed(history):
+        curvature, size = _dot(step, change), _dot(change, change)
+        usable = curvature > 1e-10 * size  # rounding can spoil the curvature of a tiny step
+        scale = torch.where((scale == 0) & usable, curvature / size, scale)  # the newest usable pair's
+        inverse = torch.where(usable, 1 / curvature, 0.0)
+        factors.append((inverse, inverse * _dot(step, product)))
+        product.addcmul_(factors[-1][1][:, None], change, value=-1)
+    if precondition is not None and history:
+        step, change = history[-1]
+        product, of_change = precondition(torch.cat([product, change])).chunk(2)  # one pass over the matrix for both
+        curvature, size = _dot(step, change), _dot(change, of_change)
+        scale = torch.where(curvature > 1e-10 * size, curvature / size, 0.0)
+    elif precondition is not None:
+        product = precondition(product)
+    product *= torch.where(scale == 0, 1.0, scale)[:, None]
+    for (step, change), (inverse, factor) in zip(history, reversed(factors), strict=True):
+        product.addcmul_((factor - inverse * _dot(change, product))[:, None], step)
+    return product
 
 
 def _line_search(

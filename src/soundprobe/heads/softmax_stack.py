@@ -1,0 +1,229 @@
+"""Logistic regressions on one feature matrix, each on rows of its own, solved side by side and strength after strength.
+
+Letters: N rows, D features, C classes, S problems (inner splits), p problems still unsolved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import numpy as np
+import torch
+from scipy.linalg.blas import ssyrk
+
+from soundprobe.heads.lbfgs import History, Precondition, Solution, minimise
+from soundprobe.heads.scaling import split_scalers
+from soundprobe.heads.threads import threads_for
+
+ROWS_AT_ONCE = 1024
+"""Rows go through an evaluation in chunks. With classes first, `weights @ rows.T`, and chunks of this size a product of
+50 columns (p C) takes 23 ms where `rows @ weights.T` takes 32, one of 10 takes 9 instead of 18 (N 7,859, D 2,048)."""
+PASSES_SAVED = 100
+"""Evaluations of a problem that a preconditioner saves, roughly, from a comparison at D 2,048."""
+FURTHER = 0.5
+"""How far a start goes on from the last strength's solution, as a share of the last change at equal log-strengths."""
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxStack:
+    """S logistic regressions on one feature matrix: each on some rows, standardised by those.
+
+    A split's standardisation (z - mean) / scale is folded into the problem's weights, so that every problem multiplies
+    the same matrix and all of them share one product.
+
+    Attributes:
+        features: (N, D) float32.
+        labels: (N,) int64; one_hot: (C, N) float32.
+        row_weights: (S, N) float32, 1 / (rows of the split) or 0.
+        n_rows: (S,) int64, of each split.
+        means, scales: (S, D) float32.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    one_hot: torch.Tensor
+    row_weights: torch.Tensor
+    n_rows: torch.Tensor
+    means: torch.Tensor
+    scales: torch.Tensor
+
+    @classmethod
+    def of_splits(
+        cls, features: torch.Tensor, labels: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> Self:
+        """One problem for the training rows of each split."""
+        means, scales = split_scalers(features.numpy(), list(splits))
+        return cls._of(features, labels, [train for train, _ in splits], means, scales)
+
+    @classmethod
+    def of_all(cls, features: torch.Tensor, labels: np.ndarray) -> Self:
+        """One problem, on every row, as the features are."""
+        D = features.shape[1]
+        return cls._of(features, labels, [np.arange(len(labels))], np.zeros((1, D)), np.ones((1, D)))
+
+    @classmethod
+    def _of(
+        cls,
+        features: torch.Tensor,
+        labels: np.ndarray,
+        training_rows: list[np.ndarray],
+        means: np.ndarray,
+        scales: np.ndarray,
+    ) -> Self:
+        row_weights = torch.zeros(len(training_rows), len(labels))
+        for split, rows in enumerate(training_rows):
+            row_weights[split, torch.from_numpy(rows)] = 1 / len(rows)
+        y = torch.from_numpy(labels.astype(np.int64))
+        return cls(
+            features=features,
+            labels=y,
+            one_hot=torch.nn.functional.one_hot(y, int(y.max()) + 1).T.float(),
+            row_weights=row_weights,
+            n_rows=torch.tensor([len(rows) for rows in training_rows]),
+            means=torch.from_numpy(means.astype(np.float32)),
+            scales=torch.from_numpy(scales.astype(np.float32)),
+        )
+
+    def solve_path(
+        self, strengths: Sequence[float], gram: torch.Tensor | None, *, tol: float, max_iter: int
+    ) -> Iterator[tuple[float, Solution]]:
+        """(strength, minima) for each of the ascending `strengths`, each from what the one before it has found.
+
+        A solution hardly moves from one strength to the next where penalties are weak, and the loss's curvature,
+        which is most of what the solver has learnt, does not hang on the strength.
+        """
+        solved: list[tuple[float, Solution]] = []
+        for strength in strengths:
+            start, history = None, None
+            if solved:
+                last, found = solved[-1]
+                start = found.x
+                if len(solved) > 1:
+                    before, earlier = solved[-2]
+                    share = FURTHER * min(1.0, math.log(strength / last) / math.log(last / before))
+                    start = start + share * (start - earlier.x)
+                history = self._under(found.history, self.penalties(strength) - self.penalties(last))
+            found = self.solve(strength, gram, start=start, history=history, tol=tol, max_iter=max_iter)
+            solved = [*solved[-1:], (strength, found)]
+            yield strength, found
+
+    def solve(
+        self,
+        strength: float,
+        gram: torch.Tensor | None,
+        *,
+        tol: float,
+        max_iter: int,
+        start: torch.Tensor | None = None,
+        history: History | None = None,
+    ) -> Solution:
+        """The minima, on standardised features.
+
+        Args:
+            gram: see `gram_of`; it speeds the solution up and does not change where it is.
+            start: (S, C * (D + 1)), or from zero; history: see `minimise`.
+        """
+        C, D = len(self.one_hot), self.features.shape[1]
+        x = torch.zeros(len(self.n_rows), C * (D + 1)) if start is None else start
+        penalties = self.penalties(strength)
+        with torch.inference_mode(), threads_for(x.numel() * len(self.features)):
+            return minimise(
+                partial(self.evaluate, penalties),
+                x,
+                tol=tol,
+                max_iter=max_iter,
+                precondition=None if gram is None else preconditioner(gram, float(penalties.mean()), C),
+                history=history,
+            )
+
+    def penalties(self, strength: float) -> torch.Tensor:
+        """(S,) float32: 1 / (strength * rows), the weight of half the squared norm next to the mean loss."""
+        # scikit-learn fits 2 classes with one weight vector w; as a softmax that is -w/2 and w/2, whose norm is halved.
+        halved = 2.0 if len(self.one_hot) == 2 else 1.0
+        return (halved / (strength * self.n_rows.double())).float()
+
+    def _under(self, history: History, more: torch.Tensor) -> History:
+        """`history` as it would be under penalties that are larger by `more` (S,)."""
+        moved = []
+        for step, change in history:
+            other = change.clone()
+            shape = (len(step), -1, self.features.shape[1] + 1)
+            other.view(shape)[:, :, :-1] += more[:, None, None] * step.view(shape)[:, :, :-1]
+            moved.append((step, other))
+        return moved
+
+    def evaluate(
+        self, penalties: torch.Tensor, x: torch.Tensor, problems: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean loss + penalty (p,) float64 and its gradient at x (p, C * (D + 1)), each class's weights and bias.
+
+        Args:
+            penalties: (S,); problems: (p,) int64, which of the S problems the rows of x belong to.
+        """
+        (N, D), C, p = self.features.shape, len(self.one_hot), len(problems)
+        weights = x.view(p, C, D + 1)[:, :, :D]
+        folded = self._fold(x, problems).view(p * C, D + 1)
+        stacked, bias = folded[:, :D].contiguous(), folded[:, D:].contiguous()
+        loss = torch.zeros(p, dtype=torch.float64)
+        slopes, bias_slopes = torch.zeros(p * C, D), torch.zeros(p * C)  # with regard to `stacked` and `bias`
+        for start in range(0, N, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            features = self.features[rows]
+            row_weights = self.row_weights[problems, rows]
+            log_p = torch.mm(stacked, features.T).add_(bias).view(p, C, -1).log_softmax(dim=1)
+            own = log_p.gather(1, self.labels[rows].expand(p, 1, -1))[:, 0]
+            loss -= (own * row_weights).sum(dim=1, dtype=torch.float64)
+            residual = log_p.exp_().sub_(self.one_hot[:, rows]).mul_(row_weights[:, None]).view(p * C, -1)
+            slopes.addmm_(residual, features)
+            bias_slopes += residual.sum(dim=1)
+        gradient = torch.empty(p, C, D + 1)
+        gradient[:, :, D] = bias_slopes.view(p, C)
+        by_split = slopes.view(p, C, D) - self.means[problems][:, None] * gradient[:, :, D:]
+        penalty = penalties[problems]
+        torch.addcmul(
+            by_split / self.scales[problems][:, None], penalty[:, None, None], weights, out=gradient[:, :, :D]
+        )
+        loss += 0.5 * penalty.double() * weights.square().sum(dim=(1, 2), dtype=torch.float64)
+        return loss, gradient.view(p, -1)
+
+    def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
+        """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""
+        return self._fold(x, torch.arange(len(x)))
+
+    def _fold(self, x: torch.Tensor, problems: torch.Tensor) -> torch.Tensor:
+        folded = x.view(len(x), -1, self.features.shape[1] + 1).clone()
+        folded[:, :, :-1] /= self.scales[problems][:, None]
+        folded[:, :, -1] -= torch.einsum("pd,pcd->pc", self.means[problems], folded[:, :, :-1])
+        return folded
+
+
+def gram_of(features: torch.Tensor, C: int, problems: int) -> torch.Tensor | None:
+    """(D, D): the mean outer product of rows (N, D), its lower half; None where `problems` are too few to repay it."""
+    N, D = features.shape
+    if D * (N + problems * D / 6) > PASSES_SAVED * problems * 2 * N * C:  # multiply-adds / D
+        return None
+    half = ssyrk(1 / N, features.numpy().T, lower=True)  # half the work of a product of any two matrices
+    return torch.from_numpy(half)
+
+
+def preconditioner(gram: torch.Tensor, penalty: float, C: int) -> Precondition:
+    """An estimate of the inverse Hessian at zero weights, where all C probabilities are 1 / C: gram / C + penalty.
+
+    On what the classes' weights have in common the loss is flat; they never move there, and the estimate need not
+    know. With means that differ a little from zero, as the splits' do, the bias is still nearly apart from the weights.
+    """
+    D = len(gram)
+    floor = 4 * torch.finfo(gram.dtype).eps * D / C  # rounding in `gram`, or of duplicated features, costs no more
+    factor = torch.linalg.cholesky(gram / C + max(penalty, floor) * torch.eye(D))
+
+    def precondition(gradient: torch.Tensor) -> torch.Tensor:
+        given = gradient.view(-1, D + 1)
+        product = C * given  # of the bias, whose feature is 1
+        product[:, :D] = torch.cholesky_solve(given[:, :D].T, factor).T
+        return product.view_as(gradient)
+
+    return precondition
