@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
 from soundprobe.backbones.load import Backbone, load_backbone
 from soundprobe.data.catalog import DATASETS, open_data
 from soundprobe.data.scan import fingerprint, scan
-from soundprobe.errors import ConfigError
+from soundprobe.errors import ConfigError, unknown
 from soundprobe.keys import digest_key, printable
 from soundprobe.machine import choose_device, versions
 from soundprobe.pipeline import Job, embed_parts, plan_parts
@@ -24,6 +25,7 @@ from soundprobe.progress import progress_bar
 from soundprobe.records import Clips
 
 BATCH_CLIPS = 16
+PRECISIONS = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Extraction:
     folder: Path
     backbone: str
     weights_label: str
+    precision: str
     clips: int
     reused: int
     failures: Mapping[str, str]
@@ -52,6 +55,7 @@ def extract(
     backbone: str | Sequence[str] = "mn04",
     weights: str | Path = "pretrained",
     clip_seconds: float | None = None,
+    precision: str = "fp32",
     seed: int = 0,
     embeddings: str | Path = "embeddings",
     device: str = "auto",
@@ -74,26 +78,32 @@ def extract(
         backbone: one name, several, or several joined by commas.
         weights: "pretrained", "random" (the control, drawn with `seed`) or a file's path.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
+        precision: "fp32", or "int8": see `soundprobe.quantising`.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:
-        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer.
+        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or int8 is not
+            offered for the backbone, or differs too much from float32 on these clips.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     names = _backbone_names(backbone)
+    torch_device = choose_device(device)
+    _check_precision(precision, names, torch_device)
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     models = [  # all of them first: missing weights show before gigabytes are scanned
-        load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress) for name in names
+        _at_precision(
+            load_backbone(name, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress), precision
+        )
+        for name in names
     ]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     data_digest = fingerprint(clips, scanned)
-    torch_device = choose_device(device)
     extractions = []
     for model in models:
         job = Job(model, clips, scanned, torch_device, batch_size, jobs)
@@ -114,6 +124,25 @@ def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
     for name in names:
         get_spec(name)
     return names
+
+
+def _check_precision(precision: str, names: Sequence[str], device: torch.device) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(unknown("precision", precision, PRECISIONS))
+    if precision == "int8":
+        from soundprobe.backbones.int8 import check_offered
+
+        for name in names:
+            check_offered(name, device)
+
+
+def _at_precision(model: Backbone, precision: str) -> Backbone:
+    """`model` with the settings that its precision adds, which its embeddings depend on; none for float32."""
+    if precision == "fp32":
+        return model
+    from soundprobe.backbones.int8 import declared
+
+    return declared(model)
 
 
 def embedding_key(model: Backbone, data_fingerprint: str) -> str:
@@ -156,6 +185,11 @@ def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, c
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
             meta = _meta(job, origin, key, command)
+            if job.model.settings.get("precision") == "int8":
+                from soundprobe.quantising import quantised
+
+                job, meta["quantisation"] = quantised(job, folder, progress)
+                began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {spec.name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
                 done.update(embed_parts(job, left, folder, bar))
@@ -168,6 +202,7 @@ def _extract_one(job: Job, root: Path, origin: dict[str, Any], progress: bool, c
         folder=folder,
         backbone=spec.name,
         weights_label=job.model.weights.label,
+        precision=job.model.settings.get("precision", "fp32"),
         clips=sum(part.clips for part in done.values()),
         reused=reused,
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},

@@ -59,6 +59,11 @@ class EmbeddingSet:
         return str(self.meta["backbone"]["weights"])
 
     @property
+    def precision(self) -> str:
+        """ "fp32" or "int8"."""
+        return str(self.meta["backbone"]["settings"].get("precision", "fp32"))
+
+    @property
     def key(self) -> str:
         return str(self.meta["key"])
 
