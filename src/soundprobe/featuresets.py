@@ -110,7 +110,7 @@ def find_feature_sets(
 
 
 def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
-    """Every combination of sets of the same clips for "a+b"; weights and precision of one kind stay together where they can."""
+    """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
     choices = [_named(found, name.strip()) for name in wanted.split("+")]
     combinations = [
         sets

@@ -54,8 +54,8 @@ class Check:
 
     Attributes:
         clips: N; cosine_min, cosine_mean: between the two embeddings of each clip.
-        centred_min, centred_mean: the same after the mean float32 embedding of the N clips is subtracted from both: what
-            tells clips apart, without what all share.
+        centred_min, centred_mean: the same after the mean float32 embedding of the N clips is subtracted from both:
+            what tells clips apart, without what all share.
         worst: the clip with the least centred cosine.
     """
 
@@ -70,8 +70,8 @@ class Check:
 def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, Any]]:
     """The job with its network in int8, and what its check found, for `meta.json`.
 
-    The network is kept in `folder` (network.xml, network.bin, and network.json, which is written last), so a run that was
-    killed goes on with the very network that it began with. Only the holder of the set's lock may call this.
+    The network is kept in `folder` (network.xml, network.bin, and network.json, which is written last), so a run that
+    was killed goes on with the very network that it began with. Only the holder of the set's lock may call this.
 
     Raises:
         QuantisationError: the check falls under `COSINE_BOUND` or `CENTRED_BOUND`.
@@ -85,7 +85,7 @@ def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, An
         kept = {"format": FORMAT, "files": _digests(file), "check": asdict(found)}
         write_json(about, kept)
     bounds = {"cosine_bound": COSINE_BOUND, "centred_bound": CENTRED_BOUND}
-    module = Int8(job.model.module, file, repeats_in_float32=scheme.repeats_in_float32)
+    module = Int8(job.model.module, file, faint_in_float32=scheme.faint_in_float32)
     return replace(job, model=replace(job.model, module=module)), {**kept["check"], **bounds}
 
 
@@ -98,7 +98,7 @@ def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:
     with progress_bar(f"calibrate {model.spec.name}", len(calibration), "clips", shown=progress) as bar:
         write_network(model, scheme, [_spectrogram(model, clip) for clip in calibration], file, bar.advance)
     with progress_bar(f"check {model.spec.name}", len(checked), "clips", shown=progress) as bar:
-        int8 = Int8(model.module, file, repeats_in_float32=scheme.repeats_in_float32)
+        int8 = Int8(model.module, file, faint_in_float32=scheme.faint_in_float32)
         found = compare(model, int8, checked, bar.advance)
     try:
         judge(model.spec.name, found)
@@ -144,7 +144,7 @@ def shares(pool: Sequence[Heard], clips: int) -> tuple[list[Heard], list[Heard]]
 
 
 def faint(clips: Sequence[Heard], *, seed: int) -> list[Heard]:
-    """Near-silence of the last clip's length: digital silence, faint noise, and the loudest clip turned down or cut off."""
+    """Near-silence of the last clip's length: digital, faint noise, and the loudest clip turned down or cut off."""
     loudest = clips[-1]
     noise = np.random.default_rng(seed).standard_normal(len(loudest.wave), dtype=np.float32)
     tenth = len(loudest.wave) // 10
@@ -159,12 +159,11 @@ def faint(clips: Sequence[Heard], *, seed: int) -> list[Heard]:
 
 def compare(model: Backbone, int8: Int8, clips: Sequence[Heard], on_clip: Callable[[int], None]) -> Check:
     """How near the embeddings of `int8` are to those of `model` on `clips`."""
-    module: Any = model.module
     pairs = []
     with torch.inference_mode():
         for clip in clips:
-            spectrogram = _spectrogram(model, clip)[None]
-            pairs.append([module.embed(spectrogram)[0].numpy(), int8.embed(spectrogram)[0].numpy()])
+            wave, length = torch.from_numpy(clip.wave)[None], torch.tensor([clip.length])
+            pairs.append([network(wave, length)[0].numpy() for network in (model.module, int8)])
             on_clip(1)
     full, ours = np.asarray(pairs, dtype=np.float64).transpose(1, 0, 2)  # (N, D) each
     mean = full.mean(axis=0)
@@ -180,7 +179,7 @@ def compare(model: Backbone, int8: Int8, clips: Sequence[Heard], on_clip: Callab
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N,) cosines of the rows of a and b (N, D); 0 where one of two rows is all zeros, or not finite, and 1 for both."""
+    """(N,) cosines of the rows of a and b (N, D); of zeros or what is not finite 1 where they are equal, else 0."""
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     told = (norms > 0) & np.isfinite(norms)
     cosine = (a * b).sum(axis=1) / np.where(told, norms, 1.0)
@@ -191,9 +190,10 @@ def judge(name: str, found: Check, *, cosine_bound: float = COSINE_BOUND, centre
     """Raises QuantisationError where `found` is under a bound."""
     if found.cosine_min < cosine_bound or found.centred_min < centred_bound:
         raise QuantisationError(
-            f"--precision int8 is refused for {name}: over {found.clips} of your clips and near-silent ones its embeddings' "
-            f"cosine to the float32 ones falls to {found.cosine_min} (least allowed: {cosine_bound}), centred to "
-            f"{found.centred_min} (least allowed: {centred_bound}) at {found.worst!r}. Extract without --precision int8."
+            f"--precision int8 is refused for {name}: over {found.clips} clips, yours and near-silent ones, the cosine "
+            f"of its embeddings to the float32 ones falls to {found.cosine_min} (least allowed: {cosine_bound}), "
+            f"centred to {found.centred_min} (least allowed: {centred_bound}), at {found.worst!r}. "
+            "Extract without --precision int8."
         )
 
 

@@ -2,9 +2,9 @@
 
 Two things made near-silent clips wrong. NNCF's default averages each clip's least and largest value, so the few clips
 whose activations lie outside of the average are clipped, and near-silent ones are such: here a range holds everything
-that calibration saw, near-silence included, and layers whose inputs then span too much for 8 bits stay in float32. And in
-digital silence every frame has the same rounding errors, which pooling can't average out: such clips go through the
-float32 network.
+that calibration saw, near-silence included, and layers whose inputs then span too much for 8 bits stay in float32.
+And where all frames are alike, as in silence, so are their rounding errors, which pooling then can't average out: clips
+that are mostly silent go through the float32 network.
 
 Letters: B clips, F mel bands, M frames, D the embedding's dimension.
 """
@@ -40,18 +40,19 @@ class Scheme:
     Attributes:
         calibration_clips: how many of the user's clips ranges are taken from.
         in_float32: OpenVINO's kind of layer -> the numbers, in their order from 0, of those that keep float32.
-        repeats_in_float32: whether clips at least half of whose frames repeat the one before are left to float32. Not where
-            padding is a constant that the network was trained on and places are told apart.
+        faint_in_float32: whether clips that are mostly silent are left to float32. Not in AST, which knows padding, and
+            whose positions keep errors from being the same everywhere.
         transformer: spread large activations over the weights (SmoothQuant), and leave softmax and LayerNorm alone.
     """
 
     calibration_clips: int
     in_float32: Mapping[str, Sequence[int]]
-    repeats_in_float32: bool = True
+    faint_in_float32: bool = True
     transformer: bool = False
 
 
-REPEATED = 1e-6  # change of a log-mel from frame to frame
+FRAME = 320  # samples, 10 ms of CNN14 and mn04
+FAINT_POWER = 1e-7  # -70 dB
 EVERY = range(1000)
 MN04_CONVOLUTIONS = 47
 MN04_WIDENING = (2, 4, 6, 10, 14, 18, 20, 22, 24, 26, 30, 34, 38, 42, 46)
@@ -60,7 +61,7 @@ excitations and those that narrow a block again take in spans too much for 8 bit
 
 SCHEMES = {
     # Each clip goes through the network several times, and AST costs 16 times what CNN14 does.
-    "ast": Scheme(calibration_clips=12, in_float32={"Convolution": (0,)}, repeats_in_float32=False, transformer=True),
+    "ast": Scheme(calibration_clips=12, in_float32={"Convolution": (0,)}, faint_in_float32=False, transformer=True),
     "mn04": Scheme(
         calibration_clips=32,
         in_float32={
@@ -104,12 +105,12 @@ class Int8(nn.Module):
 
     Args:
         front: the float32 backbone, for its `spectrogram` and for clips that are no good in int8.
-        file: the network, as `write_network` wrote it. It runs on as many threads as PyTorch has.
+        file: the int8 network, as `write_network` wrote it. It runs on as many threads as PyTorch has.
     """
 
-    def __init__(self, front: nn.Module, file: Path, *, repeats_in_float32: bool) -> None:
+    def __init__(self, front: nn.Module, file: Path, *, faint_in_float32: bool) -> None:
         super().__init__()
-        self.repeats_in_float32 = repeats_in_float32
+        self.faint_in_float32 = faint_in_float32
         self.front = front
         threads = torch.get_num_threads()
         with _engines() as (openvino, _):
@@ -132,28 +133,33 @@ class Int8(nn.Module):
         return front.spectrogram(wave, lengths)
 
     def embed(self, spectrogram: Tensor) -> Tensor:
-        """(B, F, M) to (B, D) float32."""
-        front: Any = self.front
+        """(B, F, M) to (B, D) float32, all of it in int8."""
         clips = spectrogram.contiguous().numpy()
-        alone = repeats(spectrogram).tolist() if self.repeats_in_float32 else [False] * len(clips)
         found: list[np.ndarray] = [np.empty(0)] * len(clips)
-        for number, in_float32 in enumerate(alone):
-            if in_float32:
-                found[number] = front.embed(spectrogram[number : number + 1]).numpy()
-            else:
-                self._queue.start_async([clips[number : number + 1]], (found, number))
+        for number in range(len(clips)):
+            self._queue.start_async([clips[number : number + 1]], (found, number))
         self._queue.wait_all()
         return torch.from_numpy(np.concatenate(found))
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) float32 to embeddings (B, D) float32, on the CPU."""
-        return self.embed(self.spectrogram(wave, lengths))
+        front: Any = self.front
+        spectrogram = self.spectrogram(wave, lengths)
+        faint = mostly_faint(wave) if self.faint_in_float32 else torch.zeros(len(wave), dtype=torch.bool)
+        if not faint.any():
+            return self.embed(spectrogram)
+        quiet: Tensor = front.embed(spectrogram[faint])
+        embedded = quiet.new_empty(len(wave), quiet.shape[1])
+        embedded[faint] = quiet
+        if not faint.all():
+            embedded[~faint] = self.embed(spectrogram[~faint])
+        return embedded
 
 
-def repeats(spectrogram: Tensor) -> Tensor:
-    """(B,) bool: whether half of the frames of (B, F, M) or more repeat the one before, as digital silence does."""
-    steps = (spectrogram[:, :, 1:] - spectrogram[:, :, :-1]).abs().amax(dim=1)  # (B, M - 1)
-    return (steps < REPEATED).sum(dim=1) * 2 >= spectrogram.shape[2]
+def mostly_faint(wave: Tensor) -> Tensor:
+    """(B,) bool: whether half of the 10 ms frames of (B, T) or more are under -70 dB of full scale; padding counts."""
+    frames = wave[:, : wave.shape[1] // FRAME * FRAME].unflatten(1, (-1, FRAME))
+    return (frames.square().mean(dim=2) < FAINT_POWER).float().mean(dim=1) >= 0.5
 
 
 def _keep(request: Any, place: tuple[list[np.ndarray], int]) -> None:

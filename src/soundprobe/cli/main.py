@@ -156,10 +156,10 @@ def extract(
 def _show_extraction(outcome: Extraction) -> None:
     new = outcome.clips - outcome.reused
     rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
-    precision = "" if outcome.precision == "fp32" else f", {outcome.precision}"
+    how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
     out.print(
-        f"{outcome.backbone} ({outcome.weights_label}{precision}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
+        f"{outcome.backbone} ({how}): {outcome.clips} clips{before}{rate} -> {outcome.folder}",
         markup=False,
     )
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
