@@ -60,8 +60,8 @@ def test_int8_embeddings_of_a_small_network_are_near_float32_ones_and_not_equal(
     checked = [*heard(12)[1::2], *faint(heard(12), seed=1)]
     found = compare(model, int8, checked, lambda _: None)
     assert found.clips == len(checked)
+    judge("simplecnn", found)
     assert 0.99 < found.cosine_min <= found.cosine_mean < 1
-    assert found.centred_min > 0.97
 
 
 def test_int8_embedding_of_a_clip_does_not_depend_on_its_batch(small):
