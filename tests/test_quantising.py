@@ -73,7 +73,10 @@ def test_int8_embedding_of_a_clip_does_not_depend_on_its_batch(small):
         alone = torch.cat([int8(wave[n : n + 1], lengths[n : n + 1]) for n in range(len(clips))])
     assert together.dtype == torch.float32
     assert together.shape == (len(clips), model.spec.embedding_dim)
-    assert torch.equal(together, alone)
+    faint_clips = mostly_faint(wave)
+    assert 0 < faint_clips.sum() < len(clips)
+    assert torch.equal(together[~faint_clips], alone[~faint_clips])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)  # PyTorch's convolutions know the batch
 
 
 def test_int8_leaves_mostly_silent_clips_to_float32_and_no_others(small):
@@ -86,7 +89,8 @@ def test_int8_leaves_mostly_silent_clips_to_float32_and_no_others(small):
     assert mostly_faint(wave).tolist() == [False, True, True, False]
     with torch.inference_mode():
         full, ours = model.module(wave, lengths), int8(wave, lengths)
-    assert [torch.equal(a, b) for a, b in zip(full, ours, strict=True)] == [False, True, True, False]
+    apart = ((full - ours).abs().amax(dim=1) / full.abs().amax(dim=1)).tolist()
+    assert [difference < 1e-5 for difference in apart] == [False, True, True, False], apart
 
 
 def test_network_quantised_again_gives_the_same_embeddings(small, tmp_path):

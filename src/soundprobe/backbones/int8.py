@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
@@ -245,7 +246,8 @@ def _engines() -> Iterator[tuple[Any, Any]]:
     kept = sys.modules.get(TELEMETRY)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # what makes an import fail
     try:
-        with redirect_stdout(io.StringIO()):  # NNCF's own bars
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings():  # NNCF's own bars; the tracer's doubts
+            warnings.simplefilter("ignore")
             import nncf
             import openvino
 
