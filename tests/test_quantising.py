@@ -162,7 +162,9 @@ def test_int8_set_has_a_key_of_its_own_and_says_what_its_check_found(sets):
     assert check["cosine_bound"] <= check["cosine_min"] <= check["cosine_mean"] <= 1
     assert check["centred_bound"] <= check["centred_min"] <= check["centred_mean"] <= 1
     theirs, ours = (store.read_embeddings(one).features for one in (full, int8))
-    assert cosines(theirs, ours).min() > 0.95  # all 397 clips, most of which no check saw
+    cosine = cosines(theirs, ours)  # of all 397 clips, most of which no check saw: a sample can't vouch for each
+    assert np.median(cosine) > 0.999
+    assert (cosine < check["cosine_bound"]).mean() < 0.01
 
 
 def test_report_says_int8_of_the_run(sets):
