@@ -58,7 +58,7 @@ EVERY = range(1000)
 MN04_CONVOLUTIONS = 47
 MN04_WIDENING = (14, 18, 20, 22, 24, 26, 30, 34, 38, 42, 46)
 """The convolutions that begin a block, from the sixth on, and the last. mn04's others stay in float32, and so do its
-sums, products and means: on 397 real clips the mean cosine to float32 is then .9995, and .989 with all that begin a block."""
+sums, products and means: over 397 real clips the mean cosine to float32 is then .9995, else .989."""
 BETWEEN = {"Add": EVERY, "Multiply": EVERY, "ReduceMean": EVERY}
 
 SCHEMES = {
