@@ -45,6 +45,10 @@ class TrainingError(SoundprobeError):
     """Training went astray: the loss is not a number."""
 
 
+class QuantisationError(SoundprobeError):
+    """A network in int8 differs too much from the same in float32 on the user's clips."""
+
+
 class SoundprobeWarning(UserWarning):
     """Something that the user should know, though the run goes on."""
 

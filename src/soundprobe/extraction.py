@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
 from soundprobe.backbones.load import PRETRAINED, Backbone, load_backbone
 from soundprobe.data.catalog import DATASETS, open_data
 from soundprobe.data.scan import Scan, fingerprint, scan
-from soundprobe.errors import ConfigError
-from soundprobe.finetuned import FinetunedRun, load_network, open_run
+from soundprobe.errors import ConfigError, unknown
+from soundprobe.finetuned import FinetunedRun, check_alone, data_of, load_network, open_run
 from soundprobe.keys import digest_key, printable
 from soundprobe.machine import choose_device, versions
 from soundprobe.pipeline import Job, embed_parts, plan_parts
@@ -30,6 +31,7 @@ from soundprobe.records import Clips
 
 BATCH_CLIPS = 16
 MADE_FOLDS = 10
+PRECISIONS = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Extraction:
     folder: Path
     backbone: str
     weights_label: str
+    precision: str
     clips: int
     reused: int
     failures: Mapping[str, str]
@@ -59,6 +62,7 @@ def extract(
     backbone: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
     clip_seconds: float | None = None,
+    precision: str = "fp32",
     seed: int = 0,
     finetuned: str | Path | None = None,
     embeddings: str | Path = "embeddings",
@@ -85,43 +89,51 @@ def extract(
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
+        precision: "fp32", or "int8": see `soundprobe.quantising`.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:
-        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer.
+        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or int8 is not
+            offered for the backbone, or differs too much from float32 on these clips.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
+    torch_device = choose_device(device)
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
     models: Sequence[Backbone] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
         names = _backbone_names("mn04" if backbone is None else backbone)
-        models = [  # all of them first: missing weights show before gigabytes are scanned
-            load_backbone(name, weights=weights or PRETRAINED, clip_seconds=clip_seconds, seed=seed, progress=progress)
-            for name in names
-        ]
+        _check_precision(precision, names, torch_device)
+        load: dict[str, Any] = {
+            "weights": weights or PRETRAINED,
+            "clip_seconds": clip_seconds,
+            "seed": seed,
+            "progress": progress,
+        }
+        # All of them first: missing weights show before gigabytes are scanned.
+        models = [_at_precision(load_backbone(name, **load), precision) for name in names]
     else:
         given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
-        _check_alone(
+        check_alone(
             {
                 **given,
                 "--folds": None if folds == MADE_FOLDS else folds,
                 "--group-prefix": group_prefix,
                 "--limit": limit,
+                "--precision": None if precision == "fp32" else precision,
             }
         )
         run = open_run(finetuned)
-        data, how = _data_of(run, data)
+        data, how = data_of(run, data)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
-    torch_device = choose_device(device)
     extractions = []
     for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
         job = Job(model, clips, scanned, torch_device, batch_size, jobs)
@@ -129,24 +141,6 @@ def extract(
         if on_extraction:
             on_extraction(extractions[-1])
     return extractions
-
-
-def _check_alone(given: Mapping[str, object]) -> None:
-    """Raises ConfigError where an option was given that a fine-tuned run settles itself."""
-    for option, value in given.items():
-        if value is not None:
-            raise ConfigError(f"{option} {value} can't be used with --finetuned: the run settles it. Leave it out.")
-
-
-def _data_of(run: FinetunedRun, data: str | Path | Clips | None) -> tuple[str | Path | Clips, dict[str, Any]]:
-    """Where the run's clips are, by itself or as the user says, and how it opened them."""
-    opened_as = dict(run.dataset["opened_as"] or {})
-    if data is None and not opened_as:
-        raise ConfigError(
-            f"{run.folder} does not say where its clips were, because it was given them in Python. Give data."
-        )
-    address = opened_as.pop("data", None)
-    return (address if data is None else data), opened_as
 
 
 def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[Backbone, dict[str, Any]]]:
@@ -170,6 +164,25 @@ def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
     for name in names:
         get_spec(name)
     return names
+
+
+def _check_precision(precision: str, names: Sequence[str], device: torch.device) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(unknown("precision", precision, PRECISIONS))
+    if precision == "int8":
+        from soundprobe.backbones.int8 import check_offered
+
+        for name in names:
+            check_offered(name, device)
+
+
+def _at_precision(model: Backbone, precision: str) -> Backbone:
+    """`model` with the settings that its precision adds, which its embeddings depend on; none for float32."""
+    if precision == "fp32":
+        return model
+    from soundprobe.backbones.int8 import declared
+
+    return declared(model)
 
 
 def embedding_key(model: Backbone, data_fingerprint: str) -> str:
@@ -218,6 +231,11 @@ def _extract_one(
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
             meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
+            if job.model.settings.get("precision") == "int8":
+                from soundprobe.quantising import quantised
+
+                job, meta["quantisation"] = quantised(job, folder, progress)
+                began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
                 done.update(embed_parts(job, left, folder, bar))
@@ -230,6 +248,7 @@ def _extract_one(
         folder=folder,
         backbone=spec.name,
         weights_label=job.model.weights.label,
+        precision=job.model.settings.get("precision", "fp32"),
         clips=sum(part.clips for part in done.values()),
         reused=reused,
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},

@@ -153,7 +153,7 @@ def find_feature_sets(
 
 
 def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
-    """Every combination of sets of the same clips for "a+b"; weights of one kind stay together where they can."""
+    """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
     if tuned := _finetuned(found, wanted):
         return tuned
     choices = [_named(found, name.strip()) for name in wanted.split("+")]
@@ -168,7 +168,7 @@ def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[Feat
             f"{wanted!r}: the embeddings named are not of the same clips, so they can't stand side by side. "
             "Extract them from the same --data."
         )
-    alike = [sets for sets in combinations if len({part.weights for part in sets}) == 1]
+    alike = [sets for sets in combinations if len({(part.weights, part.precision) for part in sets}) == 1]
     return [FeatureSet(sets) for sets in alike or combinations]
 
 

@@ -22,6 +22,7 @@ from soundprobe.backbones.load import Backbone, WeightsInfo, load_backbone, misf
 from soundprobe.data.scan import Scan
 from soundprobe.errors import ConfigError, DataError, StoreError
 from soundprobe.keys import digest_key, printable
+from soundprobe.records import Clips
 from soundprobe.training.folds import network_path
 from soundprobe.weights import sha256_of
 
@@ -179,3 +180,21 @@ def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
             "that fold. Put the right file back, or fine-tune again with --force."
         )
     return tensors
+
+
+def check_alone(given: Mapping[str, object]) -> None:
+    """Raises ConfigError where an option was given that a fine-tuned run settles itself."""
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value} can't be used with --finetuned: the run settles it. Leave it out.")
+
+
+def data_of(run: FinetunedRun, data: str | Path | Clips | None) -> tuple[str | Path | Clips, dict[str, Any]]:
+    """Where the run's clips are, by itself or as the user says, and how it opened them."""
+    opened_as = dict(run.dataset["opened_as"] or {})
+    if data is None and not opened_as:
+        raise ConfigError(
+            f"{run.folder} does not say where its clips were, because it was given them in Python. Give data."
+        )
+    address = opened_as.pop("data", None)
+    return (address if data is None else data), opened_as

@@ -60,6 +60,11 @@ def _backbone(
     weights: str | Path | None,
     progress: bool,
 ) -> Backbone:
+    if settings.get("precision", "fp32") != "fp32":
+        raise ConfigError(
+            f"The heads in {folder} were trained on {name} in {settings['precision']}, which predict can't run. "
+            "Extract without --precision and probe again."
+        )
     seed = SEED.fullmatch(label)
     if kind == "file" and weights is None:
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")

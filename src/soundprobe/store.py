@@ -65,6 +65,11 @@ class EmbeddingSet:
         return None if tuned is None else int(tuned["fold"])
 
     @property
+    def precision(self) -> str:
+        """ "fp32" or "int8"."""
+        return str(self.meta["backbone"]["settings"].get("precision", "fp32"))
+
+    @property
     def key(self) -> str:
         return str(self.meta["key"])
 

@@ -101,6 +101,7 @@ def _root(
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --backbone panns --precision int8",
     )
 )
 def extract(
@@ -116,6 +117,9 @@ def extract(
         float | None,
         typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
     ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="fp32, or int8: quicker on a CPU, for ast, mn04 and panns.")
+    ] = "fp32",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
     finetuned: Annotated[
         Path | None,
@@ -140,6 +144,7 @@ def extract(
         backbone=backbone,
         weights=weights,
         clip_seconds=clip_seconds,
+        precision=precision,
         seed=seed,
         finetuned=finetuned,
         folds=folds,
@@ -163,9 +168,10 @@ def _show_extraction(outcome: Extraction) -> None:
     new = outcome.clips - outcome.reused
     rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
     fold = "" if outcome.fold is None else f" for fold {outcome.fold}"
+    how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
     out.print(
-        f"{outcome.backbone} ({outcome.weights_label}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
+        f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
         markup=False,
     )
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:

@@ -1,4 +1,4 @@
-"""What must be said of a run wherever it is shown: random weights, shuffled labels, carried-over networks, ...
+"""What must be said of a run wherever it is shown: random weights, int8, shuffled labels, carried-over networks, ...
 
 All of it is read from result.json; what a run is never follows from its score.
 """
@@ -15,6 +15,8 @@ TUNED = "fine-tuned in each fold"
 TUNED_SCRATCH = "trained from scratch in each fold"
 OWN_FILE = "weights from a file"
 CARRIED_OVER = "carried over from fold to fold: contaminated"
+INT8 = "network in int8"
+PART_INT8 = "network in int8 in part"
 LEAKS_OUT = "leaking training clips left out"
 
 SHUFFLED_LABELS = "shuffled-labels"
@@ -51,6 +53,14 @@ def leaves_leaks_out(run: Run) -> bool:
     return run.head["settings"].get("exclude_leaks") is True
 
 
+def precisions_of(run: Run) -> list[str]:
+    """The precision of each backbone that stands side by side: "fp32" or "int8"."""
+    settings = run.backbone["settings"]
+    names = str(run.backbone["name"]).split("+")
+    each = [settings] if len(names) == 1 else [settings.get(name) for name in names]
+    return [str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each]
+
+
 def tag_of(run: Run) -> str:
     """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
     weights = weights_of(run)
@@ -67,6 +77,9 @@ def tag_of(run: Run) -> str:
         found.append(SCRATCH)
     elif "file" in weights:
         found.append(OWN_FILE)
+    precisions = precisions_of(run)
+    if "int8" in precisions:
+        found.append(INT8 if set(precisions) == {"int8"} else PART_INT8)
     if leaves_leaks_out(run):
         found.append(LEAKS_OUT)
     return "; ".join(found)
