@@ -15,7 +15,7 @@ import numpy as np
 from soundprobe.errors import DataError, SoundprobeError
 from soundprobe.records import FoldFeatures, FoldResult, features_for
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raise it with any change of how folds, inner splits or selection work: results of another version are made anew."""
 
 
