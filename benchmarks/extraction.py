@@ -35,9 +35,10 @@ import numpy as np
 import torch
 
 from growth import measure_growth
-from machine_note import describe, gemm_peak_gflops, spread
+from machine_note import describe, spread
 from soundprobe import pipeline, store
 from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.benchmarking import gemm_peak_gflops
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
 from soundprobe.extraction import BATCH_CLIPS
