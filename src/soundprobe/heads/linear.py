@@ -25,8 +25,8 @@ class LinearHead(Head):
 
     The strength is the one with the lowest mean log loss over grouped inner splits: with a few hundred clips,
     accuracies tie and jump by a clip, while the log loss tells a strength that is nearly right from one that is
-    confidently wrong. Ties go to the stronger penalty (the smaller C). Strengths are tried from the smallest C up, until
-    the log loss is more than `RISEN` times the lowest: weaker penalties would overfit further.
+    confidently wrong. Ties go to the stronger penalty (the smaller C). Strengths are tried from the smallest C up
+    until the log loss is more than `RISEN` times the lowest: weaker penalties would overfit further.
 
     Args:
         strengths: the values of C to choose from.
