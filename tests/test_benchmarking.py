@@ -44,6 +44,7 @@ def test_bench_clips_are_readable_stereo_files(tmp_path):
         ({"seconds": 0.0}, "more than 0"),
         ({"seconds": float("nan")}, "more than 0"),
         ({"backbone": " , "}, "No backbone"),
+        ({"batch_size": 0}, "give 1 or more"),
     ],
 )
 def test_bench_refuses_what_it_cannot_do(given, message):

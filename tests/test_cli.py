@@ -185,3 +185,10 @@ def test_every_installed_package_is_pinned():
                 todo.append(needed)
     assert {"torch", "torchaudio", "torchvision", "numpy"} <= {name for name, _ in seen}
     assert [pins[name] for name in ("torch", "torchaudio", "torchvision")] == ["2.11.0", "2.11.0", "0.26.0"]
+
+
+def test_mistake_with_line_breaks_and_terminal_codes_in_a_name_stays_one_line(tmp_path):
+    done = soundprobe("extract", "--finetuned", "no\nsuch\x1b[31mrun", cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "\x1b" not in line

@@ -20,6 +20,8 @@ from soundprobe.data.catalog import open_data
 from soundprobe.errors import ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.extraction import Extraction, extract
 from soundprobe.featuresets import find_feature_sets, read_features
+from soundprobe.finetuned import load_network, open_run
+from soundprobe.finetuned import load_network, open_run
 from soundprobe.finetuning import finetune
 from soundprobe.heads.catalog import make_head
 from soundprobe.prediction import predict
@@ -272,6 +274,29 @@ def test_network_of_another_fold_under_the_folds_name_is_refused(made: Made, tmp
     shutil.copy(folder / "fold-02-network.safetensors", folder / "fold-01-network.safetensors")
     with pytest.raises(StoreError, match="not the network that was tested on fold 1"):
         extract(finetuned=folder, embeddings=tmp_path / "embeddings", progress=False)
+
+
+def test_network_that_is_trained_again_while_it_is_being_extracted_is_refused(made: Made, tmp_path: Path):
+    folder = changed(made.run, tmp_path)
+    run = open_run(folder)
+    with (folder / "fold-02-network.safetensors").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(StoreError, match="trained anew while its embeddings were being made"):
+        load_network(run, 2, 0.5)
+
+
+def test_same_run_on_two_names_of_its_data_makes_two_feature_sets_and_a_copy_is_refused(made: Made, tmp_path: Path):
+    shutil.copytree(made.store, tmp_path / "embeddings")
+    renamed = shutil.copytree(made.data, tmp_path / "renamed")
+    extract(str(renamed), finetuned=made.run, embeddings=tmp_path / "embeddings", progress=False)
+    found = find_feature_sets(tmp_path / "embeddings", backbone="simplecnn-finetuned")
+    assert sorted(one.sets[0].dataset for one in found) == ["clips", "renamed"]
+    assert all(len({part.dataset for part in one.sets}) == 1 for one in found)
+    assert all(one.folds == [1, 2, 3] for one in found)
+    own = made.sets[0].folder
+    shutil.copytree(own, tmp_path / "embeddings" / "clips" / f"{own.name}-backup")
+    with pytest.raises(StoreError, match="are the same set. Delete one"):
+        find_feature_sets(tmp_path / "embeddings", backbone="simplecnn-finetuned")
 
 
 def test_clips_in_other_folds_than_the_run_had_are_refused(made: Made, tmp_path: Path):

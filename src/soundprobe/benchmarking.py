@@ -101,6 +101,8 @@ def bench(
     """
     if rounds < 1 or not 0 < seconds <= 3600:
         raise ConfigError(f"--rounds {rounds}, --seconds {seconds:g}: give at least 1 round of more than 0 to 3600 s.")
+    if batch_size < 1:
+        raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     names = backbone.split(",") if isinstance(backbone, str) else list(backbone or BACKBONES)
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:

@@ -137,9 +137,8 @@ def find_feature_sets(
     if weights is not None:
         found = [part for part in found if part.weights == weights]
         if not found:
-            raise StoreError(
-                f"No finished embeddings in {root} are of {weights} weights. Extract with --weights {weights}."
-            )
+            how = {"file": "--weights FILE", "fine-tuned": "--finetuned RUN"}.get(weights, f"--weights {weights}")
+            raise StoreError(f"No finished embeddings in {root} are of {weights} weights. Extract with {how}.")
     if backbone is None:
         empty = [part for part in found if not part.meta["embedded"]]
         for part in empty if len(empty) < len(found) else []:
@@ -181,10 +180,14 @@ def _named(found: Sequence[store.EmbeddingSet], name: str) -> list[store.Embeddi
 
 def _runs(found: Sequence[store.EmbeddingSet]) -> list[FeatureSet]:
     """The sets of fine-tuned networks among `found`, those of one run together, in the order of their folds."""
-    runs: dict[tuple[str, str], list[store.EmbeddingSet]] = {}
+    runs: dict[tuple[str, str, str], list[store.EmbeddingSet]] = {}
     for part in found:
-        if part.fold is not None:
-            runs.setdefault((part.backbone, str(part.meta["finetuned"]["key"])), []).append(part)
+        if part.fold is None:
+            continue
+        run = runs.setdefault((part.dataset, part.backbone, str(part.meta["finetuned"]["key"])), [])
+        if twin := next((other for other in run if other.fold == part.fold), None):
+            raise StoreError(f"{twin.folder} and {part.folder} are the same set. Delete one of them.")
+        run.append(part)
     return [FeatureSet(tuple(sorted(parts, key=lambda part: part.fold or 0))) for parts in runs.values()]
 
 

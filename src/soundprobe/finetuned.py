@@ -169,6 +169,8 @@ def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as a network ({error}). Fine-tune again with --force.") from error
+    if sha256_of(path) != run.networks[fold]:
+        raise StoreError(f"{path} was trained anew while its embeddings were being made. Run the same command again.")
     own = (
         about["fold"] == result.fold == fold
         and about["dataset"]["fingerprint"] == run.dataset["fingerprint"]

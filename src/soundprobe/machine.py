@@ -43,7 +43,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
+        able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
         return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
     return None
 

@@ -217,6 +217,10 @@ def load_predictor(
         members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
     else:
         members = (Member(tuple(backbones_of(about["backbone"], place, weights, progress)), tuple(heads)),)
+    for member in members:
+        for backbone in member.backbones:
+            # Preparing CNN14's shortcut takes longer than a few clips without it, and 0.75 GB for each fold's network.
+            backbone.module.shortcuts = False  # type: ignore[assignment]
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
     if width != heads[0].n_features_in_:
         raise ConfigError(

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from soundprobe.backbones.load import Backbone
 from soundprobe.errors import ConfigError
 
-SCHEME = 1  # a change of anything below that changes a network counts it up
+SCHEME = 1  # a change of anything below, or of quantising.py, that changes a network counts it up
 ENGINES = ("openvino", "nncf")
 TELEMETRY = "openvino_telemetry"
 

@@ -49,8 +49,9 @@ class Prepared(Generic[Plan]):
     def of(self, module: nn.Module) -> Plan:
         """The plan for the weights that `module` has now; another module's is not kept."""
         weights = _Weights.of(module)
-        if self._kept is not None and self._kept[0].equal(weights):
-            return self._kept[1]
+        kept = self._kept
+        if kept is not None and kept[0].equal(weights):
+            return kept[1]
         self._kept = None  # before the next one is made: two would need the memory of both
         plan = self.prepare(module)
         self._kept = weights, plan

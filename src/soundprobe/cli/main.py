@@ -64,7 +64,7 @@ def main() -> None:
         app()
     except SoundprobeError as error:
         err.print("[bold red]Error:[/bold red]", end=" ")
-        err.print(str(error), markup=False)
+        err.print(_one_line(error), markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("Stopped. What is finished is kept: the same command goes on from there.")
@@ -75,7 +75,14 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object) -
     """What the user should know is one line; other libraries' warnings are for developers."""
     if issubclass(category, SoundprobeWarning):
         err.print("[yellow]Note:[/yellow]", end=" ")
-        err.print(str(message), markup=False)
+        err.print(_one_line(message), markup=False)
+
+
+def _one_line(text: object) -> str:
+    """A message may hold a path or a name with line breaks and terminal codes in it."""
+    from soundprobe.reporting.wording import one_line
+
+    return one_line(text)
 
 
 def _version(shown: bool) -> None:

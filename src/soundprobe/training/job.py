@@ -53,6 +53,7 @@ class Job:
                 "seed": self.plan.seed,
                 "initial_sha256": self.initial_sha256,
                 "carry_over": self.carry_over,
+                "mixed_precision": self._mixed_precision(),  # the recipe's wish is met on some machines only
                 "protocol": PROTOCOL_VERSION,
                 "decode_version": DECODE_VERSION,
             }
