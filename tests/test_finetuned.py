@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from soundprobe import results, store
@@ -20,7 +21,6 @@ from soundprobe.data.catalog import open_data
 from soundprobe.errors import ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.extraction import Extraction, extract
 from soundprobe.featuresets import find_feature_sets, read_features
-from soundprobe.finetuned import load_network, open_run
 from soundprobe.finetuned import load_network, open_run
 from soundprobe.finetuning import finetune
 from soundprobe.heads.catalog import make_head
@@ -279,8 +279,11 @@ def test_network_of_another_fold_under_the_folds_name_is_refused(made: Made, tmp
 def test_network_that_is_trained_again_while_it_is_being_extracted_is_refused(made: Made, tmp_path: Path):
     folder = changed(made.run, tmp_path)
     run = open_run(folder)
-    with (folder / "fold-02-network.safetensors").open("ab") as file:
-        file.write(b" ")
+    path = folder / "fold-02-network.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    save_file({**tensors, "backbone.fc1.bias": tensors["backbone.fc1.bias"] + 1}, path, metadata=metadata)
     with pytest.raises(StoreError, match="trained anew while its embeddings were being made"):
         load_network(run, 2, 0.5)
 
