@@ -27,12 +27,6 @@ WEIGHTS = "mn04_as_mAP_432.pt"
 SMALL = Scheme(calibration_clips=8, in_float32={})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _engines() -> None:
-    pytest.importorskip("openvino", reason="the extra int8 is not installed")
-    pytest.importorskip("nncf", reason="the extra int8 is not installed")
-
-
 def heard(count: int, samples: int = 88_200) -> list[Heard]:
     """Tones that differ in pitch and loudness, the quietest first."""
     waves = [tone(200.0 * 1.3**number, samples / 22_050, seed=number) for number in range(count)]

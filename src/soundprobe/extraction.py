@@ -258,7 +258,7 @@ def _extract_one(
 
 
 def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
-    spec, clips, weights = job.model.spec, job.clips, job.model.weights
+    clips = job.clips
     return {
         "key": key,
         "dataset": {
@@ -268,16 +268,7 @@ def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str,
             "class_names": list(clips.class_names),
             "folds": sorted({int(fold) for fold in clips.folds}),
         },
-        "backbone": {
-            "name": spec.name,
-            "title": spec.title,
-            "weights": weights.kind,
-            "weights_label": weights.label,
-            "weights_sha256": weights.sha256,
-            "embedding_dim": spec.embedding_dim,
-            "parameters": spec.parameters,
-            "settings": job.model.settings,
-        },
+        "backbone": job.model.describe(),
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
         "command": command,

@@ -96,6 +96,27 @@ def test_linear_head_reaches_scikit_learns_objective_and_accuracy(
     assert abs((ours == y).mean() - (theirs == y).mean()) <= 0.002
 
 
+def test_linear_head_tries_no_weaker_penalty_once_the_loss_has_risen_and_chooses_as_the_whole_path_would() -> None:
+    X, y, groups = embeddings(spread=0.3)
+    strengths = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+    head = LinearHead(strengths=strengths, seed=1).fit(X, y, groups=groups)
+    losses = {
+        strength: float(np.mean([h["log_loss"] for h in head.history_ if h["strength"] == strength and "split" in h]))
+        for strength in dict.fromkeys(h["strength"] for h in head.history_)
+    }
+    *tried, last = losses
+    assert len(losses) < len(strengths)
+    assert losses[last] > 1.05 * min(losses.values())
+    lowest = [min(list(losses.values())[: n + 1]) for n in range(len(tried))]
+    assert all(losses[strength] <= 1.05 * low for strength, low in zip(tried, lowest, strict=True))
+    each = {
+        strength: LinearHead(strengths=(strength, strength * (1 + 1e-9)), seed=1).fit(X, y, groups=groups).history_
+        for strength in strengths
+    }
+    alone = {s: float(np.mean([h["log_loss"] for h in history if "split" in h])) for s, history in each.items()}
+    assert head.chosen_["strength"] == min(alone, key=lambda strength: alone[strength])
+
+
 def test_linear_heads_inner_scores_are_those_of_a_pipeline_on_each_split() -> None:
     X, y, groups = embeddings()
     strengths = (1e-3, 1e-1, 1.0)

@@ -12,6 +12,7 @@ from small_parts import small_network, small_part
 
 from soundprobe.errors import StoreError, TrainingError
 from soundprobe.heads.linear import LinearHead
+from soundprobe.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.evaluating import clip_losses, embed, judge
 from soundprobe.training.feeding import batches_of, seeded
@@ -43,6 +44,27 @@ def test_training_lowers_the_loss_and_the_best_validation_epoch_is_chosen():
     assert trained.epoch == 1 + int(np.argmin(losses))
     network.load_state_dict(trained.weights)
     assert judge(network, validation, CPU, 8).loss == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_mixed_precision_trains_and_leaves_float32_weights_that_are_judged_in_float32():
+    network, part = small_network(), small_part()
+    trained = train(network, part, None, recipe(mixed_precision=True), Setting(1, 0, CPU, 1000))
+    assert trained.history[-1]["train_loss_eval"] < trained.history[0]["train_loss_eval"]
+    assert {tensor.dtype for tensor in trained.weights.values() if tensor.is_floating_point()} == {torch.float32}
+    network.load_state_dict(trained.weights)
+    exact = judge(network, part, CPU, 8)
+    rough = judge(network, part, CPU, 8, torch.bfloat16)
+    assert exact.proba.dtype == np.float32
+    assert 0 < abs(exact.loss - rough.loss) < 0.05 * exact.loss
+
+
+@pytest.mark.parametrize(
+    ("able", "half"),
+    [({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16), ({"avx512_f": True}, None)],
+)
+def test_processor_without_bfloat16_in_hardware_trains_in_float32(monkeypatch, able, half):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert half_type(CPU) == half
 
 
 def test_patience_ends_training_after_so_many_epochs_without_a_better_one():

@@ -54,6 +54,19 @@ class Backbone:
     weights: WeightsInfo
     settings: dict[str, Any]
 
+    def describe(self) -> dict[str, Any]:
+        """What `meta.json` and `result.json` say of it."""
+        return {
+            "name": self.spec.name,
+            "title": self.spec.title,
+            "weights": self.weights.kind,
+            "weights_label": self.weights.label,
+            "weights_sha256": self.weights.sha256,
+            "embedding_dim": self.spec.embedding_dim,
+            "parameters": self.spec.parameters,
+            "settings": self.settings,
+        }
+
 
 def load_backbone(
     name: str,

@@ -75,17 +75,9 @@ class Job:
 
     def describe_backbone(self) -> dict[str, Any]:
         """The `backbone` field of result.json, as `featuresets` writes it."""
-        spec, weights = self.model.spec, self.model.weights
         return {
-            "name": spec.name,
-            "title": spec.title,
-            "weights": weights.kind,
-            "weights_label": weights.label,
-            "weights_sha256": weights.sha256,
-            "embedding_dim": spec.embedding_dim,
-            "parameters": spec.parameters,
+            **self.model.describe(),
             "key": self.backbone_key,
-            "settings": self.model.settings,
             "seconds_per_clip": None,
             "device": self.device,
             "commands": [self.command],
