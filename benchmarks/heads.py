@@ -96,7 +96,7 @@ def check_linear(rows: Rows, asked: np.ndarray, truth: np.ndarray, head: LinearH
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("heads", nargs="*", default=["linear"], choices=["linear", "mlp"])
+    parser.add_argument("heads", nargs="*", choices=["linear", "mlp"])
     parser.add_argument("--clips", type=int, default=8732)
     parser.add_argument("--dimension", type=int, default=2048)
     parser.add_argument("--classes", type=int, default=10)
@@ -119,10 +119,11 @@ def main() -> None:
         f"{options.clips} x {options.dimension}, {options.classes} classes; {options.time_folds} of {options.folds} "
         f"outer folds timed on both sides, {options.rounds} interleaved rounds"
     )
+    heads = options.heads or ["linear"]
     pairs: list[tuple[str, Fit, Fit]] = []
-    if "linear" in options.heads:
+    if "linear" in heads:
         pairs.append(("linear", linear_head, lambda rows: logistic_regression(rows, options.jobs)))
-    if "mlp" in options.heads:
+    if "mlp" in heads:
         equal = options.epochs
         pairs += [
             (f"mlp, {equal} epochs", lambda r: mlp_head(r, equal), lambda r: mlp_classifier(r, options.jobs, (equal,))),
