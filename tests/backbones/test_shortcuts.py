@@ -204,6 +204,17 @@ def test_shortcut_is_not_taken_where_a_hook_in_training_or_half_precision_needs_
         assert may_shortcut(module, spectrogram)
 
 
+def test_shortcut_of_ast_after_new_weights_uses_them(lived_in: dict[str, Backbone]) -> None:
+    module = copy.deepcopy(lived_in["ast"].module)
+    wave = sounds(5_000, 16_000)
+    before = quick(module, wave)
+    with torch.no_grad():
+        module.ast.layers[3].mlp.fc1.weight.mul_(1.5)
+    after = quick(module, wave)
+    assert not torch.allclose(before, after)
+    assert_parity(after, plain(module, wave))
+
+
 @convolutional
 def test_shortcut_copies_and_state_dicts_hold_nothing_prepared(backbone: Backbone) -> None:
     quick(backbone.module, sounds(12_000, 32_000)[:1])

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import ASTConfig, ASTModel
 
+from soundprobe.backbones.ast_layers import TOKENS, prepare_ast, through_layers
 from soundprobe.backbones.melspectrogram import full_precision
-from soundprobe.backbones.shortcuts import may_shortcut
+from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 SAMPLE_RATE_HZ = 16_000
 FRAME = 400  # samples, 25 ms
@@ -27,7 +28,6 @@ PREEMPHASIS = 0.97
 FULL_SECONDS = 10.24
 PATCH, STRIDE = 16, 10  # frames or mel bands
 FULL_FRAMES = 1024
-TOKENS = 2  # [CLS] and distillation stand before the patches
 
 RENAMED = (
     (r"^audio_spectrogram_transformer\.", ""),
@@ -79,7 +79,8 @@ class Ast(nn.Module):
     Random weights are those of transformers, but with tokens and positions from a normal distribution of std 0.02,
     as in the authors' code, instead of zeros: with zeros the network could not tell time from frequency.
 
-    Inference on a CPU computes the last layer for the two tokens only. `shortcuts = False` keeps it from that.
+    Inference on a CPU computes the last layer for the two tokens only, with weights laid out for oneDNN.
+    `shortcuts = False` keeps it from that.
 
     Args:
         clip_seconds: the length of the input in seconds, 0.16 to 10.24; None means 10.24.
@@ -92,6 +93,7 @@ class Ast(nn.Module):
     def __init__(self, *, clip_seconds: float | None = None) -> None:
         super().__init__()
         self.shortcuts = True
+        self._prepared = Prepared(prepare_ast)
         seconds = FULL_SECONDS if clip_seconds is None else clip_seconds
         self.samples = round(seconds * SAMPLE_RATE_HZ)
         self.frames = round(seconds * SAMPLE_RATE_HZ / HOP)  # 1,024 for 10.24 s, though only 1,022 have audio
@@ -142,11 +144,12 @@ class Ast(nn.Module):
         batch = len(spectrogram)
         tokens = [inputs.cls_token.expand(batch, -1, -1), inputs.distillation_token.expand(batch, -1, -1)]
         hidden = torch.cat([*tokens, patches], dim=1) + inputs.position_embeddings[:, self.kept_positions]
-        *layers, last = self.ast.layers
-        for layer in layers:
-            hidden = layer(hidden)
-        hidden = last_tokens(last, hidden) if may_shortcut(self, hidden) else last(hidden)[:, :TOKENS]
-        return self.ast.layernorm(hidden).mean(dim=1)
+        if may_shortcut(self, hidden):
+            hidden = through_layers(self._prepared.of(self.ast), hidden)
+        else:
+            for layer in self.ast.layers:
+                hidden = layer(hidden)
+        return self.ast.layernorm(hidden[:, :TOKENS]).mean(dim=1)
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) float32 in [-1, 1] at 16 kHz to embeddings (B, D) float32. For `lengths` see `spectrogram`."""
@@ -166,24 +169,6 @@ class Ast(nn.Module):
                 name = re.sub(pattern, replacement, name)
             own[name if name.startswith("ast.") else f"ast.{name}"] = tensor
         return own
-
-
-def last_tokens(layer: Any, hidden: Tensor) -> Tensor:
-    """The last ASTLayer's output for the two tokens that are read (B, 2, D), from all of its inputs (B, 2 + P, D).
-
-    The patches give only keys and values there: their queries and their MLP would never be looked at.
-    """
-    normed = layer.layernorm_before(hidden)
-    attention = layer.attention
-
-    def heads(flat: Tensor) -> Tensor:
-        return flat.unflatten(2, (-1, attention.head_dim)).transpose(1, 2)  # (B, heads, tokens, D / heads)
-
-    query = heads(attention.q_proj(normed[:, :TOKENS]))
-    key, value = heads(attention.k_proj(normed)), heads(attention.v_proj(normed))
-    heard = nn.functional.scaled_dot_product_attention(query, key, value, scale=attention.scaling)
-    tokens = hidden[:, :TOKENS] + attention.o_proj(heard.transpose(1, 2).flatten(2))
-    return tokens + layer.mlp(layer.layernorm_after(tokens))
 
 
 def kept_positions(frames: int) -> Tensor:
