@@ -33,15 +33,16 @@ def test_product_with_a_packed_matrix_equals_pytorchs(way: str, shape: tuple[int
     made = PackedMatrix.of(matrix, bias)
     assert made.packed == (way == "packed")
     expected = functional.linear(inputs.double(), matrix.double(), None if bias is None else bias.double())
-    for found, true in (
-        (made.multiply(inputs), expected),
-        (made.multiply_gelu(inputs), functional.gelu(expected)),
+    erf_error = 1.2e-6  # PyTorch's own GELU is as far from the one in float64
+    for found, true, more in (
+        (made.multiply(inputs), expected, 0.0),
+        (made.multiply_gelu(inputs), functional.gelu(expected), erf_error),
     ):
         assert found.dtype == torch.float32
         assert found.shape == true.shape
         # D roundings of partial sums of about sqrt(D), which add up as a random walk does.
         rounding = torch.finfo(torch.float32).eps * shape[-1]
-        torch.testing.assert_close(found.double(), true, rtol=1e-5, atol=2 * rounding)
+        torch.testing.assert_close(found.double(), true, rtol=1e-5, atol=2 * rounding + more)
 
 
 def test_packed_matrix_takes_inputs_that_are_not_contiguous(way: str):
