@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import pytest
+from joblib import cpu_count
 
-from soundprobe.errors import AudioError, ConfigError
-from soundprobe.parallel import ENGINES, run_tasks
+from soundprobe.errors import AudioError, ConfigError, SoundprobeWarning
+from soundprobe.parallel import ENGINES, jobs_for, run_tasks
 
 
 def square_and_pid(x: int) -> tuple[int, int]:
@@ -26,6 +28,19 @@ def test_run_tasks_on_every_engine_keeps_the_order(engine: str):
     assert here == (engine == "threads")
 
 
+def doubt(x: int) -> int:
+    warnings.warn(f"task {x} has not converged", SoundprobeWarning, stacklevel=2)
+    return x
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run_tasks_on_every_engine_says_here_what_a_task_warned_of(engine: str, capfd: pytest.CaptureFixture[str]):
+    with pytest.warns(SoundprobeWarning) as told:
+        assert list(run_tasks(doubt, [(1,), (2,)], jobs=2, engine=engine)) == [1, 2]
+    assert sorted(str(one.message) for one in told) == ["task 1 has not converged", "task 2 has not converged"]
+    assert "has not converged" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_run_tasks_when_a_task_fails_raises_its_error_whole(engine: str):
     with pytest.raises(AudioError, match="clip 0: truncated"):
@@ -40,3 +55,20 @@ def test_run_tasks_with_one_job_runs_here_one_by_one():
 def test_run_tasks_with_an_unknown_engine_names_the_near_one():
     with pytest.raises(ConfigError, match="Unknown engine 'dusk'. Did you mean 'dask'"):
         list(run_tasks(square_and_pid, [], engine="dusk"))
+
+
+MB = 10**6
+
+
+@pytest.mark.parametrize(
+    ("feature_bytes", "tasks", "expected"),
+    [
+        (MB, 10, 1),  # too small to repay a process
+        (72 * MB, 1, 1),
+        (72 * MB, 10, min(cpu_count(), 6)),  # UrbanSound8K in 2,048 dimensions
+        (500 * MB, 10, 1),  # too large for copies in two processes
+        (10**12, 10, 1),
+    ],
+)
+def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(feature_bytes: int, tasks: int, expected: int):
+    assert jobs_for(feature_bytes, tasks) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -9,6 +10,24 @@ from soundprobe.errors import ConfigError, unknown
 
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
+REPAYING_BYTES = 16e6
+"""Features for which a process more repays its start of two or three seconds."""
+MEMORY_BYTES = 4e9
+COPIES = 8
+"""A task's own copies of the features: its training rows, standardised, packed twice, Gram matrices."""
+
+
+def jobs_for(feature_bytes: int, tasks: int) -> int:
+    """How many of so many `tasks` on features of so many bytes to run at once: up to a core each.
+
+    One thread for each of several folds is quicker than several threads for one after the other, whose many short steps
+    wait for each other. One where the features are small, and no more than `MEMORY_BYTES` hold.
+    """
+    from joblib import cpu_count
+
+    if feature_bytes < REPAYING_BYTES:
+        return 1
+    return max(1, min(cpu_count(), tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 
 
 def run_tasks(
@@ -28,7 +47,7 @@ def run_tasks(
 
     Raises:
         ConfigError: the engine is unknown or Dask is not installed.
-        Exception: whatever a task raised.
+        Exception: whatever a task raised. What it warned of is said here.
     """
     if engine not in ENGINES:
         raise ConfigError(unknown("engine", engine, ENGINES))
@@ -40,7 +59,8 @@ def run_tasks(
         return
     from joblib import Parallel, delayed, parallel_config
 
-    tasks = [delayed(function)(*args) for args in arguments]
+    told = function if engine == "threads" else _Telling(function)
+    tasks = [delayed(told)(*args) for args in arguments]
     if engine == "dask":
         try:
             from distributed import Client
@@ -52,7 +72,29 @@ def run_tasks(
         except (ValueError, OSError) as error:
             raise ConfigError(f"--address {address}: no Dask scheduler answers there ({error}).") from error
         with client, parallel_config(backend="dask"):
-            yield from Parallel(return_as="list")(tasks)
+            yield from map(_repeated, Parallel(return_as="list")(tasks))
         return
-    backend = {"threads": "threading", "processes": "loky"}[engine]
-    yield from Parallel(n_jobs=jobs, backend=backend, return_as="generator")(tasks)
+    if engine == "threads":
+        yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
+    else:
+        yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
+
+
+class _Telling:
+    """`function` in another process, whose warnings come back with its result instead of being printed there."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> tuple[Any, list[Warning]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            result = self.function(*args)
+        return result, [told.message for told in caught if isinstance(told.message, Warning)]
+
+
+def _repeated(told: tuple[Result, list[Warning]]) -> Result:
+    result, messages = told
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
+    return result

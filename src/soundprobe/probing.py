@@ -23,9 +23,9 @@ from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.keys import digest_key, path_name
 from soundprobe.machine import versions
 from soundprobe.measuring import LEARNING_CURVE, PEEKING, with_copies_joined
-from soundprobe.parallel import run_tasks
+from soundprobe.parallel import jobs_for, run_tasks
 from soundprobe.progress import progress_bar
-from soundprobe.records import Embeddings, FoldResult, RunResult
+from soundprobe.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.store import locked
 
 
@@ -80,7 +80,7 @@ def probe(
     measure_peeking: bool = False,
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
-    jobs: int = 1,
+    jobs: int | None = None,
     engine: str = "processes",
     address: str | None = None,
     force: bool = False,
@@ -102,7 +102,8 @@ def probe(
         control: "shuffled-labels" trains on shuffled labels and stores a run of its own, marked as a control.
         learning_curve: after each run also train on growing shares of the recordings, see `soundprobe.learning_curve`.
         measure_peeking: after each run also score every setting on the test folds, for show, see `soundprobe.peeking`.
-        jobs, engine, address: how many folds at once, and where; see `soundprobe.parallel`.
+        jobs, engine, address: how many folds at once, and where; see `soundprobe.parallel`. By default a fold a core
+            where the set is large enough to repay it, else one after the other.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -158,7 +159,7 @@ def _run(
     root: Path,
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
-    jobs: int,
+    jobs: int | None,
     force: bool,
     progress: bool,
     command: str,
@@ -200,6 +201,8 @@ def _run(
                 bar.advance(1)
 
             if missing:
+                if jobs is None:
+                    jobs = jobs_for(features_for(embeddings.features, missing[0]).nbytes, len(missing))
                 cross_validate(
                     functools.partial(make_head, plan.head, seed=plan.seed, **plan.settings),
                     embeddings.features,

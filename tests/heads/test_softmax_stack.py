@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from soundprobe.crossval import inner_split
+from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.lbfgs import minimise
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
@@ -46,7 +47,7 @@ def test_path_of_strengths_on_each_split_ends_where_scikit_learn_does(
     means, scales = split_scalers(Z, splits)
     gram = gram_of(torch.from_numpy(Z), C, problems=10**6 // N) if with_gram else None
     assert (gram is not None) == with_gram
-    stack = SoftmaxStack.of_splits(torch.from_numpy(Z), y, splits)
+    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(Z)), y, splits)
     solved = list(stack.solve_path(STRENGTHS, gram, tol=1e-4, max_iter=3000))
     assert [strength for strength, _ in solved] == STRENGTHS
     for strength, found in solved:
@@ -67,7 +68,7 @@ def test_path_of_strengths_on_each_split_ends_where_scikit_learn_does(
 
 def test_path_with_a_preconditioner_takes_fewer_steps_than_without() -> None:
     Z, y = rows(800, 120, 6, 0.3)
-    stack = SoftmaxStack.of_splits(torch.from_numpy(Z), y, inner_split(y, None, 3))
+    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(Z)), y, inner_split(y, None, 3))
     gram = gram_of(torch.from_numpy(Z), 6, problems=18)
     steps = {}
     for name, given in (("preconditioned", gram), ("plain", None)):
@@ -78,7 +79,7 @@ def test_path_with_a_preconditioner_takes_fewer_steps_than_without() -> None:
 
 def test_path_of_neighbouring_strengths_costs_little_after_the_first() -> None:
     Z, y = rows(400, 60, 4, 0.3)
-    stack = SoftmaxStack.of_all(torch.from_numpy(Z), y)
+    stack = SoftmaxStack.of_all(FeatureMatrix.of(torch.from_numpy(Z)), y)
     gram = gram_of(torch.from_numpy(Z), 4, problems=10)
     first, *others = stack.solve_path([1.0, 1.01, 1.02], gram, tol=1e-3, max_iter=1000)
     assert all(int(found.iterations) <= 3 < int(first[1].iterations) for _, found in others)

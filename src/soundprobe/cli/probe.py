@@ -57,7 +57,13 @@ def probe(
     ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
-    jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once; -1: as many as there are cores.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            help="Folds trained at once; -1: as many as there are cores. Default: that too, for sets that repay it.",
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option("--engine", help="Where they run: threads, processes or dask.")] = "processes",
     address: Annotated[str | None, typer.Option("--address", help="Dask scheduler, such as tcp://host:8786.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,

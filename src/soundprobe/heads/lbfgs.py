@@ -146,4 +146,4 @@ def _line_search(
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """(p,) the inner products of the rows."""
-    return torch.bmm(a[:, None], b[:, :, None])[:, 0, 0]
+    return (a * b).sum(dim=1)

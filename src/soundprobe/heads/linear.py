@@ -13,6 +13,7 @@ import torch
 
 from soundprobe.crossval import inner_split
 from soundprobe.errors import SoundprobeWarning
+from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.head import Head, check_numbers, log_loss, softmax
 from soundprobe.heads.lbfgs import Solution
 from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
@@ -69,18 +70,18 @@ class LinearHead(Head):
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
         chosen, start = strengths[0], None
-        features = torch.from_numpy(Z)
+        features = FeatureMatrix.of(torch.from_numpy(Z))
         splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
-        gram = gram_of(features, len(self.classes_), problems=len(splits) * len(strengths) + 1)
+        gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
         if splits:
             stack = SoftmaxStack.of_splits(features, labels, splits)
             lowest = float("inf")
             for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                coefficients = stack.on_given_features(found.x)  # (S, C, D + 1)
-                history += _scores(Z, labels, splits, strength, coefficients.numpy(), found)
+                history += _scores(stack.logits(found.x).numpy(), labels, splits, strength, found)
                 loss = float(np.mean([h["log_loss"] for h in history if h["strength"] == strength]))
                 if loss < lowest:
-                    lowest, chosen, start = loss, strength, coefficients.mean(dim=0).view(1, -1)
+                    lowest, chosen = loss, strength
+                    start = stack.on_given_features(found.x).mean(dim=0).view(1, -1)
                 elif loss > RISEN * lowest:
                     break
         stack = SoftmaxStack.of_all(features, labels)
@@ -105,18 +106,17 @@ class LinearHead(Head):
 
 
 def _scores(
-    Z: np.ndarray,
+    logits_of_splits: np.ndarray,
     labels: np.ndarray,
     splits: list[tuple[np.ndarray, np.ndarray]],
     strength: float,
-    coefficients: np.ndarray,
     found: Solution,
 ) -> list[dict[str, Any]]:
-    """Each split's log loss and accuracy on its validation rows; `coefficients` (S, C, D + 1) act on Z (N, D)."""
+    """Each split's log loss and accuracy on its validation rows, from the logits (S, C, N) of every row."""
     history = []
     for split, (_, val) in enumerate(splits):
         y = labels[val]
-        logits = (Z[val] @ coefficients[split, :, :-1].T + coefficients[split, :, -1]).astype(np.float64)
+        logits = logits_of_splits[split][:, val].T.astype(np.float64)
         history.append(
             {
                 "strength": strength,

@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from scipy.linalg.blas import ssyrk
 
+from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.lbfgs import History, Precondition, Solution, minimise
 from soundprobe.heads.scaling import split_scalers
 from soundprobe.heads.threads import threads_for
 
-ROWS_AT_ONCE = 1024
-"""Rows go through an evaluation in chunks. With classes first, `weights @ rows.T`, and chunks of this size a product of
-50 columns (p C) takes 23 ms where `rows @ weights.T` takes 32, one of 10 takes 9 instead of 18 (N 7,859, D 2,048)."""
 PASSES_SAVED = 100
 """Evaluations of a problem that a preconditioner saves, roughly, from a comparison at D 2,048."""
 FURTHER = 0.5
@@ -36,14 +34,14 @@ class SoftmaxStack:
     the same matrix and all of them share one product.
 
     Attributes:
-        features: (N, D) float32.
+        features: N rows of D.
         labels: (N,) int64; one_hot: (C, N) float32.
         row_weights: (S, N) float32, 1 / (rows of the split) or 0.
         n_rows: (S,) int64, of each split.
         means, scales: (S, D) float32.
     """
 
-    features: torch.Tensor
+    features: FeatureMatrix
     labels: torch.Tensor
     one_hot: torch.Tensor
     row_weights: torch.Tensor
@@ -53,22 +51,22 @@ class SoftmaxStack:
 
     @classmethod
     def of_splits(
-        cls, features: torch.Tensor, labels: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]]
+        cls, features: FeatureMatrix, labels: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> Self:
         """One problem for the training rows of each split."""
-        means, scales = split_scalers(features.numpy(), list(splits))
+        means, scales = split_scalers(features.values.numpy(), list(splits))
         return cls._of(features, labels, [train for train, _ in splits], means, scales)
 
     @classmethod
-    def of_all(cls, features: torch.Tensor, labels: np.ndarray) -> Self:
+    def of_all(cls, features: FeatureMatrix, labels: np.ndarray) -> Self:
         """One problem, on every row, as the features are."""
-        D = features.shape[1]
+        D = features.values.shape[1]
         return cls._of(features, labels, [np.arange(len(labels))], np.zeros((1, D)), np.ones((1, D)))
 
     @classmethod
     def _of(
         cls,
-        features: torch.Tensor,
+        features: FeatureMatrix,
         labels: np.ndarray,
         training_rows: list[np.ndarray],
         means: np.ndarray,
@@ -127,10 +125,10 @@ class SoftmaxStack:
             gram: see `gram_of`; it speeds the solution up and does not change where it is.
             start: (S, C * (D + 1)), or from zero; history: see `minimise`.
         """
-        C, D = len(self.one_hot), self.features.shape[1]
+        C, (N, D) = len(self.one_hot), self.features.values.shape
         x = torch.zeros(len(self.n_rows), C * (D + 1)) if start is None else start
         penalties = self.penalties(strength)
-        with torch.inference_mode(), threads_for(x.numel() * len(self.features)):
+        with torch.inference_mode(), threads_for(x.numel() * N):
             return minimise(
                 partial(self.evaluate, penalties),
                 x,
@@ -148,13 +146,10 @@ class SoftmaxStack:
 
     def _under(self, history: History, more: torch.Tensor) -> History:
         """`history` as it would be under penalties that are larger by `more` (S,)."""
-        moved = []
-        for step, change in history:
-            other = change.clone()
-            shape = (len(step), -1, self.features.shape[1] + 1)
-            other.view(shape)[:, :, :-1] += more[:, None, None] * step.view(shape)[:, :, :-1]
-            moved.append((step, other))
-        return moved
+        penalised = torch.ones(len(self.one_hot), self.features.values.shape[1] + 1)
+        penalised[:, -1] = 0.0  # the bias is not
+        factors = more[:, None] * penalised.view(1, -1)
+        return [(step, torch.addcmul(change, factors, step)) for step, change in history]
 
     def evaluate(
         self, penalties: torch.Tensor, x: torch.Tensor, problems: torch.Tensor
@@ -164,21 +159,19 @@ class SoftmaxStack:
         Args:
             penalties: (S,); problems: (p,) int64, which of the S problems the rows of x belong to.
         """
-        (N, D), C, p = self.features.shape, len(self.one_hot), len(problems)
+        D, C, p = self.features.values.shape[1], len(self.one_hot), len(problems)
         weights = x.view(p, C, D + 1)[:, :, :D]
         folded = self._fold(x, problems).view(p * C, D + 1)
         stacked, bias = folded[:, :D].contiguous(), folded[:, D:].contiguous()
         loss = torch.zeros(p, dtype=torch.float64)
         slopes, bias_slopes = torch.zeros(p * C, D), torch.zeros(p * C)  # with regard to `stacked` and `bias`
-        for start in range(0, N, ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            features = self.features[rows]
+        for rows, block in self.features:
             row_weights = self.row_weights[problems, rows]
-            log_p = torch.mm(stacked, features.T).add_(bias).view(p, C, -1).log_softmax(dim=1)
+            log_p = block.scores(stacked).add_(bias).view(p, C, -1).log_softmax(dim=1)
             own = log_p.gather(1, self.labels[rows].expand(p, 1, -1))[:, 0]
             loss -= (own * row_weights).sum(dim=1, dtype=torch.float64)
             residual = log_p.exp_().sub_(self.one_hot[:, rows]).mul_(row_weights[:, None]).view(p * C, -1)
-            slopes.addmm_(residual, features)
+            slopes += block.sums(residual)
             bias_slopes += residual.sum(dim=1)
         gradient = torch.empty(p, C, D + 1)
         gradient[:, :, D] = bias_slopes.view(p, C)
@@ -190,12 +183,19 @@ class SoftmaxStack:
         loss += 0.5 * penalty.double() * weights.square().sum(dim=(1, 2), dtype=torch.float64)
         return loss, gradient.view(p, -1)
 
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """(S, C, N) float32: what each problem's x (S, C * (D + 1)) makes of every row, validation rows too."""
+        coefficients = self.on_given_features(x).flatten(0, 1)  # (S C, D + 1)
+        stacked, bias = coefficients[:, :-1].contiguous(), coefficients[:, -1:]
+        scores = torch.cat([block.scores(stacked) for _, block in self.features], dim=1)
+        return (scores + bias).view(len(x), len(self.one_hot), -1)
+
     def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
         """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""
         return self._fold(x, torch.arange(len(x)))
 
     def _fold(self, x: torch.Tensor, problems: torch.Tensor) -> torch.Tensor:
-        folded = x.view(len(x), -1, self.features.shape[1] + 1).clone()
+        folded = x.view(len(x), len(self.one_hot), -1).clone()
         folded[:, :, :-1] /= self.scales[problems][:, None]
         folded[:, :, -1] -= torch.einsum("pd,pcd->pc", self.means[problems], folded[:, :, :-1])
         return folded
@@ -218,7 +218,9 @@ def preconditioner(gram: torch.Tensor, penalty: float, C: int) -> Precondition:
     """
     D = len(gram)
     floor = 4 * torch.finfo(gram.dtype).eps * D / C  # rounding in `gram`, or of duplicated features, costs no more
-    factor = torch.linalg.cholesky(gram / C + max(penalty, floor) * torch.eye(D))
+    hessian = gram / C
+    hessian.diagonal().add_(max(penalty, floor))
+    factor = torch.linalg.cholesky(hessian)
 
     def precondition(gradient: torch.Tensor) -> torch.Tensor:
         given = gradient.view(-1, D + 1)
