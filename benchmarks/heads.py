@@ -1,11 +1,13 @@
 """What choosing and training a head costs for an outer fold, against scikit-learn with joblib.
 
-    python benchmarks/heads.py linear                       8,732 x 2,048, one outer fold, 5 rounds
+    python benchmarks/heads.py linear                       8,732 x 2,048, 5 rounds
     python benchmarks/heads.py mlp
     python benchmarks/heads.py linear mlp --quick           1,000 x 128, a minute
 
 Both sides get the same rows, the same inner splits and the same candidates, and train once more with what they chose.
-Rounds are interleaved. Only some outer folds are timed (--time-folds): scikit-learn takes minutes for each.
+Each takes every core in its own way: soundprobe trains an outer fold on each, as `probe` does, and scikit-learn a
+candidate of one outer fold on each; the start of processes is not counted. Rounds are interleaved. Only some folds
+are timed (--time-folds): scikit-learn takes minutes for each.
 
 scikit-learn's perceptron has no way to choose the number of epochs by the splits that the other settings are chosen by.
 So it is timed twice: trained for `--epochs` epochs for each candidate, as soundprobe is told to as well, and with the
@@ -19,6 +21,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +38,7 @@ from machine_note import describe, spread
 from soundprobe.crossval import inner_split
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.mlp import MLPHead
+from soundprobe.parallel import run_tasks
 from synthetic_embeddings import make_embeddings
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -52,7 +56,7 @@ def logistic_regression(rows: Rows, jobs: int, max_iter: int = 1000) -> GridSear
     return search(model, {"logisticregression__C": list(LinearHead().strengths)}, rows, LinearHead().inner_splits, jobs)
 
 
-def mlp_head(rows: Rows, epochs: int | None) -> MLPHead:
+def mlp_head(epochs: int | None, rows: Rows) -> MLPHead:
     fixed = {} if epochs is None else {"max_epochs": epochs, "patience": epochs}
     return MLPHead(**fixed).fit(rows[0], rows[1], groups=rows[2])
 
@@ -101,10 +105,10 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=2048)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--folds", type=int, default=10)
-    parser.add_argument("--time-folds", type=int, default=1, help="how many of the outer folds are timed, on each side")
+    parser.add_argument("--time-folds", type=int, help="how many of the outer folds are timed; default: one a core")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20, help="of the perceptrons where both sides train equally long")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="scikit-learn's processes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes of each side")
     parser.add_argument("--check", action="store_true", help="compare with a tightly converged solution: minutes")
     parser.add_argument("--quick", action="store_true", help="1,000 x 128, 2 rounds, 5 epochs")
     options = parser.parse_args()
@@ -113,6 +117,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     if options.quick:
         options.clips, options.dimension, options.rounds, options.epochs = 1000, 128, 2, 5
+    options.time_folds = min(options.folds, options.time_folds or options.jobs)
     data = make_embeddings(options.clips, options.dimension, options.classes, options.folds)
     print(f"{describe()}; scikit-learn {sklearn.__version__} with {options.jobs} processes")
     print(
@@ -126,8 +131,8 @@ def main() -> None:
     if "mlp" in heads:
         equal = options.epochs
         pairs += [
-            (f"mlp, {equal} epochs", lambda r: mlp_head(r, equal), lambda r: mlp_classifier(r, options.jobs, (equal,))),
-            ("mlp, epochs chosen", lambda r: mlp_head(r, None), lambda r: mlp_classifier(r, options.jobs, EPOCHS)),
+            (f"mlp, {equal} epochs", partial(mlp_head, equal), lambda r: mlp_classifier(r, options.jobs, (equal,))),
+            ("mlp, epochs chosen", partial(mlp_head, None), lambda r: mlp_classifier(r, options.jobs, EPOCHS)),
         ]
     for name, ours, theirs in pairs:
         compare(name, ours, theirs, data, options)
@@ -136,32 +141,31 @@ def main() -> None:
 def compare(name: str, ours: Fit, theirs: Fit, data: Any, options: argparse.Namespace) -> None:
     seconds: dict[str, list[float]] = {"soundprobe": [], "scikit-learn": []}
     told = ""
+    folds = [int(fold) for fold in np.unique(data.folds)[: options.time_folds]]
+    rows = {
+        fold: [column[data.folds != fold] for column in (data.features, data.labels, data.groups)] for fold in folds
+    }
     some = np.arange(60 * options.classes)
     noise = np.random.default_rng(0).normal(size=(len(some), 8)).astype(np.float32)
-    for fit in (ours, theirs):  # starts scikit-learn's processes, and loads what is loaded on first use
-        fit((noise, some % options.classes, some))
+    tiny = [(noise, some % options.classes, some)] * options.jobs
     for round_ in range(options.rounds):
-        spent = dict.fromkeys(seconds, 0.0)
-        for fold in np.unique(data.folds)[: options.time_folds]:
-            train, test = data.folds != fold, data.folds == fold
-            rows = data.features[train], data.labels[train], data.groups[train]
-            fitted = {}
-            for side, fit in (("soundprobe", ours), ("scikit-learn", theirs)):
-                began = time.perf_counter()
-                fitted[side] = fit(rows)
-                spent[side] += time.perf_counter() - began
-            if round_ == 0:
-                asked, truth = data.features[test], data.labels[test]
-                mine, peer = fitted["soundprobe"], fitted["scikit-learn"]
-                told += f"  fold {fold}: chose {mine.chosen_}, scikit-learn {peer.best_params_}; accuracy "
-                told += f"{(mine.predict(asked) == truth).mean():.3f}, {(peer.predict(asked) == truth).mean():.3f}\n"
-                if options.check and name == "linear":
-                    told += f"  {check_linear(rows, asked, truth, mine)}\n"
-        for side, value in spent.items():
-            seconds[side].append(value / options.time_folds)
+        list(run_tasks(ours, [(part,) for part in tiny], jobs=options.jobs))  # starts processes and loads libraries
+        began = time.perf_counter()
+        mine = list(run_tasks(ours, [(rows[fold],) for fold in folds], jobs=options.jobs))
+        seconds["soundprobe"].append((time.perf_counter() - began) / len(folds))
+        theirs(tiny[0])
+        began = time.perf_counter()
+        peers = [theirs(rows[fold]) for fold in folds]
+        seconds["scikit-learn"].append((time.perf_counter() - began) / len(folds))
         print(
             f"  {name}, round {round_ + 1}: " + ", ".join(f"{s} {v[-1]:.1f} s" for s, v in seconds.items()), flush=True
         )
+    for fold, head, peer in zip(folds, mine, peers, strict=True):
+        asked, truth = data.features[data.folds == fold], data.labels[data.folds == fold]
+        told += f"  fold {fold}: chose {head.chosen_}, scikit-learn {peer.best_params_}; accuracy "
+        told += f"{(head.predict(asked) == truth).mean():.3f}, {(peer.predict(asked) == truth).mean():.3f}\n"
+        if options.check and name == "linear":
+            told += f"  {check_linear(rows[fold], asked, truth, head)}\n"
     ratios = [theirs / mine for mine, theirs in zip(*seconds.values(), strict=True)]
     print(
         f"{name}: soundprobe {spread(seconds['soundprobe'])} s a fold, scikit-learn {spread(seconds['scikit-learn'])}"

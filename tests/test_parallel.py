@@ -71,4 +71,4 @@ MB = 10**6
     ],
 )
 def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(feature_bytes: int, tasks: int, expected: int):
-    assert jobs_for(feature_bytes, tasks) == expected
+    assert jobs_for(feature_bytes, tasks, repaying_bytes=16 * MB) == expected

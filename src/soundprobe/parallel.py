@@ -10,22 +10,20 @@ from soundprobe.errors import ConfigError, unknown
 
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
-REPAYING_BYTES = 16e6
-"""Features for which a process more repays its start of two or three seconds."""
 MEMORY_BYTES = 4e9
 COPIES = 8
 """A task's own copies of the features: its training rows, standardised, packed twice, Gram matrices."""
 
 
-def jobs_for(feature_bytes: int, tasks: int) -> int:
+def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
     """How many of so many `tasks` on features of so many bytes to run at once: up to a core each.
 
     One thread for each of several folds is quicker than several threads for one after the other, whose many short steps
-    wait for each other. One where the features are small, and no more than `MEMORY_BYTES` hold.
+    wait for each other. One where the features are under `repaying_bytes`, and no more than `MEMORY_BYTES` hold.
     """
     from joblib import cpu_count
 
-    if feature_bytes < REPAYING_BYTES:
+    if feature_bytes < repaying_bytes:
         return 1
     return max(1, min(cpu_count(), tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 

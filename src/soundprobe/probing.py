@@ -202,7 +202,8 @@ def _run(
 
             if missing:
                 if jobs is None:
-                    jobs = jobs_for(features_for(embeddings.features, missing[0]).nbytes, len(missing))
+                    size = features_for(embeddings.features, missing[0]).nbytes
+                    jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
                 cross_validate(
                     functools.partial(make_head, plan.head, seed=plan.seed, **plan.settings),
                     embeddings.features,

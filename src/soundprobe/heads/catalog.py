@@ -20,12 +20,15 @@ class HeadSpec:
         title: how tables name it.
         target: "module:Class", imported on use; a `soundprobe.heads.head.Head`.
         description: one line for lists.
+        repaying_bytes: of float32 features, from which on folds in processes of their own save more than the two or
+            three seconds that a process takes to start.
     """
 
     name: str
     title: str
     target: str
     description: str
+    repaying_bytes: float = 16e6
 
     def load(self) -> Any:
         """The head's class."""
@@ -47,6 +50,7 @@ HEADS: dict[str, HeadSpec] = {
             title="MLP",
             target="soundprobe.heads.mlp:MLPHead",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
+            repaying_bytes=1e6,
         ),
         HeadSpec(
             name="knn",
