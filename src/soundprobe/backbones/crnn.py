@@ -68,4 +68,4 @@ def _convolution(before: int, after: int) -> nn.Sequential:
     """(B, before, F, M) to (B, after, F / 4, M)."""
     convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d((BANDS_POOLED, 1)))
+    return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.MaxPool2d((BANDS_POOLED, 1)), nn.ReLU())

@@ -108,8 +108,8 @@ class Piczak(nn.Module):
 
     def embed_segments(self, segments: Tensor) -> Tensor:
         """Segments (n, 2, F, 41) to embeddings (n, D): what the original's softmax layer sees, before its dropout."""
-        x = self.dropout(self.pool1(self.conv1(segments).relu()))  # (n, 80, 1, 12)
-        x = self.pool2(self.conv2(x).relu())  # (n, 80, 1, 4)
+        x = self.dropout(self.pool1(self.conv1(segments)).relu())  # (n, 80, 1, 12)
+        x = self.pool2(self.conv2(x)).relu()  # (n, 80, 1, 4)
         x = self.dropout(self.fc1(x.flatten(1)).relu())
         return self.fc2(x).relu()
 
