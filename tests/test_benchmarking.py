@@ -115,6 +115,7 @@ def test_bench_prints_a_line_for_each_precision_and_the_time_for_the_clips_asked
     assert "1,000 clips" in output
     assert sorted(line[1] for line in lines) == ["bf16", "fp32"]
     assert all(any(word.endswith("%") for word in line) for line in lines)
+    assert "…" not in output
     assert "soundprobe bench --backbone panns,mn04 --precision fp32,int8" in output
 
 

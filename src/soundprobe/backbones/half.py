@@ -41,7 +41,7 @@ class Half(nn.Module):
 
     def __init__(self, full: nn.Module, precision: str) -> None:
         super().__init__()
-        self.half = HALF_TYPES[precision]
+        self.autocast_type = HALF_TYPES[precision]
         self.network = copy.deepcopy(full).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -52,7 +52,7 @@ class Half(nn.Module):
     def embed(self, spectrogram: Tensor) -> Tensor:
         """(B, F, M) float32 to (B, D) float32, rounded to the 16-bit type on the way."""
         network: Any = self.network
-        with torch.autocast(spectrogram.device.type, self.half):
+        with torch.autocast(spectrogram.device.type, self.autocast_type):
             embedded: Tensor = network.embed(spectrogram)
         return embedded.float()
 

@@ -21,7 +21,7 @@ EXAMPLES = examples(
     "soundprobe bench --backbone panns,mn04 --precision fp32,bf16,int8",
 )
 URBANSOUND8K_CLIPS = 8732
-TABLE_WIDTH = 100  # of a narrower terminal it uses several lines a row, but no figure is cut
+TABLE_WIDTH = 100  # a narrower terminal breaks the rows; cut to its width, they would lose figures
 
 
 def bench(
@@ -71,8 +71,8 @@ def bench(
     out = Console(highlight=False, soft_wrap=True)
     peaks = ", ".join(f"{peak:,.0f} GFLOP/s in {precision}" for precision, peak in found.peaks_gflops.items())
     out.print(f"{found.device}, {found.threads} torch threads{peaks and f'; matrix products reach {peaks}'}")
-    table = bench_table(found, clips or URBANSOUND8K_CLIPS)
-    out.print(table, width=max(out.width, TABLE_WIDTH), crop=False)
+    out.width = max(out.width, TABLE_WIDTH)
+    out.print(bench_table(found, clips or URBANSOUND8K_CLIPS))
     out.print("From files (4 s, 44.1 kHz, stereo) to embeddings on disk; median of the runs, slowest to fastest.")
     out.print("ms and GFLOP: of a clip. of peak: the network's share of what matrix products reach in its precision.")
     for left_out, names in found.left_out.items():
