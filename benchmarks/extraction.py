@@ -2,6 +2,7 @@
 
     python benchmarks/extraction.py --data data/UrbanSound8K                  panns, mn04, ast, ast at 4 s
     python benchmarks/extraction.py panns mn04 --clips 16 --rounds 3          generated clips, some rows only
+    python benchmarks/extraction.py panns ast --precision fp32,bf16           ours in half precision as well
     python benchmarks/extraction.py --growth docs/images/extraction-growth.png    time for 100 to 20,000 clips
 
 The peers, on the same weights (random ones: the cost is the same) and the same files, one clip at a time unless said:
@@ -14,6 +15,8 @@ mn04: the original's code is no package. The peer is a rebuilding of it from its
     torch.stft, log-mel and the layers of torchvision as they stand (BatchNorm apart, default layout), under no_grad.
     Like the original (models/preprocess.py of fschmid56/EfficientAT) it makes the mel bands anew at every call.
 mn04 in batches: the same in batches of 16, decoding, log-mel and network one after the other.
+
+The peers run in float32 always, beside each of our precisions anew.
 
 Rounds are interleaved: each runs every row once on both sides. Our side is the command's own path: it decodes on
 threads, checks each clip's digest and writes the store's part. The scan is left out: `pipeline.py` measures it.
@@ -42,6 +45,7 @@ from soundprobe.benchmarking import gemm_peak_gflops
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
 from soundprobe.extraction import BATCH_CLIPS
+from soundprobe.precisions import check_precision, declared, in_half
 from soundprobe.progress import Progress
 from soundprobe.records import Clips
 
@@ -65,6 +69,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=list(ROWS), help=", ".join(ROWS))
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp32,bf16"], help="ours")
     parser.add_argument("--data", default="synth", help="a data set's name or folder; synth is generated")
     parser.add_argument("--clips", type=int, default=48, help="clips of one round, 4 s each")
     parser.add_argument("--rounds", type=int, default=5)
@@ -76,19 +81,28 @@ def main() -> None:
     if options.growth:
         measure_growth(load_backbone("mn04", weights="random"), clips, scanned, options.most, options.growth)
         return
-    rows = [ROWS[name](name) for name in options.names]
+    precisions = options.precision.split(",")
+    for precision in precisions:
+        check_precision(precision, [], torch.device("cpu"))
+    rows = [row_in(precision, ROWS[name](name)) for name in options.names for precision in precisions]
     for round_ in range(options.rounds + 1):
         for row in rows:
             compare(row, clips, scanned, options.batch_size, first=round_ == 0)
     print(f"{describe()}; float32 GEMM peak {gemm_peak_gflops():.0f} GFLOP/s")
     print(f"{len(clips)} clips of 4 s of {clips.name}, {options.rounds} rounds, our batches of {options.batch_size}")
-    print(f"{'row':<18}{'ours, ms a clip':>30}{'peer, ms a clip':>30}{'times as fast':>24}{'max diff / rms':>16}")
+    print(f"{'row':<22}{'ours, ms a clip':>30}{'peer, ms a clip':>30}{'times as fast':>24}{'max diff / rms':>16}")
     for row in rows:
         ratios = [peer / ours for peer, ours in zip(row.peer_ms, row.ours_ms, strict=True)]
         parity = f"{row.difference:.1e}" if row.same_input else "other input"
         speed = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"{row.name:<18}{spread(row.ours_ms):>30}{spread(row.peer_ms):>30}{speed:>24}{parity:>16}")
+        print(f"{row.name:<22}{spread(row.ours_ms):>30}{spread(row.peer_ms):>30}{speed:>24}{parity:>16}")
     print(f"peak memory of this process, with the peers' copies: {resident_gb():.2f} GB")
+
+
+def row_in(precision: str, row: Row) -> Row:
+    if precision == "fp32":
+        return row
+    return dataclasses.replace(row, name=f"{row.name} {precision}", model=in_half(declared(row.model, precision)))
 
 
 def resident_gb() -> float:

@@ -66,7 +66,7 @@ LEVELS = [
     {"notes", "resampling", "compare", "against_notes"},
     {"data", "backbones", "store", "heads", "crossval", "augment"},
     {"featuresets", "results", "pipeline"},
-    {"training", "learning_curve", "controls", "peeking", "measuring", "quantising"},
+    {"training", "learning_curve", "controls", "peeking", "measuring", "quantising", "precisions"},
     {"finetuned", "head_backbones"},
     {"extraction", "probing", "finetuning", "benchmarking", "diagnosis", "prediction"},
     {"viewing"},

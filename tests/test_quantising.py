@@ -54,7 +54,7 @@ def test_int8_embeddings_of_a_small_network_are_near_float32_ones_and_not_equal(
     checked = [*heard(12)[1::2], *faint(heard(12), seed=1)]
     found = compare(model, int8, checked, lambda _: None)
     assert found.clips == len(checked)
-    judge("simplecnn", found)
+    judge("simplecnn", found, "int8")
     assert 0.99 < found.cosine_min <= found.cosine_mean < 1
 
 
@@ -103,7 +103,7 @@ def test_network_that_was_calibrated_on_other_sounds_fails_the_check(small, tmp_
     bad = Int8(model.module, tmp_path / "bad.xml", faint_in_float32=True)
     found = compare(model, bad, heard(8), lambda _: None)
     with pytest.raises(QuantisationError, match=r"int8 is refused for simplecnn: over 8 clips.*least allowed: 0\.98"):
-        judge("simplecnn", found)
+        judge("simplecnn", found, "int8")
 
 
 def test_cosines_of_zeros_and_of_what_is_not_finite_never_pass_as_near():

@@ -8,8 +8,8 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,14 @@ import soundfile
 import torch
 
 from soundprobe.backbones.catalog import BACKBONES, get_spec
+from soundprobe.backbones.half import HALF_TYPES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.data.scan import scan
 from soundprobe.errors import ConfigError
 from soundprobe.extraction import BATCH_CLIPS
-from soundprobe.machine import choose_device
+from soundprobe.machine import choose_device, half_type
 from soundprobe.pipeline import PART_CLIPS, Job, embed_parts, plan_parts
+from soundprobe.precisions import check_known, check_precision, declared, in_precision_unchecked, precision_of
 from soundprobe.progress import progress_bar
 from soundprobe.records import Clips
 
@@ -31,11 +33,12 @@ FILE_RATE_HZ = 44_100
 FILES = 8
 MOST_CLIPS = 512
 TRIAL_CLIPS = 4
+TYPES = {"fp32": torch.float32, **HALF_TYPES}
 
 
 @dataclass
 class Speed:
-    """What was measured of one backbone.
+    """What was measured of one backbone in one precision.
 
     Attributes:
         clips: N of each timed run; seconds: of each run, from reading files to embeddings on disk.
@@ -44,6 +47,7 @@ class Speed:
     """
 
     backbone: str
+    precision: str
     gflop: float
     clips: int = 0
     scan_seconds: float = 0.0
@@ -70,17 +74,26 @@ class Speed:
 
 @dataclass(frozen=True)
 class Bench:
-    """The outcome: a matrix product's rate in float32 on the device, in GFLOP/s, and a `Speed` for each backbone."""
+    """The outcome.
+
+    Attributes:
+        peaks_gflops: what matrix products reach on the device in each precision that is a type of PyTorch's, so in all
+            but int8, in 1e9 operations a second.
+        speeds: one for each backbone and precision.
+        left_out: precision -> the backbones that can't be had in it here.
+    """
 
     device: str
     threads: int
-    peak_gflops: float
+    peaks_gflops: Mapping[str, float]
     speeds: Sequence[Speed]
+    left_out: Mapping[str, Sequence[str]]
 
 
 def bench(
     *,
     backbone: str | Sequence[str] | None = None,
+    precision: str | Sequence[str] | None = None,
     device: str = "auto",
     rounds: int = 3,
     seconds: float = 5.0,
@@ -90,44 +103,91 @@ def bench(
 ) -> Bench:
     """Times the real pipeline, files to embeddings on disk, on generated 4 s clips and random weights.
 
-    Rounds are interleaved: each runs every backbone once, so a slow minute of the machine falls on all of them.
+    Rounds are interleaved: each runs every backbone in every precision once, so a slow minute of the machine falls on
+    all of them. Int8 and fp16 networks are timed as they are: what they are worth, `extract` checks on real clips.
 
     Args:
         backbone: names, or several joined by commas; by default all of the catalogue.
-        rounds: timed runs of each backbone; seconds: how long each should take about, at least `TRIAL_CLIPS` clips.
+        precision: likewise; by default fp32 and the 16-bit type that the device is fast with. A backbone that can't be
+            had in one of them is left out there.
+        rounds: timed runs of each; seconds: how long each should take about, at least `TRIAL_CLIPS` clips.
 
     Raises:
-        ConfigError: an unknown name, or a number out of range.
+        ConfigError: an unknown name, a number out of range, or no backbone can be had in any of the precisions.
     """
     if rounds < 1 or not 0 < seconds <= 3600:
         raise ConfigError(f"--rounds {rounds}, --seconds {seconds:g}: give at least 1 round of more than 0 to 3600 s.")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
-    names = backbone.split(",") if isinstance(backbone, str) else list(backbone or BACKBONES)
-    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    names = _listed(backbone, BACKBONES)
     if not names:
         raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
     for name in names:
         get_spec(name)
     torch_device = choose_device(device)
-    peak = gemm_peak_gflops(torch_device)
+    pairs, left_out = _offered(names, _listed(precision, _usual_precisions(torch_device)), torch_device)
+    types = {kind: TYPES[kind] for _, kind in pairs if kind in TYPES}
+    peaks = {kind: gemm_peak_gflops(torch_device, dtype=dtype) for kind, dtype in types.items()}
     with tempfile.TemporaryDirectory(prefix="soundprobe-bench-") as temporary:
         folder = Path(temporary)
         clips = write_clips(folder)
         began = time.perf_counter()
         scanned = scan(clips, jobs=jobs)
         scan_seconds = (time.perf_counter() - began) / len(clips)
-        with progress_bar("bench", len(names) * (rounds + 1), "runs", shown=progress) as bar:
+        with progress_bar("bench", len(pairs) * (rounds + 1), "runs", shown=progress) as bar:
             runs = []
-            for name in names:
-                job = Job(load_backbone(name, weights="random"), clips, scanned, torch_device, batch_size, jobs)
+            for number, (name, kind) in enumerate(pairs):
+                model = declared(load_backbone(name, weights="random"), kind)
+                job = _ready(Job(model, clips, scanned, torch_device, batch_size, jobs), folder / f"network-{number}")
                 runs.append((job, _trial(job, seconds, scan_seconds, folder)))
                 bar.advance(1)
             for _ in range(rounds):
                 for job, speed in runs:
                     speed.seconds.append(_time(job, speed.clips, folder))
                     bar.advance(1)
-    return Bench(str(torch_device), torch.get_num_threads(), peak, [speed for _, speed in runs])
+    return Bench(str(torch_device), torch.get_num_threads(), peaks, [speed for _, speed in runs], left_out)
+
+
+def _listed(given: str | Sequence[str] | None, usual: Iterable[str]) -> list[str]:
+    names = given.split(",") if isinstance(given, str) else list(given or usual)
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _usual_precisions(device: torch.device) -> list[str]:
+    """fp32 and, where there is one, the 16-bit type that the device is fast with."""
+    return ["fp32", *(name for name, kind in HALF_TYPES.items() if kind == half_type(device))]
+
+
+def _offered(
+    names: Sequence[str], precisions: Sequence[str], device: torch.device
+) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Which backbones can be had in which precision, and for each precision those that can't."""
+    if not precisions:
+        raise ConfigError("No precision given. Name one or several, such as --precision fp32,bf16.")
+    for precision in precisions:
+        check_known(precision)
+    pairs: list[tuple[str, str]] = []
+    left_out: dict[str, list[str]] = {}
+    why: ConfigError | None = None
+    for name in names:
+        for precision in precisions:
+            try:
+                check_precision(precision, [name], device)
+                pairs.append((name, precision))
+            except ConfigError as error:
+                left_out.setdefault(precision, []).append(name)
+                why = why or error
+    if not pairs and why is not None:
+        raise why
+    return pairs, left_out
+
+
+def _ready(job: Job, folder: Path) -> Job:
+    """The job in its precision. Int8 is calibrated on a clip of each file, which is enough for its speed."""
+    folder.mkdir()
+    clips = job.clips.take(np.arange(FILES))
+    few = replace(job, clips=clips, scanned=scan(clips))
+    return replace(job, model=in_precision_unchecked(few, folder, progress=False).model)
 
 
 def _trial(job: Job, seconds: float, scan_seconds: float, folder: Path) -> Speed:
@@ -135,7 +195,7 @@ def _trial(job: Job, seconds: float, scan_seconds: float, folder: Path) -> Speed
     _time(job, 1, folder)
     per_clip = _time(job, TRIAL_CLIPS, folder) / TRIAL_CLIPS
     clips = min(MOST_CLIPS, max(TRIAL_CLIPS, int(seconds / per_clip)))
-    return Speed(job.model.spec.name, 2 * job.model.spec.gmacs, clips, scan_seconds)
+    return Speed(job.model.spec.name, precision_of(job.model), 2 * job.model.spec.gmacs, clips, scan_seconds)
 
 
 def _time(job: Job, clips: int, folder: Path) -> float:
@@ -169,11 +229,11 @@ def write_clips(folder: Path) -> Clips:
     )
 
 
-def gemm_peak_gflops(device: torch.device | None = None, rounds: int = 7) -> float:
-    """The best rate of a float32 matrix product of size 2,048 (8,192 on a GPU), in 1e9 operations a second."""
+def gemm_peak_gflops(device: torch.device | None = None, rounds: int = 7, dtype: torch.dtype = torch.float32) -> float:
+    """The best rate of a matrix product of size 2,048 (8,192 on a GPU), in 1e9 operations a second."""
     device = device or torch.device("cpu")
     size = 2048 if device.type == "cpu" else 8192
-    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()

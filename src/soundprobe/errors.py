@@ -46,7 +46,7 @@ class TrainingError(SoundprobeError):
 
 
 class QuantisationError(SoundprobeError):
-    """A network in int8 differs too much from the same in float32 on the user's clips."""
+    """A network in fewer bits differs too much from the same in float32 on the user's clips."""
 
 
 class SoundprobeWarning(UserWarning):

@@ -14,24 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from soundprobe import store
 from soundprobe.audio import DECODE_VERSION
 from soundprobe.backbones.load import PRETRAINED, Backbone, load_backbone
 from soundprobe.data.catalog import DATASETS, open_data
 from soundprobe.data.scan import Scan, fingerprint, scan
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.errors import ConfigError
 from soundprobe.finetuned import FinetunedRun, check_alone, data_of, load_network, open_run
 from soundprobe.keys import digest_key, printable
 from soundprobe.machine import choose_device, versions
 from soundprobe.pipeline import Job, embed_parts, plan_parts
+from soundprobe.precisions import check_precision, declared, in_precision, precision_of
 from soundprobe.progress import progress_bar
 from soundprobe.records import Clips
 
 BATCH_CLIPS = 16
 MADE_FOLDS = 10
-PRECISIONS = ("fp32", "int8")
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,14 @@ def extract(
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
-        precision: "fp32", or "int8": see `soundprobe.quantising`.
+        precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.precisions`.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:
-        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or int8 is not
-            offered for the backbone, or differs too much from float32 on these clips.
+        SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or the
+            precision is not to be had for the backbone or device, or differs too much from float32 on these clips.
     """
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
@@ -106,7 +105,7 @@ def extract(
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
         names = _backbone_names("mn04" if backbone is None else backbone)
-        _check_precision(precision, names, torch_device)
+        check_precision(precision, names, torch_device)
         load: dict[str, Any] = {
             "weights": weights or PRETRAINED,
             "clip_seconds": clip_seconds,
@@ -114,7 +113,7 @@ def extract(
             "progress": progress,
         }
         # All of them first: missing weights show before gigabytes are scanned.
-        models = [_at_precision(load_backbone(name, **load), precision) for name in names]
+        models = [declared(load_backbone(name, **load), precision) for name in names]
     else:
         given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
         check_alone(
@@ -166,25 +165,6 @@ def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
     return names
 
 
-def _check_precision(precision: str, names: Sequence[str], device: torch.device) -> None:
-    if precision not in PRECISIONS:
-        raise ConfigError(unknown("precision", precision, PRECISIONS))
-    if precision == "int8":
-        from soundprobe.backbones.int8 import check_offered
-
-        for name in names:
-            check_offered(name, device)
-
-
-def _at_precision(model: Backbone, precision: str) -> Backbone:
-    """`model` with the settings that its precision adds, which its embeddings depend on; none for float32."""
-    if precision == "fp32":
-        return model
-    from soundprobe.backbones.int8 import declared
-
-    return declared(model)
-
-
 def embedding_key(model: Backbone, data_fingerprint: str) -> str:
     """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips."""
     spec = model.spec
@@ -231,11 +211,9 @@ def _extract_one(
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
             meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
-            if job.model.settings.get("precision") == "int8":
-                from soundprobe.quantising import quantised
-
-                job, meta["quantisation"] = quantised(job, folder, progress)
-                began = time.perf_counter()
+            job, about_precision = in_precision(job, folder, progress)
+            meta |= about_precision
+            began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
                 done.update(embed_parts(job, left, folder, bar))
@@ -248,7 +226,7 @@ def _extract_one(
         folder=folder,
         backbone=spec.name,
         weights_label=job.model.weights.label,
-        precision=job.model.settings.get("precision", "fp32"),
+        precision=precision_of(job.model),
         clips=sum(part.clips for part in done.values()),
         reused=reused,
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},

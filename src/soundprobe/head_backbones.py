@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.backbones.catalog import get_spec
+from soundprobe.backbones.half import HALF_TYPES
 from soundprobe.backbones.load import Backbone, load_backbone
 from soundprobe.errors import ConfigError
 from soundprobe.finetuned import load_network, open_run
+from soundprobe.precisions import PRECISIONS, declared, in_half
 
 SEED = re.compile(r"random \(seed (\d+)\)")
 
@@ -60,10 +62,16 @@ def _backbone(
     weights: str | Path | None,
     progress: bool,
 ) -> Backbone:
-    if settings.get("precision", "fp32") != "fp32":
+    precision = settings.get("precision", "fp32")
+    if precision == "int8":
         raise ConfigError(
-            f"The heads in {folder} were trained on {name} in {settings['precision']}, which predict can't run. "
-            "Extract without --precision and probe again."
+            f"The heads in {folder} were trained on {name} in int8, which predict can't run. "
+            "Extract without --precision int8 and probe again."
+        )
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"The heads in {folder} were trained on {name} in {precision!r}, and this version knows only "
+            f"{', '.join(PRECISIONS)}. Extract and probe again."
         )
     seed = SEED.fullmatch(label)
     if kind == "file" and weights is None:
@@ -75,6 +83,7 @@ def _backbone(
     backbone = load_backbone(
         name, weights=asked, clip_seconds=clip_seconds, seed=int(seed[1]) if seed else 0, progress=progress
     )
+    backbone = declared(backbone, precision)
     if backbone.weights.sha256 != sha256:
         raise ConfigError(
             f"The heads in {folder} belong to {name} with weights {sha256[:12]}..., but those here are "
@@ -87,4 +96,5 @@ def _backbone(
             f"The heads in {folder} belong to {name} with another {', '.join(differing)} than this version has. "
             "Extract and probe again."
         )
-    return backbone
+    # On any device, also where 16 bits are no faster: a head belongs to the numbers that it was trained on.
+    return in_half(backbone) if precision in HALF_TYPES else backbone

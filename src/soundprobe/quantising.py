@@ -1,5 +1,7 @@
 """A network in int8 for one data set: calibrated on some of its clips, checked on others, and kept beside the set.
 
+The 16-bit types get the same check, on fewer clips: nothing in them was fitted to any.
+
 Which clips: `POOL` of them are drawn by their digests, decoded and put in the order of their loudness. The quietest and
 then every n-th calibrate; the check takes others in the same way. Labels and folds have no part in it, and neither has
 the order of the clips, so the same data give the same network. Near-silence is added to both: digital silence, faint
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soundprobe.audio import fit_length
 from soundprobe.backbones.int8 import SCHEMES, Int8, Scheme, write_network
@@ -31,12 +33,16 @@ from soundprobe.files import read_json_of_format, write_json
 from soundprobe.pipeline import Job, decode_scanned
 from soundprobe.progress import progress_bar
 
+CPU = torch.device("cpu")
 FORMAT = 1
 POOL = 256
 QUIETEST = 0.25  # of the clips taken are the pool's quietest
+HALF_CHECKED = 8  # clips that a 16-bit type is checked on
 FAINT = (1e-3, 1e-4)  # -60 and -80 dB of full scale
+NEAR_SILENT = 3 + len(FAINT)  # clips that `faint` makes
 COSINE_BOUND = 0.98
 CENTRED_BOUND = 0.9
+BOUNDS = {"cosine_bound": COSINE_BOUND, "centred_bound": CENTRED_BOUND}
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Check:
-    """How near int8 embeddings are to float32 ones, over N clips.
+    """How near embeddings in fewer bits are to float32 ones, over N clips.
 
     Attributes:
         clips: N; cosine_min, cosine_mean: between the two embeddings of each clip.
@@ -84,29 +90,57 @@ def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, An
         found = _quantise(job, scheme, file, progress)
         kept = {"format": FORMAT, "files": _digests(file), "check": asdict(found)}
         write_json(about, kept)
-    bounds = {"cosine_bound": COSINE_BOUND, "centred_bound": CENTRED_BOUND}
     module = Int8(job.model.module, file, faint_in_float32=scheme.faint_in_float32)
-    return replace(job, model=replace(job.model, module=module)), {**kept["check"], **bounds}
+    return replace(job, model=replace(job.model, module=module)), {**kept["check"], **BOUNDS}
+
+
+def quantised_unchecked(job: Job, folder: Path, progress: bool) -> Job:
+    """The job with its network in int8, however far from float32, written to `folder`: for measuring speed."""
+    scheme, file = SCHEMES[job.model.spec.name], folder / "network.xml"
+    _calibrate(job, scheme, file, progress)
+    module = Int8(job.model.module, file, faint_in_float32=scheme.faint_in_float32)
+    return replace(job, model=replace(job.model, module=module))
+
+
+def check_half(job: Job, half: nn.Module, precision: str, progress: bool) -> dict[str, Any]:
+    """How near `half`, the network of `job` in a 16-bit type, is to float32 on some of the clips, for `meta.json`.
+
+    Raises:
+        QuantisationError: the check falls under `COSINE_BOUND` or `CENTRED_BOUND`.
+        DataError: no clip can be decoded.
+    """
+    rows = _pool_rows(job)[:HALF_CHECKED]
+    with progress_bar(f"check {job.model.spec.name}", len(rows) + NEAR_SILENT, "clips", shown=progress) as bar:
+        clips = _decoded(job, rows, precision, lambda _: None)
+        found = compare(job.model, half, [*clips, *faint(clips, seed=1)], bar.advance, device=job.device)
+    judge(job.model.spec.name, found, precision)
+    return {**asdict(found), **BOUNDS}
 
 
 def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:
-    model, rows = job.model, _pool_rows(job)
-    with progress_bar(f"quantise {model.spec.name}", len(rows), "clips", shown=progress) as bar:
-        pool = _decoded(job, rows, bar.advance)
-    calibration, checked = shares(pool, scheme.calibration_clips)
-    calibration, checked = [*calibration, *faint(calibration, seed=0)], [*checked, *faint(checked, seed=1)]
-    with progress_bar(f"calibrate {model.spec.name}", len(calibration), "clips", shown=progress) as bar:
-        write_network(model, scheme, [_spectrogram(model, clip) for clip in calibration], file, bar.advance)
+    model, checked = job.model, _calibrate(job, scheme, file, progress)
     with progress_bar(f"check {model.spec.name}", len(checked), "clips", shown=progress) as bar:
         int8 = Int8(model.module, file, faint_in_float32=scheme.faint_in_float32)
         found = compare(model, int8, checked, bar.advance)
     try:
-        judge(model.spec.name, found)
+        judge(model.spec.name, found, "int8")
     except QuantisationError:
         for path in _files(file):  # nothing will use it
             path.unlink(missing_ok=True)
         raise
     return found
+
+
+def _calibrate(job: Job, scheme: Scheme, file: Path, progress: bool) -> list[Heard]:
+    """Writes the int8 network to `file`. Returns the clips to check it with."""
+    model, rows = job.model, _pool_rows(job)
+    with progress_bar(f"quantise {model.spec.name}", len(rows), "clips", shown=progress) as bar:
+        pool = _decoded(job, rows, "int8", bar.advance)
+    calibration, checked = shares(pool, scheme.calibration_clips)
+    calibration, checked = [*calibration, *faint(calibration, seed=0)], [*checked, *faint(checked, seed=1)]
+    with progress_bar(f"calibrate {model.spec.name}", len(calibration), "clips", shown=progress) as bar:
+        write_network(model, scheme, [_spectrogram(model, clip) for clip in calibration], file, bar.advance)
+    return checked
 
 
 def _pool_rows(job: Job) -> list[int]:
@@ -115,7 +149,7 @@ def _pool_rows(job: Job) -> list[int]:
     return sorted(good, key=lambda row: (str(job.scanned.sha256[row]), str(job.clips.ids[row])))[:POOL]
 
 
-def _decoded(job: Job, rows: Sequence[int], on_clip: Callable[[int], None]) -> list[Heard]:
+def _decoded(job: Job, rows: Sequence[int], precision: str, on_clip: Callable[[int], None]) -> list[Heard]:
     """The clips at `rows` that can be decoded, cut or padded as `extract` does, the quietest first."""
     spec, clip_seconds = job.model.spec, job.model.settings.get("clip_seconds")
     heard = []
@@ -126,7 +160,9 @@ def _decoded(job: Job, rows: Sequence[int], on_clip: Callable[[int], None]) -> l
             samples = spec.input_samples(float(job.scanned.duration_s[row]), clip_seconds)
             heard.append(Heard(str(job.clips.ids[row]), fit_length(wave, samples), min(len(wave), samples)))
     if not heard:
-        raise DataError(f"--precision int8 needs clips to calibrate on, and none of {job.clips.name} can be decoded.")
+        raise DataError(
+            f"--precision {precision} needs clips to try it on, and none of {job.clips.name} can be decoded."
+        )
     return sorted(heard, key=lambda clip: float(np.square(clip.wave, dtype=np.float64).mean()))  # stable
 
 
@@ -157,13 +193,20 @@ def faint(clips: Sequence[Heard], *, seed: int) -> list[Heard]:
     return [Heard(name, wave, loudest.length) for name, wave in made.items()]
 
 
-def compare(model: Backbone, int8: Int8, clips: Sequence[Heard], on_clip: Callable[[int], None]) -> Check:
-    """How near the embeddings of `int8` are to those of `model` on `clips`."""
-    pairs = []
+def compare(
+    model: Backbone,
+    other: nn.Module,
+    clips: Sequence[Heard],
+    on_clip: Callable[[int], None],
+    device: torch.device = CPU,
+) -> Check:
+    """How near the embeddings of `other` are to those of `model` on `clips`, both computed on `device`."""
+    pairs, networks = [], [network.to(device) for network in (model.module, other)]
     with torch.inference_mode():
         for clip in clips:
-            wave, length = torch.from_numpy(clip.wave)[None], torch.tensor([clip.length])
-            pairs.append([network(wave, length)[0].numpy() for network in (model.module, int8)])
+            wave = torch.from_numpy(clip.wave)[None].to(device)
+            length = torch.tensor([clip.length], device=device)
+            pairs.append([network(wave, length)[0].cpu().numpy() for network in networks])
             on_clip(1)
     full, ours = np.asarray(pairs, dtype=np.float64).transpose(1, 0, 2)  # (N, D) each
     mean = full.mean(axis=0)
@@ -186,14 +229,21 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(told, cosine, (a == b).all(axis=1))
 
 
-def judge(name: str, found: Check, *, cosine_bound: float = COSINE_BOUND, centred_bound: float = CENTRED_BOUND) -> None:
+def judge(
+    name: str,
+    found: Check,
+    precision: str,
+    *,
+    cosine_bound: float = COSINE_BOUND,
+    centred_bound: float = CENTRED_BOUND,
+) -> None:
     """Raises QuantisationError where `found` is under a bound."""
     if found.cosine_min < cosine_bound or found.centred_min < centred_bound:
         raise QuantisationError(
-            f"--precision int8 is refused for {name}: over {found.clips} clips, yours and near-silent ones, the cosine "
-            f"of its embeddings to the float32 ones falls to {found.cosine_min} (least allowed: {cosine_bound}), "
+            f"--precision {precision} is refused for {name}: over {found.clips} clips, yours and near-silent ones, "
+            f"the cosine of its embeddings to float32's falls to {found.cosine_min} (least allowed: {cosine_bound}), "
             f"centred to {found.centred_min} (least allowed: {centred_bound}), at {found.worst!r}. "
-            "Extract without --precision int8."
+            f"Extract without --precision {precision}."
         )
 
 

@@ -66,7 +66,7 @@ class EmbeddingSet:
 
     @property
     def precision(self) -> str:
-        """ "fp32" or "int8"."""
+        """One of `soundprobe.precisions.PRECISIONS`."""
         return str(self.meta["backbone"]["settings"].get("precision", "fp32"))
 
     @property

@@ -29,6 +29,9 @@ FMAX_HZ = 15_000.0
 PREEMPHASIS = 0.97
 CLASSES = 527
 WIDTH = 0.4
+FIRST_BLOCKS = 5
+"""That never are in half precision: most of what bf16 would do to the pretrained network's embeddings comes from them.
+Over 397 real clips the mean centred cosine to float32 is .9975 with them in bf16, .9998 without."""
 
 BLOCKS = (
     # input, kernel, expanded, output, squeeze-excitation, activation, stride: MobileNetV3-Large's table 1, full width
@@ -99,7 +102,9 @@ class Mn04(nn.Module):
         if may_shortcut(self, spectrogram):
             # Channels last, which PyTorch can't tell of a map with one channel unless its strides say so.
             return self._prepared.of(self.features)(spectrogram.unsqueeze(-1).permute(0, 3, 1, 2)).mean(dim=(2, 3))
-        return self.features(spectrogram.unsqueeze(1)).mean(dim=(2, 3))
+        with full_precision(spectrogram):
+            maps = self.features[:FIRST_BLOCKS](spectrogram.unsqueeze(1))
+        return self.features[FIRST_BLOCKS:](maps).mean(dim=(2, 3))
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) float32 in [-1, 1] at 32 kHz to embeddings (B, D) float32."""

@@ -108,6 +108,7 @@ def _root(
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone panns --precision int8",
     )
 )
@@ -125,7 +126,11 @@ def extract(
         typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="fp32, or int8: quicker on a CPU, for ast, mn04 and panns.")
+        str,
+        typer.Option(
+            "--precision",
+            help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs; ast, mn04, panns).",
+        ),
     ] = "fp32",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
     finetuned: Annotated[

@@ -15,8 +15,6 @@ TUNED = "fine-tuned in each fold"
 TUNED_SCRATCH = "trained from scratch in each fold"
 OWN_FILE = "weights from a file"
 CARRIED_OVER = "carried over from fold to fold: contaminated"
-INT8 = "network in int8"
-PART_INT8 = "network in int8 in part"
 LEAKS_OUT = "leaking training clips left out"
 
 SHUFFLED_LABELS = "shuffled-labels"
@@ -54,7 +52,7 @@ def leaves_leaks_out(run: Run) -> bool:
 
 
 def precisions_of(run: Run) -> list[str]:
-    """The precision of each backbone that stands side by side: "fp32" or "int8"."""
+    """The precision of each backbone that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
     settings = run.backbone["settings"]
     names = str(run.backbone["name"]).split("+")
     each = [settings] if len(names) == 1 else [settings.get(name) for name in names]
@@ -77,9 +75,9 @@ def tag_of(run: Run) -> str:
         found.append(SCRATCH)
     elif "file" in weights:
         found.append(OWN_FILE)
-    precisions = precisions_of(run)
-    if "int8" in precisions:
-        found.append(INT8 if set(precisions) == {"int8"} else PART_INT8)
+    precisions = sorted(set(precisions_of(run)))
+    part = " in part" if len(precisions) > 1 else ""
+    found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]
     if leaves_leaks_out(run):
         found.append(LEAKS_OUT)
     return "; ".join(found)
