@@ -115,6 +115,8 @@ class Int8(nn.Module):
         file: the int8 network, as `write_network` wrote it. It runs on as many threads as PyTorch has.
     """
 
+    own_threads = True  # one batch at a time fills them all
+
     def __init__(self, front: nn.Module, file: Path, *, faint_in_float32: bool) -> None:
         super().__init__()
         self.faint_in_float32 = faint_in_float32

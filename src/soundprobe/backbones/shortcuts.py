@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -42,6 +43,7 @@ class Prepared(Generic[Plan]):
     def __init__(self, prepare: Callable[[nn.Module], Plan]) -> None:
         self.prepare = prepare
         self._kept: tuple[_Weights, Plan] | None = None
+        self._lock = threading.Lock()  # two threads would prepare twice, and need the memory of both
 
     def __reduce__(self) -> tuple[type[Prepared[Plan]], tuple[Callable[[nn.Module], Plan]]]:
         return Prepared, (self.prepare,)
@@ -49,13 +51,14 @@ class Prepared(Generic[Plan]):
     def of(self, module: nn.Module) -> Plan:
         """The plan for the weights that `module` has now; another module's is not kept."""
         weights = _Weights.of(module)
-        kept = self._kept
-        if kept is not None and kept[0].equal(weights):
-            return kept[1]
-        self._kept = None  # before the next one is made: two would need the memory of both
-        plan = self.prepare(module)
-        self._kept = weights, plan
-        return plan
+        with self._lock:
+            kept = self._kept
+            if kept is not None and kept[0].equal(weights):
+                return kept[1]
+            self._kept = None  # before the next one is made: two would need the memory of both
+            plan = self.prepare(module)
+            self._kept = weights, plan
+            return plan
 
     def clear(self) -> None:
         """Gives the memory back."""
