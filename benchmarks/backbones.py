@@ -28,6 +28,7 @@ def main() -> None:
     models = {name: load_backbone(name, weights="random") for name in options.names}
     waves = {}
     for name, model in models.items():
+        model.module.to(memory_format=torch.channels_last)  # as `extract` does
         samples = model.spec.input_samples(4.0)
         waves[name] = torch.rand(options.batch_size, samples, generator=torch.Generator().manual_seed(0)) - 0.5
     milliseconds: dict[str, list[float]] = {name: [] for name in models}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d, conv2d
@@ -45,3 +48,17 @@ def test_convolve_in_passes_gives_the_same(passes_of: int, monkeypatch: pytest.M
     expected = convolve(conv, maps)
     monkeypatch.setattr("soundprobe.backbones.winograd.WORKSPACE_BYTES", passes_of * 4 * 3 * 2 * 36 * 7)
     torch.testing.assert_close(convolve(conv, maps), expected, rtol=0, atol=1e-5)
+
+
+def test_convolve_on_two_threads_at_once_and_in_any_mode_gives_the_same() -> None:
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(6, 8, 3, 3, generator=generator, dtype=torch.float64)
+    conv = prepare_winograd(weight, torch.zeros(6, dtype=torch.float64), columns=8, pooled=False)
+    given = [torch.randn(2, 40, 8, 8, generator=generator) for _ in range(8)]
+    with torch.inference_mode():  # buffers begin in one mode
+        alone = [convolve(conv, maps).clone() for maps in given]
+    with torch.no_grad():  # and are written to in another
+        assert torch.equal(convolve(conv, given[0]), alone[0])
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(partial(convolve, conv), given * 4))
+    assert all(torch.equal(ours, true) for ours, true in zip(together, alone * 4, strict=True))

@@ -9,6 +9,7 @@ Letters: N clips, H rows, W columns, C channels in, K channels out, P points, R 
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -136,11 +137,29 @@ def convolve(conv: WinogradConv, maps: Tensor) -> Tensor:
     numbers = down * across * points * max(into, out)  # of one clip in a buffer: at least its tiles' inputs
     passes = -(-clips * numbers * 4 // WORKSPACE_BYTES)
     at_once = max(1, -(-clips // max(1, passes)))
-    buffers = maps.new_empty(2, at_once * numbers)
+    one, other = _buffers(at_once * numbers)
     for start in range(0, clips, at_once):
         part = maps[start : start + at_once]
-        _convolve_part(conv, part, result[start : start + at_once], buffers[0], buffers[1])
+        _convolve_part(conv, part, result[start : start + at_once], one, other)
     return result
+
+
+_kept = threading.local()
+
+
+def _buffers(numbers: int) -> tuple[Tensor, Tensor]:
+    """Two buffers of so many float32, not cleared; each thread keeps its own for the next convolution.
+
+    New ones would be given back to the system each time, and cleared by it again. Those of clips so long that one of
+    them takes more than two `WORKSPACE_BYTES` are not kept.
+    """
+    kept: Tensor | None = getattr(_kept, "buffers", None)
+    if kept is None or kept.shape[1] < numbers:
+        with torch.inference_mode(False):  # or it could not be written to in another mode
+            kept = torch.empty(2, numbers)
+        if numbers * 4 <= 2 * WORKSPACE_BYTES:
+            _kept.buffers = kept
+    return kept[0, :numbers], kept[1, :numbers]
 
 
 def _convolve_part(conv: WinogradConv, maps: Tensor, result: Tensor, one: Tensor, other: Tensor) -> None:
