@@ -52,14 +52,12 @@ def test_packed_matrix_takes_inputs_that_are_not_contiguous(way: str):
     torch.testing.assert_close(made.multiply(inputs[:4].T[:, :4].contiguous().T), inputs[:4] @ matrix.T)
 
 
-def test_packed_matrix_keeps_its_numbers_when_the_first_one_changes(way: str):
+def test_packed_matrix_is_a_copy_and_a_plain_one_is_not(way: str):
     matrix = drawn(5, 4, seed=2)
     made, inputs = PackedMatrix.of(matrix), drawn(3, 4, seed=1)
     before = made.multiply(inputs)
-    if way == "packed":
-        matrix.zero_()
-        assert torch.equal(made.multiply(inputs), before)
-    assert before.abs().sum() > 0
+    matrix.zero_()
+    assert torch.equal(made.multiply(inputs), before) == (way == "packed")
 
 
 @pytest.mark.parametrize("broken", ["missing", "wrong"])

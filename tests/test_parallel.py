@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 
 import pytest
 from joblib import cpu_count
 
-from soundprobe.errors import AudioError, ConfigError, SoundprobeWarning
+from soundprobe.errors import AudioError, ConfigError, SoundprobeError, SoundprobeWarning
 from soundprobe.parallel import ENGINES, jobs_for, run_tasks
 
 
@@ -57,6 +58,24 @@ def test_run_tasks_with_an_unknown_engine_names_the_near_one():
         list(run_tasks(square_and_pid, [], engine="dusk"))
 
 
+def die(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+    return x
+
+
+def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
+    with pytest.raises(
+        SoundprobeError, match=r"died, most likely for want of memory.*--jobs 1: finished folds are kept"
+    ):
+        list(run_tasks(die, [(1,), (2,)], jobs=2))
+
+
+def test_jobs_for_heeds_a_limit_of_threads(monkeypatch: pytest.MonkeyPatch):
+    for limit, expected in (("1", 1), ("2", min(2, cpu_count())), ("many", min(cpu_count(), 6))):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert jobs_for(72 * MB, 10, repaying_bytes=MB) == expected
+
+
 MB = 10**6
 
 
@@ -70,5 +89,8 @@ MB = 10**6
         (10**12, 10, 1),
     ],
 )
-def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(feature_bytes: int, tasks: int, expected: int):
+def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(
+    feature_bytes: int, tasks: int, expected: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert jobs_for(feature_bytes, tasks, repaying_bytes=16 * MB) == expected

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.errors import ConfigError, SoundprobeError, unknown
 
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
@@ -23,9 +25,11 @@ def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
     """
     from joblib import cpu_count
 
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # who limits those doesn't want a process on every core either
+    cores = min(cpu_count(), int(threads)) if threads.isdecimal() and int(threads) else cpu_count()
     if feature_bytes < repaying_bytes:
         return 1
-    return max(1, min(cpu_count(), tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
+    return max(1, min(cores, tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 
 
 def run_tasks(
@@ -75,7 +79,13 @@ def run_tasks(
     if engine == "threads":
         yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
     else:
-        yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
+        try:
+            yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
+        except BrokenProcessPool as error:
+            raise SoundprobeError(
+                "A process that trained a fold died, most likely for want of memory. Run the command again with "
+                "--jobs 1: finished folds are kept."
+            ) from error
 
 
 class _Telling:
@@ -84,15 +94,15 @@ class _Telling:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def __call__(self, *args: Any) -> tuple[Any, list[Warning]]:
+    def __call__(self, *args: Any) -> tuple[Any, list[tuple[type[Warning], str]]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             result = self.function(*args)
-        return result, [told.message for told in caught if isinstance(told.message, Warning)]
+        return result, [(told.category, str(told.message)) for told in caught]
 
 
-def _repeated(told: tuple[Result, list[Warning]]) -> Result:
-    result, messages = told
-    for message in messages:
-        warnings.warn(message, stacklevel=2)
+def _repeated(told: tuple[Result, list[tuple[type[Warning], str]]]) -> Result:
+    result, caught = told
+    for category, message in caught:
+        warnings.warn(message, category, stacklevel=2)
     return result

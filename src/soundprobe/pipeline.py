@@ -9,13 +9,13 @@ Letters: B clips of one batch, T samples, D the embedding's dimension.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +83,15 @@ def embed_parts(
 
     Decoding runs on threads ahead of the network, across the borders of parts.
     """
-    # Convolutions are quicker with channels last: SimpleCNN's layers take a quarter of the time, the CRNN's six tenths.
-    job.model.module.to(job.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    job.model.module.to(job.device).eval()
+    if job.device.type == "cpu":  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
+        job.model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     streams = streams_of(job)
-    with ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool:
-        decoded_batches = decode_ahead(job, batches(left, job.batch_size, streams), pool)
-        stream = embed_streams(job, decoded_batches, streams)
+    with (
+        ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
+        closing(decode_ahead(job, batches(left, job.batch_size, streams), pool)) as decoded_batches,
+        closing(embed_streams(job, decoded_batches, streams)) as stream,
+    ):
         for number, group in itertools.groupby(stream, key=lambda item: item[0].part):
             rows: list[int] = []
             features: list[np.ndarray] = []
@@ -139,7 +142,7 @@ class Decoded:
 
 def decode_ahead(
     job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor
-) -> Iterator[tuple[Batch, list[Decoded | AudioError]]]:
+) -> Generator[tuple[Batch, list[Decoded | AudioError]]]:
     """Yields each batch with its clips' samples, or why a clip has none, decoded `BATCHES_AHEAD` batches ahead."""
     waiting: deque[tuple[Batch, list[Future[Decoded | AudioError]]]] = deque()
     for batch in stream:
@@ -195,17 +198,22 @@ Embedded = list[np.ndarray | AudioError]
 
 def embed_streams(
     job: Job, decoded_batches: Iterator[tuple[Batch, list[Decoded | AudioError]]], streams: int
-) -> Iterator[tuple[Batch, Embedded]]:
+) -> Generator[tuple[Batch, Embedded]]:
     """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
     if streams == 1:
         for batch, decoded in decoded_batches:
             yield batch, embed_batch(job, batch, decoded)
         return
     threads = torch.get_num_threads()
-    of_each = functools.partial(torch.set_num_threads, max(1, threads // streams))
+    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
+
+    def take_share() -> None:
+        torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
+        torch.set_num_threads(next(shares))
+
     waiting: deque[tuple[Batch, Future[Embedded]]] = deque()
     try:
-        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=of_each) as pool:
+        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
             try:
                 for batch, decoded in decoded_batches:
                     waiting.append((batch, pool.submit(embed_batch, job, batch, decoded)))

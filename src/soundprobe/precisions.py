@@ -83,7 +83,11 @@ def in_precision(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str,
         job, check = quantised(job, folder, progress)
         return job, {"quantisation": check}
     half = in_half(job.model)
-    return replace(job, model=half), {"precision_check": check_half(job, half.module, precision, progress)}
+    check = check_half(job, half.module, precision, progress)
+    prepared = getattr(job.model.module, "_prepared", None)
+    if prepared is not None:
+        prepared.clear()  # by float32's inference in the check, which was its last
+    return replace(job, model=half), {"precision_check": check}
 
 
 def in_precision_unchecked(job: Job, folder: Path, progress: bool) -> Job:

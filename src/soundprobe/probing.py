@@ -124,6 +124,8 @@ def probe(
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
+    if jobs is None and engine != "processes":
+        jobs = 1  # threads would share PyTorch's, and a cluster's size is for its owner to say
     probes = []
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}

@@ -13,7 +13,7 @@ from backbone_inputs import sounds
 from torch import nn
 
 from soundprobe.backbones.load import Backbone, load_backbone
-from soundprobe.backbones.shortcuts import Prepared, may_shortcut
+from soundprobe.backbones.shortcuts import Prepared, _sampled, may_shortcut
 
 SHORTCUT = ("panns", "mn04", "ast")
 TOLERANCE = 1e-4  # of the root mean square of a clip's embedding
@@ -251,3 +251,22 @@ def test_prepared_is_made_once_for_the_same_weights() -> None:
     with torch.inference_mode():
         uncounted = nn.Linear(2, 2)
     assert [prepared.of(uncounted), prepared.of(uncounted)] == [3, 4]  # nobody counts the writes into these
+
+
+@every_shortcut
+def test_weights_of_any_layout_are_known_again_without_a_copy_of_them(backbone: Backbone) -> None:
+    module = copy.deepcopy(backbone.module).to(memory_format=torch.channels_last)
+    if backbone.spec.name == "panns":  # the others' kernels lie in both layouts at once
+        assert sum(not tensor.is_contiguous() for tensor in module.parameters()) > 5
+    for tensor in module.parameters():
+        sample = _sampled(tensor.detach())
+        assert 0 < len(sample) <= 65
+        assert sample.data_ptr() == tensor.data_ptr()
+
+
+def test_sampled_tensor_with_gaps_or_repeats_stays_inside_of_it() -> None:
+    rows = torch.arange(3000.0).view(30, 100)
+    for tensor in (rows[:, ::2], rows[:1].expand(500, 100), rows.T, torch.zeros(()), rows[:3]):
+        sample = _sampled(tensor)
+        assert 0 < len(sample) <= 65
+        assert set(sample.tolist()) <= set(tensor.reshape(-1).tolist())

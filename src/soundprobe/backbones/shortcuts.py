@@ -83,8 +83,8 @@ class _Weights:
     def of(module: nn.Module) -> _Weights:
         tensors = [tensor.detach() for tensor in chain(module.parameters(), module.buffers())]
         counted = not any(tensor.is_inference() for tensor in tensors)
-        spread = [tensor.reshape(-1)[:: tensor.numel() // SAMPLED + 1] for tensor in tensors]
-        return _Weights(tensors, [tensor._version for tensor in tensors] if counted else None, torch.cat(spread))
+        sample = torch.cat([_sampled(tensor) for tensor in tensors])
+        return _Weights(tensors, [tensor._version for tensor in tensors] if counted else None, sample)
 
     def equal(self, other: _Weights) -> bool:
         """Whether both are the same numbers, as far as can be told without reading them all."""
@@ -92,6 +92,15 @@ class _Weights:
             return False
         same = (one.data_ptr() == two.data_ptr() for one, two in zip(self.tensors, other.tensors, strict=True))
         return all(same) and torch.equal(self.sample, other.sample)
+
+
+def _sampled(tensor: Tensor) -> Tensor:
+    """Up to `SAMPLED` numbers of `tensor`, without a copy of all of them whatever its memory layout is."""
+    step = tensor.numel() // SAMPLED + 1
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    if reach != tensor.numel():  # with gaps, or the same numbers several times
+        return tensor.reshape(-1)[::step]
+    return tensor.as_strided((-(-reach // step),), (step,))
 
 
 def fold_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,7 @@ class LinearHead(Head):
             stack = SoftmaxStack.of_splits(features, labels, splits)
             lowest = float("inf")
             for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                history += _scores(stack.logits(found.x).numpy(), labels, splits, strength, found)
+                history += _scores(stack, labels, splits, strength, found)
                 loss = float(np.mean([h["log_loss"] for h in history if h["strength"] == strength]))
                 if loss < lowest:
                     lowest, chosen = loss, strength
@@ -106,17 +106,17 @@ class LinearHead(Head):
 
 
 def _scores(
-    logits_of_splits: np.ndarray,
+    stack: SoftmaxStack,
     labels: np.ndarray,
     splits: list[tuple[np.ndarray, np.ndarray]],
     strength: float,
     found: Solution,
 ) -> list[dict[str, Any]]:
-    """Each split's log loss and accuracy on its validation rows, from the logits (S, C, N) of every row."""
+    """Each split's log loss and accuracy on its validation rows."""
     history = []
     for split, (_, val) in enumerate(splits):
         y = labels[val]
-        logits = logits_of_splits[split][:, val].T.astype(np.float64)
+        logits = stack.logits(found.x, split, torch.from_numpy(val)).numpy().astype(np.float64)
         history.append(
             {
                 "strength": strength,
