@@ -171,7 +171,7 @@ def step_of(
 def measure_steps(options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     modes = {"float32": "false", **({"mixed": "true"} if half_type(device) else {})}
-    peak = gemm_peak_gflops() if device.type == "cpu" else 0.0
+    peak = gemm_peak_gflops(device)
     print(
         f"A training step: forward, backward, optimiser; batches of {options.batch_size}; float32 GEMM peak {peak:.0f}"
     )
@@ -192,8 +192,7 @@ def measure_steps(options: argparse.Namespace) -> None:
                     rates[mode].append(options.batch_size / (time.perf_counter() - began))
         for mode, values in rates.items():
             done = 3 * gflop * statistics.median(values)  # backward costs twice forward
-            share = f"{done / peak:.0%}" if peak else ""
-            print(f"{name:<12}{mode:<10}{spread(values):>26}{done:>10.0f}{share:>9}")
+            print(f"{name:<12}{mode:<10}{spread(values):>26}{done:>10.0f}{done / peak:>9.0%}")
 
 
 def whole_network(recipe: FinetuneRecipe, batch_size: int) -> FinetuneRecipe:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from soundprobe import results, store
 from soundprobe.errors import ConfigError, SoundprobeWarning, StoreError
@@ -136,6 +137,17 @@ def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):
     (third,) = run(tmp_path, force=True)
     assert not third.reused
     assert {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")} != before
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_probe_on_the_best_device_says_which_it_was_and_makes_no_other_run_than_the_cpu(tmp_path, head):
+    make_set(tmp_path / "embeddings")
+    first = run(tmp_path, head=head, device="auto", settings=QUICK[head])[0]
+    on_gpu = torch.cuda.is_available() and HEADS[head].has_device
+    assert first.result["device"] == ("cuda" if on_gpu else "cpu")
+    again = run(tmp_path, head=head, device="cpu", settings=QUICK[head])[0]
+    assert again.reused
+    assert again.folder == first.folder
 
 
 def test_probe_that_lost_a_fold_trains_just_that_fold_and_ends_with_the_same_numbers(tmp_path):
@@ -294,6 +306,8 @@ def test_probe_into_a_folder_that_can_not_be_made_is_one_clear_error(tmp_path, b
     ("options", "error", "message"),
     [
         ({"settings": {"seed": 3}}, ConfigError, "seed is not a setting of a head here: give --seed"),
+        ({"settings": {"device": "cuda"}}, ConfigError, "device is not a setting of a head here: give --device"),
+        ({"device": "mps"}, ConfigError, "Unknown device of a head 'mps'. Available: cpu, cuda"),
         ({"settings": {"name": "x"}}, ConfigError, "Unknown setting of head 'linear' 'name'"),
         ({"jobs": 0}, ConfigError, "--jobs 0 is not valid"),
         ({"engine": "dask", "address": "nonsense"}, ConfigError, "--address nonsense: no Dask scheduler answers"),

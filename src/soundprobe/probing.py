@@ -20,8 +20,9 @@ from soundprobe.crossval import PROTOCOL_VERSION, cross_validate
 from soundprobe.errors import ConfigError, SoundprobeWarning
 from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.head import check_device
 from soundprobe.keys import digest_key, path_name
-from soundprobe.machine import versions
+from soundprobe.machine import choose_device, versions
 from soundprobe.measuring import LEARNING_CURVE, PEEKING, with_copies_joined
 from soundprobe.parallel import jobs_for, run_tasks
 from soundprobe.progress import progress_bar
@@ -52,10 +53,11 @@ class Plan:
     @property
     def head_key(self) -> str:
         head = make_head(self.head, seed=self.seed, **self.settings)
+        params = {name: value for name, value in head.get_params(deep=False).items() if name != "device"}
         return digest_key(
             {
                 "head": self.head,
-                "params": head.get_params(deep=False),
+                "params": params,
                 "protocol": PROTOCOL_VERSION,
                 "exclude_leaks": self.exclude_leaks,
                 **({"control": self.control} if self.control else {}),
@@ -80,6 +82,7 @@ def probe(
     measure_peeking: bool = False,
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
+    device: str = "cpu",
     jobs: int | None = None,
     engine: str = "processes",
     address: str | None = None,
@@ -102,8 +105,9 @@ def probe(
         control: "shuffled-labels" trains on shuffled labels and stores a run of its own, marked as a control.
         learning_curve: after each run also train on growing shares of the recordings, see `soundprobe.learning_curve`.
         measure_peeking: after each run also score every setting on the test folds, for show, see `soundprobe.peeking`.
+        device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `soundprobe.parallel`. By default a fold a core
-            where the set is large enough to repay it, else one after the other.
+            where the set is large enough to repay it, else, and on a GPU, one after the other.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -115,6 +119,10 @@ def probe(
         raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
     if "seed" in (settings or {}):
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
+    if "device" in (settings or {}):
+        raise ConfigError("device is not a setting of a head here: give --device.")
+    device = ("cuda" if choose_device().type == "cuda" else "cpu") if device == "auto" else device
+    check_device(device)
     for name in names:
         make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
     check_control(control)
@@ -124,8 +132,8 @@ def probe(
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
-    if jobs is None and engine != "processes":
-        jobs = 1  # threads would share PyTorch's, and a cluster's size is for its owner to say
+    if jobs is None and (engine != "processes" or device != "cpu"):
+        jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
     probes = []
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
@@ -134,7 +142,7 @@ def probe(
         for name in names:
             for seed in dict.fromkeys(seeds):
                 plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks, control)
-                done = _run(plan, read, Path(heads), only_folds, run_folds, jobs, force, progress, command)
+                done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                 for extra in wanted:
                     extra.measure_after(done.folder, done.result, read, plan, progress=progress, again=not done.reused)
                 probes.append(done)
@@ -161,6 +169,7 @@ def _run(
     root: Path,
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
+    device: str,
     jobs: int | None,
     force: bool,
     progress: bool,
@@ -191,6 +200,7 @@ def _run(
             "dataset": features.dataset,
         }
         title = f"{features.name} / {plan.head}"
+        on_device = {"device": device} if HEADS[plan.head].has_device else {}
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
             labels = embeddings.labels
             if plan.control:
@@ -207,7 +217,7 @@ def _run(
                     size = features_for(embeddings.features, missing[0]).nbytes
                     jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
                 cross_validate(
-                    functools.partial(make_head, plan.head, seed=plan.seed, **plan.settings),
+                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.settings),
                     embeddings.features,
                     labels,
                     embeddings.folds,
@@ -221,7 +231,7 @@ def _run(
                     run=run_folds,
                 )
         finished = results.read_finished_folds(folder, features.folds)
-        info = _info(plan, key, left_out, command, time.perf_counter() - began)
+        info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return Probe(folder, results.read_result(folder), reused=False)
 
@@ -261,7 +271,7 @@ def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> lis
     return sorted(set(only_folds))
 
 
-def _info(plan: Plan, key: str, left_out: Sequence[str], command: str, seconds: float) -> dict[str, Any]:
+def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: str, seconds: float) -> dict[str, Any]:
     spec = HEADS[plan.head]
     dataset = plan.features.dataset
     failed = plan.features.failed
@@ -280,6 +290,7 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], command: str, seconds: 
             "seed": plan.seed,
             "key": key,
         },
+        "device": device,
         "command": command,
         "versions": versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -57,6 +57,9 @@ def probe(
     ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
+    device: Annotated[
+        str, typer.Option("--device", help="Where linear and mlp are trained: cpu, cuda or auto. knn: always the CPU.")
+    ] = "cpu",
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -90,6 +93,7 @@ def probe(
         measure_peeking=measure_peeking,
         embeddings=embeddings,
         heads=heads,
+        device=device,
         jobs=jobs,
         engine=engine,
         address=address,

@@ -22,6 +22,7 @@ class HeadSpec:
         description: one line for lists.
         repaying_bytes: of float32 features, from which on folds in processes of their own save more than the two or
             three seconds that a process takes to start.
+        has_device: whether it can be trained on a GPU, through its setting `device`.
     """
 
     name: str
@@ -29,6 +30,7 @@ class HeadSpec:
     target: str
     description: str
     repaying_bytes: float = 16e6
+    has_device: bool = False
 
     def load(self) -> Any:
         """The head's class."""
@@ -44,6 +46,7 @@ HEADS: dict[str, HeadSpec] = {
             title="Linear",
             target="soundprobe.heads.linear:LinearHead",
             description="logistic regression; strength chosen on inner splits",
+            has_device=True,
         ),
         HeadSpec(
             name="mlp",
@@ -51,6 +54,7 @@ HEADS: dict[str, HeadSpec] = {
             target="soundprobe.heads.mlp:MLPHead",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
             repaying_bytes=1e6,
+            has_device=True,
         ),
         HeadSpec(
             name="knn",

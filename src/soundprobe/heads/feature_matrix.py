@@ -16,6 +16,8 @@ from soundprobe.packed import PackedMatrix, can_pack
 PLAIN_ROWS = 1024
 """Rows of a block that is not packed: its second product finds them in the caches."""
 PACKED_ROWS = 8192
+DEVICE_ROWS = 2**16
+"""Rows of a block on a GPU: each block costs a dozen kernels whatever its size."""
 PACKED_NUMBERS = 2.0**20, 2.0**28
 """Features of 4 MB to 1 GB are packed: below, there is nothing to gain; above, twice their memory is too much. With
 7,859 x 2,048 the two products take 18 ms instead of 24 with k 50, and 4 instead of 12 with k 10."""
@@ -68,7 +70,11 @@ class FeatureMatrix:
 
     @classmethod
     def of(cls, values: torch.Tensor) -> Self:
-        """Which kind of block it is hangs on sizes alone, so that the same rows always give the same bits."""
+        """The blocks are on the device of `values`; their kind hangs on that and on sizes alone, so that the same rows
+        always give the same bits.
+        """
+        if values.device.type != "cpu":
+            return cls(values, tuple(PlainBlock(rows) for rows in values.split(DEVICE_ROWS)), DEVICE_ROWS)
         least, most = PACKED_NUMBERS
         if least <= values.numel() <= most and can_pack():
             blocks: list[Block] = [

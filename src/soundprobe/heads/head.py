@@ -14,8 +14,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from soundprobe.errors import ConfigError
+from soundprobe.errors import ConfigError, unknown
 from soundprobe.heads.scaling import scaler_of, standardised
+from soundprobe.machine import choose_device
+
+HEAD_DEVICES = ("cpu", "cuda")
+"""MPS has no float64, in which the losses of the linear head are summed."""
 
 
 class Head(ClassifierMixin, BaseEstimator, ABC):
@@ -77,7 +81,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def state_params(self) -> dict[str, Any]:
         """What a prediction needs besides arrays, fit for JSON: settings, classes, what was chosen."""
         check_is_fitted(self)
-        return {"settings": self.get_params(), "classes": self.classes_.tolist(), "chosen": self.chosen_}
+        settings = {name: value for name, value in self.get_params().items() if name != "device"}
+        return {"settings": settings, "classes": self.classes_.tolist(), "chosen": self.chosen_}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Self:
@@ -128,6 +133,14 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     top = logits.max(axis=1)
     normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
     return float((normaliser - logits[np.arange(len(labels)), labels]).mean())
+
+
+def check_device(name: str) -> None:
+    """Raises ConfigError where no head is trained on the device called `name`, or this machine has no such device."""
+    if name not in HEAD_DEVICES:
+        raise ConfigError(unknown("device of a head", name, HEAD_DEVICES))
+    if name != "cpu":
+        choose_device(name)
 
 
 def check_numbers(

@@ -14,7 +14,7 @@ import torch
 from soundprobe.crossval import inner_split
 from soundprobe.errors import SoundprobeWarning
 from soundprobe.heads.feature_matrix import FeatureMatrix
-from soundprobe.heads.head import Head, check_numbers, log_loss, softmax
+from soundprobe.heads.head import Head, check_device, check_numbers, log_loss, softmax
 from soundprobe.heads.lbfgs import Solution
 from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
 
@@ -35,6 +35,7 @@ class LinearHead(Head):
         seed: of the inner splits. The solution of a convex problem needs none.
         tol: the final fit stops at max |gradient of the mean loss| <= tol * min(1, loss); selection at 10 times that.
         max_iter: of the solver.
+        device: where it is trained, "cpu" or "cuda"; predictions are numpy's.
 
     Attributes:
         weights_, bias_: (D, C) and (C,) float32, on standardised features.
@@ -48,12 +49,14 @@ class LinearHead(Head):
         seed: int = 0,
         tol: float = 1e-4,
         max_iter: int = 1000,
+        device: str = "cpu",
     ) -> None:
         self.strengths = strengths
         self.inner_splits = inner_splits
         self.seed = seed
         self.tol = tol
         self.max_iter = max_iter
+        self.device = device
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -65,12 +68,13 @@ class LinearHead(Head):
         check_numbers("seed", [self.seed], low=0, whole=True)
         check_numbers("tol", [self.tol], low=1e-7, high=0.1)
         check_numbers("max_iter", [self.max_iter], low=1, whole=True)
+        check_device(self.device)
 
     def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
         chosen, start = strengths[0], None
-        features = FeatureMatrix.of(torch.from_numpy(Z))
+        features = FeatureMatrix.of(torch.from_numpy(Z).to(self.device))
         splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
         gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
         if splits:
@@ -86,7 +90,7 @@ class LinearHead(Head):
                     break
         stack = SoftmaxStack.of_all(features, labels)
         found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
-        solution = stack.on_given_features(found.x)[0].numpy()
+        solution = stack.on_given_features(found.x)[0].cpu().numpy()
         self.weights_, self.bias_ = solution[:, :-1].T.copy(), solution[:, -1].copy()
         self.n_iter_, converged = int(found.iterations), bool(found.converged)
         if not converged:
@@ -116,7 +120,8 @@ def _scores(
     history = []
     for split, (_, val) in enumerate(splits):
         y = labels[val]
-        logits = stack.logits(found.x, split, torch.from_numpy(val)).numpy().astype(np.float64)
+        rows = torch.from_numpy(val).to(stack.labels.device)
+        logits = stack.logits(found.x, split, rows).cpu().numpy().astype(np.float64)
         history.append(
             {
                 "strength": strength,

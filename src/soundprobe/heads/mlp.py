@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from soundprobe.crossval import inner_split
-from soundprobe.heads.head import Head, check_numbers, softmax
+from soundprobe.heads.head import Head, check_device, check_numbers, softmax
 from soundprobe.heads.mlp_training import Recipe, Rows, train, validate
 from soundprobe.heads.scaling import split_scalers
 from soundprobe.heads.threads import threads_for
@@ -40,6 +40,7 @@ class MLPHead(Head):
             epoch.
         inner_splits: S; fewer are made where there are fewer recordings.
         seed: of the inner splits, initial weights, dropout and order of rows. torch's global generator is left alone.
+        device: where it is trained, "cpu" or "cuda"; predictions are numpy's. Dropout draws other numbers there.
 
     Attributes:
         weights_0_, bias_0_, weights_1_, ...: each layer's (in, out) and (out,) float32, on standardised features.
@@ -57,6 +58,7 @@ class MLPHead(Head):
         batch_size: int = 256,
         inner_splits: int = 3,
         seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         self.widths = widths
         self.learning_rates = learning_rates
@@ -68,6 +70,7 @@ class MLPHead(Head):
         self.batch_size = batch_size
         self.inner_splits = inner_splits
         self.seed = seed
+        self.device = device
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class MLPHead(Head):
         check_numbers("weight_decay", [self.weight_decay], low=0, high=10)
         check_numbers("inner_splits", [self.inner_splits], low=2, whole=True)
         check_numbers("seed", [self.seed], low=0, high=2**63 - 1, whole=True)
+        check_device(self.device)
 
     def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
@@ -91,22 +95,22 @@ class MLPHead(Head):
             history = self._select(Z, labels, groups)
             best = min(history, key=lambda h: h["log_loss"])
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
-            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])))
+            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), self.device)
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
                 layers = members.layers
         history += [{"stage": "final", "epoch": i, "train_loss": loss} for i, loss in enumerate(losses, 1)]
         for layer, (weights, bias) in enumerate(layers):
-            setattr(self, f"weights_{layer}_", weights[0].detach().numpy().copy())
-            setattr(self, f"bias_{layer}_", bias[0, 0].detach().numpy().copy())
+            setattr(self, f"weights_{layer}_", weights[0].detach().cpu().numpy().copy())
+            setattr(self, f"bias_{layer}_", bias[0, 0].detach().cpu().numpy().copy())
         self.chosen_ = {"width": width, "learning_rate": rate, "epochs": epochs}
         self.history_ = history
 
     def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
         """One mapping for each width, rate and epoch; the narrower and the slower come first."""
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
-        rows = Rows.of(Z, labels, *split_scalers(Z, splits))
+        rows = Rows.of(Z, labels, *split_scalers(Z, splits), self.device)
         history: list[dict[str, Any]] = []
         for width in sorted({int(width) for width in self.widths}):
             for rate in sorted({float(rate) for rate in self.learning_rates}):

@@ -44,14 +44,14 @@ class Rows:
     scales: torch.Tensor
 
     @classmethod
-    def of(cls, Z: np.ndarray, labels: np.ndarray, means: np.ndarray, scales: np.ndarray) -> Rows:
-        """From rows Z (N, D), labels (N,) 0 .. C-1, and means and scales (M, D)."""
+    def of(cls, Z: np.ndarray, labels: np.ndarray, means: np.ndarray, scales: np.ndarray, device: str = "cpu") -> Rows:
+        """From rows Z (N, D), labels (N,) 0 .. C-1, and means and scales (M, D): all of them on the `device`."""
         return cls(
-            features=torch.from_numpy(Z),
-            labels=torch.from_numpy(labels.astype(np.int64)),
+            features=torch.from_numpy(Z).to(device),
+            labels=torch.from_numpy(labels.astype(np.int64)).to(device),
             n_classes=int(labels.max()) + 1,
-            means=torch.from_numpy(means.astype(np.float32))[:, None],
-            scales=torch.from_numpy(scales.astype(np.float32))[:, None],
+            means=torch.from_numpy(means.astype(np.float32)).to(device)[:, None],
+            scales=torch.from_numpy(scales.astype(np.float32)).to(device)[:, None],
         )
 
     def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,13 +63,15 @@ class Rows:
 class Members:
     """M perceptrons of one shape: `layers` holds (weights (M, in, out), bias (M, 1, out)) for each layer."""
 
-    def __init__(self, M: int, sizes: list[int], generator: torch.Generator) -> None:
+    def __init__(
+        self, M: int, sizes: list[int], generator: torch.Generator, device: str | torch.device = "cpu"
+    ) -> None:
         self.layers: list[tuple[torch.Tensor, torch.Tensor]] = []
         for n_in, n_out in pairwise(sizes):
             bound = n_in**-0.5  # as torch.nn.Linear draws both
             weights = torch.empty(M, n_in, n_out).uniform_(-bound, bound, generator=generator)
             bias = torch.empty(M, 1, n_out).uniform_(-bound, bound, generator=generator)
-            self.layers.append((weights.requires_grad_(), bias.requires_grad_()))
+            self.layers.append((weights.to(device).requires_grad_(), bias.to(device).requires_grad_()))
 
     def parameters(self) -> list[torch.Tensor]:
         return [tensor for layer in self.layers for tensor in layer]
@@ -87,24 +89,28 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: Recipe) -> Iterat
     """Yields the members and their mean training losses (M,) after each epoch, for as long as it is asked.
 
     Every member makes the same number of steps in an epoch, its rows dealt to them as evenly as they go. All random
-    numbers come from a generator of its own; with one seed, two runs on one machine give the same bits.
+    numbers come from generators of its own; with one seed, two runs on one machine's CPU give the same bits. Weights
+    and the order of rows are drawn on the CPU wherever the rows are, dropout beside them.
     """
+    device = rows.features.device
     generator = torch.Generator().manual_seed(recipe.seed)
+    dropping = generator if device.type == "cpu" else torch.Generator(device).manual_seed(recipe.seed)
     hidden = [recipe.width] * recipe.hidden_layers
-    members = Members(len(training_rows), [rows.features.shape[1], *hidden, rows.n_classes], generator)
+    members = Members(len(training_rows), [rows.features.shape[1], *hidden, rows.n_classes], generator, device)
     optimiser = torch.optim.AdamW(
         members.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
 
     def drop(x: torch.Tensor) -> torch.Tensor:
-        keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=generator)
+        keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping)
         return x * keep.div_(1 - recipe.dropout)
 
     n_rows = torch.tensor([len(own) for own in training_rows])
     while True:
-        losses = torch.zeros(len(training_rows))
+        losses = torch.zeros(len(training_rows), device=device)
         for index, weight in _batches(training_rows, recipe.batch_size, generator):
-            x, y = rows.take(index)
+            x, y = rows.take(index.to(device))
+            weight = weight.to(device)
             logits = members.logits(x, drop if recipe.dropout else None)
             loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
             # A member's gradient is that of its own mean: members share no parameter.
@@ -112,7 +118,7 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: Recipe) -> Iterat
             optimiser.step()
             optimiser.zero_grad()
             losses += (loss.detach() * weight).sum(dim=1)
-        yield members, (losses / n_rows).numpy()
+        yield members, (losses.cpu() / n_rows).numpy()
 
 
 def _batches(
@@ -134,11 +140,12 @@ def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) ->
     losses, accuracies = [], []
     with torch.no_grad():
         for m, own in enumerate(validation_rows):
-            x = rows.features[torch.from_numpy(own)].sub_(rows.means[m]).div_(rows.scales[m])
+            index = torch.from_numpy(own).to(rows.labels.device)
+            x = rows.features[index].sub_(rows.means[m]).div_(rows.scales[m])
             for weights, bias in members.layers[:-1]:
                 x = torch.addmm(bias[m], x, weights[m]).relu_()
             weights, bias = members.layers[-1]
-            logits, y = torch.addmm(bias[m], x, weights[m]), rows.labels[torch.from_numpy(own)]
+            logits, y = torch.addmm(bias[m], x, weights[m]), rows.labels[index]
             losses.append(float(cross_entropy(logits, y)))
             accuracies.append(float((logits.argmax(dim=1) == y).float().mean()))
     return losses, accuracies

@@ -54,7 +54,7 @@ class SoftmaxStack:
         cls, features: FeatureMatrix, labels: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> Self:
         """One problem for the training rows of each split."""
-        means, scales = split_scalers(features.values.numpy(), list(splits))
+        means, scales = split_scalers(features.values.cpu().numpy(), list(splits))
         return cls._of(features, labels, [train for train, _ in splits], means, scales)
 
     @classmethod
@@ -75,15 +75,16 @@ class SoftmaxStack:
         row_weights = torch.zeros(len(training_rows), len(labels))
         for split, rows in enumerate(training_rows):
             row_weights[split, torch.from_numpy(rows)] = 1 / len(rows)
-        y = torch.from_numpy(labels.astype(np.int64))
+        device = features.values.device
+        y = torch.from_numpy(labels.astype(np.int64)).to(device)
         return cls(
             features=features,
             labels=y,
             one_hot=torch.nn.functional.one_hot(y, int(y.max()) + 1).T.float(),
-            row_weights=row_weights,
-            n_rows=torch.tensor([len(rows) for rows in training_rows]),
-            means=torch.from_numpy(means.astype(np.float32)),
-            scales=torch.from_numpy(scales.astype(np.float32)),
+            row_weights=row_weights.to(device),
+            n_rows=torch.tensor([len(rows) for rows in training_rows]).to(device),
+            means=torch.from_numpy(means.astype(np.float32)).to(device),
+            scales=torch.from_numpy(scales.astype(np.float32)).to(device),
         )
 
     def solve_path(
@@ -126,7 +127,7 @@ class SoftmaxStack:
             start: (S, C * (D + 1)), or from zero; history: see `minimise`.
         """
         C, (N, D) = len(self.one_hot), self.features.values.shape
-        x = torch.zeros(len(self.n_rows), C * (D + 1)) if start is None else start
+        x = self.means.new_zeros(len(self.n_rows), C * (D + 1)) if start is None else start
         penalties = self.penalties(strength)
         with torch.inference_mode(), threads_for(x.numel() * N):
             return minimise(
@@ -146,7 +147,7 @@ class SoftmaxStack:
 
     def _under(self, history: History, more: torch.Tensor) -> History:
         """`history` as it would be under penalties that are larger by `more` (S,)."""
-        penalised = torch.ones(len(self.one_hot), self.features.values.shape[1] + 1)
+        penalised = self.means.new_ones(len(self.one_hot), self.features.values.shape[1] + 1)
         penalised[:, -1] = 0.0  # the bias is not
         factors = more[:, None] * penalised.view(1, -1)
         return [(step, torch.addcmul(change, factors, step)) for step, change in history]
@@ -163,8 +164,8 @@ class SoftmaxStack:
         weights = x.view(p, C, D + 1)[:, :, :D]
         folded = self._fold(x, problems).view(p * C, D + 1)
         stacked, bias = folded[:, :D].contiguous(), folded[:, D:].contiguous()
-        loss = torch.zeros(p, dtype=torch.float64)
-        slopes, bias_slopes = torch.zeros(p * C, D), torch.zeros(p * C)  # with regard to `stacked` and `bias`
+        loss = x.new_zeros(p, dtype=torch.float64)
+        slopes, bias_slopes = x.new_zeros(p * C, D), x.new_zeros(p * C)  # with regard to `stacked` and `bias`
         for rows, block in self.features:
             row_weights = self.row_weights[problems, rows]
             log_p = block.scores(stacked).add_(bias).view(p, C, -1).log_softmax(dim=1)
@@ -173,7 +174,7 @@ class SoftmaxStack:
             residual = log_p.exp_().sub_(self.one_hot[:, rows]).mul_(row_weights[:, None]).view(p * C, -1)
             slopes += block.sums(residual)
             bias_slopes += residual.sum(dim=1)
-        gradient = torch.empty(p, C, D + 1)
+        gradient = x.new_empty(p, C, D + 1)
         gradient[:, :, D] = bias_slopes.view(p, C)
         by_split = slopes.view(p, C, D) - self.means[problems][:, None] * gradient[:, :, D:]
         penalty = penalties[problems]
@@ -192,7 +193,7 @@ class SoftmaxStack:
 
     def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
         """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""
-        return self._fold(x, torch.arange(len(x)))
+        return self._fold(x, torch.arange(len(x), device=x.device))
 
     def _fold(self, x: torch.Tensor, problems: torch.Tensor) -> torch.Tensor:
         folded = x.view(len(x), len(self.one_hot), -1).clone()
@@ -202,10 +203,15 @@ class SoftmaxStack:
 
 
 def gram_of(features: torch.Tensor, C: int, problems: int) -> torch.Tensor | None:
-    """(D, D): the mean outer product of rows (N, D), its lower half; None where `problems` are too few to repay it."""
+    """(D, D): the mean outer product of rows (N, D), at least its lower half.
+
+    None where `problems` are too few to repay it.
+    """
     N, D = features.shape
     if D * (N + problems * D / 6) > PASSES_SAVED * problems * 2 * N * C:  # multiply-adds / D
         return None
+    if features.device.type != "cpu":
+        return features.T @ features / N
     half = ssyrk(1 / N, features.numpy().T, lower=True)  # half the work of a product of any two matrices
     return torch.from_numpy(half)
 

@@ -1,0 +1,85 @@
+"""A device that is not the CPU, on machines that have no other: what heads do on a GPU, run for real and checked.
+
+Tensors made "on" it say that they are on `DEVICE` and compute on the CPU. As on a GPU, an operation on one of them and
+on a tensor of the CPU that has dimensions fails, and numpy gets none of them before it is copied back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = "meta"
+"""Borrowed, because autograd and the dispatcher know it on every machine; torch itself keeps no numbers there."""
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on `DEVICE` whose numbers are in `inner`, on the CPU."""
+
+    inner: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, inner: torch.Tensor) -> Elsewhere:
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, inner.shape, strides=inner.stride(), dtype=inner.dtype, device=DEVICE
+        )
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return run(func, args, kwargs or {})
+
+
+class Generator(torch.Generator):
+    """Takes the place of torch's, which knows no `DEVICE`: numbers are drawn where they are kept."""
+
+    def __new__(cls, device: str | torch.device = "cpu") -> Generator:
+        return super().__new__(cls)
+
+
+class OtherDevice(TorchDispatchMode):
+    """While it is on, `device=DEVICE` and `.to(DEVICE)` make `Elsewhere`s. `operations` counts what ran there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.operations += any(isinstance(leaf, Elsewhere) for leaf in tree_leaves((args, kwargs)))
+        return run(func, args, kwargs or {})
+
+
+def run(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """`func` on the numbers, its results on the device that a GPU's would be on."""
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    there = [tensor for tensor in tensors if isinstance(tensor, Elsewhere)]
+    device = kwargs.get("device")
+    moves = func is torch.ops.aten._to_copy.default or func is torch.ops.aten.copy_.default
+    if there and not moves:
+        here = [tuple(tensor.shape) for tensor in tensors if not isinstance(tensor, Elsewhere) and tensor.dim()]
+        if here:
+            raise RuntimeError(f"{func}: tensors on two devices; on the CPU are those of shapes {here}")
+    stays = torch.device(device).type == DEVICE if device is not None else bool(there)
+    if func is torch.ops.aten.copy_.default:
+        stays = isinstance(args[0], Elsewhere)
+    given = {id(tensor.inner): tensor for tensor in there}
+
+    def inner(leaf: Any) -> Any:
+        return leaf.inner if isinstance(leaf, Elsewhere) else leaf
+
+    def outer(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or not stays:
+            return leaf
+        return given[id(leaf)] if id(leaf) in given else Elsewhere(leaf)
+
+    on_cpu = {name: torch.device("cpu") if name == "device" and value else value for name, value in kwargs.items()}
+    return tree_map(outer, func(*tree_map(inner, tuple(args)), **tree_map(inner, on_cpu)))
