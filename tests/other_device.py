@@ -1,4 +1,4 @@
-"""A device that is not the CPU, on machines that have no other: what heads do on a GPU, run for real and checked.
+"""A device that is not the CPU, on machines that have no other: what would run on a GPU, run for real and checked.
 
 Tensors made "on" it say that they are on `DEVICE` and compute on the CPU. As on a GPU, an operation on one of them and
 on a tensor of the CPU that has dimensions fails, and numpy gets none of them before it is copied back.
@@ -6,15 +6,20 @@ on a tensor of the CPU that has dimensions fails, and numpy gets none of them be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = "meta"
 """Borrowed, because autograd and the dispatcher know it on every machine; torch itself keeps no numbers there."""
+
+PYTHON = torch._C.DispatchKeySet(torch._C.DispatchKey.Python).add(torch._C.DispatchKey.PythonTLSSnapshot)
 
 
 class Elsewhere(torch.Tensor):
@@ -42,6 +47,24 @@ class Generator(torch.Generator):
 
     def __new__(cls, device: str | torch.device = "cpu") -> Generator:
         return super().__new__(cls)
+
+
+@contextmanager
+def other_device() -> Iterator[OtherDevice]:
+    """`DEVICE` can be used within, and what torch lacks for it is left out: fused optimisers, autocast."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SGD", "Adam", "AdamW"):
+            patch.setattr(torch.optim, name, partial(_not_fused, getattr(torch.optim, name)))
+        patch.setattr(torch, "Generator", Generator)
+        patch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+        # Tensors of Python classes cannot be viewed in inference mode.
+        patch.setattr(torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else nullcontext())
+        with OtherDevice() as device:
+            yield device
+
+
+def _not_fused(kind: type[torch.optim.Optimizer], parameters: Any, fused: bool, **settings: Any) -> Any:
+    return kind(parameters, **settings)
 
 
 class OtherDevice(TorchDispatchMode):
@@ -82,4 +105,8 @@ def run(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
         return given[id(leaf)] if id(leaf) in given else Elsewhere(leaf)
 
     on_cpu = {name: torch.device("cpu") if name == "device" and value else value for name, value in kwargs.items()}
-    return tree_map(outer, func(*tree_map(inner, tuple(args)), **tree_map(inner, on_cpu)))
+    made = func(*tree_map(inner, tuple(args)), **tree_map(inner, on_cpu))
+    if any((tensor.shape, tensor.stride()) != (tensor.inner.shape, tensor.inner.stride()) for tensor in there):
+        with torch._C._ExcludeDispatchKeyGuard(PYTHON):  # transposed in place, say: so must be what stands for it
+            func(*args, **kwargs)
+    return tree_map(outer, made)
