@@ -8,8 +8,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from soundprobe.cli import main
 from soundprobe.cli.main import app
 from sounds import write_urbansound_layout
 
@@ -139,6 +142,33 @@ def test_a_mistake_is_one_clear_line_and_exit_code_1(tmp_path, arguments, messag
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert not list(empty.iterdir())
+
+
+class OutOfMemoryError(RuntimeError):
+    """Of the name that torch gives its GPU's."""
+
+
+def lack_on_gpu() -> None:
+    raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda: torch.empty(2**60), lambda: np.empty(2**50), lack_on_gpu],
+    ids=["torch", "numpy", "gpu"],
+)
+def test_work_that_needs_more_memory_than_there_is_ends_with_a_remedy(work, monkeypatch, capsys):
+    monkeypatch.setattr(main, "app", work)
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == 1
+    assert "Memory ran out. Give a smaller --batch-size or fewer --jobs" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(main, "app", lambda: [][0])
+    with pytest.raises(IndexError):
+        main.main()
 
 
 def test_usage_mistake_exits_with_2(tmp_path):

@@ -53,6 +53,13 @@ class SoundprobeWarning(UserWarning):
     """Something that the user should know, though the run goes on."""
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is how Python, numpy, or PyTorch on a CPU or a GPU says so."""
+    told = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
+    named = type(error).__name__ == "OutOfMemoryError"  # torch's, which need not be imported to be asked for
+    return isinstance(error, MemoryError) or named or any(text in str(error) for text in told)
+
+
 def unknown(kind: str, value: str, available: Iterable[str]) -> str:
     """The message for a name that is not in a table.
 

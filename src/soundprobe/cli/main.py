@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,13 +30,14 @@ from soundprobe.cli.options import (
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
-from soundprobe.errors import SoundprobeError, SoundprobeWarning
+from soundprobe.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 
 if TYPE_CHECKING:
     from soundprobe.extraction import Extraction
 
 SOME_FAILED = 3
 FAILURES_SHOWN = 10
+KEPT = "What is finished is kept: the same command goes on from there."
 
 app = typer.Typer(
     name="soundprobe",
@@ -63,26 +64,33 @@ def main() -> None:
     try:
         app()
     except SoundprobeError as error:
-        err.print("[bold red]Error:[/bold red]", end=" ")
-        err.print(_one_line(error), markup=False)
-        sys.exit(1)
+        _fail(error)
     except KeyboardInterrupt:
-        err.print("Stopped. What is finished is kept: the same command goes on from there.")
+        err.print(f"Stopped. {KEPT}")
         sys.exit(130)
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        _fail(f"Memory ran out. Give a smaller --batch-size or fewer --jobs, where the command has them. {KEPT}")
+
+
+def _fail(message: object) -> NoReturn:
+    _say("[bold red]Error:[/bold red]", message)
+    sys.exit(1)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """What the user should know is one line; other libraries' warnings are for developers."""
     if issubclass(category, SoundprobeWarning):
-        err.print("[yellow]Note:[/yellow]", end=" ")
-        err.print(_one_line(message), markup=False)
+        _say("[yellow]Note:[/yellow]", message)
 
 
-def _one_line(text: object) -> str:
+def _say(label: str, message: object) -> None:
     """A message may hold a path or a name with line breaks and terminal codes in it."""
     from soundprobe.reporting.wording import one_line
 
-    return one_line(text)
+    err.print(label, end=" ")
+    err.print(one_line(message), markup=False)
 
 
 def _version(shown: bool) -> None:
@@ -189,10 +197,8 @@ def _show_extraction(outcome: Extraction) -> None:
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
         err.print(f"  failed: {clip}: {reason}", markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:
-        err.print(
-            f"  ... and {len(outcome.failures) - FAILURES_SHOWN} more, all in {outcome.folder / 'meta.json'}",
-            markup=False,
-        )
+        more = len(outcome.failures) - FAILURES_SHOWN
+        err.print(f"  ... and {more} more, all in {outcome.folder / 'meta.json'}", markup=False)
 
 
 app.command(epilog=PROBE_EXAMPLES)(probe)
