@@ -59,8 +59,6 @@ def test_bench_leaves_out_a_backbone_that_has_no_such_precision_and_fails_where_
 
 
 def test_bench_times_an_int8_network_that_extract_would_refuse(monkeypatch):
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
     monkeypatch.setattr(quantising.judge, "__kwdefaults__", {"cosine_bound": 1.0, "centred_bound": 1.0})
     found = bench(backbone="mn04", precision="int8", device="cpu", rounds=1, seconds=0.01, progress=False)
     assert [(speed.backbone, speed.precision) for speed in found.speeds] == [("mn04", "int8")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import torch
 
 from soundprobe.cli import main
 from soundprobe.cli.main import app
+from soundprobe.packed import can_pack
 from sounds import write_urbansound_layout
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -144,12 +146,8 @@ def test_a_mistake_is_one_clear_line_and_exit_code_1(tmp_path, arguments, messag
     assert not list(empty.iterdir())
 
 
-class OutOfMemoryError(RuntimeError):
-    """Of the name that torch gives its GPU's."""
-
-
 def lack_on_gpu() -> None:
-    raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +178,9 @@ def test_data_list_backbones_and_doctor_print_what_there_is(tmp_path):
     table = soundprobe("backbones", cwd=tmp_path).stdout
     for name in ("panns", "ast", "mn04", "simplecnn"):
         assert name in table
-    assert "not fetched" in soundprobe("doctor", cwd=tmp_path).stdout
+    found = soundprobe("doctor", cwd=tmp_path).stdout
+    assert "not fetched" in found
+    assert re.search(rf"packed products +{'yes' if can_pack() else 'NO'}", found)
 
 
 def test_every_installed_package_is_pinned():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from probed_sets import probed_sets
 from soundprobe import quantising, store
 from soundprobe.backbones.half import Half, check_fast
 from soundprobe.backbones.load import load_backbone
@@ -17,7 +19,6 @@ from soundprobe.errors import ConfigError, QuantisationError
 from soundprobe.extraction import extract
 from soundprobe.featuresets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.machine import half_type
 from soundprobe.pipeline import Job
 from soundprobe.precisions import PRECISIONS, declared, in_half
 from soundprobe.prediction import load_predictor, predict
@@ -28,15 +29,15 @@ from sounds import RATE_HZ, tone, write_urbansound_layout
 from test_prediction import rewrite_about
 
 CPU = torch.device("cpu")
-WEIGHTS = "mn04_as_mAP_432.pt"
 SMALL = ("crnn", "mn04", "piczak", "simplecnn", "vgg")
 
 
 @pytest.fixture(scope="module")
-def bf16_here() -> None:
-    """For what `extract` refuses elsewhere."""
-    if half_type(CPU) != torch.bfloat16:
-        pytest.skip("this CPU has no bfloat16 in hardware (AVX512-BF16 or AMX)")
+def bf16_here() -> Iterator[None]:
+    """Where a CPU has no bfloat16 `extract` refuses it for being slow; emulated it can be tested all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("soundprobe.backbones.half.half_type", lambda device: torch.bfloat16)
+        yield
 
 
 def heard(sample_rate_hz: int) -> list[Heard]:
@@ -94,14 +95,7 @@ def test_network_whose_numbers_vanish_in_fp16_is_refused(tmp_path):
 def sets(bf16_here: None, shared: Path, tmp_path_factory):
     """mn04's real weights on 397 real clips in float32 and bf16, and the linear probe on each."""
     root = tmp_path_factory.mktemp("half")
-    options = {"backbone": "mn04", "weights": shared / "weights" / WEIGHTS, "device": "cpu", "progress": False}
-    data = shared / "data" / "UrbanSound8K"
-    found = {
-        precision: extract(data, precision=precision, embeddings=root / "embeddings", **options)[0]
-        for precision in ("fp32", "bf16")
-    }
-    done = probe(head=["linear"], embeddings=root / "embeddings", heads=root / "heads", progress=False)
-    return root, found, {run.result["backbone"]["settings"].get("precision", "fp32"): run for run in done}
+    return root, *probed_sets("bf16", shared, root)
 
 
 def test_bf16_costs_real_clips_at_most_half_a_point_of_probe_accuracy(sets):
@@ -209,8 +203,6 @@ def test_extract_in_half_on_a_cpu_without_it_says_so_before_it_opens_anything(tm
 def test_every_precision_has_a_key_of_its_own_and_float32_the_one_it_always_had():
     from soundprobe.extraction import embedding_key
 
-    pytest.importorskip("openvino")
-    pytest.importorskip("nncf")
     model = load_backbone("mn04", weights="random")
     keys = [embedding_key(declared(model, precision), "data") for precision in PRECISIONS]
     assert len(set(keys)) == len(PRECISIONS)

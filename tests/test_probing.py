@@ -307,7 +307,7 @@ def test_probe_into_a_folder_that_can_not_be_made_is_one_clear_error(tmp_path, b
     [
         ({"settings": {"seed": 3}}, ConfigError, "seed is not a setting of a head here: give --seed"),
         ({"settings": {"device": "cuda"}}, ConfigError, "device is not a setting of a head here: give --device"),
-        ({"device": "mps"}, ConfigError, "Unknown device of a head 'mps'. Available: cpu, cuda"),
+        ({"device": "mps"}, ConfigError, "Unknown device of a head 'mps'. Available: auto, cpu, cuda"),
         ({"settings": {"name": "x"}}, ConfigError, "Unknown setting of head 'linear' 'name'"),
         ({"jobs": 0}, ConfigError, "--jobs 0 is not valid"),
         ({"engine": "dask", "address": "nonsense"}, ConfigError, "--address nonsense: no Dask scheduler answers"),

@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 import torch
 
+from probed_sets import WEIGHTS, probed_sets
 from soundprobe import quantising, store
 from soundprobe.backbones.int8 import SCHEMES, Int8, Scheme, check_offered, mostly_faint, write_network
 from soundprobe.backbones.load import load_backbone
 from soundprobe.errors import ConfigError, QuantisationError
 from soundprobe.extraction import extract
 from soundprobe.prediction import load_predictor
-from soundprobe.probing import probe
 from soundprobe.quantising import Heard, compare, cosines, faint, judge, shares
 from sounds import tone, write_urbansound_layout
 
 CPU = torch.device("cpu")
-WEIGHTS = "mn04_as_mAP_432.pt"
 SMALL = Scheme(calibration_clips=8, in_float32={})
 
 
@@ -127,14 +126,7 @@ def test_calibration_and_check_share_no_clip_and_both_have_the_quietest():
 def sets(shared: Path, tmp_path_factory):
     """mn04's real weights on 397 real clips in both precisions, and the linear probe on each."""
     root = tmp_path_factory.mktemp("precisions")
-    options = {"backbone": "mn04", "weights": shared / "weights" / WEIGHTS, "device": "cpu", "progress": False}
-    data = shared / "data" / "UrbanSound8K"
-    found = {
-        precision: extract(data, precision=precision, embeddings=root / "embeddings", **options)[0]
-        for precision in ("fp32", "int8")
-    }
-    done = probe(head=["linear"], embeddings=root / "embeddings", heads=root / "heads", progress=False)
-    return root, found, {run.result["backbone"]["settings"].get("precision", "fp32"): run for run in done}
+    return root, *probed_sets("int8", shared, root)
 
 
 def test_int8_costs_real_clips_at_most_half_a_point_of_probe_accuracy(sets):

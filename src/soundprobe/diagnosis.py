@@ -14,6 +14,8 @@ def diagnose() -> dict[str, str]:
     import soundfile
     import torch
 
+    from soundprobe.packed import can_pack
+
     formats = soundfile.available_formats()
     found = {
         **versions(),
@@ -23,6 +25,7 @@ def diagnose() -> dict[str, str]:
         ),
         "cores": str(os.cpu_count()),
         "torch threads": str(torch.get_num_threads()),
+        "packed products": "yes" if can_pack() else "NO: this PyTorch lacks oneDNN's; AST and linear heads take longer",
         "device (auto)": str(choose_device("auto")),
         "cache": str(cache_folder()),
     }

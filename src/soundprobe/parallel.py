@@ -13,6 +13,7 @@ from soundprobe.errors import ConfigError, SoundprobeError, unknown
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
 MEMORY_BYTES = 4e9
+"""What all tasks' own copies of the features may take together."""
 COPIES = 8
 """A task's own copies of the features: its training rows, standardised, packed twice, Gram matrices."""
 

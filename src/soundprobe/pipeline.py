@@ -1,8 +1,7 @@
 """The way of clips through decoding and the network into parts: decode on threads, ahead of the network.
 
 On a CPU several batches go through the network at once, each on a thread or a few. What a network makes of one batch
-then stays near one core, and no core waits for the others within a layer: with two cores CNN14 takes 44 ms a clip
-instead of 47 where they share a cache, and instead of 60 where they don't; mn04 2.3 instead of 3.1.
+then stays near one core, and no core waits for the others within a layer (benchmarks/streams.py shows what that gains).
 
 Letters: B clips of one batch, T samples, D the embedding's dimension.
 """
@@ -34,7 +33,7 @@ PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
 DECODE_THREADS = min(8, os.cpu_count() or 1)
 MOST_STREAMS = 4
-"""Batches in the network at once: each needs memory of its own, CNN14's 0.5 GB in batches of 16."""
+"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
 
 
 @dataclass(frozen=True)

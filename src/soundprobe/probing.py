@@ -20,9 +20,9 @@ from soundprobe.crossval import PROTOCOL_VERSION, cross_validate
 from soundprobe.errors import ConfigError, SoundprobeWarning
 from soundprobe.featuresets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
-from soundprobe.heads.head import check_device
+from soundprobe.heads.head import head_device
 from soundprobe.keys import digest_key, path_name
-from soundprobe.machine import choose_device, versions
+from soundprobe.machine import versions
 from soundprobe.measuring import LEARNING_CURVE, PEEKING, with_copies_joined
 from soundprobe.parallel import jobs_for, run_tasks
 from soundprobe.progress import progress_bar
@@ -121,8 +121,7 @@ def probe(
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     if "device" in (settings or {}):
         raise ConfigError("device is not a setting of a head here: give --device.")
-    device = ("cuda" if choose_device().type == "cuda" else "cpu") if device == "auto" else device
-    check_device(device)
+    device = head_device(device)
     for name in names:
         make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
     check_control(control)

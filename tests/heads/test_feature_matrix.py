@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from onednn import HAS_ONEDNN, NO_ONEDNN
 from soundprobe.crossval import inner_split
 from soundprobe.heads import feature_matrix
 from soundprobe.heads.feature_matrix import FeatureMatrix, PackedBlock, PlainBlock
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.softmax_stack import SoftmaxStack
-from soundprobe.packed import can_pack
 
-needs_packing = pytest.mark.skipif(not can_pack(), reason="this PyTorch has no operators of oneDNN to pack with")
+needs_packing = pytest.mark.skipif(not HAS_ONEDNN, reason=NO_ONEDNN)
 KINDS = [pytest.param(PackedBlock, marks=needs_packing), PlainBlock]
 
 

@@ -18,7 +18,7 @@ from soundprobe.errors import ConfigError, unknown
 from soundprobe.heads.scaling import scaler_of, standardised
 from soundprobe.machine import choose_device
 
-HEAD_DEVICES = ("cpu", "cuda")
+HEAD_DEVICES = ("auto", "cpu", "cuda")
 """MPS has no float64, in which the losses of the linear head are summed."""
 
 
@@ -135,12 +135,15 @@ def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float((normaliser - logits[np.arange(len(labels)), labels]).mean())
 
 
-def check_device(name: str) -> None:
-    """Raises ConfigError where no head is trained on the device called `name`, or this machine has no such device."""
+def head_device(name: str) -> str:
+    """ "cpu" or "cuda": `name`, or for "auto" CUDA where there is one.
+
+    Raises:
+        ConfigError: it is none of `HEAD_DEVICES`, or this machine has no such device.
+    """
     if name not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", name, HEAD_DEVICES))
-    if name != "cpu":
-        choose_device(name)
+    return "cuda" if name != "cpu" and choose_device(name).type == "cuda" else "cpu"
 
 
 def check_numbers(

@@ -14,7 +14,7 @@ import torch
 from soundprobe.crossval import inner_split
 from soundprobe.errors import SoundprobeWarning
 from soundprobe.heads.feature_matrix import FeatureMatrix
-from soundprobe.heads.head import Head, check_device, check_numbers, log_loss, softmax
+from soundprobe.heads.head import Head, check_numbers, head_device, log_loss, softmax
 from soundprobe.heads.lbfgs import Solution
 from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
 
@@ -35,7 +35,7 @@ class LinearHead(Head):
         seed: of the inner splits. The solution of a convex problem needs none.
         tol: the final fit stops at max |gradient of the mean loss| <= tol * min(1, loss); selection at 10 times that.
         max_iter: of the solver.
-        device: where it is trained, "cpu" or "cuda"; predictions are numpy's.
+        device: where it is trained, "cpu", "cuda" or "auto"; predictions are numpy's.
 
     Attributes:
         weights_, bias_: (D, C) and (C,) float32, on standardised features.
@@ -68,13 +68,13 @@ class LinearHead(Head):
         check_numbers("seed", [self.seed], low=0, whole=True)
         check_numbers("tol", [self.tol], low=1e-7, high=0.1)
         check_numbers("max_iter", [self.max_iter], low=1, whole=True)
-        check_device(self.device)
+        head_device(self.device)
 
     def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
         chosen, start = strengths[0], None
-        features = FeatureMatrix.of(torch.from_numpy(Z).to(self.device))
+        features = FeatureMatrix.of(torch.from_numpy(Z).to(head_device(self.device)))
         splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
         gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
         if splits:

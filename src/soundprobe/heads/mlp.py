@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from soundprobe.crossval import inner_split
-from soundprobe.heads.head import Head, check_device, check_numbers, softmax
+from soundprobe.heads.head import Head, check_numbers, head_device, softmax
 from soundprobe.heads.mlp_training import Recipe, Rows, train, validate
 from soundprobe.heads.scaling import split_scalers
 from soundprobe.heads.threads import threads_for
@@ -40,7 +40,7 @@ class MLPHead(Head):
             epoch.
         inner_splits: S; fewer are made where there are fewer recordings.
         seed: of the inner splits, initial weights, dropout and order of rows. torch's global generator is left alone.
-        device: where it is trained, "cpu" or "cuda"; predictions are numpy's. Dropout draws other numbers there.
+        device: where it is trained, "cpu", "cuda" (where dropout draws other numbers) or "auto"; it predicts in numpy.
 
     Attributes:
         weights_0_, bias_0_, weights_1_, ...: each layer's (in, out) and (out,) float32, on standardised features.
@@ -86,7 +86,7 @@ class MLPHead(Head):
         check_numbers("weight_decay", [self.weight_decay], low=0, high=10)
         check_numbers("inner_splits", [self.inner_splits], low=2, whole=True)
         check_numbers("seed", [self.seed], low=0, high=2**63 - 1, whole=True)
-        check_device(self.device)
+        head_device(self.device)
 
     def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
@@ -95,7 +95,7 @@ class MLPHead(Head):
             history = self._select(Z, labels, groups)
             best = min(history, key=lambda h: h["log_loss"])
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
-            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), self.device)
+            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), head_device(self.device))
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
@@ -110,7 +110,7 @@ class MLPHead(Head):
     def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
         """One mapping for each width, rate and epoch; the narrower and the slower come first."""
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
-        rows = Rows.of(Z, labels, *split_scalers(Z, splits), self.device)
+        rows = Rows.of(Z, labels, *split_scalers(Z, splits), head_device(self.device))
         history: list[dict[str, Any]] = []
         for width in sorted({int(width) for width in self.widths}):
             for rate in sorted({float(rate) for rate in self.learning_rates}):
