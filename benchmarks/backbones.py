@@ -16,7 +16,7 @@ import torch
 from machine_note import describe, spread
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
-from soundprobe.benchmarking import gemm_peak_gflops
+from soundprobe.verbs.bench import gemm_peak_gflops
 
 
 def main() -> None:

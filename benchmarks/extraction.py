@@ -41,16 +41,17 @@ import torch
 
 from growth import measure_growth
 from machine_note import describe, spread
-from soundprobe import pipeline, store
 from soundprobe.backbones.load import Backbone, load_backbone
-from soundprobe.benchmarking import gemm_peak_gflops
+from soundprobe.base.machine import choose_device
+from soundprobe.base.progress import Progress
+from soundprobe.base.records import Clips
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
-from soundprobe.extraction import BATCH_CLIPS
-from soundprobe.machine import choose_device
-from soundprobe.precisions import check_precision, declared, in_half
-from soundprobe.progress import Progress
-from soundprobe.records import Clips
+from soundprobe.embeddings import embed as pipeline
+from soundprobe.embeddings import store
+from soundprobe.embeddings.embed import BATCH_CLIPS
+from soundprobe.embeddings.precision import check_precision, declared, in_half
+from soundprobe.verbs.bench import gemm_peak_gflops
 
 Peer = Callable[[Sequence[str]], np.ndarray]
 """From the files' paths to embeddings (N, D)."""

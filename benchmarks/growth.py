@@ -12,11 +12,10 @@ import numpy as np
 
 from machine_note import describe
 from soundprobe.backbones.load import Backbone
+from soundprobe.base.progress import Progress
+from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
-from soundprobe.extraction import BATCH_CLIPS
-from soundprobe.pipeline import Job, embed_parts, plan_parts
-from soundprobe.progress import Progress
-from soundprobe.records import Clips
+from soundprobe.embeddings.embed import BATCH_CLIPS, Job, embed_parts, plan_parts
 
 COUNTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from machine_note import describe
-from soundprobe.crossval import cross_validate
 from soundprobe.heads.linear import LinearHead
+from soundprobe.scoring.folds import cross_validate
 from synthetic_embeddings import make_embeddings
 
 USUAL = {"clips": 2000, "dimension": 512, "folds": 5, "classes": 10}

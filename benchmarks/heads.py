@@ -35,10 +35,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from machine_note import describe, spread
-from soundprobe.crossval import inner_split
+from soundprobe.base.parallel import run_tasks
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.mlp import MLPHead
-from soundprobe.parallel import run_tasks
+from soundprobe.scoring.folds import inner_split
 from synthetic_embeddings import make_embeddings
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]

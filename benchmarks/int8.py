@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from machine_note import describe, spread
-from soundprobe import quantising
-from soundprobe.audio import decode, fit_length, read_bytes
+from soundprobe.audio.decode import decode, fit_length, read_bytes
 from soundprobe.backbones.load import Backbone, load_backbone
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.pipeline import Job
+from soundprobe.embeddings import quantising
+from soundprobe.embeddings.embed import Job
 
 Embed = Callable[[list[str]], np.ndarray]
 

@@ -27,11 +27,19 @@ from extraction import four_seconds
 from growth import repeated, resident_mb
 from machine_note import describe, spread
 from soundprobe.backbones.load import load_backbone
+from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.extraction import BATCH_CLIPS
-from soundprobe.pipeline import DECODE_THREADS, Job, batches, decode_ahead, embed_batch, embed_parts, plan_parts
-from soundprobe.progress import Progress
+from soundprobe.embeddings.embed import (
+    BATCH_CLIPS,
+    DECODE_THREADS,
+    Job,
+    batches,
+    decode_ahead,
+    embed_batch,
+    embed_parts,
+    plan_parts,
+)
 
 
 def main() -> None:

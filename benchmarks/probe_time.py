@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from machine_note import describe, spread
-from soundprobe import store
-from soundprobe.records import Clips, Embeddings
+from soundprobe.base.records import Clips, Embeddings
+from soundprobe.embeddings import store
 from synthetic_embeddings import make_embeddings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from soundprobe.records import Embeddings
+from soundprobe.base.records import Embeddings
 
 CLIPS_OF_RECORDING = 6.7  # UrbanSound8K: 8,732 clips of 1,297 recordings
 

@@ -27,16 +27,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from machine_note import describe, spread
 from soundprobe.backbones.load import load_backbone
-from soundprobe.benchmarking import gemm_peak_gflops
+from soundprobe.base.machine import half_type
+from soundprobe.base.progress import progress_bar
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.machine import half_type
-from soundprobe.progress import progress_bar
 from soundprobe.training.inputs import Inputs, Part, Table, open_inputs, prepare_inputs
 from soundprobe.training.loop import train, train_step
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe, finetune_recipe
 from soundprobe.training.state import Setting, TrainingState
+from soundprobe.verbs.bench import gemm_peak_gflops
 
 CPU = torch.device("cpu")
 

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
-from soundprobe.audio import fit_length
+from soundprobe.audio.decode import fit_length
 from soundprobe.augment.background_noise import mix_at_snr
 from soundprobe.augment.gain import amplify
 from soundprobe.augment.mixup import mix
@@ -30,7 +30,7 @@ from soundprobe.augment.pitch_shift import shift_pitch
 from soundprobe.augment.spec_augment import SpecAugment
 from soundprobe.augment.time_shift import shift_time
 from soundprobe.backbones.simplecnn import HOP, MEL_BANDS, N_FFT, SAMPLE_RATE_HZ, SimpleCnn
-from soundprobe.data.synth import RECIPES, draw_recording, render_clip
+from soundprobe.data.synth.generate import RECIPES, draw_recording, render_clip
 
 FOLDER = Path(__file__).resolve().parent / "images"
 SAMPLES = 4 * SAMPLE_RATE_HZ

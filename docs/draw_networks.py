@@ -24,10 +24,10 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 from torch import Tensor
 
-from soundprobe.audio import fit_length
+from soundprobe.audio.decode import fit_length
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.piczak import SEGMENT_FRAMES, SEGMENT_STEP
-from soundprobe.data.synth import RECIPES, draw_recording, render_clip
+from soundprobe.data.synth.generate import RECIPES, draw_recording, render_clip
 
 FOLDER = Path(__file__).resolve().parent / "images"
 BOX_HEIGHT, BOX_WIDTH = 2.0, 1.7  # inches of a whole spectrogram

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from soundprobe.extraction import Extraction, extract
-from soundprobe.probing import Probe, probe
+from soundprobe.verbs.extract import Extraction, extract
+from soundprobe.verbs.probe import Probe, probe
 
 WEIGHTS = "mn04_as_mAP_432.pt"
 

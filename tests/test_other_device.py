@@ -12,7 +12,7 @@ from other_device import DEVICE, OtherDevice, other_device
 from soundprobe.augment.compose import build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
 from soundprobe.backbones.load import Backbone, load_backbone
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 from soundprobe.heads.catalog import make_head
 from soundprobe.heads.head import Head
 from soundprobe.heads.linear import LinearHead

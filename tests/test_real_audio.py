@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from soundprobe.extraction import extract
-from soundprobe.probing import probe
+from soundprobe.verbs.extract import extract
+from soundprobe.verbs.probe import probe
 
 # Mean accuracies that scikit-learn's heads reach on the original implementation's embeddings of the same clips, with
 # settings fixed beforehand. Ours, with settings chosen inside the training folds, must come within 2 points.

@@ -11,38 +11,38 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundprobe.benchmarking import bench as bench
+    from soundprobe.base.errors import SoundprobeError as SoundprobeError
+    from soundprobe.base.records import Clips as Clips
+    from soundprobe.base.records import Embeddings as Embeddings
     from soundprobe.data.catalog import open_data as open_data
-    from soundprobe.demonstration import demo as demo
-    from soundprobe.errors import SoundprobeError as SoundprobeError
-    from soundprobe.extraction import extract as extract
-    from soundprobe.finetuning import finetune as finetune
-    from soundprobe.prediction import predict as predict
-    from soundprobe.probing import probe as probe
-    from soundprobe.records import Clips as Clips
-    from soundprobe.records import Embeddings as Embeddings
+    from soundprobe.embeddings.store import find_sets as find_sets
+    from soundprobe.embeddings.store import read_embeddings as read_embeddings
     from soundprobe.reporting import write_report as report  # noqa: F401  (named as the verb is)
-    from soundprobe.store import find_sets as find_sets
-    from soundprobe.store import read_embeddings as read_embeddings
-    from soundprobe.viewing import view as view
+    from soundprobe.verbs.bench import bench as bench
+    from soundprobe.verbs.extract import extract as extract
+    from soundprobe.verbs.finetune import finetune as finetune
+    from soundprobe.verbs.predict import predict as predict
+    from soundprobe.verbs.probe import probe as probe
+    from soundprobe.viewing.page import view as view
+    from soundprobe.workflows.demo import demo as demo
 
 __version__ = _version("soundprobe")
 
 _HOMES = {
-    "Clips": "records:Clips",
-    "Embeddings": "records:Embeddings",
-    "SoundprobeError": "errors:SoundprobeError",
-    "bench": "benchmarking:bench",
-    "demo": "demonstration:demo",
-    "extract": "extraction:extract",
-    "find_sets": "store:find_sets",
-    "finetune": "finetuning:finetune",
+    "Clips": "base.records:Clips",
+    "Embeddings": "base.records:Embeddings",
+    "SoundprobeError": "base.errors:SoundprobeError",
+    "bench": "verbs.bench:bench",
+    "demo": "workflows.demo:demo",
+    "extract": "verbs.extract:extract",
+    "find_sets": "embeddings.store:find_sets",
+    "finetune": "verbs.finetune:finetune",
     "open_data": "data.catalog:open_data",
-    "predict": "prediction:predict",
-    "probe": "probing:probe",
-    "read_embeddings": "store:read_embeddings",
-    "report": "reporting:write_report",
-    "view": "viewing:view",
+    "predict": "verbs.predict:predict",
+    "probe": "verbs.probe:probe",
+    "read_embeddings": "embeddings.store:read_embeddings",
+    "report": "reporting.write:write_report",
+    "view": "viewing.page:view",
 }
 __all__ = sorted(_HOMES)
 

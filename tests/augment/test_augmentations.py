@@ -18,7 +18,7 @@ from torch import Tensor
 from soundprobe.augment.catalog import AUGMENTATIONS, make_augmentation
 from soundprobe.augment.compose import Augmentations, build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 RATE_HZ = 8_000
 NAMES = sorted(AUGMENTATIONS)

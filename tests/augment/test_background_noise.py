@@ -12,7 +12,7 @@ from torch import Tensor
 
 from soundprobe.augment.background_noise import BackgroundNoise, draw_noise, mix_at_snr
 from soundprobe.augment.noise_bank import NoiseBank, read_noise_folder
-from soundprobe.errors import AudioError, ConfigError
+from soundprobe.base.errors import AudioError, ConfigError
 
 RATE_HZ = 8_000
 

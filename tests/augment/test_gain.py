@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soundprobe.augment.gain import Gain, amplify
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 
 def test_six_decibels_double_and_minus_twenty_leave_a_tenth():

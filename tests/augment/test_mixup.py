@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundprobe.augment.mixup import Mixup, draw_beta, mix
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 
 def generator(seed: int = 0) -> torch.Generator:

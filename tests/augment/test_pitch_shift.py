@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from soundprobe.augment.pitch_shift import PitchShift, shift_pitch, stretch_time
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 RATE_HZ = 16_000
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from soundprobe.augment.spec_augment import SpecAugment, clip_means, draw_masks
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 BANDS, FRAMES = 20, 50
 

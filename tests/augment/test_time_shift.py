@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soundprobe.augment.time_shift import TimeShift, shift_time
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 COUNTING = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 from backbone_inputs import Loader
@@ -41,5 +42,5 @@ def private_backbone(random_backbone: Loader) -> Loader:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `name` runs over the whole catalogue, and over an image network of each kind."""
-    if "name" in metafunc.fixturenames:
+    if metafunc.definition.path.parent == Path(__file__).parent and "name" in metafunc.fixturenames:
         metafunc.parametrize("name", [*BACKBONES, *IMAGE_NETWORKS])

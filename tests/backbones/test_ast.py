@@ -13,7 +13,7 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 
 from soundprobe.backbones.ast import Ast, config, kept_positions
 from soundprobe.backbones.load import load_backbone, misfits
-from soundprobe.errors import WeightsError
+from soundprobe.base.errors import WeightsError
 
 RATE_HZ = 16_000
 

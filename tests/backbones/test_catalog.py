@@ -11,7 +11,7 @@ from backbone_inputs import Loader
 from torch.utils.flop_counter import FlopCounterMode
 
 from soundprobe.backbones.catalog import BACKBONES, get_spec
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 
 def test_spec_name_equals_its_key(name: str) -> None:

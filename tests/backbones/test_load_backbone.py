@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from soundprobe import weights
 from soundprobe.backbones.catalog import get_spec
 from soundprobe.backbones.load import load_backbone
-from soundprobe.errors import ConfigError, WeightsError
+from soundprobe.backbones.weights import verify as weights
+from soundprobe.base.errors import ConfigError, WeightsError
 
 
 def refusal(backbone: str, file: str | Path) -> str:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from soundprobe.backbones.catalog import get_spec
 from soundprobe.backbones.load import load_backbone
-from soundprobe.errors import ConfigError, WeightsError
+from soundprobe.base.errors import ConfigError, WeightsError
 
 RATE_HZ = 22_050
 REPOSITORY = "timm/test_resnet.r160_in1k"
@@ -162,7 +162,7 @@ LOAD = """
 import sys
 import torch
 from soundprobe.backbones.load import load_backbone
-from soundprobe.errors import WeightsError
+from soundprobe.base.errors import WeightsError
 torch.manual_seed(0)
 expected = torch.rand(1).item()
 for name in sys.argv[1:]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from soundprobe.base.records import FoldResult, RunResult
 from soundprobe.data.catalog import open_data
-from soundprobe.featuresets import find_feature_sets, read_features
-from soundprobe.records import FoldResult, RunResult
+from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.reporting import ReportPaths
-from soundprobe.results import write_result
+from soundprobe.scoring.results import write_result
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from browser_trial import HOSTILE, Trial, write_made_run
 
-from soundprobe.extraction import extract
 from soundprobe.reporting import write_report
+from soundprobe.verbs.extract import extract
 from sounds import write_urbansound_layout
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

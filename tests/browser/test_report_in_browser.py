@@ -8,7 +8,7 @@ import hashlib
 import pytest
 from browser_trial import HOSTILE
 
-from soundprobe.audio import decode
+from soundprobe.audio.decode import decode
 from soundprobe.viewing.sound import encode_mp3
 
 AT = """root => {

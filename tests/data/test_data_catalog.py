@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from soundprobe.base.errors import DataError
+from soundprobe.base.records import Clips
 from soundprobe.data.catalog import DATASETS, LAYOUTS, find_layout, open_data, take_evenly
-from soundprobe.errors import DataError
-from soundprobe.records import Clips
 
 US8K = "slice_file_name,fsID,start,end,salience,fold,classID,class\n9-3-0-0.wav,9,0,1,1,5,3,dog_bark\n"
 ESC = "filename,fold,target,category,esc10,src_file,take\n1-9-A.wav,1,0,dog,False,9,A\n"

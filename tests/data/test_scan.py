@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundprobe.base.errors import ConfigError
+from soundprobe.base.records import Clips, EncodedAudio
+from soundprobe.data.readers.urbansound8k import read_urbansound8k
 from soundprobe.data.scan import Scan, fingerprint, recordings_across_folds, scan, summarise
-from soundprobe.data.urbansound8k import read_urbansound8k
-from soundprobe.errors import ConfigError
-from soundprobe.records import Clips, EncodedAudio
 
 
 def encoded(seconds: float, rate: int = 8_000, format: str = "WAV", bad: bool = False) -> bytes:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from onednn import HAS_ONEDNN, NO_ONEDNN
-from soundprobe.crossval import inner_split
 from soundprobe.heads import feature_matrix
 from soundprobe.heads.feature_matrix import FeatureMatrix, PackedBlock, PlainBlock
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.softmax_stack import SoftmaxStack
+from soundprobe.scoring.folds import inner_split
 
 needs_packing = pytest.mark.skipif(not HAS_ONEDNN, reason=NO_ONEDNN)
 KINDS = [pytest.param(PackedBlock, marks=needs_packing), PlainBlock]

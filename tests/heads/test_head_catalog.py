@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sklearn.base import is_classifier
 
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 from soundprobe.heads.catalog import HEADS, make_head
 
 

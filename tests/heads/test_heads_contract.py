@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from soundprobe.crossval import SplitError, cross_validate
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.scoring.folds import SplitError, cross_validate
 
 QUICK: dict[str, dict[str, Any]] = {
     "linear": {"strengths": [1e-3, 1e-1, 10], "inner_splits": 3},

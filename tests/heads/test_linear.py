@@ -13,11 +13,11 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from soundprobe.crossval import cross_validate, inner_split
-from soundprobe.errors import SoundprobeWarning
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.heads.lbfgs import minimise
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
+from soundprobe.scoring.folds import cross_validate, inner_split
 
 
 def embeddings(

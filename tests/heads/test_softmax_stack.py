@@ -8,12 +8,12 @@ import torch
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from soundprobe.crossval import inner_split
 from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.lbfgs import minimise
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
 from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of, preconditioner
+from soundprobe.scoring.folds import inner_split
 
 STRENGTHS = [1e-4, 1e-2, 1.0, 10.0]
 

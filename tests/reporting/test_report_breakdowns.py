@@ -11,13 +11,13 @@ from pages import Page
 from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
 
 from soundprobe.reporting import collect_runs, write_report
-from soundprobe.reporting.calibration import calibrate
-from soundprobe.reporting.class_plots import class_figures
-from soundprobe.reporting.comparison import Comparison, comparisons_of
-from soundprobe.reporting.conditions import breakdowns_of, shown_rows
-from soundprobe.reporting.curves import last_epochs, learning_curve_of, prepare_training
-from soundprobe.reporting.plots import Plot, Variant, label, plotly_script
-from soundprobe.reporting.recordings import hardest_recordings
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.render.plots import Plot, Variant, label, plotly_script
+from soundprobe.reporting.sections.calibration import calibrate
+from soundprobe.reporting.sections.class_plots import class_figures
+from soundprobe.reporting.sections.conditions import breakdowns_of, shown_rows
+from soundprobe.reporting.sections.curves import last_epochs, learning_curve_of, prepare_training
+from soundprobe.reporting.sections.recordings import hardest_recordings
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

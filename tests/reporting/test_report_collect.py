@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from result_folders import ESC10, SAMPLE, write_predictions, write_result, write_run
 
-from soundprobe.errors import StoreError
+from soundprobe.base.errors import StoreError
 from soundprobe.reporting import collect_runs, format_summary
 
 

@@ -19,15 +19,15 @@ from result_folders import (
     write_run,
 )
 
-from soundprobe.compare import corrected_t_test, sign_test
 from soundprobe.reporting import collect_runs, write_report
-from soundprobe.reporting.chart import chart_of
-from soundprobe.reporting.checks import peeked_of, shuffled_of
-from soundprobe.reporting.comparison import Comparison, comparisons_of
-from soundprobe.reporting.evidence import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
-from soundprobe.reporting.verdict import verdict_of
-from soundprobe.reporting.wording import between, p_value, points_between
-from soundprobe.resampling import Interval, resample
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.render.wording import between, p_value, points_between
+from soundprobe.reporting.sections.chart import chart_of
+from soundprobe.reporting.sections.checks import peeked_of, shuffled_of
+from soundprobe.reporting.sections.evidence import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
+from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.scoring.bootstrap import Interval, resample
+from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from soundprobe.errors import ConfigError
-from soundprobe.extraction import extract
-from soundprobe.probing import probe
+from soundprobe.base.errors import ConfigError
 from soundprobe.reporting import write_report
-from soundprobe.reporting.collect import collect_runs
-from soundprobe.reporting.comparison import comparisons_of
-from soundprobe.reporting.embedding_map import MOST_POINTS, place, symbols_of
-from soundprobe.reporting.gallery import OF_ONE_RECORDING, Judgements, worst
-from soundprobe.reporting.media import MediaOptions, with_media
+from soundprobe.reporting.compared.comparison import comparisons_of
+from soundprobe.reporting.compared.media import MediaOptions, with_media
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.sections.embedding_map import MOST_POINTS, place, symbols_of
+from soundprobe.reporting.sections.gallery import OF_ONE_RECORDING, Judgements, worst
+from soundprobe.verbs.extract import extract
+from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -133,7 +133,7 @@ def test_worst_mistakes_are_the_surest_and_not_all_of_one_recording():
 def test_large_map_is_a_sample_that_keeps_the_surest_mistakes():
     import numpy as np
 
-    from soundprobe.records import Embeddings
+    from soundprobe.base.records import Embeddings
 
     judged = judgements(5000, 100)
     embeddings = Embeddings(

@@ -11,11 +11,11 @@ from pages import Page
 from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand, write_run
 from rich.console import Console
 
-from soundprobe.errors import StoreError
+from soundprobe.base.errors import StoreError
 from soundprobe.reporting import ReportPaths, collect_runs, format_summary, write_report
-from soundprobe.reporting.markdown_text import code, escape
-from soundprobe.reporting.plots import plotly_script
-from soundprobe.reporting.wording import duration, one_line, percent, points
+from soundprobe.reporting.render.markdown_text import code, escape
+from soundprobe.reporting.render.plots import plotly_script
+from soundprobe.reporting.render.wording import duration, one_line, percent, points
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORBIDDEN = re.compile(r"\.9354|93\.54|93\.5|\.9400|94\.0")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from soundprobe.audio import decode, fit_length
+from soundprobe.audio.decode import decode, fit_length
 from soundprobe.backbones.load import load_backbone
+from soundprobe.base.errors import DataError
+from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.errors import DataError
-from soundprobe.progress import Progress
 from soundprobe.training.inputs import open_inputs, prepare_inputs
 from sounds import write_urbansound_layout
 

@@ -8,7 +8,7 @@ import torch
 from small_parts import small_network, small_part
 
 from soundprobe.backbones.load import load_backbone
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 from soundprobe.training.loop import train
 from soundprobe.training.networks import FinetunedNetwork, parameter_groups, stages_of, used_parameters
 from soundprobe.training.recipes import FinetuneRecipe, TrainingTable

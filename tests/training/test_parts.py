@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from soundprobe.errors import ConfigError, DataError
+from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.training.parts import keep_salience, part_training
 from soundprobe.training.recipes import DataTable, ValidationTable
 

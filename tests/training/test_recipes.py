@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from soundprobe.config import recipe_folder
-from soundprobe.errors import ConfigError
+from soundprobe.base.config import recipe_folder
+from soundprobe.base.errors import ConfigError
 from soundprobe.training.feeding import augmentations_of
 from soundprobe.training.recipes import finetune_recipe, flattened
 

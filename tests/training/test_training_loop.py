@@ -10,9 +10,9 @@ import pytest
 import torch
 from small_parts import small_network, small_part
 
-from soundprobe.errors import StoreError, TrainingError
+from soundprobe.base.errors import StoreError, TrainingError
+from soundprobe.base.machine import half_type
 from soundprobe.heads.linear import LinearHead
-from soundprobe.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.evaluating import clip_losses, embed, judge
 from soundprobe.training.feeding import batches_of, seeded

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundprobe.audio import decode
-from soundprobe.errors import AudioError
+from soundprobe.audio.decode import decode
+from soundprobe.base.errors import AudioError
 from soundprobe.viewing.sound import COMPACT_RATE_HZ, clip_of_wave, encode_mp3, page_clip
 from sounds import RATE_HZ, tone
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import soundprobe
-from soundprobe.errors import AudioError, ConfigError, DataError
+from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.viewing.player import clock, time_ticks
 from sounds import RATE_HZ, tone
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from soundprobe.augment.draws import chosen, uniform, whole_up_to, within
 from soundprobe.augment.noise_bank import NoiseBank, check_folder, read_noise_folder
 from soundprobe.augment.settings import check_range
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 SILENCE_POWER = 1e-12
 """Mean power, -120 dB below full scale; a 16-bit sample's last bit lies at -90 dB. Quieter noise is none."""

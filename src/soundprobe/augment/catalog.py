@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 from soundprobe.augment.settings import typed_settings
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.base.errors import ConfigError, unknown
 
 Stage = Literal["wave", "spectrogram", "batch"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from soundprobe.augment.background_noise import BackgroundNoise
 from soundprobe.augment.catalog import AUGMENTATIONS, Stage, make_augmentation
 from soundprobe.augment.noise_bank import NoiseBank
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from soundprobe.audio import decode, fit_length, read_bytes
-from soundprobe.data.folders import AUDIO_ENDINGS
-from soundprobe.errors import ConfigError
+from soundprobe.audio.decode import decode, fit_length, read_bytes
+from soundprobe.base.errors import ConfigError
+from soundprobe.data.readers.folders import AUDIO_ENDINGS
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""

@@ -12,7 +12,7 @@ from torchaudio.functional import phase_vocoder, resample
 
 from soundprobe.augment.draws import chosen, whole_up_to, within
 from soundprobe.augment.settings import check_range
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 WINDOW_S = 0.04
 """Of the transform: long enough to part the partials of a 100 Hz hum, short enough not to smear a bark."""

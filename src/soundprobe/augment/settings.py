@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.base.errors import ConfigError, unknown
 
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text"}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soundprobe.augment.draws import chosen, whole_up_to
 from soundprobe.augment.settings import check_range
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import ASTConfig, ASTModel
 
-from soundprobe.backbones.ast_layers import TOKENS, prepare_ast, through_layers
+from soundprobe.backbones.fast.ast_layers import TOKENS, prepare_ast, through_layers
+from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
 from soundprobe.backbones.melspectrogram import full_precision
-from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 SAMPLE_RATE_HZ = 16_000
 FRAME = 400  # samples, 25 ms

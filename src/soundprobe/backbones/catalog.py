@@ -8,8 +8,8 @@ timm's image networks are not in the table: there are over a thousand, and a spe
 from __future__ import annotations
 
 from soundprobe.backbones.spec import BackboneSpec
-from soundprobe.errors import ConfigError, unknown
-from soundprobe.weights import WeightFile
+from soundprobe.backbones.weights.verify import WeightFile
+from soundprobe.base.errors import ConfigError, unknown
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
 

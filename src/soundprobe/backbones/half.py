@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from soundprobe.errors import ConfigError
-from soundprobe.machine import half_type
+from soundprobe.base.errors import ConfigError
+from soundprobe.base.machine import half_type
 
 HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 FAST_ON = {"bf16": "CPUs with AVX512-BF16 or AMX and on newer CUDA GPUs", "fp16": "CUDA GPUs"}

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.load import Backbone
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 
 SCHEME = 2  # a change of anything below, or of quantising.py, that changes a network counts it up
 ENGINES = ("openvino", "nncf")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from soundprobe.backbones.catalog import get_spec
 from soundprobe.backbones.spec import BackboneSpec
-from soundprobe.errors import ConfigError, WeightsError
-from soundprobe.weights import fetch, load_state_dict, sha256_of
+from soundprobe.backbones.weights.verify import fetch, load_state_dict, sha256_of
+from soundprobe.base.errors import ConfigError, WeightsError
 
 PRETRAINED, RANDOM = "pretrained", "random"
 NAMED = 3  # tensors that a message names before it only counts

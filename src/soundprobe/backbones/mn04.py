@@ -17,8 +17,8 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
+from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
-from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024

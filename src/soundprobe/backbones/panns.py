@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from soundprobe.backbones.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
+from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
+from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
-from soundprobe.backbones.shortcuts import Prepared, may_shortcut
 
 PACKAGE = "_soundprobe_panns_inference"
 """The name that panns_inference's files get here, so that the user's own `import panns_inference` stays as it is."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundprobe.errors import ConfigError
-from soundprobe.weights import WeightFile
+from soundprobe.backbones.weights.verify import WeightFile
+from soundprobe.base.errors import ConfigError
 
 
 @dataclass(frozen=True)

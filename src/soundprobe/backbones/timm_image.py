@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from soundprobe.backbones.melspectrogram import LogMel
 from soundprobe.backbones.spec import BackboneSpec
-from soundprobe.errors import ConfigError, WeightsError, one_line
-from soundprobe.weights import offline
+from soundprobe.backbones.weights.verify import offline
+from soundprobe.base.errors import ConfigError, WeightsError, one_line
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 2048  # 1024 would leave the lowest of 128 bands one or two bins each

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from soundprobe.data.audit import Audit, ListedClip
-from soundprobe.data.leaks import Identical, NearPair
-from soundprobe.errors import SoundprobeError
-from soundprobe.records import Clips, Embeddings
-from soundprobe.reporting.wording import one_line
+from soundprobe.base.errors import SoundprobeError
+from soundprobe.base.records import Clips, Embeddings
+from soundprobe.data.audit.audit import Audit, ListedClip
+from soundprobe.data.audit.leaks import Identical, NearPair
+from soundprobe.reporting.render.wording import one_line
 
 SHOWN = 10
 CLOSEST_SHOWN = 3
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 def find_embeddings(root: Path, clips: Clips) -> Embeddings | None:
     """Pretrained embeddings of these clips, or of some of them, in the store at `root`; None where there are none."""
-    from soundprobe import store
+    from soundprobe.embeddings import store
 
     known = set(clips.ids.tolist())
     for found in store.find_sets(root)[0]:

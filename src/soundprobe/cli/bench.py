@@ -12,7 +12,7 @@ from soundprobe.cli.options import Quiet, examples
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from soundprobe.benchmarking import Bench
+    from soundprobe.verbs.bench import Bench
 
 EXAMPLES = examples(
     "soundprobe bench",
@@ -49,8 +49,8 @@ def bench(
     quiet: Quiet = False,
 ) -> None:
     """Clips per second of each backbone and precision, from files to embeddings, and how long your data will take."""
-    from soundprobe.benchmarking import bench as run
-    from soundprobe.errors import ConfigError
+    from soundprobe.base.errors import ConfigError
+    from soundprobe.verbs.bench import bench as run
 
     if clips is not None and data is not None:
         raise ConfigError("--clips and --data both say how many clips there are. Leave one out.")
@@ -87,7 +87,7 @@ def bench_table(found: Bench, clips: int) -> Table:
     """A line for each backbone and precision: the fastest backbone first, its precisions side by side."""
     from rich.table import Table
 
-    from soundprobe.reporting.wording import duration
+    from soundprobe.reporting.render.wording import duration
 
     table = Table(box=None, pad_edge=False)
     best: dict[str, float] = {}

@@ -44,11 +44,11 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
+    from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
-    from soundprobe.data.audit import audit
+    from soundprobe.data.audit.audit import audit
     from soundprobe.data.catalog import open_data
     from soundprobe.data.scan import scan, summarise
-    from soundprobe.progress import progress_bar
 
     clips = open_data(data, folds=folds, group_prefix=group_prefix)
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
@@ -131,8 +131,8 @@ def synth(
     quiet: Quiet = False,
 ) -> None:
     """Generate `synth`: 10 classes and 10 folds in UrbanSound8K's layout, each class from an acoustic recipe."""
-    from soundprobe.data.synth import clip_count, ensure_synth, write_synth
-    from soundprobe.progress import progress_bar
+    from soundprobe.base.progress import progress_bar
+    from soundprobe.data.synth.generate import clip_count, ensure_synth, write_synth
 
     sizes = {"recordings_per_class_and_fold": recordings, "clips_per_recording": clips, "seed": seed}
     with progress_bar("synth", clip_count(recordings, clips), "clips", shown=not quiet) as bar:
@@ -149,8 +149,8 @@ def fetch(
     name: Annotated[str, typer.Argument(help="The data set to fetch: urbansound8k, from the Hub.")] = "urbansound8k",
 ) -> None:
     """Download a data set ahead of time (7.0 GB for urbansound8k); a stopped download goes on."""
-    from soundprobe.data.hub import fetch_hub
-    from soundprobe.errors import ConfigError, unknown
+    from soundprobe.base.errors import ConfigError, unknown
+    from soundprobe.data.readers.hub import fetch_hub
 
     if name != "urbansound8k":
         raise ConfigError(unknown("data set on the Hub", name, ["urbansound8k"]))

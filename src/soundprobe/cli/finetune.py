@@ -66,8 +66,8 @@ def finetune(
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a backbone in each fold and score it on the fold that it never saw. Goes on where a stopped run was."""
-    from soundprobe.finetuning import describe
-    from soundprobe.finetuning import finetune as run
+    from soundprobe.verbs.finetune import describe
+    from soundprobe.verbs.finetune import finetune as run
 
     options = {"training.freeze": freeze, "data.salience": salience, "data.salience_weight": salience_weight}
     done = run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.data import app as data_app
@@ -30,10 +31,9 @@ from soundprobe.cli.options import (
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
-from soundprobe.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 
 if TYPE_CHECKING:
-    from soundprobe.extraction import Extraction
+    from soundprobe.verbs.extract import Extraction
 
 SOME_FAILED = 3
 FAILURES_SHOWN = 10
@@ -87,7 +87,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object) -
 
 def _say(label: str, message: object) -> None:
     """A message may hold a path or a name with line breaks and terminal codes in it."""
-    from soundprobe.reporting.wording import one_line
+    from soundprobe.reporting.render.wording import one_line
 
     err.print(label, end=" ")
     err.print(one_line(message), markup=False)
@@ -157,7 +157,7 @@ def extract(
     """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
     if backbone is None and finetuned is None:
         raise typer.BadParameter("Give one, such as mn04, or --finetuned RUN.", param_hint="--backbone")
-    from soundprobe.extraction import extract as run
+    from soundprobe.verbs.extract import extract as run
 
     outcomes = run(
         data,
@@ -252,7 +252,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
-    from soundprobe.demonstration import demo as run
+    from soundprobe.workflows.demo import demo as run
 
     run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
 
@@ -263,7 +263,7 @@ def backbones() -> None:
     from rich.table import Table
 
     from soundprobe.backbones.catalog import BACKBONES
-    from soundprobe.weights import is_cached
+    from soundprobe.backbones.weights.verify import is_cached
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "what it is"):
@@ -293,7 +293,7 @@ def backbones() -> None:
 @app.command()
 def doctor() -> None:
     """What soundprobe finds on this machine: versions, device, codecs, cache and weights."""
-    from soundprobe.diagnosis import diagnose
+    from soundprobe.verbs.doctor import diagnose
 
     for name, value in diagnose().items():
         out.print(f"{name:<22} {value}", markup=False)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from soundprobe.keys import printable
+from soundprobe.base.files import printable
 
 DATA_HELP = (
     "urbansound8k (Hugging Face Hub), synth (generated), or a path: a folder in UrbanSound8K's or ESC-50's layout, "

@@ -73,9 +73,9 @@ def probe(
     quiet: Quiet = False,
 ) -> None:
     """Train a light head on the embeddings in each fold and score it on the fold that it never saw."""
-    from soundprobe.config import ProbeRecipe, read_recipe
-    from soundprobe.probing import describe
-    from soundprobe.probing import probe as run
+    from soundprobe.base.config import ProbeRecipe, read_recipe
+    from soundprobe.verbs.probe import describe
+    from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
 

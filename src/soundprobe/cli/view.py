@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from soundprobe.base.errors import AudioError
 from soundprobe.cli.options import Quiet, examples
-from soundprobe.errors import AudioError
 
 if TYPE_CHECKING:
-    from soundprobe.prediction import Prediction
+    from soundprobe.verbs.predict import Prediction
 
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
@@ -53,7 +53,7 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Make a page with each clip's spectrogram and a playhead that moves over it while the clip plays."""
-    from soundprobe.viewing import view as run
+    from soundprobe.viewing.page import view as run
 
     shown = run(
         clips if len(clips) > 1 else clips[0],
@@ -82,7 +82,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
-    from soundprobe.prediction import load_predictor
+    from soundprobe.verbs.predict import load_predictor
     from soundprobe.viewing.places import audio_files
 
     paths = [path for place in clips for path in audio_files(place)]

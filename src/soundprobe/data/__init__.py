@@ -1,0 +1,1 @@
+"""Data sets: a name or a path to `Clips`."""

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from soundprobe.data import esc50, folders, hub, manifest, urbansound8k
-from soundprobe.data.table import read_table
-from soundprobe.errors import DataError, unknown
-from soundprobe.records import Clips
+from soundprobe.base.errors import DataError, unknown
+from soundprobe.base.files import printable
+from soundprobe.base.records import Clips
+from soundprobe.data.readers import esc50, folders, hub, manifest, urbansound8k
+from soundprobe.data.readers.table import read_table
+
+MADE_FOLDS = 10
+"""Where a data set has no folds of its own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Layout:
 
 def read_synth() -> Clips:
     """The generated data set, made at the first call."""
-    from soundprobe.data.synth import ensure_synth
+    from soundprobe.data.synth.generate import ensure_synth
 
     return urbansound8k.read_urbansound8k(ensure_synth(), name="synth")
 
@@ -56,7 +60,7 @@ DATASETS: dict[str, NamedData] = {
     "urbansound8k": NamedData(
         name="urbansound8k",
         title="UrbanSound8K",
-        target="soundprobe.data.hub:read_hub",
+        target="soundprobe.data.readers.hub:read_hub",
         description=f"{hub.HUB_REPO} on the Hugging Face Hub: 8,732 clips, 10 classes, 10 folds, 7 GB",
     ),
     "synth": NamedData(
@@ -83,28 +87,28 @@ LAYOUTS: dict[str, Layout] = {
         name="urbansound8k",
         title="UrbanSound8K's own layout",
         detects=lambda path: (path / urbansound8k.METADATA).is_file(),
-        target="soundprobe.data.urbansound8k:read_urbansound8k",
+        target="soundprobe.data.readers.urbansound8k:read_urbansound8k",
         description="a folder with metadata/UrbanSound8K.csv and audio/fold1 ...",
     ),
     "esc50": Layout(
         name="esc50",
         title="ESC-50's layout",
         detects=lambda path: (path / esc50.METADATA).is_file(),
-        target="soundprobe.data.esc50:read_esc50",
+        target="soundprobe.data.readers.esc50:read_esc50",
         description="a folder with meta/esc50.csv and audio/ (ESC-10, too)",
     ),
     "metadata": Layout(
         name="metadata",
         title="UrbanSound8K's metadata alone",
         detects=_is_bare_metadata,
-        target="soundprobe.data.urbansound8k:read_urbansound8k_metadata",
+        target="soundprobe.data.readers.urbansound8k:read_urbansound8k_metadata",
         description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
     ),
     "manifest": Layout(
         name="manifest",
         title="CSV or TSV manifest",
         detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
-        target="soundprobe.data.manifest:read_manifest",
+        target="soundprobe.data.readers.manifest:read_manifest",
         description="a .csv or .tsv file with the columns path, label and, where there are any, fold, group, ...",
         makes_folds=True,
     ),
@@ -112,14 +116,14 @@ LAYOUTS: dict[str, Layout] = {
         name="parquet",
         title="Parquet with audio",
         detects=_is_parquet,
-        target="soundprobe.data.hub:read_hub",
+        target="soundprobe.data.readers.hub:read_hub",
         description="a .parquet file, or a folder of them, with UrbanSound8K's columns and audio",
     ),
     "folders": Layout(
         name="folders",
         title="Folder for each class",
         detects=lambda path: path.is_dir() and bool(folders.class_folders(path)),
-        target="soundprobe.data.folders:read_folders",
+        target="soundprobe.data.readers.folders:read_folders",
         description="a folder with a subfolder of audio files for each class",
         makes_folds=True,
     ),
@@ -204,3 +208,8 @@ def _resolve(target: str) -> Callable[..., Clips]:
 
 def _takes() -> str:
     return "; ".join(layout.description for layout in LAYOUTS.values())
+
+
+def data_address(data: str | Path) -> str:
+    """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
+    return str(data) if str(data) in DATASETS else printable(str(Path(data).resolve()))

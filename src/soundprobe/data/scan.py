@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.audio import AudioInfo, decode, inspect, read_bytes, source_name
-from soundprobe.errors import AudioError, ConfigError
-from soundprobe.records import Clips, Embeddings, Source
+from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes, source_name
+from soundprobe.base.errors import AudioError, ConfigError
+from soundprobe.base.records import Clips, Embeddings, Source
 
 SCAN_THREADS = min(8, os.cpu_count() or 1)
 

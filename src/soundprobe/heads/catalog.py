@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.base.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True)

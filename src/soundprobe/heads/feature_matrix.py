@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 import torch
 
-from soundprobe.packed import PackedMatrix, can_pack
+from soundprobe.base.onednn import PackedMatrix, can_pack
 
 PLAIN_ROWS = 1024
 """Rows of a block that is not packed: its second product finds them in the caches."""

@@ -14,9 +14,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.base.machine import choose_device
 from soundprobe.heads.scaling import scaler_of, standardised
-from soundprobe.machine import choose_device
 
 HEAD_DEVICES = ("auto", "cpu", "cuda")
 """MPS has no float64, in which the losses of the linear head are summed."""

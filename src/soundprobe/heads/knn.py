@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.crossval import inner_split
-from soundprobe.errors import ConfigError, unknown
+from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.heads.head import Head, check_numbers
 from soundprobe.heads.scaling import split_scalers
+from soundprobe.scoring.folds import inner_split
 
 QUERIES_AT_ONCE = 512
 METRICS = ("cosine",)

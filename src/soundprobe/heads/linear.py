@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundprobe.crossval import inner_split
-from soundprobe.errors import SoundprobeWarning
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.head import Head, check_numbers, head_device, log_loss, softmax
 from soundprobe.heads.lbfgs import Solution
 from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
+from soundprobe.scoring.folds import inner_split
 
 RISEN = 1.05
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundprobe.crossval import inner_split
 from soundprobe.heads.head import Head, check_numbers, head_device, softmax
 from soundprobe.heads.mlp_training import Recipe, Rows, train, validate
 from soundprobe.heads.scaling import split_scalers
 from soundprobe.heads.threads import threads_for
+from soundprobe.scoring.folds import inner_split
 
 WORTHWHILE = 0.99
 """A mean validation loss must fall below this share of the one before for training to go on."""

@@ -7,9 +7,9 @@ format_summary(collection)                 what a terminal shows
 
 from __future__ import annotations
 
-from soundprobe.reporting.collect import Collection, UnreadableRun, collect_runs
-from soundprobe.reporting.run import Run
-from soundprobe.reporting.terminal import format_summary
+from soundprobe.reporting.render.terminal import format_summary
+from soundprobe.reporting.runs.collect import Collection, UnreadableRun, collect_runs
+from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.write import ReportPaths, write_report
 
 __all__ = [

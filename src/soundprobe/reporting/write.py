@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundprobe.files import atomic_path, write_json
-from soundprobe.keys import path_name
-from soundprobe.reporting.collect import Collection, collect_runs
-from soundprobe.reporting.comparison import comparisons_of
-from soundprobe.reporting.markdown import render_markdown
-from soundprobe.reporting.media import MediaOptions, with_media
-from soundprobe.reporting.page import render_page
-from soundprobe.reporting.schema import build_document
+from soundprobe.base.files import atomic_path, path_name, write_json
+from soundprobe.reporting.compared.comparison import comparisons_of
+from soundprobe.reporting.compared.media import MediaOptions, with_media
+from soundprobe.reporting.render.html import render_page
+from soundprobe.reporting.render.markdown import render_markdown
+from soundprobe.reporting.render.schema import build_document
+from soundprobe.reporting.runs.collect import Collection, collect_runs
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def write_report(
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
     The files are `report.html` (self-contained, needs no network), `report.md` and `report.json` (see
-    `soundprobe.reporting.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
+    `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
     written whole or not at all, and the same runs give the same bytes.
 
     Args:

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from soundprobe.audio import fit_length
+from soundprobe.audio.decode import fit_length
 from soundprobe.backbones.load import Backbone
+from soundprobe.base.errors import AudioError, DataError, StoreError
+from soundprobe.base.files import read_json, write_json
+from soundprobe.base.progress import Progress
+from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
-from soundprobe.errors import AudioError, DataError, StoreError
-from soundprobe.files import read_json, write_json
-from soundprobe.pipeline import DECODE_THREADS, decode_scanned
-from soundprobe.progress import Progress
-from soundprobe.records import Clips
+from soundprobe.embeddings.embed import DECODE_THREADS, decode_scanned
 
 CHUNK_CLIPS = 64
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundprobe.audio import DECODE_VERSION
+from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.load import Backbone
-from soundprobe.crossval import PROTOCOL_VERSION
+from soundprobe.base.files import digest_key, path_name
+from soundprobe.base.machine import half_type, versions
+from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
-from soundprobe.keys import digest_key, path_name
-from soundprobe.machine import half_type, versions
-from soundprobe.records import Clips
+from soundprobe.scoring.folds import PROTOCOL_VERSION
 from soundprobe.training.feeding import augmentations_of
-from soundprobe.training.folds import NetworkPlan
+from soundprobe.training.fold_task import NetworkPlan
 from soundprobe.training.recipes import FinetuneRecipe, flattened
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from soundprobe.files import atomic_path
-from soundprobe.results import fold_path
+from soundprobe.base.files import atomic_path
+from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")
 

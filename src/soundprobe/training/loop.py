@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.errors import TrainingError
+from soundprobe.base.errors import TrainingError
 from soundprobe.training.averaging import between
 from soundprobe.training.evaluating import clip_losses, judge
 from soundprobe.training.feeding import batches_of, seeded

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from soundprobe.errors import ConfigError
+from soundprobe.base.errors import ConfigError
 from soundprobe.training.recipes import TrainingTable
 
 

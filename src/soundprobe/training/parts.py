@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from soundprobe.crossval import inner_split
-from soundprobe.errors import ConfigError, DataError
-from soundprobe.records import Clips
+from soundprobe.base.errors import ConfigError, DataError
+from soundprobe.base.records import Clips
+from soundprobe.scoring.folds import inner_split
 from soundprobe.training.recipes import DataTable, ValidationTable
 
 FOREGROUND, BACKGROUND = 1, 2

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from soundprobe.config import Recipe, read_recipe
-from soundprobe.errors import ConfigError
+from soundprobe.base.config import Recipe, read_recipe
+from soundprobe.base.errors import ConfigError
 
 
 class DataTable(Recipe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.machine import half_type
+from soundprobe.base.errors import StoreError, one_line
+from soundprobe.base.files import atomic_path
+from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
-from soundprobe.training.checkpoints import load_checkpoint, save_checkpoint
 from soundprobe.training.feeding import Feed, augmentations_of
 from soundprobe.training.inputs import Part
 from soundprobe.training.networks import FinetunedNetwork, Freezing, parameter_groups, stages_of, used_parameters
@@ -135,3 +137,29 @@ def make_optimiser(table: TrainingTable, groups: list[dict[str, Any]]) -> torch.
         return torch.optim.SGD(groups, lr=table.lr, momentum=table.momentum, nesterov=table.momentum > 0, fused=True)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[table.optimiser]
     return kind(groups, lr=table.lr, betas=(table.betas[0], table.betas[1]), fused=True)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes `state` (tensors, numbers, texts, lists and mappings of them) to `path`, atomically.
+
+    Raises:
+        StoreError: the disk is full or can't be written.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What `save_checkpoint` wrote, on the CPU; None where there is no such file. Runs no code from it.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise StoreError(
+            f"{path} is no whole checkpoint ({one_line(error)[:100]}). Delete it: its fold then begins anew."
+        ) from error

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundprobe.audio import AudioInfo, decode, inspect, read_bytes
-from soundprobe.errors import AudioError, ConfigError, DataError
-from soundprobe.files import atomic_path
+from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes
+from soundprobe.base.errors import AudioError, ConfigError, DataError
+from soundprobe.base.files import atomic_path
 from soundprobe.viewing.places import audio_files
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
@@ -26,7 +26,7 @@ from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from soundprobe.prediction import Predictor, Timeline
+    from soundprobe.verbs.predict import Predictor, Timeline
 
 MOST_CLIPS = 50
 MOST_MB = 50.0
@@ -137,7 +137,7 @@ def view(
         raise DataError("No clip given. Name an audio file or a folder of them.")
     predictor = None
     if head is not None:
-        from soundprobe.prediction import load_predictor
+        from soundprobe.verbs.predict import load_predictor
 
         predictor = load_predictor(head, weights=weights, device=device, progress=progress)
     shown: list[ClipView] = []

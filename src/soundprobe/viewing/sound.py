@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from soundprobe.audio import decode
+from soundprobe.audio.decode import decode
 from soundprobe.viewing.spectrogram import Spectrogram, picture, spectrogram
 
 COMPACT_RATE_HZ = 22_050
@@ -51,7 +51,7 @@ def page_clip(audio: bytes, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ,
     """The clip in the encoded bytes `audio`.
 
     Raises:
-        AudioError: it can't be decoded; see `soundprobe.audio.decode`.
+        AudioError: it can't be decoded; see `soundprobe.audio.decode.decode`.
     """
     return clip_of_wave(
         decode(audio, sample_rate_hz=sample_rate_hz, name=name), sample_rate_hz, name, with_sound=with_sound

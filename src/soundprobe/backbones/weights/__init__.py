@@ -1,0 +1,1 @@
+"""Files of pretrained weights: found, fetched, verified, read without running code that is in them."""

@@ -1,0 +1,1 @@
+"""What every room stands on and that knows no sound: errors, records, files, settings, tasks, the registry."""

@@ -1,0 +1,139 @@
+"""Strict TOML recipes: a field that isn't known, or has the wrong type, is an error that names the near one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from soundprobe.base.errors import ConfigError, unknown
+
+
+class Recipe(BaseModel):
+    """Base of every table of a recipe: no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ProbeRecipe(Recipe):
+    """How `probe` trains heads. `settings` are the head's own and are checked against it."""
+
+    head: str = "linear"
+    seeds: list[int] = [0]
+    exclude_leaks: bool = False
+    settings: dict[str, Any] = {}
+
+
+class ExtractRecipe(Recipe):
+    """One call of `extract`."""
+
+    backbone: str
+    weights: str = "pretrained"
+    clip_seconds: float | None = None
+
+
+class ComparisonRecipe(Recipe):
+    """A whole comparison: data, several extractions, several probes. What `demo` runs."""
+
+    data: str
+    extract: list[ExtractRecipe]
+    probe: list[ProbeRecipe]
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+
+
+def recipe_folder() -> Path:
+    """The folder of the recipes that come with soundprobe: in the package, or beside `src` in a checkout."""
+    packaged = Path(str(files("soundprobe"))) / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "configs"
+
+
+def read_recipe(name_or_path: str | None, schema: type[AnyRecipe], overrides: Sequence[str] = ()) -> AnyRecipe:
+    """The recipe called `name_or_path` (a TOML file, or the name of a shipped one) with the overrides applied.
+
+    Args:
+        name_or_path: None starts from the schema's defaults.
+        overrides: "table.field=value", the value in TOML's notation; what is no TOML value is taken as text.
+
+    Raises:
+        ConfigError: no such recipe, invalid TOML, an unknown field, or a value of the wrong type.
+    """
+    where = name_or_path or "--set"
+    content = _read_toml(name_or_path) if name_or_path else {}
+    for override in overrides:
+        _set_field(content, override)
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_first_mistake(where, schema, error)) from None
+
+
+def _read_toml(name_or_path: str) -> dict[str, Any]:
+    path = Path(name_or_path)
+    if not path.is_file():
+        shipped = {found.stem: found for found in recipe_folder().glob("*.toml")}
+        if name_or_path not in shipped:
+            raise ConfigError(unknown("recipe", name_or_path, shipped) + " A path to a .toml file works too.")
+        path = shipped[name_or_path]
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a valid TOML recipe: {error}") from None
+
+
+def parse_override(override: str) -> tuple[list[str], Any]:
+    """ "a.b=0.1" -> (["a", "b"], 0.1).
+
+    Raises:
+        ConfigError: there is no "=", or no name before it.
+    """
+    name, equals, text = override.partition("=")
+    path = [part.strip() for part in name.split(".")]
+    if not equals or not all(path):
+        raise ConfigError(
+            f"--set {override!r} is not a setting. Write it as name=value, such as --set strengths=[0.1,1.0]."
+        )
+    try:
+        return path, tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path, text.strip()
+
+
+def _set_field(content: dict[str, Any], override: str) -> None:
+    path, value = parse_override(override)
+    table = content
+    for name in path[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {name!r} is a value, not a table of settings.")
+    table[path[-1]] = value
+
+
+def _first_mistake(where: str, schema: type[Recipe], error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: " + unknown("field", field, _field_names(schema, first["loc"][:-1]))
+    if first["type"] == "missing":
+        return f"{where}: field {field!r} is missing."
+    return f"{where}: {field} = {first['input']!r} is not valid: {first['msg'].lower()}."
+
+
+def _field_names(schema: type[Recipe], path: Sequence[int | str]) -> list[str]:
+    """Full names of the fields of the table at `path`, for the message."""
+    table: Any = schema
+    names = [str(part) for part in path]
+    for part in path:
+        if isinstance(part, str):
+            annotation = table.model_fields[part].annotation
+            table = next(
+                (a for a in (*getattr(annotation, "__args__", ()), annotation) if hasattr(a, "model_fields")), None
+            )
+            if table is None:
+                return []
+    return [".".join([*names, field]) for field in table.model_fields]

@@ -1,0 +1,125 @@
+"""Files that a crash never leaves half-written, and the keys that name what a file was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from soundprobe.base.errors import StoreError
+
+KEY_LENGTH = 12
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; at the end of the block it is flushed to disk and renamed to `path`.
+
+    Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind.
+
+    Raises:
+        StoreError: the folder can't be written (full, read-only, no permission).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"Can't write {path}: {error.strerror or error}. Free space there or choose another folder."
+        ) from error
+    finally:
+        with suppress(OSError):  # gone already, or its folder never came to be
+            temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` survive a power cut, where the system can (not on Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes `content` as indented JSON, atomically. NaN is refused: it isn't JSON."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def read_json_of_format(path: Path, version: int) -> dict[str, Any] | None:
+    """The object in the JSON file at `path`, or None where there is no file or its `format` is another version.
+
+    Raises:
+        StoreError: as `read_json`.
+    """
+    if not path.exists():
+        return None
+    content = read_json(path)
+    return content if content.get("format") == version else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in the JSON file at `path`.
+
+    Raises:
+        StoreError: there is no such file, or it isn't a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"No file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{path} can't be read as JSON ({error}). Delete it and run the command that made it."
+        ) from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path} holds {type(content).__name__} where a JSON object is needed.")
+    return content
+
+
+def digest_key(content: Mapping[str, Any]) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of `content` as canonical JSON.
+
+    Equal content gives equal keys whatever the order of its fields; 48 bits keep the sets of one folder apart.
+    """
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def printable(text: str) -> str:
+    """`text` as UTF-8 can hold it: bytes of a path that are not UTF-8 become backslash escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def path_name(name: str) -> str:
+    """`name` as one safe path component: letters, digits, '.', '_', '+' and '-'; anything else becomes '-'.
+
+    >>> path_name("timm:resnet18"), path_name("../x y")
+    ('timm-resnet18', 'x-y')
+    """
+    return re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip(".-") or "unnamed"
+
+
+def cache_folder() -> Path:
+    """The folder of everything that soundprobe may fetch or make again: `SOUNDPROBE_CACHE`, else the user's cache."""
+    chosen = os.environ.get("SOUNDPROBE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("soundprobe")

@@ -1,0 +1,59 @@
+"""The machine that a run runs on: its device, and the versions that a result depends on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from soundprobe.base.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PACKAGES = ("soundprobe", "numpy", "pyarrow", "scikit-learn", "soundfile", "soxr", "torch", "transformers")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: the name is unknown, or this machine has no such device.
+    """
+    import torch
+
+    if name not in DEVICES:
+        raise ConfigError(unknown("device", name, DEVICES))
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        raise ConfigError(f"--device {name}: PyTorch finds no such device on this machine. Use --device cpu or auto.")
+    return torch.device(name)
+
+
+def half_type(device: torch.device) -> torch.dtype | None:
+    """The 16-bit type in which `device` multiplies matrices faster than in float32; None where it has none.
+
+    On CPUs only those that have bfloat16 in hardware (AVX512-BF16, AMX) count: elsewhere it is emulated, and slower.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
+        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
+    return None
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that results depend on, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,224 @@
+"""What flows between the rooms of soundprobe: clips, embeddings, and results. numpy only.
+
+Letters: N clips, C classes, D the embedding's dimension, n clips of one test fold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from soundprobe.base.errors import DataError
+
+
+@dataclass(frozen=True)
+class EncodedAudio:
+    """Audio that is not a file of its own, such as a row of a Parquet table.
+
+    `read()` returns the encoded bytes (WAV, FLAC, OGG, MP3) when they are wanted, so that a 7 GB table is never
+    held in memory. `name` stands in messages.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+
+
+Source = str | os.PathLike[str] | EncodedAudio
+"""Where a clip's encoded audio comes from: a file's path, or bytes on demand."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """N labelled clips of one data set, in C classes, with their official or made folds.
+
+    Attributes:
+        name: the data set's name, as it stands in paths and tables: "urbansound8k", "esc10", ...
+        ids: (N,) str, unique.
+        sources: N sources, in the order of `ids`.
+        labels: (N,) int64, indices into `class_names`.
+        folds: (N,) int64, the cross-validation fold in which the clip is tested.
+        groups: (N,) str, the recording that the clip was cut from; clips of one group never help to choose
+            settings that are judged on another clip of it.
+        class_names: (C,) names in the order of the labels.
+        columns: further columns (salience, start, ...), each (N,).
+
+    Raises:
+        DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
+    """
+
+    name: str
+    ids: np.ndarray
+    sources: Sequence[Source]
+    labels: np.ndarray
+    folds: np.ndarray
+    groups: np.ndarray
+    class_names: tuple[str, ...]
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "ids", np.asarray(self.ids, dtype=np.str_))
+        set_(self, "groups", np.asarray(self.groups, dtype=np.str_))
+        set_(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        set_(self, "folds", np.asarray(self.folds, dtype=np.int64))
+        set_(self, "class_names", tuple(self.class_names))
+        n = len(self.ids)
+        if n == 0:
+            raise DataError(f"Data set {self.name!r} has no clips. Check the path and the layout that it names.")
+        given: dict[str, Any] = {
+            "sources": self.sources,
+            "labels": self.labels,
+            "folds": self.folds,
+            "groups": self.groups,
+        }
+        for name, column in {**given, **self.columns}.items():
+            if len(column) != n:
+                raise DataError(
+                    f"Data set {self.name!r}: {len(column)} {name} for {n} clips; one for each clip is needed."
+                )
+        names, counts = np.unique(self.ids, return_counts=True)
+        if len(names) != n:
+            raise DataError(
+                f"Data set {self.name!r}: clip id {str(names[counts.argmax()])!r} stands {counts.max()} times; "
+                "ids must be unique. Rename or drop the copies."
+            )
+        bad = (self.labels < 0) | (self.labels >= len(self.class_names))
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"Data set {self.name!r}: clip {str(self.ids[row])!r} has label {self.labels[row]}, but there are only "
+                f"{len(self.class_names)} class names (labels 0 to {len(self.class_names) - 1})."
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Clips:
+        """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
+        index = np.arange(len(self))[rows]
+        return Clips(
+            name=self.name,
+            ids=self.ids[index],
+            sources=[self.sources[i] for i in index],
+            labels=self.labels[index],
+            folds=self.folds[index],
+            groups=self.groups[index],
+            class_names=self.class_names,
+            columns={name: np.asarray(column)[index] for name, column in self.columns.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FoldFeatures:
+    """Features of N clips by networks that were fine-tuned in folds, each to be scored on its own fold only.
+
+    No array on purpose: what takes one set of features for all folds gets an error here, not a score that a network
+    reached on clips that it was trained on. Ask `features_for` for a fold's.
+
+    Attributes:
+        by_fold: fold -> (N, D) float32, by the network that never saw the clips of that fold.
+    """
+
+    by_fold: Mapping[int, np.ndarray]
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        self._refuse()
+
+    def __getitem__(self, _: object) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise DataError(
+            f"These embeddings are of networks that were fine-tuned in folds ({_listed(self.by_fold)}): each belongs "
+            "to its fold, and no one of them can stand for all. Take a fold's with features_of(FOLD)."
+        )
+
+
+def features_for(features: np.ndarray | FoldFeatures, fold: int) -> np.ndarray:
+    """(N, D) the features on which heads may be trained that are then scored on `fold`.
+
+    Raises:
+        DataError: the features are of networks that were trained on that fold.
+    """
+    if not isinstance(features, FoldFeatures):
+        return features
+    if fold not in features.by_fold:
+        raise DataError(
+            f"Fold {fold} can't be scored on these embeddings: they are of networks fine-tuned to be tested on fold "
+            f"{_listed(features.by_fold)}, which were trained on fold {fold}. Extract that fold's with --finetuned."
+        )
+    return features.by_fold[fold]
+
+
+def _listed(folds: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(folds)))
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """A backbone's embeddings of N clips, with the clips' columns in the same order.
+
+    Attributes:
+        features: (N, D) float32; or those of each fold, where the backbone was fine-tuned in folds.
+        ids, labels, folds, groups, class_names, columns: as in `Clips`.
+        meta: what `meta.json` says of the set: data set, backbone, weights, settings, failures.
+    """
+
+    features: np.ndarray | FoldFeatures
+    ids: np.ndarray
+    labels: np.ndarray
+    folds: np.ndarray
+    groups: np.ndarray
+    class_names: tuple[str, ...]
+    columns: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def features_of(self, fold: int) -> np.ndarray:
+        """(N, D) the features on which heads may be trained that are then scored on `fold`; see `features_for`."""
+        return features_for(self.features, fold)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What one fold's head said of the clips that it had never seen.
+
+    Attributes:
+        fold: the fold that was tested.
+        ids: (n,) the tested clips.
+        y_true: (n,) int64.
+        proba: (n, C) float32, rows that sum to 1.
+        chosen: the settings that were chosen inside the training folds.
+        history: what selection and training saw, one mapping a step (a strength, an epoch); training folds only.
+        train_clips: how many clips it was trained on.
+        seconds: time to choose and train.
+    """
+
+    fold: int
+    ids: np.ndarray
+    y_true: np.ndarray
+    proba: np.ndarray
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    train_clips: int = 0
+    seconds: float = 0.0
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) int64, the most probable class."""
+        return self.proba.argmax(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """One backbone and head over every fold. `info` is result.json without its `folds` and `summary`."""
+
+    folds: Sequence[FoldResult]
+    class_names: tuple[str, ...]
+    info: Mapping[str, Any]

@@ -1,0 +1,81 @@
+"""Cross-validation folds: making them where a data set brings none, and checking those that are official."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from soundprobe.base.errors import DataError
+
+
+def make_folds(
+    ids: Sequence[str], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str], folds: int, seed: int
+) -> np.ndarray:
+    """Folds (N,) int64 from 1 to `folds`, stratified by class; with `groups`, no recording sits in two folds.
+
+    Equal ids, labels, groups and seed give equal folds whatever the clips' order.
+
+    Args:
+        ids: N clip ids; labels: (N,) int; groups: (N,) source recordings, or None to split clip by clip.
+
+    Raises:
+        DataError: fewer than 2 folds, a class with fewer clips or recordings than folds, or a fold left empty.
+    """
+    if folds < 2:
+        raise DataError(f"--folds {folds} is not valid: give 2 or more.")
+    _check_classes(labels, np.asarray(ids) if groups is None else groups, class_names, folds, groups is not None)
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    order = np.argsort(np.asarray(ids), kind="stable")
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    split = kind(n_splits=folds, shuffle=True, random_state=seed).split(
+        np.zeros(len(order)), labels[order], None if groups is None else groups[order]
+    )
+    made = np.zeros(len(order), dtype=np.int64)
+    for fold, (_, test) in enumerate(split, start=1):
+        if len(test) == 0:
+            raise DataError(f"The recordings can't be spread over {folds} folds: one stays empty. Give fewer --folds.")
+        made[order[test]] = fold
+    return made
+
+
+def _check_classes(labels: np.ndarray, units: np.ndarray, names: Sequence[str], folds: int, grouped: bool) -> None:
+    for label, name in enumerate(names):
+        count = len(np.unique(units[labels == label]))
+        if count < folds:
+            remedy = f"Give --folds {count}" if count >= 2 else f"Add {'recordings' if grouped else 'clips'} or drop it"
+            raise DataError(
+                f"Class {name!r} has {count} {'recording' if grouped else 'clip'}{'' if count == 1 else 's'}, "
+                f"too few for {folds} folds. {remedy}."
+            )
+
+
+def prefix_groups(paths: Sequence[str], separator: str) -> np.ndarray:
+    """(N,) str: what stands in each file's name before the first `separator`, or all of the name's stem without one.
+
+    The group counts across folders: `dog/7-a.wav` and `cat/7-b.wav` are of one recording.
+
+    Raises:
+        DataError: the separator is empty, or a name begins with it.
+    """
+    if not separator:
+        raise DataError("--group-prefix is empty: give what separates the recording's name from the rest, such as '-'.")
+    groups = [PurePosixPath(path).stem.split(separator, 1)[0] for path in paths]
+    if not all(groups):
+        raise DataError(
+            f"{paths[groups.index('')]} begins with {separator!r}: --group-prefix finds no recording's name before it."
+        )
+    return np.array(groups, dtype=np.str_)
+
+
+def check_fold_counts(source: str, folds: np.ndarray, official: Mapping[int, int]) -> None:
+    """Raises DataError where a complete data set's folds (N,) are not of their official sizes."""
+    for fold in sorted({*official, *folds.tolist()}):
+        count = int((folds == fold).sum())
+        if count != official.get(fold, 0):
+            raise DataError(
+                f"{source}: fold {fold} has {count} clips; the official fold {fold} has {official.get(fold, 0)}. "
+                "Results on changed folds can't be compared with published ones: take the original metadata."
+            )

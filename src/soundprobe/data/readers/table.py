@@ -1,0 +1,174 @@
+"""CSV and TSV metadata, read strictly: whatever is wrong is an error that names the file and the row."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from soundprobe.base.errors import DataError
+
+MAX_INTEGER = 2**53  # beyond it a column would change on its way through a float
+
+
+@dataclass(frozen=True)
+class Table:
+    """N rows of text.
+
+    Attributes:
+        source: the file or data set, as messages name it.
+        columns: name -> N texts, as they stand in the file.
+        rows: where each row stands: "line 12", "row 3".
+    """
+
+    source: str
+    columns: Mapping[str, Sequence[str]]
+    rows: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def error(self, row: int, message: str) -> DataError:
+        """The error to raise for what is wrong in row number `row` (from 0)."""
+        return DataError(f"{self.source}, {self.rows[row]}: {message}")
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raises DataError where a column is missing."""
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            raise DataError(
+                f"{self.source} has no column {', '.join(map(repr, missing))}. "
+                f"It has {', '.join(self.columns) or 'none'}; needed are {', '.join(names)}."
+            )
+
+    def texts(self, name: str) -> list[str]:
+        """The column without blanks around its texts. Raises DataError where one is empty."""
+        values = [value.strip() for value in self.columns[name]]
+        if not all(values):
+            raise self.error(values.index(""), f"{name} is empty.")
+        return values
+
+    def unique_texts(self, name: str) -> list[str]:
+        """As `texts`; raises DataError also where a text stands twice."""
+        values = self.texts(name)
+        first: dict[str, int] = {}
+        for row, value in enumerate(values):
+            if first.setdefault(value, row) != row:
+                raise self.error(
+                    row, f"{name} {value!r} stands at {self.rows[first[value]]} already; drop one of the two."
+                )
+        return values
+
+    def integers(self, name: str, lowest: int = 0) -> np.ndarray:
+        """The column as (N,) int64. Raises DataError where a value is no whole number from `lowest` on."""
+        values = self.columns[name]
+        for row, value in enumerate(values):
+            if not _is_integer(value.strip()) or int(value) < lowest:
+                raise self.error(row, f"{name} {value!r} is not a whole number from {lowest} on.")
+        return np.array([int(value) for value in values], dtype=np.int64)
+
+    def numbers(self, name: str) -> np.ndarray:
+        """The column as (N,) float64. Raises DataError where a value is no finite number."""
+        numbers = np.empty(len(self), dtype=np.float64)
+        for row, value in enumerate(self.columns[name]):
+            number = _number(value)
+            if number is None:
+                raise self.error(row, f"{name} {value!r} is not a number.")
+            numbers[row] = number
+        return numbers
+
+    def classes(self, number: str, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Labels (N,) int64 and the C class names, in the order of the column `number`, which may leave numbers out.
+
+        Raises DataError where a number goes with two names, or a name with two numbers.
+        """
+        ids, texts = self.integers(number), self.texts(name)
+        names: dict[int, str] = {}
+        numbers: dict[str, int] = {}
+        for row, (class_id, text) in enumerate(zip(ids.tolist(), texts, strict=True)):
+            if names.setdefault(class_id, text) != text:
+                raise self.error(
+                    row, f"{name} {text!r} has {number} {class_id}, which stands for {names[class_id]!r} above."
+                )
+            if numbers.setdefault(text, class_id) != class_id:
+                raise self.error(row, f"{name} {text!r} has {number} {class_id}, but {numbers[text]} above.")
+        order, labels = np.unique(ids, return_inverse=True)
+        return labels, tuple(names[class_id] for class_id in order.tolist())
+
+    def guessed(self, name: str) -> np.ndarray:
+        """The column as (N,) int64 or float64 where every value is such a number, else as (N,) str.
+
+        "007" stays text: as a number it would lose its zeros.
+        """
+        values = [value.strip() for value in self.columns[name]]
+        if all(_is_integer(value) and str(int(value)) == value for value in values):
+            return np.array([int(value) for value in values], dtype=np.int64)
+        numbers = [_number(value) for value in values]
+        if all(number is not None for number in numbers) and not any(re.match(r"[+-]?0\d", v) for v in values):
+            return np.array(numbers, dtype=np.float64)
+        return np.array(values, dtype=np.str_)
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(r"-?\d{1,16}", text, flags=re.ASCII) is not None and abs(int(text)) <= MAX_INTEGER
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def read_table(path: Path) -> Table:
+    """The table in a .csv or .tsv file: UTF-8 with or without a byte order mark, any line ends, quoted fields.
+
+    Raises:
+        DataError: no such file, no UTF-8, no rows, columns of one name, a row with too many or too few fields.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            header, rows, numbers = _split_lines(path, lines)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
+    columns = {name: [fields[at] for fields in rows] for at, name in enumerate(header)}
+    return Table(str(path), columns, [f"line {number}" for number in numbers])
+
+
+def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[str]], list[int]]:  # type: ignore[valid-type]
+    """The header, the rows' fields, and the line on which each row begins."""
+    header: list[str] = []
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    before = 0
+    try:
+        for fields in lines:  # type: ignore[attr-defined]
+            number, before = before + 1, lines.line_num  # type: ignore[attr-defined]
+            if not any(field.strip() for field in fields):
+                continue
+            if not header:
+                header = [name.strip() for name in fields]
+                continue
+            if len(fields) != len(header):
+                raise DataError(
+                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns."
+                )
+            rows.append(fields)
+            numbers.append(number)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {before + 1}: {error}.") from None
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has two columns named {twice[0]!r}. Rename one.")
+    if not rows:
+        raise DataError(f"{path} has no rows; a header and one row for each clip are needed.")
+    return header, rows, numbers

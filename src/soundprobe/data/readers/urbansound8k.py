@@ -1,0 +1,94 @@
+"""UrbanSound8K's original layout: `metadata/UrbanSound8K.csv` and `audio/fold1` ... `audio/fold10`.
+
+Source: Salamon, Jacoby and Bello, "A dataset and taxonomy for urban sound research", 2014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from soundprobe.base.errors import DataError
+from soundprobe.base.files import path_name
+from soundprobe.base.records import Clips, Source
+from soundprobe.data.readers.made_folds import check_fold_counts
+from soundprobe.data.readers.table import Table, read_table
+
+METADATA = Path("metadata", "UrbanSound8K.csv")
+COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
+OFFICIAL_NAME = "urbansound8k"
+OFFICIAL_CLIPS = 8_732
+OFFICIAL_FOLDS = {1: 873, 2: 888, 3: 925, 4: 990, 5: 936, 6: 823, 7: 838, 8: 806, 9: 816, 10: 837}
+
+
+def read_urbansound8k(path: str | Path, *, name: str | None = None) -> Clips:
+    """The clips of a folder in UrbanSound8K's layout: the whole data set or a part of it.
+
+    Clips are grouped by fsID, their source recording; salience, start and end (seconds in the recording) are further
+    columns. A clip whose file is missing stays in: reading it says so by name. The data set is named `name`, or
+    "urbansound8k" where it is whole, or after its folder.
+
+    Raises:
+        DataError: metadata or audio folder missing, a malformed row, a class with two numbers, or 8,732 rows whose
+            folds are not of the official sizes.
+    """
+    folder = Path(path)
+    metadata = folder / METADATA
+    if not metadata.is_file():
+        raise DataError(f"{metadata} is missing. UrbanSound8K's layout needs it, with audio/fold1 ... beside metadata.")
+    if not (folder / "audio").is_dir():
+        raise DataError(f"{folder / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too.")
+    table = read_table(metadata)
+    return build_clips(table, _files(table, folder / "audio"), name or _name(table, folder))
+
+
+def read_urbansound8k_metadata(path: str | Path) -> Clips:
+    """The clips that a metadata file names, whether or not their audio is there (looked for in the layout's place).
+
+    Enough for whatever needs no audio: counts, folds, recordings that sit in two folds.
+
+    Raises:
+        DataError: as `read_urbansound8k`.
+    """
+    file = Path(path)
+    table = read_table(file)
+    return build_clips(table, _files(table, file.resolve().parent.parent / "audio"), _name(table, file.with_suffix("")))
+
+
+def build_clips(table: Table, sources: Sequence[Source], name: str) -> Clips:
+    """The clips of a table with UrbanSound8K's columns, the classes in the order of their classID.
+
+    Raises:
+        DataError: a missing column, a malformed or inconsistent row, wrong official counts.
+    """
+    table.require(COLUMNS)
+    folds = table.integers("fold", lowest=1)
+    labels, class_names = table.classes("classID", "class")
+    if len(table) == OFFICIAL_CLIPS:
+        check_fold_counts(table.source, folds, OFFICIAL_FOLDS)
+    return Clips(
+        name=name,
+        ids=np.array(table.unique_texts("slice_file_name")),
+        sources=sources,
+        labels=labels,
+        folds=folds,
+        groups=np.array(table.texts("fsID")),
+        class_names=class_names,
+        columns={
+            "salience": table.integers("salience", lowest=1),
+            "start": table.numbers("start"),
+            "end": table.numbers("end"),
+        },
+    )
+
+
+def _files(table: Table, audio: Path) -> list[Source]:
+    table.require(COLUMNS)
+    folds = table.integers("fold", lowest=1).tolist()
+    return [str(audio / f"fold{fold}" / name) for fold, name in zip(folds, table.texts("slice_file_name"), strict=True)]
+
+
+def _name(table: Table, folder: Path) -> str:
+    return OFFICIAL_NAME if len(table) == OFFICIAL_CLIPS else path_name(folder.resolve().name).lower()

@@ -1,0 +1,1 @@
+"""Generated sounds, so that the whole way can be walked offline."""

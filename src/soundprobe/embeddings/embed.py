@@ -1,0 +1,267 @@
+"""The way of clips through decoding and the network into parts: decode on threads, ahead of the network.
+
+On a CPU several batches go through the network at once, each on a thread or a few. What a network makes of one batch
+then stays near one core, and no core waits for the others within a layer (benchmarks/streams.py shows what that gains).
+
+Letters: B clips of one batch, T samples, D the embedding's dimension.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from soundprobe.audio.decode import DECODE_VERSION, decode, fit_length, read_bytes, source_name
+from soundprobe.backbones.load import Backbone
+from soundprobe.base.errors import AudioError, StoreError
+from soundprobe.base.files import digest_key
+from soundprobe.base.progress import Progress
+from soundprobe.base.records import Clips
+from soundprobe.data.scan import Scan
+from soundprobe.embeddings import store
+
+BATCH_CLIPS = 16
+PART_CLIPS = 256  # a kill loses at most this many clips' work
+BATCHES_AHEAD = 4
+DECODE_THREADS = min(8, os.cpu_count() or 1)
+MOST_STREAMS = 4
+"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A row of `Clips` and the samples that it is cut or padded to."""
+
+    row: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of one part that share one length and go through the network together."""
+
+    part: int
+    clips: Sequence[PlannedClip]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One backbone's extraction: what stays the same from part to part."""
+
+    model: Backbone
+    clips: Clips
+    scanned: Scan
+    device: torch.device
+    batch_size: int
+    jobs: int | None
+
+
+def embedding_key(model: Backbone, data_fingerprint: str) -> str:
+    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips."""
+    spec = model.spec
+    return digest_key(
+        {
+            "backbone": spec.name,
+            "embedding_dim": spec.embedding_dim,
+            "sample_rate_hz": spec.sample_rate_hz,
+            "max_seconds": spec.max_seconds,
+            "step_seconds": spec.step_seconds,
+            "settings": model.settings,
+            "weights_sha256": model.weights.sha256,
+            "decode_version": DECODE_VERSION,
+            "data": data_fingerprint,
+        }
+    )
+
+
+def plan_parts(clips: Clips, scanned: Scan, model: Backbone) -> list[list[PlannedClip]]:
+    """All clips in parts of `PART_CLIPS`, the longest first: equal lengths share batches, and memory peaks at once."""
+    clip_seconds = model.settings.get("clip_seconds")
+    planned = [
+        PlannedClip(row, model.spec.input_samples(float(scanned.duration_s[row]), clip_seconds))
+        for row in range(len(clips))
+    ]
+    planned.sort(key=lambda clip: (-clip.samples, clips.ids[clip.row]))
+    return [planned[start : start + PART_CLIPS] for start in range(0, len(planned), PART_CLIPS)]
+
+
+def embed_parts(
+    job: Job, left: Mapping[int, Sequence[PlannedClip]], folder: Path, bar: Progress
+) -> Iterator[tuple[int, store.Part]]:
+    """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds.
+
+    Decoding runs on threads ahead of the network, across the borders of parts.
+    """
+    job.model.module.to(job.device).eval()
+    if job.device.type == "cpu":  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
+        job.model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    streams = streams_of(job)
+    with (
+        ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
+        closing(decode_ahead(job, batches(left, job.batch_size, streams), pool)) as decoded_batches,
+        closing(embed_streams(job, decoded_batches, streams)) as stream,
+    ):
+        for number, group in itertools.groupby(stream, key=lambda item: item[0].part):
+            rows: list[int] = []
+            features: list[np.ndarray] = []
+            failures: dict[str, str] = {}
+            for batch, embedded in group:
+                for clip, outcome in zip(batch.clips, embedded, strict=True):
+                    if isinstance(outcome, AudioError):
+                        failures[str(job.clips.ids[clip.row])] = outcome.reason
+                    else:
+                        rows.append(clip.row)
+                        features.append(outcome)
+                bar.advance(len(batch.clips))
+            yield (
+                number,
+                store.write_part(
+                    store.part_path(folder, number),
+                    job.clips,
+                    [clip.row for clip in left[number]],
+                    rows,
+                    np.asarray(features, dtype=np.float32).reshape(len(rows), job.model.spec.embedding_dim),
+                    job.scanned.sha256,
+                    job.scanned.duration_s,
+                    failures,
+                ),
+            )
+
+
+def batches(parts: Mapping[int, Sequence[PlannedClip]], batch_size: int, streams: int = 1) -> Iterator[Batch]:
+    """The parts' clips in batches of at most `batch_size` clips of one length and one part.
+
+    Clips of one length make a multiple of `streams` batches of nearly one size, so that no stream is left without.
+    """
+    for number, part in parts.items():
+        for _, run in itertools.groupby(part, key=lambda clip: clip.samples):
+            same = list(run)
+            count = min(len(same), -(-len(same) // (batch_size * streams)) * streams)
+            for which in np.array_split(np.arange(len(same)), count):
+                yield Batch(number, [same[clip] for clip in which])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A clip's samples, cut or padded, and how many of them are its own."""
+
+    wave: np.ndarray  # (T,) float32
+    length: int
+
+
+def decode_ahead(
+    job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor
+) -> Generator[tuple[Batch, list[Decoded | AudioError]]]:
+    """Yields each batch with its clips' samples, or why a clip has none, decoded `BATCHES_AHEAD` batches ahead."""
+    waiting: deque[tuple[Batch, list[Future[Decoded | AudioError]]]] = deque()
+    for batch in stream:
+        waiting.append((batch, [pool.submit(_decode, job, clip) for clip in batch.clips]))
+        if len(waiting) > BATCHES_AHEAD:
+            ready, futures = waiting.popleft()
+            yield ready, [future.result() for future in futures]
+    while waiting:
+        ready, futures = waiting.popleft()
+        yield ready, [future.result() for future in futures]
+
+
+def _decode(job: Job, clip: PlannedClip) -> Decoded | AudioError:
+    wave = decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
+    if isinstance(wave, AudioError):
+        return wave
+    return Decoded(fit_length(wave, clip.samples), min(len(wave), clip.samples))
+
+
+def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -> np.ndarray | AudioError:
+    """The samples (T,) float32 of the clip at `row`, or why it has none.
+
+    Raises:
+        StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
+    """
+    source = clips.sources[row]
+    name = source_name(source)
+    if scanned.errors[row]:
+        return AudioError(name, str(scanned.errors[row]))
+    try:
+        audio = read_bytes(source)
+    except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
+        raise StoreError(
+            f"{error}, though it could be read before. Run the command again: finished work is kept."
+        ) from error
+    if hashlib.sha256(audio).hexdigest() != scanned.sha256[row]:
+        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
+    try:
+        return decode(audio, sample_rate_hz=sample_rate_hz, name=name)
+    except AudioError as error:
+        return error
+
+
+def streams_of(job: Job) -> int:
+    """How many batches go through the network at once: on a CPU one for each of PyTorch's threads, up to four."""
+    if job.device.type != "cpu" or getattr(job.model.module, "own_threads", False):
+        return 1
+    return min(MOST_STREAMS, torch.get_num_threads())
+
+
+Embedded = list[np.ndarray | AudioError]
+
+
+def embed_streams(
+    job: Job, decoded_batches: Iterator[tuple[Batch, list[Decoded | AudioError]]], streams: int
+) -> Generator[tuple[Batch, Embedded]]:
+    """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
+    if streams == 1:
+        for batch, decoded in decoded_batches:
+            yield batch, embed_batch(job, batch, decoded)
+        return
+    threads = torch.get_num_threads()
+    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
+
+    def take_share() -> None:
+        torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
+        torch.set_num_threads(next(shares))
+
+    waiting: deque[tuple[Batch, Future[Embedded]]] = deque()
+    try:
+        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
+            try:
+                for batch, decoded in decoded_batches:
+                    waiting.append((batch, pool.submit(embed_batch, job, batch, decoded)))
+                    if len(waiting) > streams:  # one more than run, so that none waits for its next
+                        ready, future = waiting.popleft()
+                        yield ready, future.result()
+                while waiting:
+                    ready, future = waiting.popleft()
+                    yield ready, future.result()
+            finally:
+                for _, future in waiting:  # where the run is broken off, only what has begun is waited for
+                    future.cancel()
+    finally:
+        torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
+
+
+def embed_batch(job: Job, batch: Batch, decoded: Sequence[Decoded | AudioError]) -> Embedded:
+    """For each clip of the batch its embedding (D,) float32, or why it has none."""
+    good = [item for item in decoded if isinstance(item, Decoded)]
+    rows: Iterator[np.ndarray] = iter(())
+    if good:
+        with torch.inference_mode():
+            wave = torch.from_numpy(np.stack([item.wave for item in good])).to(job.device)  # (B, T)
+            lengths = torch.tensor([item.length for item in good], device=job.device)  # (B,)
+            rows = iter(job.model.module(wave, lengths).float().cpu().numpy())  # (B, D)
+    outcomes: Embedded = []
+    for clip, item in zip(batch.clips, decoded, strict=True):
+        outcome = item if isinstance(item, AudioError) else next(rows)
+        if isinstance(outcome, np.ndarray) and not np.isfinite(outcome).all():
+            outcome = AudioError(source_name(job.clips.sources[clip.row]), "the backbone's embedding is not finite")
+        outcomes.append(outcome)
+    return outcomes

@@ -1,0 +1,265 @@
+"""What a head is trained on: the embeddings of one backbone, of several side by side, or of a fine-tuning run.
+
+Networks that were fine-tuned in folds have a set each. Those of one run make one feature set, in which every fold is
+scored on the set of the network that never saw it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, unknown
+from soundprobe.base.files import digest_key
+from soundprobe.base.records import Embeddings, FoldFeatures
+from soundprobe.embeddings import store
+
+WEIGHTS = ("pretrained", "random", "file", "fine-tuned")
+OF_ONE_FOLD = ("fold", "network_sha256")
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """One embedding set, or several of the same clips: side by side, or one for each fold of a fine-tuning run."""
+
+    sets: tuple[store.EmbeddingSet, ...]
+
+    @property
+    def finetuned(self) -> Mapping[str, Any] | None:
+        """What the sets say of the fine-tuning run that they are of, the fold left out; None for any other."""
+        about = self.sets[0].meta.get("finetuned")
+        return None if about is None else {name: value for name, value in about.items() if name not in OF_ONE_FOLD}
+
+    @property
+    def by_fold(self) -> dict[int, store.EmbeddingSet]:
+        """Of a fine-tuning run: each set by the only fold that may be scored on it. Empty for any other."""
+        return {part.fold: part for part in self.sets if part.fold is not None}
+
+    @property
+    def lacking(self) -> list[int]:
+        """The folds of the fine-tuning run whose sets are not here, so that nothing can be scored on them."""
+        return sorted(set(self.finetuned["folds"]) - set(self.by_fold)) if self.finetuned else []
+
+    @property
+    def name(self) -> str:
+        return self.sets[0].backbone if self.finetuned else "+".join(part.backbone for part in self.sets)
+
+    @property
+    def key(self) -> str:
+        """The set's own key, or a digest of all of them in their order; that of the run where they are of one."""
+        if self.finetuned and not self.lacking:
+            return str(self.finetuned["key"])
+        return self.sets[0].key if len(self.sets) == 1 else digest_key({"sets": [part.key for part in self.sets]})
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of the clips that have no embedding in one of the sets, sorted."""
+        return sorted({item["clip_id"] for part in self.sets for item in part.meta["failures"]})
+
+    @property
+    def folds(self) -> list[int]:
+        """The folds of which every set has clips; of a fine-tuning run, those that a set here may be scored on."""
+        if self.finetuned:
+            return sorted(fold for fold, part in self.by_fold.items() if fold in part.meta["embedded_folds"])
+        return sorted(set.intersection(*(set(part.meta["embedded_folds"]) for part in self.sets)))
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        return dict(self.sets[0].meta["dataset"])
+
+    def describe(self) -> dict[str, Any]:
+        """The `backbone` field of result.json."""
+        if self.finetuned:
+            return self._describe_finetuned(self.finetuned)
+        parts = [part.meta["backbone"] for part in self.sets]
+        joined = {
+            field: "+".join(str(part[field]) for part in parts)
+            for field in ("name", "title", "weights", "weights_label", "weights_sha256")
+        }
+        summed = {field: sum(int(part[field]) for part in parts) for field in ("embedding_dim", "parameters")}
+        settings = parts[0]["settings"] if len(parts) == 1 else {part["name"]: part["settings"] for part in parts}
+        seconds = [part.meta["seconds_per_clip"] for part in self.sets]
+        return {
+            **joined,
+            **summed,
+            "key": self.key,
+            "settings": settings,
+            "seconds_per_clip": None if None in seconds else round(sum(seconds), 6),
+            "device": "+".join(dict.fromkeys(str(part.meta["device"]) for part in self.sets)),
+            "commands": [part.meta["command"] for part in self.sets],
+        }
+
+    def _describe_finetuned(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """One backbone: of each fold its own network, all of one shape."""
+        fields = ("name", "title", "weights", "weights_label", "embedding_dim", "parameters", "settings")
+        seconds = [part.meta["seconds_per_clip"] for part in self.sets]
+        return {
+            **{field: self.sets[0].meta["backbone"][field] for field in fields},
+            "weights_sha256": run["networks_sha256"],
+            "key": self.key,
+            "seconds_per_clip": None if None in seconds else round(sum(seconds) / len(seconds), 6),
+            "device": "+".join(dict.fromkeys(str(part.meta["device"]) for part in self.sets)),
+            "commands": list(dict.fromkeys(part.meta["command"] for part in self.sets)),
+            "finetuned": dict(run),
+        }
+
+
+def find_feature_sets(
+    root: Path, *, backbone: str | None = None, dataset: str | None = None, weights: str | None = None
+) -> list[FeatureSet]:
+    """The feature sets below the store's `root` that the names ask for; every set where none is named.
+
+    Args:
+        backbone: "mn04", "mn04+ast" (side by side), several joined by commas, or a set's folder name "mn04-<key>";
+            "mn04-finetuned" for the networks of its fine-tuning runs, "mn04-finetuned-<key>" for those of one.
+        dataset: a data set's name; weights: "pretrained", "random", "file" or "fine-tuned".
+
+    Raises:
+        ConfigError: a name fits no set. StoreError: there is no finished set at all.
+    """
+    if weights is not None and weights not in WEIGHTS:
+        raise ConfigError(unknown("kind of weights", weights, WEIGHTS))
+    found, unusable = store.find_sets(root)
+    if not found:
+        why = "".join(f" {reason}" for reason in list(unusable.values())[:1])
+        raise StoreError(f"No finished embeddings in {root}.{why} Make some with: soundprobe extract --backbone mn04")
+    if dataset is not None:
+        names = {part.dataset for part in found}
+        if dataset not in names:
+            raise ConfigError(unknown("data set among the embeddings", dataset, names))
+        found = [part for part in found if part.dataset == dataset]
+    if weights is not None:
+        found = [part for part in found if part.weights == weights]
+        if not found:
+            how = {"file": "--weights FILE", "fine-tuned": "--finetuned RUN"}.get(weights, f"--weights {weights}")
+            raise StoreError(f"No finished embeddings in {root} are of {weights} weights. Extract with {how}.")
+    if backbone is None:
+        empty = [part for part in found if not part.meta["embedded"]]
+        for part in empty if len(empty) < len(found) else []:
+            warnings.warn(f"{part.folder} is left out: every clip of it failed.", SoundprobeWarning, stacklevel=2)
+        kept = [part for part in found if part not in empty or len(empty) == len(found)]
+        return [*(FeatureSet((part,)) for part in kept if part.fold is None), *_whole(_runs(kept))]
+    wanted = [name.strip() for name in backbone.split(",") if name.strip()]
+    if not wanted:
+        raise ConfigError(f"--backbone {backbone!r} names no backbone. Give one, such as --backbone mn04, or mn04+ast.")
+    return [feature_set for name in wanted for feature_set in _side_by_side(found, name)]
+
+
+def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
+    """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
+    if tuned := _finetuned(found, wanted):
+        return tuned
+    choices = [_named(found, name.strip()) for name in wanted.split("+")]
+    combinations = [
+        sets
+        for sets in itertools.product(*choices)
+        if len({part.meta["dataset"]["fingerprint"] for part in sets}) == 1
+        and len({part.key for part in sets}) == len(sets)
+    ]
+    if not combinations:
+        raise StoreError(
+            f"{wanted!r}: the embeddings named are not of the same clips, so they can't stand side by side. "
+            "Extract them from the same --data."
+        )
+    alike = [sets for sets in combinations if len({(part.weights, part.precision) for part in sets}) == 1]
+    return [FeatureSet(sets) for sets in alike or combinations]
+
+
+def _named(found: Sequence[store.EmbeddingSet], name: str) -> list[store.EmbeddingSet]:
+    named = [part for part in found if part.fold is None and name in (part.backbone, part.folder.name)]
+    if not named:
+        raise ConfigError(unknown("backbone among the embeddings", name, {part.backbone for part in found}))
+    return named
+
+
+def _runs(found: Sequence[store.EmbeddingSet]) -> list[FeatureSet]:
+    """The sets of fine-tuned networks among `found`, those of one run together, in the order of their folds."""
+    runs: dict[tuple[str, str, str], list[store.EmbeddingSet]] = {}
+    for part in found:
+        if part.fold is None:
+            continue
+        run = runs.setdefault((part.dataset, part.backbone, str(part.meta["finetuned"]["key"])), [])
+        if twin := next((other for other in run if other.fold == part.fold), None):
+            raise StoreError(f"{twin.folder} and {part.folder} are the same set. Delete one of them.")
+        run.append(part)
+    return [FeatureSet(tuple(sorted(parts, key=lambda part: part.fold or 0))) for parts in runs.values()]
+
+
+def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
+    """Those of `runs` that have a set of every fold; the others are named."""
+    for run in runs:
+        if run.lacking:
+            warnings.warn(f"Left out: {_lacks(run)}", SoundprobeWarning, stacklevel=3)
+    return [run for run in runs if not run.lacking]
+
+
+def _lacks(run: FeatureSet) -> str:
+    folds, meta = ", ".join(map(str, run.lacking)), run.sets[0].meta
+    command = meta["command"] or f"soundprobe extract --finetuned {meta['finetuned']['path']}"
+    return f"{_run_name(run)} has no finished embeddings for fold {folds}. Go on with: {command}"
+
+
+def _run_name(run: FeatureSet) -> str:
+    return f"{run.name}-{run.sets[0].meta['finetuned']['key']}"
+
+
+def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
+    """What `wanted` names of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold."""
+    names = {name.strip() for name in wanted.split("+")}
+    runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
+    single = [FeatureSet((part,)) for part in found if part.fold is not None and part.folder.name in names]
+    if (runs or single) and "+" in wanted:
+        raise ConfigError(
+            f"{wanted!r}: networks that were fine-tuned in folds have other embeddings in each fold, so they can't "
+            "stand side by side with others. Probe them by themselves."
+        )
+    for run in runs:
+        if run.lacking:
+            raise StoreError(_lacks(run))
+    return [*runs, *single]
+
+
+def read_features(feature_set: FeatureSet) -> tuple[Embeddings, list[str]]:
+    """The feature set's embeddings, (N, sum of D) where several stand side by side, and the ids that are left out.
+
+    Clips are matched by id; one that failed for any of the backbones is left out and named. Of a fine-tuning run each
+    fold has (N, D) features of its own.
+    """
+    parts = [store.read_embeddings(part) for part in feature_set.sets]
+    first = parts[0]
+    if len(parts) == 1:
+        return first, []
+    common = first.ids
+    for part in parts[1:]:
+        common = np.intersect1d(common, part.ids)
+    every = np.unique(np.concatenate([part.ids for part in parts]))
+    if len(common) == 0:
+        raise StoreError(f"{feature_set.name}: the sets have no clip in common. See the failures in their meta.json.")
+    rows = [np.searchsorted(part.ids, common) for part in parts]  # ids are sorted in every set
+    base = rows[0]
+    features: np.ndarray | FoldFeatures
+    if feature_set.finetuned:
+        each = zip(feature_set.by_fold, parts, rows, strict=True)
+        features = FoldFeatures({fold: part.features_of(fold)[row] for fold, part, row in each})
+    else:
+        columns = [np.asarray(part.features)[row] for part, row in zip(parts, rows, strict=True)]
+        features = np.concatenate(columns, axis=1)
+    return (
+        Embeddings(
+            features=features,
+            ids=first.ids[base],
+            labels=first.labels[base],
+            folds=first.folds[base],
+            groups=first.groups[base],
+            class_names=first.class_names,
+            columns={name: column[base] for name, column in first.columns.items()},
+            meta=first.meta,
+        ),
+        np.setdiff1d(every, common).tolist(),
+    )

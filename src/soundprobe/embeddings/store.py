@@ -1,0 +1,284 @@
+"""Embeddings on disk: `embeddings/<dataset>/<backbone>-<key>/part-00000.parquet ...` and `meta.json`.
+
+A part holds the clips' columns and `embedding`, a fixed-size list of D float32. It is written under a temporary name,
+flushed and renamed, so a part that is there is whole. Its file metadata name the clips that it was planned to
+hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from soundprobe.base.errors import DataError, StoreError
+from soundprobe.base.files import atomic_path, path_name, read_json, write_json
+from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+
+FORMAT = 1
+RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a set: its path, how many clips it holds, and which of its clips failed and why."""
+
+    path: Path
+    clips: int
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """A finished set of embeddings: its folder and what its `meta.json` says."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+
+    @property
+    def backbone(self) -> str:
+        return str(self.meta["backbone"]["name"])
+
+    @property
+    def dataset(self) -> str:
+        return str(self.meta["dataset"]["name"])
+
+    @property
+    def weights(self) -> str:
+        """ "pretrained", "random", "file" or "fine-tuned"."""
+        return str(self.meta["backbone"]["weights"])
+
+    @property
+    def fold(self) -> int | None:
+        """The only fold that may be scored on it, where its network was fine-tuned without that fold; else None."""
+        tuned = self.meta.get("finetuned")
+        return None if tuned is None else int(tuned["fold"])
+
+    @property
+    def precision(self) -> str:
+        """One of `soundprobe.embeddings.precision.PRECISIONS`."""
+        return str(self.meta["backbone"]["settings"].get("precision", "fp32"))
+
+    @property
+    def key(self) -> str:
+        return str(self.meta["key"])
+
+
+def set_folder(root: Path, dataset: str, backbone: str, key: str) -> Path:
+    """Where the set of `backbone` with `key` lies below the store's root."""
+    return root / path_name(dataset) / f"{path_name(backbone)}-{key}"
+
+
+def part_path(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}.parquet"
+
+
+def plan_digest(ids: Iterable[str]) -> str:
+    """Names the clips that a part is planned to hold, in their order."""
+    return hashlib.sha256("\n".join(map(str, ids)).encode()).hexdigest()
+
+
+def write_part(
+    path: Path,
+    clips: Clips,
+    planned: Sequence[int],
+    embedded: Sequence[int],
+    features: np.ndarray,
+    audio_sha256: np.ndarray,
+    duration_s: np.ndarray,
+    failures: Mapping[str, str],
+) -> Part:
+    """Writes one part, atomically.
+
+    Args:
+        clips: all N clips of the data set.
+        planned: the rows that the part was planned to hold; those not in `embedded` are in `failures`.
+        embedded: the n rows that have an embedding, in the order of `features` (n, D) float32.
+        audio_sha256: (N,) str; duration_s: (N,) float64.
+        failures: clip id -> reason.
+
+    Raises:
+        DataError: a further column has a name that the format keeps for itself.
+        StoreError: the disk is full or can't be written.
+    """
+    clash = sorted(set(clips.columns) & set(RESERVED_COLUMNS))
+    if clash:
+        raise DataError(
+            f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
+        )
+    columns = {
+        "clip_id": pa.array(clips.ids.tolist(), pa.string()),
+        "label": pa.array(clips.labels),
+        "class": pa.array(np.asarray(clips.class_names, dtype=np.str_)[clips.labels].tolist(), pa.string()),
+        "fold": pa.array(clips.folds),
+        "group": pa.array(clips.groups.tolist(), pa.string()),
+        **{name: pa.array(np.asarray(column).tolist()) for name, column in clips.columns.items()},
+        "audio_sha256": pa.array(audio_sha256.tolist(), pa.string()),
+        "duration_s": pa.array(np.asarray(duration_s, dtype=np.float64)),
+    }
+    table = pa.table(columns).take(pa.array(np.asarray(embedded, dtype=np.int64)))
+    values = pa.array(np.ascontiguousarray(features, dtype=np.float32).reshape(-1))
+    table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, features.shape[1]))
+    about = {
+        "soundprobe.plan": plan_digest(clips.ids[list(planned)]),
+        "soundprobe.failures": json.dumps(dict(failures)),
+    }
+    with atomic_path(path) as temporary:
+        # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
+        pq.write_table(
+            table.replace_schema_metadata(about),
+            temporary,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+    return Part(path, len(table), failures)
+
+
+def finished_part(path: Path, planned: Iterable[str]) -> Part | None:
+    """The part at `path` if it is there, whole, and holds the clips that it should; else None."""
+    if not path.exists():
+        return None
+    try:
+        file = pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid):
+        return None
+    about = file.metadata or {}
+    if about.get(b"soundprobe.plan", b"").decode() != plan_digest(planned):
+        return None
+    return Part(path, file.num_rows, json.loads(about[b"soundprobe.failures"]))
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds `folder` for one writer.
+
+    Raises:
+        StoreError: another process is writing there.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"Another process is writing {folder}. Wait for it, then run the command again: finished work is kept."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a killed writer left under temporary names. Only the holder of the lock may call it."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether `folder` holds a finished set that this version can read."""
+    try:
+        open_set(folder)
+    except StoreError:
+        return False
+    return True
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
+    write_json(folder / "meta.json", {"format": FORMAT, **meta})
+
+
+def open_set(folder: str | Path) -> EmbeddingSet:
+    """The finished set in `folder`.
+
+    Raises:
+        StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
+    """
+    folder = Path(folder)
+    meta = read_json(folder / "meta.json")
+    if meta.get("format") != FORMAT:
+        raise StoreError(
+            f"{folder} has format {meta.get('format')!r}; this version reads format {FORMAT}. Extract it again."
+        )
+    if not meta.get("complete"):
+        raise StoreError(
+            f"{folder} is not complete. Run the extract command that began it again: finished parts are kept."
+        )
+    return EmbeddingSet(folder, meta)
+
+
+def find_sets(root: str | Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
+    """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
+    found, unusable = [], {}
+    for path in sorted(Path(root).glob("*/*/meta.json")):
+        try:
+            found.append(open_set(path.parent))
+        except StoreError as error:
+            unusable[path.parent] = str(error)
+    return found, unusable
+
+
+def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
+    """The set's embeddings, in the order of the clips' ids.
+
+    Each part's floats are copied once, from its page into their rows. Those of a network that was fine-tuned without a
+    fold belong to that fold: `features` is no array then, see `FoldFeatures`.
+
+    Raises:
+        StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
+    """
+    meta = embedding_set.meta
+    tables = [_read_part(embedding_set.folder / part["file"], int(part["clips"])) for part in meta["parts"]]
+    if not tables or sum(len(table) for table in tables) == 0:
+        raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
+    columns = pa.concat_tables([table.drop_columns(["embedding"]) for table in tables], promote_options="permissive")
+    ids = np.asarray(columns["clip_id"].to_pylist(), dtype=np.str_)
+    order = np.argsort(ids, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    features = np.empty((len(ids), int(meta["backbone"]["embedding_dim"])), dtype=np.float32)
+    start = 0
+    for table in tables:
+        for chunk in table["embedding"].chunks:
+            stop = start + len(chunk)
+            features[rank[start:stop]] = chunk.flatten().to_numpy(zero_copy_only=True).reshape(len(chunk), -1)
+            start = stop
+    extra = [name for name in columns.column_names if name not in RESERVED_COLUMNS]
+
+    def get(name: str) -> np.ndarray:
+        return np.asarray(columns[name].to_pylist())[order]
+
+    return Embeddings(
+        features=features if embedding_set.fold is None else FoldFeatures({embedding_set.fold: features}),
+        ids=ids[order],
+        labels=get("label").astype(np.int64),
+        folds=get("fold").astype(np.int64),
+        groups=get("group").astype(np.str_),
+        class_names=tuple(meta["dataset"]["class_names"]),
+        columns={name: get(name) for name in [*extra, "audio_sha256", "duration_s"]},
+        meta=meta,
+    )
+
+
+def _read_part(path: Path, clips: int) -> pa.Table:
+    try:
+        table = pq.read_table(path, memory_map=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
+    if len(table) != clips:
+        raise StoreError(
+            f"{path} holds {len(table)} clips, meta.json says {clips}. Delete it and run the extract command again."
+        )
+    return table

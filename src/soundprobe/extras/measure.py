@@ -1,0 +1,90 @@
+"""What is measured after a run on request, and kept beside it. The run is finished by then, and is not touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from soundprobe.base.files import read_json, write_json
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.records import Embeddings
+from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
+from soundprobe.embeddings.sets import FeatureSet
+from soundprobe.embeddings.store import locked
+from soundprobe.extras import learning_curve, peeking
+from soundprobe.scoring import measured
+
+
+class Planned(Protocol):
+    """What a run was asked to do, as far as an extra repeats it."""
+
+    @property
+    def features(self) -> FeatureSet: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def exclude_leaks(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Something that can be measured after a run.
+
+    Attributes:
+        title: for the progress bar; file: its name in the run's folder.
+        measure: from embeddings and the run's plan and result to what is kept, as JSON.
+    """
+
+    title: str
+    file: str
+    measure: Callable[..., dict[str, Any]]
+
+    def measure_after(
+        self,
+        folder: Path,
+        result: Mapping[str, Any],
+        read: Callable[[], tuple[Embeddings, list[str]]],
+        plan: Planned,
+        *,
+        progress: bool,
+        again: bool,
+    ) -> None:
+        """Measures for the run in `folder`, unless that was done for the same folds before and not `again`."""
+        folds = [entry["fold"] for entry in result["folds"]]
+        path = folder / self.file
+        with locked(folder):
+            if not again and path.exists() and [entry["fold"] for entry in read_json(path)["folds"]] == folds:
+                return
+            embeddings = with_copies_joined(read()[0]) if plan.exclude_leaks else read()[0]
+            title = f"{self.title} {plan.features.name} / {plan.head}"
+            with progress_bar(title, len(folds), "folds", shown=progress) as bar:
+                content = self.measure(
+                    embeddings,
+                    plan.head,
+                    seed=plan.seed,
+                    settings=plan.settings,
+                    result=result,
+                    exclude_leaks=plan.exclude_leaks,
+                    on_fold=lambda fold: bar.advance(1),
+                )
+            write_json(path, content)
+
+
+LEARNING_CURVE = Extra("learning curve", measured.LEARNING_CURVE_FILE, learning_curve.measure_learning_curve)
+PEEKING = Extra("peeking", measured.PEEKING_FILE, peeking.measure_peeking)
+
+
+def with_copies_joined(embeddings: Embeddings) -> Embeddings:
+    """`embeddings` with recordings that hold clips of the same bytes under one name, where digests are known."""
+    digests = embeddings.columns.get("audio_sha256")
+    if digests is None:
+        return embeddings
+    linked = linked_recordings(embeddings, copy_numbers(digests), None)
+    return dataclasses.replace(embeddings, groups=join_recordings(embeddings.groups, linked))

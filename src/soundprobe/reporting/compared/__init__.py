@@ -1,0 +1,1 @@
+"""Rows, pairs and standings: what the runs say of each other."""

@@ -1,0 +1,69 @@
+"""The audit of a data set, from what its runs' predictions hold and, where they are at hand, its embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.base.errors import SoundprobeError
+from soundprobe.base.records import Clips, Embeddings
+from soundprobe.data.audit.audit import Audit, audit
+from soundprobe.embeddings import store
+from soundprobe.reporting.runs.run import Run
+
+COLUMNS = ("salience",)
+"""Of the clips' further columns, those that the audit itself counts."""
+
+
+def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
+    """The audit of the clips that the fullest of `runs` tested; None where no run says the clips' recordings.
+
+    Args:
+        runs: on one data set.
+        embeddings: the store in which near copies are looked for; what is not there is not looked at, and says so.
+    """
+    known = [run for run in runs if run.groups is not None]
+    if not known:
+        return None
+    fullest = max(known, key=lambda run: (len(run.ids), len(run.columns)))
+    assert fullest.groups is not None
+    clips = Clips(
+        name=str(fullest.dataset["name"]),
+        ids=fullest.ids,
+        sources=[""] * len(fullest.ids),
+        labels=fullest.y_true,
+        folds=fullest.fold,
+        groups=fullest.groups,
+        class_names=fullest.class_names,
+        columns={name: fullest.columns[name] for name in COLUMNS if name in fullest.columns},
+    )
+    return audit(
+        clips,
+        sha256=_column(fullest, "audio_sha256"),
+        duration_s=_column(fullest, "duration_s"),
+        embeddings=None if embeddings is None else _find_embeddings(runs, clips, embeddings),
+    )
+
+
+def _column(run: Run, name: str) -> np.ndarray | None:
+    values: Any = run.columns.get(name)
+    return None if values is None else np.asarray(values.tolist())
+
+
+def _find_embeddings(runs: Sequence[Run], clips: Clips, root: Path) -> Embeddings | None:
+    """The stored embeddings of the first pretrained backbone of `runs`, cut to `clips`; None where there are none."""
+    wanted = set(clips.ids.tolist())
+    for run in runs:
+        if run.info["kind"] != "probe" or run.backbone["weights"] != "pretrained":
+            continue
+        folder = store.set_folder(root, str(run.dataset["name"]), str(run.backbone["name"]), str(run.backbone["key"]))
+        try:
+            found = store.read_embeddings(store.open_set(folder))
+        except SoundprobeError:
+            continue
+        if set(found.ids.tolist()) <= wanted:
+            return found
+    return None

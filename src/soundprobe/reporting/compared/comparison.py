@@ -1,0 +1,264 @@
+"""The rows of one data set, and what may be compared with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soundprobe.data.audit.audit import Audit
+from soundprobe.reporting.compared.audited import audit_runs
+from soundprobe.reporting.compared.grouping import rows_of
+from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_rows, with_holm
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.render.wording import plural
+from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
+from soundprobe.reporting.runs.run import Run
+from soundprobe.scoring import notes
+
+if TYPE_CHECKING:
+    from soundprobe.reporting.compared.media import Media
+
+
+class Standing(Enum):
+    """How a data set stands to the one that the notes' CNN was tested on."""
+
+    SAME = "same clips"
+    """UrbanSound8K's 8,732 clips in its official folds: fold 1 is compared directly."""
+    SAMPLE = "a sample of the clips"
+    """Some of UrbanSound8K's clips: shown beside each other, but fold 1 holds other clips than the notes' fold 1."""
+    OTHER = "other clips"
+    """Another data set: the notes' figures are context only."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row's accuracy less another's, on the folds that both tested.
+
+    Attributes:
+        mean: mean over those folds, a share (0.01 is one point).
+        better, folds: in how many of the folds the first row is ahead.
+        matched: whether the two rows have the same head and settings, so that only what is compared differs.
+    """
+
+    mean: float
+    better: int
+    folds: int
+    matched: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One data set's rows, ranked.
+
+    Attributes:
+        rows: best mean accuracy first; then those without a rank, those that did not test every fold last.
+        media: where the clips can be heard; None where nobody looked.
+    """
+
+    rows: tuple[Row, ...]
+    media: Media | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.rows[0].first.dataset["name"])
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.rows[0].first.dataset["fingerprint"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.rows[0].first.class_names
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        return tuple(sorted(self.rows[0].first.dataset["folds"]))
+
+    @property
+    def clips(self) -> int:
+        return int(max(row.first.dataset["clips"] for row in self.rows))
+
+    @property
+    def failed(self) -> int:
+        return int(max(row.first.dataset["failed"] for row in self.rows))
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether any row is of several seeds."""
+        return any(len(row.runs) > 1 for row in self.rows)
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        """The rows that tested every fold, best first; not shuffled labels and carried-over networks.
+
+        Nor has a run without leaks beside the same run with them: it is that run once more.
+        """
+        return tuple(row for row in self.rows if row.is_ranked and self._with_leaks(row) is None)
+
+    def rank_of(self, row: Row) -> int | None:
+        """The row's place among the contenders, from 1; None where it has none, as every control."""
+        return next((place for place, other in enumerate(self.contenders, start=1) if other is row), None)
+
+    @property
+    def why_unranked(self) -> str:
+        """Why nothing is ranked, where nothing is: no row tested every fold, or those that did are no tests."""
+        if not any(row.complete for row in self.rows):
+            return "no run has tested every fold"
+        return "the runs that tested every fold are no test results (shuffled labels or carried-over networks)"
+
+    @property
+    def partial(self) -> tuple[Row, ...]:
+        """The rows that did not test every fold; their means are of other clips and have no rank."""
+        return tuple(row for row in self.rows if not row.complete)
+
+    @property
+    def best(self) -> Row | None:
+        """The best ranked row that is no control; the best control where there is nothing else."""
+        return next((row for row in self.ranked if not row.is_control), next(iter(self.ranked), None))
+
+    @property
+    def runner_up(self) -> Row | None:
+        """The next best ranked row after `best` that is no control."""
+        return next((row for row in self.contenders if row is not self.best), None)
+
+    @property
+    def contenders(self) -> tuple[Row, ...]:
+        """The ranked rows that are no controls, best first."""
+        return tuple(row for row in self.ranked if not row.is_control)
+
+    @property
+    def controls(self) -> tuple[Row, ...]:
+        """The rows that are controls of any kind and tested every fold."""
+        return tuple(row for row in self.rows if row.is_control and row.complete)
+
+    @property
+    def field(self) -> str:
+        """How many contenders there are, and how many controls besides: "3 set-ups, besides 2 controls"."""
+        besides = f", besides {plural(len(self.controls), 'control')}" if self.controls else ""
+        return plural(len(self.contenders), "set-up") + besides
+
+    @cached_property
+    def against_best(self) -> tuple[Pair, ...]:
+        """Every other contender against the best one, in the order of the ranking, with Holm's correction."""
+        return pair_all(self.contenders[1:], self.contenders[0]) if self.contenders else ()
+
+    @cached_property
+    def against_controls(self) -> tuple[Pair, ...]:
+        """Each contender against the same backbone and head with random weights, where that was run; with Holm's."""
+        found = [(row, self.control_of(row)) for row in self.contenders]
+        pairs = [pair_rows(row, control) for row, control in found if control is not None]
+        return with_holm([pair for pair in pairs if pair is not None])
+
+    @cached_property
+    def without_leaks(self) -> tuple[Pair, ...]:
+        """Each row that left leaking training clips out, against the row that is otherwise the same and kept them."""
+        pairs = [pair_rows(row, kept) for row in self.rows if (kept := self._with_leaks(row)) is not None]
+        return with_holm([pair for pair in pairs if pair is not None])
+
+    @cached_property
+    def audit(self) -> Audit | None:
+        """What its clips' folds share and hold; None where no run says the clips' recordings."""
+        runs = [run for row in self.rows for run in row.runs]
+        return audit_runs(runs, None if self.media is None else self.media.options.embeddings)
+
+    def _with_leaks(self, row: Row) -> Row | None:
+        """The row that is as `row`, which leaves leaks out, but for keeping them."""
+        mine = row.first
+        if not leaves_leaks_out(mine):
+            return None
+        return next(
+            (
+                other
+                for other in self.rows
+                if not leaves_leaks_out(other.first)
+                and mine.backbone["key"] == other.first.backbone["key"]
+                and mine.head["name"] == other.first.head["name"]
+                and {**other.first.head["settings"], "exclude_leaks": True} == mine.head["settings"]
+            ),
+            None,
+        )
+
+    @property
+    def standing(self) -> Standing:
+        if not self.name.lower().startswith(notes.DATASET):
+            return Standing.OTHER
+        official = self.folds == tuple(fold.fold for fold in notes.FOLDS)
+        whole = notes.DATASET_CLIPS in (self.clips, self.clips + self.failed)
+        return Standing.SAME if official and whole else Standing.SAMPLE
+
+    def control_of(self, row: Row) -> Row | None:
+        """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
+
+        None for what has nothing pretrained about it, as a network trained from scratch, for what was fine-tuned before
+        it was probed, whose lead would be the fine-tuning's as well, and where only other heads or
+        other kinds of run were tried with random weights: more than the weights would differ.
+        """
+        mine = row.first
+        if row.is_control or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
+            return None
+        controls = [
+            other
+            for other in self.ranked
+            if other.control == "random weights"
+            and other.first.backbone["name"] == mine.backbone["name"]
+            and other.first.info["kind"] == mine.info["kind"]
+            and other.first.head["name"] == mine.head["name"]
+        ]
+        matched = [other for other in controls if _matched(row, other)]
+        return next(iter(matched or controls), None)
+
+    def best_with_control(self) -> tuple[Row, Row] | None:
+        """The best contender that has a control, and that control."""
+        pairs = ((row, self.control_of(row)) for row in self.contenders)
+        return next(((row, control) for row, control in pairs if control is not None), None)
+
+
+def compare(row: Row, other: Row) -> Difference | None:
+    """`row` less `other` on the folds that both tested, or None where there are none."""
+    folds = sorted(set(row.folds) & set(other.folds))
+    if not folds:
+        return None
+    mine, theirs = _on(row, folds), _on(other, folds)
+    return Difference(float(np.mean(mine - theirs)), int(np.sum(mine > theirs)), len(folds), _matched(row, other))
+
+
+def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
+    """One comparison a data set, those that the notes can be compared on first, then in the given order."""
+    order = list(Standing)
+    found = [Comparison(tuple(rows_of(with_recordings(runs)))) for runs in datasets]
+    return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
+
+
+def with_recordings(runs: Sequence[Run]) -> list[Run]:
+    """The runs; one whose file does not say the clips' recordings takes them from another run on the same clips."""
+    known = next((run for run in runs if run.groups is not None), None)
+    if known is None or known.groups is None:
+        return list(runs)
+    recording = dict(zip(known.ids.tolist(), known.groups.tolist(), strict=True))
+    return [
+        replace(run, groups=np.array([recording[clip] for clip in run.ids.tolist()]))
+        if run.groups is None and all(clip in recording for clip in run.ids.tolist())
+        else run
+        for run in runs
+    ]
+
+
+def _on(row: Row, folds: list[int]) -> np.ndarray:
+    return row.fold_accuracy[[row.folds.index(fold) for fold in folds]]
+
+
+def _matched(row: Row, other: Row) -> bool:
+    mine, theirs = row.first, other.first
+    return mine.head["name"] == theirs.head["name"] and _but_seed(mine) == _but_seed(theirs)
+
+
+def _but_seed(run: Run) -> tuple[object, object]:
+    def kept(settings: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in settings.items() if "seed" not in name and name != "weights"}
+
+    return kept(run.backbone["settings"]), kept(run.head["settings"])

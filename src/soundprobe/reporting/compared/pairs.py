@@ -1,0 +1,82 @@
+"""Two rows on the same clips: the difference, its interval and its tests, with Holm's correction among several.
+
+The statistics are `soundprobe.scoring.paired_tests`'s; this module brings rows to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.scoring.bootstrap import Predictions, Scores, resample
+from soundprobe.scoring.paired_tests import Paired, average, holm, kfold_ratio, on_shared_clips, paired
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """`row` less `other` on the clips that both tested.
+
+    Attributes:
+        accuracy, macro_f1: the comparison in each metric.
+        clips: how many clips both tested.
+        same_clips: whether neither tested a clip more.
+    """
+
+    row: Row
+    other: Row
+    accuracy: Paired
+    macro_f1: Paired
+    clips: int
+    same_clips: bool
+
+    @property
+    def verdict(self) -> str:
+        """ "ahead" or "behind" where the difference is clear, else "not clear"."""
+        if not self.accuracy.is_clear:
+            return "not clear"
+        return "ahead" if self.accuracy.mean.value > 0 else "behind"
+
+
+def pair_rows(row: Row, other: Row) -> Pair | None:
+    """`row` against `other`, or None where they share no clip."""
+    mine, theirs = row.scores, other.scores
+    same = np.array_equal(mine.predictions.ids, theirs.predictions.ids)
+    if not same:
+        shared = np.intersect1d(mine.predictions.ids, theirs.predictions.ids)
+        if len(shared) == 0:
+            return None
+        mine, theirs = _scores_on(row, shared), _scores_on(other, shared)
+    ratio = kfold_ratio(len(row.first.dataset["folds"]))
+    return Pair(
+        row,
+        other,
+        paired(mine, theirs, test_train_ratio=ratio),
+        paired(mine, theirs, test_train_ratio=ratio, metric="macro_f1"),
+        len(mine.predictions),
+        same,
+    )
+
+
+def pair_all(rows: Sequence[Row], other: Row) -> tuple[Pair, ...]:
+    """Each of `rows` against `other`, with Holm's correction; those that share no clip with it are left out."""
+    return with_holm([pair for row in rows if (pair := pair_rows(row, other)) is not None])
+
+
+def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """`pairs` with each metric's p values corrected for the number of pairs."""
+    found = list(pairs)
+    for metric in ("accuracy", "macro_f1"):
+        corrected = holm([getattr(pair, metric).t_test.p for pair in pairs])
+        for place, p in enumerate(corrected):
+            one = dataclasses.replace(getattr(found[place], metric), p_holm=p, comparisons=len(pairs))
+            found[place] = dataclasses.replace(found[place], **{metric: one})
+    return tuple(found)
+
+
+def _scores_on(row: Row, ids: np.ndarray) -> Scores:
+    predictions: list[Predictions] = on_shared_clips([one.take(np.isin(one.ids, ids)) for one in row.predictions])
+    return average([resample(one) for one in predictions], row.name)

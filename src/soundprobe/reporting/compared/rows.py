@@ -1,0 +1,227 @@
+"""One row of the tables: a run, or several that are equal but for their seed.
+
+Letters: S seeds, F folds, C classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from soundprobe.reporting.render.wording import one_line, setting_text
+from soundprobe.reporting.runs import marks
+from soundprobe.reporting.runs.run import Run
+from soundprobe.scoring.bootstrap import Predictions, Scores, resample
+from soundprobe.scoring.metrics import MeanStd, mean_std
+from soundprobe.scoring.paired_tests import average, on_shared_clips
+
+CHOSEN_ON_KNOWN_CLIPS = (
+    "each fold's network had learnt from the other folds before, the clips included on which the head's settings were "
+    "chosen, so that choice is too hopeful. The test fold was seen by neither network nor head."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """S runs of the same backbone, head, settings and folds, which differ in their seed only.
+
+    Attributes:
+        runs: S runs, in the order of their seeds.
+        detail: the settings that tell this row from others of the same names, such as "clip_seconds 4.0"; may be empty.
+    """
+
+    runs: tuple[Run, ...]
+    detail: str = ""
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def name(self) -> str:
+        """Backbone and head as a user types them, with `detail`: "mn04 · linear"."""
+        parts = [self.first.backbone["name"], self.first.head["name"], self.detail]
+        return " · ".join(one_line(part) for part in parts if part)
+
+    @property
+    def full_name(self) -> str:
+        """The name, with what must be said of the row in brackets."""
+        return f"{self.name} ({self.tag})" if self.tag else self.name
+
+    @property
+    def title(self) -> str:
+        """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
+        how = "frozen"
+        if self.first.info["kind"] == "finetune":
+            how = "trained from scratch" if "random" in marks.weights_of(self.first) else "fine-tuned"
+        elif marks.is_finetuned_in_folds(self.first):
+            how = "then frozen"
+        return one_line(f"{self.first.backbone['title']}, {how}; {self.first.head['title']}")
+
+    @property
+    def control(self) -> str:
+        """What the row is a control of: "random weights", "shuffled labels", or "" for what is no control."""
+        if marks.has_shuffled_labels(self.first):
+            return "shuffled labels"
+        return "random weights" if marks.has_random_weights(self.first) else ""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the row is a yardstick and no contender."""
+        return bool(self.control)
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether the network had been trained on clips that it was tested on, which only `--carry-over` does."""
+        return marks.is_carried_over(self.first)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the row has a rank: it tested every fold, its labels are true, and its tests are tests."""
+        return self.complete and not self.contaminated and self.control != "shuffled labels"
+
+    @property
+    def tag(self) -> str:
+        """What must be said of the row wherever it is shown; empty for an honest run on pretrained weights."""
+        return marks.tag_of(self.first)
+
+    @property
+    def caution(self) -> str:
+        """What a reader of its chosen settings and scores must know, as a sentence; empty for most rows."""
+        return CHOSEN_ON_KNOWN_CLIPS if marks.is_finetuned_in_folds(self.first) else ""
+
+    @property
+    def tag_kind(self) -> str:
+        """How the tag is drawn: "control", "notes" (contaminated) or "origin"."""
+        return "notes" if self.contaminated else "control" if self.is_control else "origin"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fold of the data set was tested."""
+        return bool(self.first.info["complete"])
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """F tested folds."""
+        return tuple(scores.fold for scores in self.first.folds)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.head["seed"] for run in self.runs)
+
+    @cached_property
+    def fold_accuracy(self) -> np.ndarray:
+        """(F,) accuracy of each fold, averaged over seeds."""
+        return np.mean([[scores.accuracy for scores in run.folds] for run in self.runs], axis=0)
+
+    @cached_property
+    def fold_macro_f1(self) -> np.ndarray:
+        """(F,) macro-F1 of each fold, averaged over seeds."""
+        return np.mean([[scores.macro_f1 for scores in run.folds] for run in self.runs], axis=0)
+
+    @cached_property
+    def accuracy(self) -> MeanStd:
+        """Mean and spreads over folds of `fold_accuracy`."""
+        return mean_std(self.fold_accuracy)
+
+    @cached_property
+    def macro_f1(self) -> MeanStd:
+        """Mean and spreads over folds of `fold_macro_f1`."""
+        return mean_std(self.fold_macro_f1)
+
+    @cached_property
+    def accuracy_over_seeds(self) -> MeanStd:
+        """Mean and spreads over seeds of each seed's mean accuracy."""
+        return mean_std([float(np.mean([scores.accuracy for scores in run.folds])) for run in self.runs])
+
+    @cached_property
+    def macro_f1_over_seeds(self) -> MeanStd:
+        """Mean and spreads over seeds of each seed's mean macro-F1."""
+        return mean_std([float(np.mean([scores.macro_f1 for scores in run.folds])) for run in self.runs])
+
+    @cached_property
+    def predictions(self) -> tuple[Predictions, ...]:
+        """What each seed said of the clips that all seeds tested; a clip is its own recording where none is known."""
+        return tuple(
+            on_shared_clips(
+                [
+                    Predictions(
+                        self.name,
+                        ids=run.ids,
+                        labels=run.y_true,
+                        predicted=run.predicted,
+                        folds=run.fold,
+                        groups=run.ids if run.groups is None else run.groups,
+                        n_classes=len(run.class_names),
+                    )
+                    for run in self.runs
+                ]
+            )
+        )
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Fold scores, averaged over seeds, as they are and with other recordings drawn: where intervals come from."""
+        return average([resample(one) for one in self.predictions], self.name)
+
+    @cached_property
+    def per_class_f1(self) -> np.ndarray:
+        """(C,) F1 of each class over the tested folds pooled, averaged over seeds; NaN where a class has no clip."""
+        return np.mean([run.per_class_f1 for run in self.runs], axis=0)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """(C, C) counts over tested folds and seeds pooled: rows are true classes, columns predicted ones."""
+        return np.sum([run.confusion for run in self.runs], axis=0)
+
+    @property
+    def excluded_clips(self) -> int:
+        """How many training clips were left out as leaks, over all folds of the first seed."""
+        return sum(int(scores.chosen.get("excluded_clips", 0)) for scores in self.first.folds)
+
+    @property
+    def folds_with_exclusions(self) -> int:
+        return sum(1 for scores in self.first.folds if scores.chosen.get("excluded_clips"))
+
+    @property
+    def seconds(self) -> float:
+        """Time to choose and train the heads of the tested folds, averaged over seeds."""
+        return float(np.mean([sum(scores.seconds for scores in run.folds) for run in self.runs]))
+
+    @property
+    def seconds_per_clip(self) -> float | None:
+        """Time to embed one clip, where the run says it."""
+        seconds = self.first.backbone.get("seconds_per_clip")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+    def accuracy_on(self, fold: int) -> float | None:
+        """Accuracy on `fold`, or None where it was not tested."""
+        return float(self.fold_accuracy[self.folds.index(fold)]) if fold in self.folds else None
+
+    def macro_f1_on(self, fold: int) -> float | None:
+        """Macro-F1 on `fold`, or None where it was not tested."""
+        return float(self.fold_macro_f1[self.folds.index(fold)]) if fold in self.folds else None
+
+    @cached_property
+    def chosen(self) -> Mapping[str, Mapping[str, int]]:
+        """For each setting that was chosen inside the training folds: how many folds, of all seeds, chose each."""
+        counts: dict[str, Counter[str]] = {}
+        for run in self.runs:
+            for scores in run.folds:
+                for name, value in scores.chosen.items():
+                    counts.setdefault(one_line(name), Counter())[setting_text(value)] += 1
+        return {name: dict(counts[name].most_common()) for name in counts}
+
+    @property
+    def chosen_briefly(self) -> Mapping[str, Mapping[str, int]]:
+        """`chosen` for tables: of a setting with more than five values the four most frequent, and "others"."""
+        return {
+            name: values
+            if len(values) <= 5
+            else {**dict(list(values.items())[:4]), "others": sum(list(values.values())[4:])}
+            for name, values in self.chosen.items()
+        }

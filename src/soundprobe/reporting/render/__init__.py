@@ -1,0 +1,1 @@
+"""Sections to HTML, Markdown, JSON and the terminal."""

@@ -1,0 +1,111 @@
+"""What `soundprobe report` prints: the ranked tables, in a terminal's words."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.render.wording import MISSING, between, one_line, percent, plural
+from soundprobe.reporting.runs.collect import Collection
+from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.reporting.write import ReportPaths
+from soundprobe.scoring import notes
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Text for a terminal: with colours for rich's `print`, plain for Python's own."""
+
+    content: Group
+
+    def __rich__(self) -> Group:
+        return self.content
+
+    def __str__(self) -> str:
+        console = Console(file=io.StringIO(), width=110, color_system=None, force_terminal=False)
+        with console.capture() as capture:
+            console.print(self.content)
+        return capture.get().rstrip()
+
+
+def format_summary(source: ReportPaths | Collection) -> Summary:
+    """For each data set of a report its verdict and ranked table, then what could not be read."""
+    collection = source.collection if isinstance(source, ReportPaths) else source
+    parts: list[RenderableType] = []
+    for comparison in comparisons_of(collection.by_dataset()):
+        headline = Text(verdict_of(comparison).headline, style="bold")
+        parts += [headline, format_table(comparison), Text(_remarks(comparison)), Text()]
+    parts += [
+        Text(f"Left out: {one_line(run.path)}: {one_line(run.reason)}.", style="yellow")
+        for run in collection.unreadable
+    ]
+    return Summary(Group(*parts))
+
+
+def format_table(comparison: Comparison) -> Table:
+    """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
+    shows_notes = comparison.standing is not Standing.OTHER
+    table = Table(
+        title=Text(
+            f"{one_line(comparison.name)}: percent, mean ± population std, 95 % interval, over {_folds(comparison)}"
+        ),
+        title_justify="left",
+    )
+    table.add_column("#", justify="right")
+    table.add_column("run", overflow="fold")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("95 %", justify="right", no_wrap=True)
+    table.add_column("macro-F1", justify="right", no_wrap=True)
+    if shows_notes:
+        table.add_column(f"fold {notes.CLEAN_FOLD}", justify="right", no_wrap=True)
+    for row in comparison.rows:
+        cells: list[str | Text] = [
+            str(comparison.rank_of(row) or MISSING),
+            _name(row),
+            _spread(row.accuracy),
+            between(row.scores.interval()),
+            _spread(row.macro_f1),
+        ]
+        clean = [percent(row.accuracy_on(notes.CLEAN_FOLD))] if shows_notes else []
+        table.add_row(*cells, *clean, style="dim" if row.is_control else "")
+    if shows_notes:
+        table.add_section()
+        where = "" if comparison.standing is Standing.SAME else " [on other clips]"
+        name = Text.assemble(notes.TITLE, (f" [contaminated but for fold {notes.CLEAN_FOLD}]{where}", "yellow"))
+        table.add_row(
+            MISSING,
+            name,
+            _spread(notes.accuracy()),
+            MISSING,
+            _spread(notes.macro_f1()),
+            percent(notes.clean().accuracy),
+        )
+    return table
+
+
+def _name(row: Row) -> Text:
+    seeds = plural(len(row.runs), "seed") if len(row.runs) > 1 else ""
+    partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
+    marks = "".join(f" [{mark}]" for mark in (row.tag, partial, seeds) if mark)
+    return Text.assemble(row.name, (marks, "yellow" if row.tag else ""))
+
+
+def _spread(stats: tuple[float, float, float]) -> str:
+    return f"{percent(stats[0])} ± {percent(stats[1])}"
+
+
+def _folds(comparison: Comparison) -> str:
+    return plural(len(comparison.folds), "fold")
+
+
+def _remarks(comparison: Comparison) -> str:
+    remarks = [finding.meaning for finding in verdict_of(comparison).findings[1:]]
+    if comparison.standing is not Standing.OTHER:
+        remarks.append(f"The notes' mean of {percent(notes.accuracy().mean)} % is {notes.CONTAMINATION_BRIEF}.")
+    return "\n".join(remarks)

@@ -1,0 +1,107 @@
+"""How names and numbers are put into words, the same in every output."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from soundprobe.scoring.bootstrap import Interval
+
+MISSING = "–"
+# Characters that could turn the text around them about (bidirectional overrides and isolates).
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def one_line(text: object) -> str:
+    """`text` on one line, without control characters or characters that reorder what stands around them."""
+    shown = "".join(
+        " " if char.isspace() or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char
+        for char in str(text)
+        if char not in TURNING
+    )
+    return " ".join(shown.split())
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share in [0, 1] as percent, without the sign: 0.8312 -> "83.1"."""
+    if share is None or math.isnan(share):
+        return MISSING
+    return f"{100 * share:.{digits}f}"
+
+
+def between(interval: Interval, digits: int = 1) -> str:
+    """The ends of an interval of shares, in percent: "92.1 to 96.4"."""
+    if interval.low is None or interval.high is None:
+        return MISSING
+    return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}"
+
+
+def points_between(interval: Interval) -> str:
+    """The ends of an interval of differences, in points: "−0.3 to +2.8"."""
+    if interval.low is None or interval.high is None:
+        return MISSING
+    return f"{points(interval.low)} to {points(interval.high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value: ".032", "< .001", "1"; a dash where no test was possible."""
+    if p is None:
+        return MISSING
+    if p < 0.001:
+        return "< .001"
+    return "1" if p >= 0.9995 else f"{p:.3f}".removeprefix("0")
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, with its sign: 0.104 -> "+10.4"."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def count(number: float) -> str:
+    """A whole number with thousands separated: 8732 -> "8,732"."""
+    return f"{number:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """ "1 fold", "10 folds"."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "38 ms", "0.42 s", "12 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def listing(names: list[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital first letter and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value, short: numbers to 4 digits, lists with commas, text as it is."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting_text(item) for item in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{one_line(name)} {setting_text(item)}" for name, item in value.items())
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return one_line(value)

@@ -1,0 +1,107 @@
+"""Every run below the heads folder, readable or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundprobe.base.errors import StoreError, unknown
+from soundprobe.reporting.runs.run import Run, read_run
+from soundprobe.reporting.runs.run_files import UnreadableRunError
+
+WHAT_TO_RUN = "Run `soundprobe extract` and then `soundprobe probe` first, or name another folder"
+
+
+@dataclass(frozen=True)
+class UnreadableRun:
+    """A run's folder, or a file of it, that can't be read: its path below the heads folder, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """What was found: the runs in the order of their paths, and what can't be read."""
+
+    heads_folder: Path
+    runs: tuple[Run, ...]
+    unreadable: tuple[UnreadableRun, ...]
+
+    def by_dataset(self) -> tuple[tuple[Run, ...], ...]:
+        """The runs of each data set, that is of each name, fingerprint and list of classes, in the order of names."""
+        groups: dict[tuple[str, str, tuple[str, ...]], list[Run]] = {}
+        for run in self.runs:
+            key = (str(run.dataset["name"]), str(run.dataset["fingerprint"]), run.class_names)
+            groups.setdefault(key, []).append(run)
+        return tuple(tuple(groups[key]) for key in sorted(groups))
+
+    def of_dataset(self, name: str) -> Collection:
+        """Only the runs on data sets called `name`, and the unreadable folders below it.
+
+        Raises:
+            StoreError: there is no run on such a data set.
+        """
+        runs = tuple(run for run in self.runs if run.dataset["name"] == name)
+        if not runs:
+            available = {str(run.dataset["name"]) for run in self.runs}
+            raise StoreError(unknown("data set with results", name, available))
+        folders = {run.path.split("/")[0] for run in runs}
+        unreadable = tuple(run for run in self.unreadable if run.path.split("/")[0] in folders)
+        return Collection(self.heads_folder, runs, unreadable)
+
+
+def collect_runs(heads_folder: Path) -> Collection:
+    """Reads every run below `heads_folder`; changes nothing there.
+
+    Folders that can't be read (half-written, damaged, of an unknown format, a result.json that disagrees with its
+    predictions) stand in `unreadable` with the reason, and so do files of what was measured beside a run: that counts
+    as not measured then.
+
+    Raises:
+        StoreError: there is no run that can be read.
+    """
+    heads_folder = Path(heads_folder)
+    runs: list[Run] = []
+    unreadable: list[UnreadableRun] = []
+    for folder in run_folders(heads_folder):
+        path = folder.relative_to(heads_folder).as_posix()
+        try:
+            run = read_run(folder, heads_folder)
+        except UnreadableRunError as error:
+            unreadable.append(UnreadableRun(path, str(error)))
+            continue
+        runs.append(run)
+        unreadable += [UnreadableRun(f"{path}/{name}", reason) for name, reason in run.unreadable.items()]
+    if not runs:
+        raise StoreError(_nothing(heads_folder, unreadable))
+    return Collection(heads_folder, tuple(runs), tuple(unreadable))
+
+
+def run_folders(heads_folder: Path) -> Iterator[Path]:
+    """The folders `<dataset>/<backbone>-<key>/<head>-<key>/` below `heads_folder`, sorted; hidden ones are left out."""
+    for dataset in _subfolders(heads_folder):
+        for backbone in _subfolders(dataset):
+            yield from _subfolders(backbone)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise StoreError(
+            f"Can't read folder {folder}: {error.strerror}. Allow it or name another with --heads."
+        ) from error
+
+
+def _nothing(heads_folder: Path, unreadable: list[UnreadableRun]) -> str:
+    if not unreadable:
+        return f"No runs found in {heads_folder}. {WHAT_TO_RUN}."
+    first = unreadable[0]
+    return (
+        f"No readable runs in {heads_folder}: {len(unreadable)} can't be read, such as {first.path} ({first.reason}). "
+        f"{WHAT_TO_RUN}."
+    )

@@ -1,0 +1,180 @@
+"""One run's folder -> `Run`: its predictions, and figures recomputed from them.
+
+A run is `heads/<dataset>/<backbone>-<key>/<head>-<key>/` with `result.json` and `predictions.parquet`. Every figure
+that a report shows comes from the predictions; those in `result.json` are only checked against them.
+
+Letters: N predicted clips, n clips of one fold, C classes, F folds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.reporting.runs.extra_results import read_extras
+from soundprobe.reporting.runs.run_files import NUMBER, UnreadableRunError, read_info, read_predictions
+from soundprobe.scoring import metrics
+
+TOLERANCE = 1e-4
+"""By how much a figure in result.json may differ from the recomputed one: it may be rounded to four digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """One tested fold: figures recomputed from its predictions, and what result.json says of its training."""
+
+    fold: int
+    test_clips: int
+    accuracy: float
+    macro_f1: float
+    train_clips: int
+    seconds: float
+    chosen: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One backbone, head and seed on one data set.
+
+    Attributes:
+        path: the run's folder below the heads folder, with "/" between its parts.
+        info: result.json.
+        folds: F tested folds, in their order.
+        ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32. In the order of the file.
+        groups: (N,) str, the recording of each clip; None where the file does not say it.
+        columns: the clips' further columns by name ("salience", "duration_s", ...), each (N,).
+        learning_curve, peeking: what was measured beside the run; None where it was not.
+        unreadable: why what was measured beside the run can't be used, by the file's name.
+    """
+
+    path: str
+    info: Mapping[str, Any]
+    folds: tuple[FoldScores, ...]
+    ids: np.ndarray
+    fold: np.ndarray
+    y_true: np.ndarray
+    predicted: np.ndarray
+    proba: np.ndarray
+    groups: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    learning_curve: Mapping[str, Any] | None = None
+    peeking: Mapping[str, Any] | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        return self.info["dataset"]
+
+    @property
+    def backbone(self) -> Mapping[str, Any]:
+        return self.info["backbone"]
+
+    @property
+    def head(self) -> Mapping[str, Any]:
+        return self.info["head"]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(str(name) for name in self.dataset["class_names"])
+
+    @cached_property
+    def per_class_f1(self) -> np.ndarray:
+        """(C,) F1 of each class over all tested folds pooled."""
+        return np.asarray(metrics.per_class_f1(self.y_true, self.predicted, len(self.class_names)))
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """(C, C) counts over all tested folds pooled: rows are true classes, columns predicted ones."""
+        return np.asarray(metrics.confusion(self.y_true, self.predicted, len(self.class_names)))
+
+
+def read_run(folder: Path, heads_folder: Path) -> Run:
+    """The run in `folder`.
+
+    Raises:
+        UnreadableRunError: a file is missing or damaged, another version of soundprobe wrote it, or result.json
+            disagrees with the predictions beside it.
+    """
+    path = folder.relative_to(heads_folder).as_posix()
+    info = read_info(folder)
+    table = read_predictions(folder, len(info["dataset"]["class_names"]))
+    y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
+    told = {entry["fold"]: entry for entry in info["folds"]}
+    _agree(info, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
+    scores = []
+    for number in sorted(told):
+        rows, entry = fold == number, told[number]
+        scores.append(
+            FoldScores(
+                fold=number,
+                test_clips=int(rows.sum()),
+                accuracy=metrics.accuracy(y_true[rows], predicted[rows]),
+                macro_f1=metrics.macro_f1(y_true[rows], predicted[rows]),
+                train_clips=entry["train_clips"],
+                seconds=entry["seconds"],
+                chosen=entry["chosen"],
+            )
+        )
+    run = Run(
+        path,
+        info,
+        tuple(scores),
+        table["clip_id"],
+        fold,
+        y_true,
+        predicted,
+        table["proba"],
+        groups=table.get("group"),
+        columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
+        **read_extras(folder)._asdict(),
+    )
+    check_agreement(run, told)
+    return run
+
+
+def check_agreement(run: Run, told: Mapping[int, Mapping[str, Any]]) -> None:
+    """Compares result.json with what its predictions give.
+
+    Raises:
+        UnreadableRunError: a figure, a count or `complete` differs.
+    """
+    info = run.info
+    for scores in run.folds:
+        entry, where = told[scores.fold], f"fold {scores.fold}"
+        _agree(info, f"{where}: test_clips", entry["test_clips"], scores.test_clips)
+        for name in ("accuracy", "macro_f1"):
+            _agree(info, f"{where}: {name}", entry[name], getattr(scores, name))
+    for name in ("accuracy", "macro_f1"):
+        stats = metrics.mean_std([getattr(scores, name) for scores in run.folds])
+        claimed = info["summary"].get(name)
+        claimed = claimed if isinstance(claimed, dict) else {}
+        for part in ("mean", "std_population", "std_sample"):
+            _agree(info, f"summary: {name} {part}", claimed.get(part), getattr(stats, part))
+    missing = sorted(set(run.dataset["folds"]) - {scores.fold for scores in run.folds})
+    _agree(info, "complete", info["complete"], not missing)
+    clips, failed = run.dataset["clips"], run.dataset["failed"]
+    if info["complete"] and len(run.ids) not in (clips, clips - failed):
+        _agree(info, "dataset: clips", clips, len(run.ids))
+
+
+def _agree(info: Mapping[str, Any], what: str, claimed: Any, found: Any) -> None:
+    if _same(claimed, found):
+        return
+    raise UnreadableRunError(
+        f"result.json says {what} is {claimed!r}, but its predictions.parquet gives {found!r}, so one of the two is "
+        f"not this run's; delete the folder and run again: {info['command']}"
+    )
+
+
+def _same(claimed: Any, found: Any) -> bool:
+    if isinstance(found, float):
+        if math.isnan(found):
+            return claimed is None or (isinstance(claimed, float) and math.isnan(claimed))
+        return isinstance(claimed, NUMBER) and abs(claimed - found) <= TOLERANCE
+    return bool(claimed == found)

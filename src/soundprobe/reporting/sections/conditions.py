@@ -1,0 +1,182 @@
+"""Accuracy under conditions: foreground and background clips, short and long ones. Pooled over folds, with intervals.
+
+Letters: N clips of a row, sorted by id; K conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.render.plots import PALETTE, Plot, Variant, label, named_axis, percent_axis, reach
+from soundprobe.reporting.render.wording import plural
+from soundprobe.scoring.bootstrap import Interval, resample
+from soundprobe.scoring.paired_tests import average
+
+SHOWN = 5
+RESAMPLES = 1000
+EDGES_S = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+FEWEST = 20
+"""Clips of a length are put together with longer ones until there are this many."""
+FULL = 0.995  # of the longest clip: decoding may cut a few samples
+SALIENCE = {1: "foreground", 2: "background"}
+
+
+@dataclass(frozen=True, eq=False)
+class Breakdown:
+    """Rows' accuracy under each of K conditions; None where a row tested no such clip.
+
+    Attributes:
+        key: names its chart; title, unit: what the conditions are of.
+        conditions: K names; clips, recordings: how many there are of each in the first row.
+        cells: for each row its K intervals.
+    """
+
+    key: str
+    title: str
+    conditions: tuple[str, ...]
+    clips: tuple[int, ...]
+    recordings: tuple[int, ...]
+    rows: tuple[Row, ...]
+    cells: tuple[tuple[Interval | None, ...], ...]
+
+
+def shown_rows(comparison: Comparison, limit: int = SHOWN) -> tuple[Row, ...]:
+    """The best contenders and the best one's control; whatever there is where nothing is ranked."""
+    best = comparison.contenders[:limit] or comparison.ranked[:limit] or comparison.rows[:limit]
+    control = comparison.control_of(best[0])
+    return (*best, control) if control is not None and control not in best else tuple(best)
+
+
+def prepare_conditions(comparison: Comparison) -> dict[str, Any] | None:
+    """The page's part on salience and length; None where the clips say nothing of either."""
+    found = breakdowns_of(shown_rows(comparison))
+    return {"breakdowns": [(one, _plot(one)) for one in found]} if found else None
+
+
+def breakdowns_of(rows: Sequence[Row]) -> tuple[Breakdown, ...]:
+    """By salience and by length, as far as the predictions hold them and clips differ in them."""
+    found = []
+    for key, title, column, conditions in (
+        ("salience", "By salience", "salience", _of_salience),
+        ("length", "By clip length", "duration_s", _of_length),
+    ):
+        values = [column_of(row, column) for row in rows]
+        known = next((one for one in values if one is not None), None)
+        names = conditions(known) if known is not None else ()
+        if len(names) > 1:
+            found.append(_breakdown(key, title, rows, values, names))
+    return tuple(found)
+
+
+def column_of(row: Row, name: str) -> np.ndarray | None:
+    """(N,) float64, a column of the clips in the order of the row's predictions; None where it is not known."""
+    run = next((run for run in row.runs if name in run.columns), None)
+    if run is None:
+        return None
+    try:
+        values = np.asarray(run.columns[name]).astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    order = np.argsort(run.ids)
+    ids = row.predictions[0].ids
+    return values[order][np.searchsorted(run.ids[order], ids)]
+
+
+Condition = tuple[str, float, float]
+"""A name, and the values from the first number up to, but without, the second."""
+
+
+def _of_salience(values: np.ndarray) -> tuple[Condition, ...]:
+    known = np.unique(values[np.isfinite(values)])
+    if len(known) > 6:
+        return ()
+    return tuple(
+        (SALIENCE.get(int(value), f"salience {value:g}"), value, np.nextafter(value, np.inf)) for value in known
+    )
+
+
+def _of_length(values: np.ndarray) -> tuple[Condition, ...]:
+    """Lengths from edge to edge, each with enough clips, and the clips of the full length by themselves."""
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return ()
+    longest, full = f"{values.max():.3g} s", FULL * values.max()
+    found: list[Condition] = []
+    low = 0.0
+    for high in [*(edge for edge in EDGES_S if edge < full), full]:
+        if ((values >= low) & (values < high)).sum() >= FEWEST:
+            found.append((_between_s(low, f"{high:g} s" if high < full else longest), low, high))
+            low = high
+    if found and low < full:  # too few were left below the full length: they join the last that were enough
+        _, low, _ = found.pop()
+        found.append((_between_s(low, longest), low, full))
+    return (*found, (f"the full {longest}", full, np.inf)) if found else ()
+
+
+def _between_s(low: float, high: str) -> str:
+    return f"{low:g} to under {high}" if low else f"under {high}"
+
+
+def _breakdown(
+    key: str, title: str, rows: Sequence[Row], values: Sequence[np.ndarray | None], names: Sequence[Condition]
+) -> Breakdown:
+    cells, counts = [], []
+    for row, column in zip(rows, values, strict=True):
+        found: list[Interval | None] = []
+        for _, low, high in names:
+            mask = np.zeros(0, dtype=bool) if column is None else (column >= low) & (column < high)
+            found.append(pooled_accuracy(row, mask) if mask.any() else None)
+            first = row.predictions[0]
+            counts.append((int(mask.sum()), len(np.unique(first.groups[mask])) if mask.any() else 0))
+        cells.append(tuple(found))
+    first_row = next(place for place, column in enumerate(values) if column is not None)
+    told = counts[first_row * len(names) : (first_row + 1) * len(names)]
+    return Breakdown(
+        key,
+        title,
+        tuple(name for name, _, _ in names),
+        tuple(clips for clips, _ in told),
+        tuple(recordings for _, recordings in told),
+        tuple(rows),
+        tuple(cells),
+    )
+
+
+def pooled_accuracy(row: Row, mask: np.ndarray) -> Interval:
+    """The share of the clips of `mask` (N,) that were right, over all folds and seeds together."""
+    scores = average([resample(one.take(mask), resamples=RESAMPLES) for one in row.predictions], row.name)
+    value = float(scores.counts[0].sum() / scores.counts[1].sum())
+    return scores.bound(value, scores.count_draws[:, 0].sum(axis=1) / scores.count_draws[:, 1].sum(axis=1))
+
+
+def _plot(one: Breakdown) -> Plot:
+    width = 0.5 / max(len(one.rows), 1)
+    traces = []
+    for place, (row, cells) in enumerate(zip(one.rows, one.cells, strict=True)):
+        shift = (place - (len(one.rows) - 1) / 2) * width
+        there = [(column, cell) for column, cell in enumerate(cells) if cell is not None]
+        color = PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": label(row.full_name, 60),
+                "x": [column + shift for column, _ in there],
+                "y": [100 * cell.value for _, cell in there],
+                "error_y": reach([cell for _, cell in there], color),
+                "marker": {"size": 9, "color": color, "symbol": "circle-open" if row.is_control else "circle"},
+                "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
+            }
+        )
+    names, clips = one.conditions, [plural(number, "clip") for number in one.clips]
+    layout = {
+        "xaxis": named_axis(names, below=clips, range=[-0.5, len(names) - 0.5], showgrid=False),
+        "yaxis": percent_axis("accuracy"),
+    }
+    return Plot(one.key, f"Accuracy {one.title.lower()}", [Variant("", traces)], layout, height=380)

@@ -1,0 +1,125 @@
+"""The worst mistakes: the clips that the best run is most sure about and wrong, to look at and to hear.
+
+Letters: N clips, C classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.media import Media
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.render.wording import one_line
+from soundprobe.viewing.player import player
+
+SHOWN = 24
+OF_ONE_RECORDING = 2
+"""Slices of one recording sound alike; more of them would crowd out other mistakes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgements:
+    """What a row's runs say of each clip, as one: the mean of their probabilities.
+
+    Attributes:
+        ids: (N,) str, sorted; fold, label, predicted: (N,) int64; proba: (N, C) float32.
+    """
+
+    ids: np.ndarray
+    fold: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+    proba: np.ndarray
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(N,) the probability of the predicted class."""
+        return self.proba.max(axis=1)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One clip of the gallery. `player` is None where the clip was not found."""
+
+    clip: str
+    group: str
+    fold: int
+    true: str
+    predicted: str
+    true_share: float
+    predicted_share: float
+    player: Markup | None
+    silent: bool
+
+
+def judgements_of(row: Row) -> Judgements:
+    """Of the clips that all seeds' runs of `row` predicted."""
+    ids = reduce(np.intersect1d, [run.ids for run in row.runs])
+    aligned = []
+    for run in row.runs:
+        order = np.argsort(run.ids)
+        aligned.append(order[np.searchsorted(run.ids, ids, sorter=order)])
+    proba = np.mean([run.proba[rows] for run, rows in zip(row.runs, aligned, strict=True)], axis=0)
+    first, rows = row.first, aligned[0]
+    predicted = first.predicted[rows] if len(row.runs) == 1 else proba.argmax(axis=1)
+    return Judgements(ids, first.fold[rows], first.y_true[rows], predicted, proba)
+
+
+def worst(judged: Judgements, groups: dict[str, str], limit: int = SHOWN) -> list[int]:
+    """The rows of the most confident mistakes, at most `OF_ONE_RECORDING` of a recording."""
+    wrong = np.flatnonzero(judged.predicted != judged.label)
+    order = wrong[np.lexsort([judged.ids[wrong], -judged.confidence[wrong]])]
+    taken: Counter[str] = Counter()
+    chosen = []
+    for row in order:
+        group = groups.get(str(judged.ids[row]), str(judged.ids[row]))
+        if taken[group] < OF_ONE_RECORDING:
+            taken[group] += 1
+            chosen.append(int(row))
+        if len(chosen) == limit:
+            break
+    return chosen
+
+
+def prepare_gallery(comparison: Comparison) -> dict[str, Any] | None:
+    """What `sections/gallery.html` shows; None where no run tested every fold or nothing is known of the clips."""
+    best, media = comparison.best, comparison.media
+    if best is None or media is None:
+        return None
+    judged = judgements_of(best)
+    rows = worst(judged, dict(media.groups))
+    clips = media.fetch([str(judged.ids[row]) for row in rows], silent_too=True)
+    return {
+        "row": best,
+        "wrong": int((judged.predicted != judged.label).sum()),
+        "mistakes": [_mistake(judged, row, comparison.class_names, media, clips) for row in rows],
+        "reason": media.reason,
+        "wants_audio": media.options.audio,
+        "missing": 0 if media.reason else sum(str(judged.ids[row]) not in clips for row in rows),
+        "of_one_recording": OF_ONE_RECORDING,
+    }
+
+
+def _mistake(judged: Judgements, row: int, names: tuple[str, ...], media: Media, clips: dict[str, Any]) -> Mistake:
+    clip = str(judged.ids[row])
+    true, predicted = one_line(names[judged.label[row]]), one_line(names[judged.predicted[row]])
+    made = clips.get(clip)
+    label = f"{true} taken for {predicted}, clip {one_line(clip)}"
+    return Mistake(
+        clip=clip,
+        group=media.groups.get(clip, ""),
+        fold=int(judged.fold[row]),
+        true=true,
+        predicted=predicted,
+        true_share=float(judged.proba[row, judged.label[row]]),
+        predicted_share=float(judged.proba[row, judged.predicted[row]]),
+        player=None if made is None else player(made, label, key=clip),
+        silent=made is not None and made.sound is None,
+    )

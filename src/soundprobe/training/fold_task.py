@@ -1,0 +1,226 @@
+"""One fold of a fine-tuning run: a fresh network, trained without the test fold, which it predicts once at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from soundprobe.backbones.load import load_backbone
+from soundprobe.base.errors import DataError, StoreError
+from soundprobe.base.files import atomic_path
+from soundprobe.base.records import FoldResult
+from soundprobe.scoring import results
+from soundprobe.training.evaluating import judge
+from soundprobe.training.inputs import Part, Table, open_inputs
+from soundprobe.training.log import history_path, tensorboard_writer, write_history
+from soundprobe.training.loop import Trained, train
+from soundprobe.training.networks import FinetunedNetwork, weights_digest
+from soundprobe.training.parts import part_training
+from soundprobe.training.probe_start import start_from_probe
+from soundprobe.training.recipes import FinetuneRecipe, ValidationTable
+from soundprobe.training.state import Setting
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPlan:
+    """From what each fold's network is made: always the same numbers, from the file or the seed."""
+
+    backbone: str
+    weights: str
+    clip_seconds: float | None
+    classes: int
+    dropout: float
+    seed: int
+
+    def build(self) -> FinetunedNetwork:
+        """The network before any training, on the CPU."""
+        model = load_backbone(
+            self.backbone, weights=self.weights, clip_seconds=self.clip_seconds, seed=self.seed, progress=False
+        )
+        return FinetunedNetwork(
+            model.module, model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FoldTask:
+    """One fold's work, as it is handed to a worker.
+
+    Attributes:
+        rows: the training folds' clips; test: the fold's own, which are read after training only.
+        kept: (N,) bool, which clips may train (salience), or None for all.
+        initial_sha256: of the network that every fold starts from.
+        carry_from: the network file of the fold before, only where the notes' mistake is repeated on purpose.
+        about: what the trained network belongs to, kept with it.
+    """
+
+    fold: int
+    folder: Path
+    inputs: Path
+    recipe: FinetuneRecipe
+    plan: NetworkPlan
+    table: Table
+    rows: np.ndarray
+    test: np.ndarray
+    kept: np.ndarray | None
+    device: str
+    sample_rate_hz: int
+    initial_sha256: str
+    carry_from: Path | None
+    about: Mapping[str, Any]
+
+
+def run_fold(task: FoldTask) -> int:
+    """Trains and tests one fold and writes its files. Returns the fold."""
+    device, recipe = torch.device(task.device), task.recipe
+    inputs = open_inputs(task.inputs)
+    good = ~np.isin(task.table.ids, list(inputs.failures))
+    training, validation = _parts(task, good, recipe.validation)
+    training_part = task.table.part(inputs, training)
+    validation_part = None if validation is None else task.table.part(inputs, validation)
+    network, chosen = _initial(task)
+    chosen |= _probe_start(network, training_part, task)
+    trained = train(network, training_part, validation_part, recipe, _setting(task, "selection"))
+    chosen["epoch"] = trained.epoch
+    if recipe.validation.refit and validation is not None:
+        network, _ = _initial(task)
+        every, _ = _parts(task, good, ValidationTable(kind="none"))
+        training_part = task.table.part(inputs, every)
+        _probe_start(network, training_part, task)
+        trained = _refit(network, training_part, trained, task)
+    network.load_state_dict(trained.weights)
+    _write(task, network.to(device), chosen, trained, len(training_part), good)
+    return task.fold
+
+
+def _parts(task: FoldTask, good: np.ndarray, table: ValidationTable) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows of the whole data set that train and that validate, cut from the training folds' clips alone."""
+    rows = task.rows[good[task.rows]]
+    columns = task.table
+    training, validation = part_training(
+        columns.labels[rows],
+        columns.folds[rows],
+        columns.groups[rows],
+        test_fold=task.fold,
+        table=table,
+        seed=task.plan.seed,
+    )
+    training = rows[training]
+    if task.kept is not None:
+        training = training[task.kept[training]]
+    if len(np.unique(columns.labels[training])) < 2:
+        raise DataError(
+            f"The {len(training)} clips left to train on for fold {task.fold} have fewer than 2 classes, so nothing "
+            "can be learnt. Give more clips, another validation, or --salience all."
+        )
+    if validation is not None and len(validation) == 0:
+        raise DataError(f"Fold {task.fold} has no clip left to validate on. Give more clips, or --epochs-fixed.")
+    return training, None if validation is None else rows[validation]
+
+
+def _initial(task: FoldTask) -> tuple[FinetunedNetwork, dict[str, Any]]:
+    """The network that the fold starts from, and its digest for the record.
+
+    Raises:
+        StoreError: it isn't the network that the run began with.
+    """
+    network = task.plan.build()
+    if task.carry_from is not None:
+        network.load_state_dict(load_file(task.carry_from))
+    digest = weights_digest(network.state_dict())
+    if task.carry_from is None and digest != task.initial_sha256:
+        raise StoreError(
+            f"Fold {task.fold} would start from other weights than the run began with: the weights' file has changed. "
+            "Put it back, or run again with --force."
+        )
+    return network, {"initial_weights": digest[:12]}
+
+
+def _probe_start(network: FinetunedNetwork, training: Part, task: FoldTask) -> dict[str, Any]:
+    if task.recipe.head.init != "probe":
+        return {}
+    batch_size = task.recipe.training.batch_size
+    return start_from_probe(
+        network, training, device=torch.device(task.device), batch_size=batch_size, seed=task.plan.seed
+    )
+
+
+def _refit(network: FinetunedNetwork, training: Part, selection: Trained, task: FoldTask) -> Trained:
+    """Trains anew on all training clips, for as many epochs of the same schedule as were chosen."""
+    recipe = task.recipe.model_copy(
+        update={
+            "validation": ValidationTable(kind="none"),
+            "training": task.recipe.training.model_copy(update={"patience": 0}),
+        }
+    )
+    again = train(network, training, None, recipe, _setting(task, "refit", stop_after=selection.epoch))
+    history = [*selection.history, *({**line, "refit": True} for line in again.history)]
+    return replace(again, history=history, seconds=selection.seconds + again.seconds)
+
+
+def checkpoint_path(folder: Path, fold: int, phase: str) -> Path:
+    return folder / "checkpoints" / f"fold-{fold:02d}-{phase}.pt"
+
+
+def _setting(task: FoldTask, phase: str, stop_after: int = 0) -> Setting:
+    """Training's setting; each epoch's line goes to the fold's CSV file and, where there is one, to TensorBoard."""
+    logs = history_path(task.folder, task.fold)
+    log = None
+
+    def on_epoch(history: list[dict[str, Any]]) -> None:
+        nonlocal log
+        if phase != "selection":
+            return
+        write_history(logs, history)
+        log = log or tensorboard_writer(task.folder / "tensorboard" / f"fold-{task.fold:02d}", history[-1]["epoch"])
+        log(history[-1])
+
+    return Setting(
+        fold=task.fold,
+        seed=task.plan.seed,
+        device=torch.device(task.device),
+        sample_rate_hz=task.sample_rate_hz,
+        checkpoint=checkpoint_path(task.folder, task.fold, phase),
+        stop_after=stop_after,
+        on_epoch=on_epoch,
+    )
+
+
+def _write(
+    task: FoldTask,
+    network: FinetunedNetwork,
+    chosen: dict[str, Any],
+    trained: Trained,
+    train_clips: int,
+    good: np.ndarray,
+) -> None:
+    """Predicts the test fold, its only use, and writes the network, then the fold file that marks the fold as done."""
+    began = time.perf_counter()
+    test = task.table.part(open_inputs(task.inputs), task.test[good[task.test]])
+    answer = judge(network, test, torch.device(task.device), task.recipe.training.batch_size)
+    result = FoldResult(
+        fold=task.fold,
+        ids=test.ids,
+        y_true=test.labels,
+        proba=answer.proba,
+        chosen=chosen,
+        history=trained.history,
+        train_clips=train_clips,
+        seconds=trained.seconds + time.perf_counter() - began,
+    )
+    state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
+    path = results.network_path(task.folder, task.fold)
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, metadata={"soundprobe": json.dumps({**task.about, "fold": task.fold})})
+    head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
+    results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
+    for phase in ("selection", "refit"):
+        checkpoint_path(task.folder, task.fold, phase).unlink(missing_ok=True)

@@ -1,0 +1,297 @@
+"""Embeddings -> heads, in cross-validation: each fold's head is chosen and trained without its test fold.
+
+Never imports a backbone: what it needs is in the store.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.base.files import digest_key, path_name
+from soundprobe.base.machine import versions
+from soundprobe.base.parallel import jobs_for, run_tasks
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
+from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
+from soundprobe.embeddings.store import locked
+from soundprobe.extras.measure import LEARNING_CURVE, PEEKING, with_copies_joined
+from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.head import head_device
+from soundprobe.scoring import results
+from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
+from soundprobe.scoring.label_controls import check_control, judged_by, shuffle_labels
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one probe came to: its folder, what stands in `result.json`, and whether it was there before."""
+
+    folder: Path
+    result: Mapping[str, Any]
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One head on one feature set with one seed."""
+
+    features: FeatureSet
+    head: str
+    seed: int
+    settings: Mapping[str, Any]
+    exclude_leaks: bool
+    control: str | None = None
+
+    @property
+    def head_key(self) -> str:
+        head = make_head(self.head, seed=self.seed, **self.settings)
+        params = {name: value for name, value in head.get_params(deep=False).items() if name != "device"}
+        return digest_key(
+            {
+                "head": self.head,
+                "params": params,
+                "protocol": PROTOCOL_VERSION,
+                "exclude_leaks": self.exclude_leaks,
+                **({"control": self.control} if self.control else {}),
+                # A set's key names the clips that were asked for; these are the ones that it lacks.
+                **({"failed": self.features.failed} if self.features.failed else {}),
+            }
+        )
+
+
+def probe(
+    *,
+    head: str | Sequence[str] = "linear",
+    backbone: str | None = None,
+    dataset: str | None = None,
+    weights: str | None = None,
+    seeds: Sequence[int] = (0,),
+    settings: Mapping[str, Any] | None = None,
+    only_folds: Sequence[int] | None = None,
+    exclude_leaks: bool = False,
+    control: str | None = None,
+    learning_curve: bool = False,
+    measure_peeking: bool = False,
+    embeddings: str | Path = "embeddings",
+    heads: str | Path = "heads",
+    device: str = "cpu",
+    jobs: int | None = None,
+    engine: str = "processes",
+    address: str | None = None,
+    force: bool = False,
+    progress: bool = True,
+    command: str = "",
+    on_probe: Callable[[Probe], None] | None = None,
+) -> list[Probe]:
+    """Trains heads on stored embeddings, fold by fold, and keeps heads, predictions and scores below `heads`.
+
+    Settings are chosen inside the training folds of each fold; its test fold is predicted once. What is finished is
+    not done again (unless `force`), fold by fold.
+
+    Args:
+        head: "linear", "mlp", "knn", several, or several joined by commas.
+        backbone, dataset, weights: which embeddings, see `find_feature_sets`; every set found by default.
+        seeds: each gives a run of its own; settings: of the head, such as {"strengths": [0.1, 1.0]}.
+        only_folds: test just these folds now.
+        exclude_leaks: leave training clips out whose recording, or one with a copy of its clips, is also tested.
+        control: "shuffled-labels" trains on shuffled labels and stores a run of its own, marked as a control.
+        learning_curve: after each run also train on growing shares of the recordings, see `extras.learning_curve`.
+        measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
+        device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
+        jobs, engine, address: how many folds at once, and where; see `base.parallel`. By default a fold a core
+            where the set is large enough to repay it, else, and on a GPU, one after the other.
+        on_probe: called with each probe as soon as it is done.
+
+    Raises:
+        SoundprobeError: no such embeddings, an unknown head or setting, a second writer, a full disk.
+    """
+    names = head.split(",") if isinstance(head, str) else list(head)
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    if "seed" in (settings or {}):
+        raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
+    if "device" in (settings or {}):
+        raise ConfigError("device is not a setting of a head here: give --device.")
+    device = head_device(device)
+    for name in names:
+        make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
+    check_control(control)
+    if control and (learning_curve or measure_peeking):
+        raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
+    if not seeds:
+        raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
+    wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
+    run_folds = functools.partial(run_tasks, engine=engine, address=address)
+    if jobs is None and (engine != "processes" or device != "cpu"):
+        jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
+    probes = []
+    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
+    asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
+    for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
+        read = functools.cache(functools.partial(read_features, feature_set))
+        for name in names:
+            for seed in dict.fromkeys(seeds):
+                plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks, control)
+                done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                for extra in wanted:
+                    extra.measure_after(done.folder, done.result, read, plan, progress=progress, again=not done.reused)
+                probes.append(done)
+                if on_probe:
+                    on_probe(done)
+    return probes
+
+
+def describe(done: Probe) -> str:
+    """One line on a finished probe: what it was made of and what it scored."""
+    backbone, head, score = done.result["backbone"], done.result["head"], done.result["summary"]
+    control = f" [control: {head['settings']['control']}]" if head["settings"].get("control") else ""
+    return (
+        f"{backbone['name']} ({backbone['weights_label']}) / {head['name']}, seed {head['seed']}{control}: "
+        f"accuracy {score['accuracy']['mean']:.3f} +- {score['accuracy']['std_population']:.3f}, "
+        f"macro-F1 {score['macro_f1']['mean']:.3f} over {len(done.result['folds'])} folds"
+        f"{' (there before)' if done.reused else ''}"
+    )
+
+
+def _run(
+    plan: Plan,
+    read: Callable[[], tuple[Embeddings, list[str]]],
+    root: Path,
+    only_folds: Sequence[int] | None,
+    run_folds: Callable[..., Any],
+    device: str,
+    jobs: int | None,
+    force: bool,
+    progress: bool,
+    command: str,
+) -> Probe:
+    features, key = plan.features, plan.head_key
+    folder = (
+        root
+        / path_name(features.dataset["name"])
+        / f"{path_name(features.name)}-{features.key}"
+        / f"{path_name(plan.head)}-{key}"
+    )
+    wanted = _wanted_folds(features.folds, only_folds)
+    with locked(folder):
+        if force:
+            results.forget_result(folder)
+            for fold in wanted:
+                results.fold_path(folder, fold).unlink(missing_ok=True)
+        missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
+        if not missing and results.is_current(folder, features.folds):
+            return Probe(folder, results.read_result(folder), reused=True)
+        began = time.perf_counter()
+        embeddings, left_out = read()
+        about = {
+            "backbone": features.describe(),
+            "class_names": list(embeddings.class_names),
+            "head": plan.head,
+            "dataset": features.dataset,
+        }
+        title = f"{features.name} / {plan.head}"
+        on_device = {"device": device} if HEADS[plan.head].has_device else {}
+        with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
+            labels = embeddings.labels
+            if plan.control:
+                labels = shuffle_labels(labels, embeddings.folds, plan.seed)
+
+            def keep(result: FoldResult, head: Any) -> None:
+                if plan.control:
+                    result = judged_by(result, embeddings.ids, embeddings.labels)
+                results.write_fold(folder, result, head.state_dict(), head.state_params(), about)
+                bar.advance(1)
+
+            if missing:
+                if jobs is None:
+                    size = features_for(embeddings.features, missing[0]).nbytes
+                    jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
+                cross_validate(
+                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.settings),
+                    embeddings.features,
+                    labels,
+                    embeddings.folds,
+                    (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
+                    embeddings.ids,
+                    len(embeddings.class_names),
+                    only_folds=missing,
+                    exclude_shared_recordings=plan.exclude_leaks,
+                    on_fold=keep,
+                    jobs=jobs,
+                    run=run_folds,
+                )
+        finished = results.read_finished_folds(folder, features.folds)
+        info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
+        results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
+        return Probe(folder, results.read_result(folder), reused=False)
+
+
+NOT_OF_FINETUNED = {
+    "--exclude-leaks": "the networks were trained on the leaking clips, whatever the head is trained on",
+    "--control shuffled-labels": "the networks learnt from true labels, so chance would clear the head alone",
+    "--learning-curve": "the networks were trained on all recordings, however few the head gets",
+}
+"""What says nothing about embeddings of fine-tuned networks, and why."""
+
+
+def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> list[FeatureSet]:
+    """Those of `found` that the options `asked` say something about.
+
+    Raises:
+        ConfigError: one that they say nothing about was named by the user, or there is no other.
+    """
+    tuned = [feature_set for feature_set in found if feature_set.finetuned] if asked else []
+    for feature_set in tuned:
+        why = f"{asked[0]} says nothing about {feature_set.name}: {NOT_OF_FINETUNED[asked[0]]}."
+        if named or len(tuned) == len(found):
+            raise ConfigError(f"{why} Leave the option out, or probe frozen embeddings.")
+        warnings.warn(f"{why} It is left out.", SoundprobeWarning, stacklevel=2)
+    return [feature_set for feature_set in found if feature_set not in tuned]
+
+
+def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:
+    if only_folds is None:
+        return list(folds)
+    absent = sorted(set(only_folds) - set(folds))
+    if absent:
+        raise ConfigError(
+            f"--only-fold {absent[0]}: there is no such fold, or all of its clips failed. "
+            f"Folds: {', '.join(map(str, folds))}."
+        )
+    return sorted(set(only_folds))
+
+
+def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: str, seconds: float) -> dict[str, Any]:
+    spec = HEADS[plan.head]
+    dataset = plan.features.dataset
+    failed = plan.features.failed
+    return {
+        "kind": "probe",
+        "dataset": {**dataset, "failed": len(failed), "left_out": sorted({*failed, *left_out})},
+        "backbone": plan.features.describe(),
+        "head": {
+            "name": spec.name,
+            "title": spec.title,
+            "settings": {
+                **plan.settings,
+                **({"exclude_leaks": True} if plan.exclude_leaks else {}),
+                **({"control": plan.control} if plan.control else {}),
+            },
+            "seed": plan.seed,
+            "key": key,
+        },
+        "device": device,
+        "command": command,
+        "versions": versions(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,1 @@
+"""Several verbs and a report in a row."""

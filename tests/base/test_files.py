@@ -1,0 +1,64 @@
+"""Atomic writing and keys."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundprobe.base.errors import StoreError
+from soundprobe.base.files import atomic_path, digest_key, path_name, read_json, write_json
+
+
+def test_atomic_path_when_the_writer_fails_keeps_the_old_file_and_leaves_nothing(tmp_path: Path):
+    target = tmp_path / "a.json"
+    write_json(target, {"old": 1})
+    with pytest.raises(RuntimeError, match="half-way"), atomic_path(target) as temporary:
+        temporary.write_text('{"new"')
+        raise RuntimeError("half-way")
+    assert read_json(target) == {"old": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_write_json_of_nan_is_refused_and_writes_nothing(tmp_path: Path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_json_where_a_file_stands_for_the_folder_is_one_clear_error(tmp_path: Path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StoreError, match=r"Can't write .*taken"):
+        write_json(tmp_path / "taken" / "a.json", {})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\x00\xff"])
+def test_read_json_of_what_is_no_object_is_one_clear_error(tmp_path: Path, content: str):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(StoreError, match=r"a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_digest_key_does_not_depend_on_the_order_of_fields_but_on_every_value():
+    assert digest_key({"a": 1, "b": [1, 2]}) == digest_key({"b": [1, 2], "a": 1})
+    assert digest_key({"a": 1, "b": [1, 2]}) != digest_key({"a": 1, "b": [2, 1]})
+    assert len(digest_key({})) == 12
+
+
+@given(st.text())
+def test_path_name_of_anything_is_one_safe_component(name: str):
+    safe = path_name(name)
+    assert safe
+    assert safe not in (".", "..")
+    assert not set(safe) & set('/\\:*?"<>| \x00')
+    assert os.path.basename(safe) == safe
+
+
+def test_write_json_keeps_unicode_readable(tmp_path: Path):
+    write_json(tmp_path / "a.json", {"class": "Bär <script>"})
+    assert "Bär <script>" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"class": "Bär <script>"}

@@ -1,0 +1,96 @@
+"""Every engine gives the same results in the same order, on real threads, processes, and a real Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+
+import pytest
+from joblib import cpu_count
+
+from soundprobe.base.errors import AudioError, ConfigError, SoundprobeError, SoundprobeWarning
+from soundprobe.base.parallel import ENGINES, jobs_for, run_tasks
+
+
+def square_and_pid(x: int) -> tuple[int, int]:
+    return x * x, os.getpid()
+
+
+def fail(x: int) -> int:
+    raise AudioError(f"clip {x}", "truncated")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run_tasks_on_every_engine_keeps_the_order(engine: str):
+    outcomes = list(run_tasks(square_and_pid, [(i,) for i in range(6)], jobs=2, engine=engine))
+    assert [value for value, _ in outcomes] == [0, 1, 4, 9, 16, 25]
+    here = {pid for _, pid in outcomes} == {os.getpid()}
+    assert here == (engine == "threads")
+
+
+def doubt(x: int) -> int:
+    warnings.warn(f"task {x} has not converged", SoundprobeWarning, stacklevel=2)
+    return x
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run_tasks_on_every_engine_says_here_what_a_task_warned_of(engine: str, capfd: pytest.CaptureFixture[str]):
+    with pytest.warns(SoundprobeWarning) as told:
+        assert list(run_tasks(doubt, [(1,), (2,)], jobs=2, engine=engine)) == [1, 2]
+    assert sorted(str(one.message) for one in told) == ["task 1 has not converged", "task 2 has not converged"]
+    assert "has not converged" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_run_tasks_when_a_task_fails_raises_its_error_whole(engine: str):
+    with pytest.raises(AudioError, match="clip 0: truncated"):
+        list(run_tasks(fail, [(0,)], jobs=2, engine=engine))
+
+
+def test_run_tasks_with_one_job_runs_here_one_by_one():
+    stream = run_tasks(square_and_pid, iter([(2,), (3,)]))
+    assert next(stream) == (4, os.getpid())
+
+
+def test_run_tasks_with_an_unknown_engine_names_the_near_one():
+    with pytest.raises(ConfigError, match="Unknown engine 'dusk'. Did you mean 'dask'"):
+        list(run_tasks(square_and_pid, [], engine="dusk"))
+
+
+def die(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory runs out
+    return x
+
+
+def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
+    with pytest.raises(
+        SoundprobeError, match=r"died, most likely for want of memory.*--jobs 1: finished folds are kept"
+    ):
+        list(run_tasks(die, [(1,), (2,)], jobs=2))
+
+
+def test_jobs_for_heeds_a_limit_of_threads(monkeypatch: pytest.MonkeyPatch):
+    for limit, expected in (("1", 1), ("2", min(2, cpu_count())), ("many", min(cpu_count(), 6))):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert jobs_for(72 * MB, 10, repaying_bytes=MB) == expected
+
+
+MB = 10**6
+
+
+@pytest.mark.parametrize(
+    ("feature_bytes", "tasks", "expected"),
+    [
+        (MB, 10, 1),  # too small to repay a process
+        (72 * MB, 1, 1),
+        (72 * MB, 10, min(cpu_count(), 6)),  # UrbanSound8K in 2,048 dimensions
+        (500 * MB, 10, 1),  # too large for copies in two processes
+        (10**12, 10, 1),
+    ],
+)
+def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(
+    feature_bytes: int, tasks: int, expected: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert jobs_for(feature_bytes, tasks, repaying_bytes=16 * MB) == expected

@@ -1,0 +1,122 @@
+"""A folder for each class: classes, made folds, groups by prefix, and odd names."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.readers.folders import read_folders
+from soundprobe.data.readers.made_folds import make_folds
+
+
+def fill(root: Path, names: Iterable[str]) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def two_classes(recordings: int = 6, takes: int = 3) -> list[str]:
+    return [f"{kind}/{kind}{r}-{t}.wav" for kind in ("cat", "dog") for r in range(recordings) for t in range(takes)]
+
+
+def test_read_folders_any_order_of_files_gives_the_same_clips(tmp_path: Path) -> None:
+    names = two_classes()
+    first = read_folders(fill(tmp_path / "one", names), folds=3)
+    random.Random(1).shuffle(names)
+    second = read_folders(fill(tmp_path / "two", names), folds=3)
+    assert first.ids.tolist() == second.ids.tolist() == sorted(names)
+    assert first.folds.tolist() == second.folds.tolist()
+    assert (first.name, first.class_names) == ("one", ("cat", "dog"))
+    assert first.sources[0] == str(tmp_path / "one" / "cat" / "cat0-0.wav")
+
+
+def test_read_folders_without_prefix_stratifies_each_class(tmp_path: Path) -> None:
+    clips = read_folders(fill(tmp_path, two_classes()), folds=6, seed=3)
+    for label in (0, 1):
+        assert np.bincount(clips.folds[clips.labels == label]).tolist() == [0, 3, 3, 3, 3, 3, 3]
+    assert clips.groups.tolist() == clips.ids.tolist()
+
+
+def test_read_folders_another_seed_gives_other_folds(tmp_path: Path) -> None:
+    root = fill(tmp_path, two_classes())
+    assert read_folders(root, folds=3, seed=0).folds.tolist() != read_folders(root, folds=3, seed=1).folds.tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_read_folders_with_prefix_keeps_a_recording_in_one_fold(tmp_path: Path, seed: int) -> None:
+    clips = read_folders(fill(tmp_path, two_classes()), folds=3, group_prefix="-", seed=seed)
+    assert len(set(clips.groups)) == 12
+    assert sorted(set(clips.folds.tolist())) == [1, 2, 3]
+    for group in set(clips.groups):
+        assert len(set(clips.folds[clips.groups == group])) == 1
+
+
+def test_read_folders_odd_names_are_kept(tmp_path: Path) -> None:
+    names = [f"Hündin & <script>/{n} ü.WAV" for n in range(2)] + [f"x/sub/deeper/{n}.flac" for n in range(2)]
+    clips = read_folders(fill(tmp_path, [*names, "x/.hidden.wav", ".git/a.wav"]), folds=2)
+    assert sorted(clips.ids.tolist()) == sorted(names)
+    assert clips.class_names == ("Hündin & <script>", "x")
+
+
+def test_read_folders_other_files_are_counted_in_a_warning(tmp_path: Path) -> None:
+    fill(tmp_path, [*two_classes(2, 1), "cat/notes.txt", "cat/a.m4a", "dog/b.m4a", "dog/README"])
+    with pytest.warns(SoundprobeWarning, match=r"4 files below .* left out, .*\(\.m4a: 2, \.txt: 1, no ending: 1\)"):
+        assert len(read_folders(tmp_path, folds=2)) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (["a.wav"], {}, "has no class folders"),
+        (["cat/a.wav", "dog/b.txt"], {}, "Class folder .*dog has no audio file"),
+        (
+            ["cat/a.wav", "cat/b.wav", "dog/c.wav"],
+            {"folds": 2},
+            "Class 'dog' has 1 clip, too few for 2 folds. Add clips",
+        ),
+        (
+            two_classes(3, 4),
+            {"folds": 5, "group_prefix": "-"},
+            "'cat' has 3 recordings, too few for 5 folds. Give --folds 3",
+        ),
+        (two_classes(), {"folds": 1}, "--folds 1 is not valid"),
+        (two_classes(), {"folds": 2, "group_prefix": ""}, "--group-prefix is empty"),
+        (["cat/-a.wav", "cat/b-a.wav"], {"folds": 2, "group_prefix": "-"}, "cat/-a.wav begins with '-'"),
+    ],
+)
+def test_read_folders_unusable_says_what_to_do(
+    tmp_path: Path, names: list[str], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_folders(fill(tmp_path, names), **options)
+
+
+def test_read_folders_name_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, two_classes())
+    with open(os.fsencode(tmp_path / "cat") + b"/\xff.wav", "wb"):
+        pass
+    with pytest.raises(DataError, match="is not UTF-8. Rename it"):
+        read_folders(tmp_path, folds=2)
+
+
+def test_read_folders_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Can't read .*gone: No such file"):
+        read_folders(tmp_path / "gone")
+
+
+def test_make_folds_clips_in_another_order_keep_their_folds() -> None:
+    rng = np.random.default_rng(0)
+    ids = np.array([f"clip {n}" for n in range(60)])
+    labels, groups = np.arange(60) % 3, np.array([f"{n // 2}" for n in range(60)])
+    order = rng.permutation(60)
+    for grouping in (None, groups):
+        made = make_folds(ids, labels, grouping, "abc", 4, 7)
+        shuffled = make_folds(ids[order], labels[order], None if grouping is None else grouping[order], "abc", 4, 7)
+        assert shuffled.tolist() == made[order].tolist()

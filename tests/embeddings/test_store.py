@@ -1,0 +1,163 @@
+"""The store: what is written comes back, half a set never counts as a whole one, and other tools can open it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from soundprobe.base.errors import DataError, StoreError
+from soundprobe.base.records import Clips
+from soundprobe.embeddings import store
+
+
+def make_clips(n: int = 7, **columns: np.ndarray) -> Clips:
+    return Clips(
+        name="toy",
+        ids=np.array([f"clip {i:03d}.wav" for i in range(n)]),
+        sources=["nowhere.wav"] * n,
+        labels=np.arange(n) % 2,
+        folds=np.arange(n) % 3 + 1,
+        groups=np.array([f"recording {i // 2}" for i in range(n)]),
+        class_names=("<script>", "siren"),
+        columns=columns,
+    )
+
+
+def write_set(folder: Path, clips: Clips, features: np.ndarray, parts: list[list[int]], **meta: object) -> None:
+    """A whole set whose parts hold the given rows."""
+    n = len(clips)
+    written = [
+        store.write_part(
+            store.part_path(folder, number), clips, rows, rows, features[rows], np.full(n, "00"), np.arange(n) / 10, {}
+        )
+        for number, rows in enumerate(parts)
+    ]
+    store.write_meta(
+        folder,
+        {
+            "key": "0" * 12,
+            "complete": True,
+            "dataset": {"name": clips.name, "class_names": list(clips.class_names), "fingerprint": "f"},
+            "backbone": {"name": "toy", "weights": "random", "embedding_dim": features.shape[1]},
+            "parts": [{"file": part.path.name, "clips": part.clips} for part in written],
+            "failures": [],
+            **meta,
+        },
+    )
+
+
+@pytest.fixture
+def toy_set(tmp_path: Path) -> tuple[Path, Clips, np.ndarray]:
+    clips = make_clips(salience=np.array([1, 2, 1, 2, 1, 2, 1]))
+    features = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    folder = tmp_path / "toy" / "toy-000000000000"
+    write_set(folder, clips, features, [[6, 0, 3], [5, 1, 4, 2]])
+    return folder, clips, features
+
+
+def test_embeddings_written_in_any_order_come_back_in_the_order_of_ids(toy_set):
+    folder, clips, features = toy_set
+    found = store.read_embeddings(store.open_set(folder))
+    np.testing.assert_array_equal(found.features, features)
+    assert found.features.dtype == np.float32
+    np.testing.assert_array_equal(found.ids, clips.ids)
+    np.testing.assert_array_equal(found.labels, clips.labels)
+    np.testing.assert_array_equal(found.folds, clips.folds)
+    np.testing.assert_array_equal(found.groups, clips.groups)
+    np.testing.assert_array_equal(found.columns["salience"], clips.columns["salience"])
+    np.testing.assert_allclose(found.columns["duration_s"], np.arange(7) / 10)
+    assert found.class_names == clips.class_names
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_set_opens_with_pandas_polars_duckdb_and_datasets_as_it_is(toy_set, tmp_path):
+    folder, clips, features = toy_set
+    parts = str(folder / "*.parquet")
+    frames = {
+        "pandas": pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]),
+        "polars": pl.read_parquet(parts).to_pandas(use_pyarrow_extension_array=False),
+        "duckdb": duckdb.sql(f"select * from '{parts}'").df(),
+        "datasets": datasets.load_dataset(
+            "parquet", data_files=parts, split="train", cache_dir=str(tmp_path / "hf")
+        ).to_pandas(),
+    }
+    for tool, frame in frames.items():
+        frame = frame.sort_values("clip_id")
+        assert frame["clip_id"].tolist() == clips.ids.tolist(), tool
+        np.testing.assert_array_equal(np.stack(frame["embedding"].tolist()), features, err_msg=tool)
+        assert frame["class"].tolist()[0] == "<script>", tool
+
+
+def test_open_set_of_an_incomplete_set_says_how_to_go_on(toy_set):
+    folder, clips, features = toy_set
+    write_set(folder, clips, features, [[0, 1]], complete=False)
+    with pytest.raises(StoreError, match="not complete. Run the extract command"):
+        store.open_set(folder)
+    found, unusable = store.find_sets(str(folder.parent.parent))
+    assert not found
+    assert list(unusable) == [folder]
+
+
+def test_open_set_of_another_format_is_refused(toy_set):
+    folder, clips, features = toy_set
+    (folder / "meta.json").write_text('{"format": 99, "complete": true}')
+    with pytest.raises(StoreError, match="format 99; this version reads format 1"):
+        store.open_set(folder)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut short", "fewer clips"])
+def test_read_embeddings_of_a_damaged_part_is_one_clear_error(toy_set, damage):
+    folder, clips, features = toy_set
+    part = store.part_path(folder, 1)
+    if damage == "missing":
+        part.unlink()
+    elif damage == "cut short":
+        part.write_bytes(part.read_bytes()[:-100])
+    else:
+        store.write_part(part, clips, [5], [5], features[[5]], np.full(7, ""), np.zeros(7), {})
+    with pytest.raises(StoreError, match="part-00001.parquet"):
+        store.read_embeddings(store.open_set(str(folder)))
+
+
+def test_finished_part_of_other_clips_or_half_a_file_is_not_finished(toy_set):
+    folder, clips, _ = toy_set
+    part = store.part_path(folder, 0)
+    planned = clips.ids[[6, 0, 3]]
+    found = store.finished_part(part, planned)
+    assert found is not None
+    assert found.clips == 3
+    assert store.finished_part(part, clips.ids[[0, 6, 3]]) is None
+    part.write_bytes(part.read_bytes()[:200])
+    assert store.finished_part(part, planned) is None
+    assert store.finished_part(store.part_path(folder, 9), planned) is None
+
+
+def test_part_whose_clips_all_failed_keeps_their_reasons(tmp_path):
+    clips = make_clips(2)
+    path = tmp_path / "part-00000.parquet"
+    none = np.empty((0, 4), dtype=np.float32)
+    store.write_part(path, clips, [0, 1], [], none, np.full(2, ""), np.zeros(2), {"clip 000.wav": "empty file"})
+    part = store.finished_part(path, clips.ids)
+    assert part is not None
+    assert (part.clips, part.failures) == (0, {"clip 000.wav": "empty file"})
+
+
+def test_column_with_a_reserved_name_is_refused_before_anything_is_written(tmp_path):
+    clips = make_clips(2, embedding=np.zeros(2))
+    with pytest.raises(DataError, match="Column 'embedding'"):
+        store.write_part(tmp_path / "p.parquet", clips, [0], [0], np.ones((1, 2)), np.full(2, ""), np.zeros(2), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_second_writer_of_a_set_is_turned_away(tmp_path):
+    with store.locked(tmp_path / "set"):
+        with pytest.raises(StoreError, match="Another process is writing"), store.locked(tmp_path / "set"):
+            pass
+    with store.locked(tmp_path / "set"):
+        pass  # free again

@@ -1,0 +1,96 @@
+"""Stored sets and heads as another run would have left them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from soundprobe.base.records import Clips
+from soundprobe.embeddings import store
+
+
+def make_set(
+    root: Path,
+    *,
+    backbone: str = "toy",
+    weights: str = "pretrained",
+    seed: int = 0,
+    n: int = 120,
+    dim: int = 6,
+    drop: int = 0,
+    without_fold: int | None = None,
+    fingerprint: str = "f0",
+    shuffle_labels: bool = False,
+) -> Path:
+    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed, or those of a fold."""
+    rng = np.random.default_rng(7)  # the clips are the same whatever the seed of the embeddings
+    labels = np.arange(n) % 3
+    folds = np.arange(n) // 3 % 4 + 1
+    groups = np.array([f"r{fold}-{label}-{i // 24}" for i, (fold, label) in enumerate(zip(folds, labels, strict=True))])
+    rng_features = np.random.default_rng(seed)
+    centres = rng_features.normal(size=(3, dim)) * 1.5
+    features = (centres[labels] + rng_features.normal(size=(n, dim))).astype(np.float32)
+    clips = Clips(
+        name="toy",
+        ids=np.array([f"c{i:04d}" for i in range(n)]),
+        sources=["x"] * n,
+        labels=rng.permutation(labels) if shuffle_labels else labels,
+        folds=folds,
+        groups=groups,
+        class_names=("a", "b|c", "<script>"),
+    )
+    rows = list(range(n))
+    kept = [row for row in rows[drop:] if folds[row] != without_fold]
+    failures = {str(clips.ids[row]): "empty file" for row in rows if row not in kept}
+    key = f"{seed:06d}{weights[:6]:0<6}"
+    folder = store.set_folder(root, "toy", backbone, key)
+    part = store.write_part(
+        store.part_path(folder, 0), clips, rows, kept, features[kept], np.full(n, ""), np.ones(n), failures
+    )
+    store.write_meta(
+        folder,
+        {
+            "key": key,
+            "complete": True,
+            "dataset": {
+                "name": "toy",
+                "fingerprint": fingerprint,
+                "clips": n,
+                "class_names": list(clips.class_names),
+                "folds": [1, 2, 3, 4],
+            },
+            "backbone": {
+                "name": backbone,
+                "title": backbone.title(),
+                "weights": weights,
+                "weights_label": weights,
+                "weights_sha256": "ab",
+                "embedding_dim": dim,
+                "parameters": 10,
+                "settings": {},
+            },
+            "device": "cpu",
+            "command": "soundprobe extract",
+            "embedded": part.clips,
+            "embedded_folds": sorted({int(folds[row]) for row in kept}),
+            "parts": [{"file": part.path.name, "clips": part.clips}],
+            "failures": [{"clip_id": clip, "reason": reason} for clip, reason in failures.items()],
+            "seconds_per_clip": 0.01,
+        },
+    )
+    return folder
+
+
+def rewrite_about(folder: Path, **backbone: object) -> None:
+    """Gives every head in `folder` other metadata, as another version or another embedding would have."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    for path in folder.glob("fold-*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            told = json.loads(file.metadata()["soundprobe"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told["about"]["backbone"].update(backbone)
+        save_file(tensors, path, metadata={"soundprobe": json.dumps(told)})

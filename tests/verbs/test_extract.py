@@ -1,0 +1,259 @@
+"""Clips x backbone -> store: once each, resumable, in any order, with bad clips named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundprobe.base.errors import ConfigError, StoreError, WeightsError
+from soundprobe.embeddings import embed as pipeline
+from soundprobe.embeddings import store
+from soundprobe.verbs.extract import extract
+from sounds import RATE_HZ, tone, write_urbansound_layout
+
+
+def embed(data: Path, out: Path, **options: object) -> list:
+    return extract(data, embeddings=out, progress=False, **{"backbone": "simplecnn", "weights": "random", **options})
+
+
+def read(folder: Path):
+    return store.read_embeddings(store.open_set(folder))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 clips of 1 s, 3 classes, 3 folds."""
+    return write_urbansound_layout(tmp_path_factory.mktemp("data") / "toy")
+
+
+def test_extract_embeds_every_clip_with_its_columns(toy, tmp_path):
+    (outcome,) = embed(toy, tmp_path)
+    assert (outcome.clips, outcome.reused, dict(outcome.failures)) == (36, 0, {})
+    found = read(outcome.folder)
+    assert found.features.shape == (36, 128)
+    assert sorted(set(found.folds.tolist())) == [1, 2, 3]
+    assert set(found.columns["salience"].tolist()) == {1, 2}
+    np.testing.assert_allclose(found.columns["duration_s"], 1.0, atol=1e-3)
+    assert found.meta["backbone"]["weights"] == "random"
+    assert found.meta["backbone"]["weights_label"] == "random (seed 0)"
+
+
+def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path):
+    (first,) = embed(toy, tmp_path)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.iterdir()}
+    (second,) = embed(toy, tmp_path)
+    assert (second.clips, second.reused) == (36, 36)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("change", ["seed", "audio", "label", "fold", "front end"])
+def test_extract_after_any_change_does_not_reuse_old_embeddings(toy, tmp_path, monkeypatch, change):
+    data = shutil.copytree(toy, tmp_path / "data")
+    (first,) = embed(data, tmp_path / "out")
+    metadata = data / "metadata" / "UrbanSound8K.csv"
+    options = {}
+    if change == "seed":
+        options["seed"] = 1
+    elif change == "audio":
+        soundfile.write(next(data.glob("audio/fold1/*.wav")), tone(100, 1.0), RATE_HZ, subtype="PCM_16")
+    elif change == "label":
+        metadata.write_text(metadata.read_text().replace(",1,2,high\n", ",1,1,middle\n", 1))
+    elif change == "fold":
+        text = metadata.read_text().splitlines()
+        row = text[1].split(",")
+        shutil.move(data / "audio" / "fold1" / row[0], data / "audio" / "fold2" / row[0])
+        row[5] = "2"
+        metadata.write_text("\n".join([text[0], ",".join(row), *text[2:]]) + "\n")
+    else:
+        monkeypatch.setattr("soundprobe.verbs.extract.DECODE_VERSION", 999)
+    (second,) = embed(data, tmp_path / "out", **options)
+    assert second.folder != first.folder
+    assert second.reused == 0
+
+
+def test_extract_of_the_same_clips_elsewhere_reuses_the_embeddings(toy, tmp_path):
+    (first,) = embed(toy, tmp_path / "out")
+    moved = shutil.copytree(toy, tmp_path / "elsewhere" / "toy")
+    (second,) = embed(moved, tmp_path / "out")
+    assert second.folder == first.folder
+    assert second.reused == 36
+
+
+def test_extract_with_other_batches_gives_the_same_embeddings(toy, tmp_path):
+    (one,) = embed(toy, tmp_path / "one", batch_size=1)
+    (many,) = embed(toy, tmp_path / "many", batch_size=32, jobs=3)
+    a, b = read(one.folder), read(many.folder)
+    np.testing.assert_allclose(a.features, b.features, atol=1e-5 * np.abs(a.features).max())
+
+
+def test_extract_with_bad_clips_names_each_and_keeps_the_rest(toy, tmp_path):
+    data = shutil.copytree(toy, tmp_path / "data")
+    files = sorted(data.glob("audio/fold1/*.wav"))
+    files[0].unlink()
+    files[1].write_bytes(b"")
+    files[2].write_bytes(b"this is not audio at all" * 50)
+    files[3].write_bytes(files[3].read_bytes()[:5000])
+    soundfile.write(files[4], np.full(RATE_HZ, np.nan, dtype=np.float32), RATE_HZ, subtype="FLOAT")
+    soundfile.write(files[5], np.zeros(0, dtype=np.float32), RATE_HZ, subtype="PCM_16")
+    (outcome,) = embed(data, tmp_path / "out")
+    assert set(outcome.failures) == {file.name for file in files[:6]}
+    reasons = [outcome.failures[file.name] for file in files[:6]]
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "missing file",
+        "empty file",
+        "not audio",
+        "truncated",
+        "NaN or infinite samples",
+        "no samples",
+    ]
+    found = read(outcome.folder)
+    assert len(found) == 30
+    assert {item["clip_id"] for item in found.meta["failures"]} == set(outcome.failures)
+
+
+def test_extract_of_nothing_but_bad_clips_ends_and_probe_can_say_so(tmp_path):
+    data = write_urbansound_layout(tmp_path / "data", folds=2, recordings=1, slices=1)
+    for file in data.glob("audio/*/*.wav"):
+        file.write_bytes(b"")
+    (outcome,) = embed(data, tmp_path / "out")
+    assert outcome.clips == 0
+    assert len(outcome.failures) == 6
+    with pytest.raises(StoreError, match="every one failed"):
+        read(outcome.folder)
+
+
+def test_extract_of_clips_of_mixed_length_cuts_and_pads_by_the_backbones_rule(tmp_path):
+    data = write_urbansound_layout(tmp_path / "data", folds=2, recordings=1, slices=1)
+    files = sorted(data.glob("audio/*/*.wav"))
+    for seconds, file in zip((0.05, 0.9, 1.0, 1.1, 2.5, 7.0), files, strict=True):
+        soundfile.write(file, tone(440, seconds), RATE_HZ, subtype="PCM_16")
+    (outcome,) = embed(data, tmp_path / "out", backbone="mn04", batch_size=3)
+    assert outcome.clips == 6
+    (alone,) = embed(data, tmp_path / "alone", backbone="mn04", batch_size=1)
+    a, b = read(outcome.folder), read(alone.folder)
+    np.testing.assert_allclose(a.features, b.features, atol=1e-5 * np.abs(a.features).max())
+
+
+def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
+    outcomes = embed(toy, tmp_path, backbone="simplecnn, mn04")
+    assert [outcome.backbone for outcome in outcomes] == ["simplecnn", "mn04"]
+    assert {path.name.split("-")[0] for path in tmp_path.glob("*/*")} == {"simplecnn", "mn04"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"backbone": "pans"}, ConfigError, "Unknown backbone 'pans'. Did you mean 'panns'"),
+        ({"backbone": " , "}, ConfigError, "No backbone given"),
+        ({"weights": "pretrained"}, WeightsError, "simplecnn"),
+        ({"device": "gpu"}, ConfigError, "Unknown device 'gpu'"),
+        ({"batch_size": 0}, ConfigError, "--batch-size 0"),
+        ({"clip_seconds": 2.0}, ConfigError, "--clip-seconds 2.0"),
+    ],
+)
+def test_extract_with_a_wrong_option_says_what_is_valid_and_writes_nothing(toy, tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        embed(toy, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_parts_puts_equal_lengths_together_whatever_the_order_of_clips(toy):
+    from soundprobe.backbones.load import load_backbone
+    from soundprobe.data.catalog import open_data
+    from soundprobe.data.scan import scan
+
+    model = load_backbone("mn04", weights="random")
+    clips = open_data(str(toy))
+    shuffled = clips.take(np.random.default_rng(0).permutation(len(clips)))
+    plans = [
+        [[(c.ids[clip.row], clip.samples) for clip in part] for part in pipeline.plan_parts(c, scan(c), model)]
+        for c in (clips, shuffled)
+    ]
+    assert plans[0] == plans[1]
+
+
+def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong_embedding(toy, tmp_path, monkeypatch):
+    data = shutil.copytree(toy, tmp_path / "data")
+    victim = sorted(data.glob("audio/fold2/*.wav"))[0]
+    read_bytes = pipeline.read_bytes
+
+    def changed(source: object) -> bytes:
+        audio = read_bytes(source)
+        return audio[:-2] + b"zz" if str(source) == str(victim) else audio
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed since it was scanned"):
+        patch.setattr(pipeline, "read_bytes", changed)
+        embed(data, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))
+    (outcome,) = embed(data, tmp_path / "out")
+    assert outcome.clips == 36
+
+
+def test_extract_of_a_part_that_was_deleted_as_the_message_advises_makes_the_set_whole(toy, tmp_path):
+    (first,) = embed(toy, tmp_path)
+    part = store.part_path(first.folder, 0)
+    whole = read(first.folder).features
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(StoreError, match="Delete it and run the extract command again"):
+        read(first.folder)
+    part.unlink()
+    (again,) = embed(toy, tmp_path)
+    np.testing.assert_allclose(read(again.folder).features, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_extract_of_a_folder_whose_name_is_not_utf8_works(toy, tmp_path):
+    data = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    shutil.copytree(toy, data)
+    (outcome,) = embed(data, tmp_path / "out")
+    assert outcome.clips == 36
+
+
+EXTRACT = (sys.executable, "-m", "soundprobe", "extract", "--backbone", "simplecnn", "--weights", "random", "--quiet")
+
+
+def test_extract_killed_in_mid_run_goes_on_without_embedding_a_finished_part_again(tmp_path):
+    data = write_urbansound_layout(tmp_path / "data", folds=4, recordings=15, slices=5, seconds=0.2)
+    out = tmp_path / "out"
+    command = [*EXTRACT, "--data", str(data), "--embeddings", str(out), "--batch-size", "2"]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(out.glob("*/*/part-00000.parquet")):
+        assert killed.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    (folder,) = out.glob("data/simplecnn-*")
+    assert json.loads((folder / "meta.json").read_text())["complete"] is False
+    finished = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("part-*.parquet")}
+    assert 1 <= len(finished) < 4
+    (folder / ".part-00003.parquet.1.tmp").write_bytes(b"half a part")
+
+    resumed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"{256 * len(finished)} of them there before" in resumed.stdout
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in finished} == finished
+    assert not list(folder.glob(".*.tmp"))
+    (unbroken,) = embed(data, tmp_path / "unbroken", batch_size=2)
+    assert unbroken.folder.name == folder.name
+    a, b = read(folder), read(unbroken.folder)
+    np.testing.assert_array_equal(a.ids, b.ids)
+    np.testing.assert_allclose(a.features, b.features, atol=1e-5 * np.abs(a.features).max())
+
+
+def test_extract_while_another_process_writes_the_same_set_is_turned_away(toy, tmp_path):
+    (first,) = embed(toy, tmp_path)
+    with store.locked(first.folder):
+        second = subprocess.run(
+            [*EXTRACT, "--data", str(toy), "--embeddings", str(tmp_path)], capture_output=True, text=True
+        )
+    assert second.returncode == 1
+    assert "Another process is writing" in second.stderr
+    assert "Traceback" not in second.stderr

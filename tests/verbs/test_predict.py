@@ -1,0 +1,176 @@
+"""A trained head on new audio, from clips to probabilities, on generated sounds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from command_line import soundprobe
+from made_sets import rewrite_about
+from soundprobe.base.errors import AudioError, ConfigError, StoreError, WeightsError
+from soundprobe.embeddings.sets import find_feature_sets, read_features
+from soundprobe.heads.catalog import load_head
+from soundprobe.scoring.results import read_fold
+from soundprobe.verbs.extract import extract
+from soundprobe.verbs.predict import load_predictor, predict
+from soundprobe.verbs.probe import probe
+from soundprobe.viewing.page import view
+from sounds import RATE_HZ, tone, write_urbansound_layout
+
+
+@dataclass(frozen=True)
+class Trained:
+    root: Path
+    head: Path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A linear head on a small network with random weights, on three tones in three folds."""
+    root = tmp_path_factory.mktemp("prediction")
+    data = write_urbansound_layout(root / "clips")
+    extract(data, backbone="simplecnn", weights="random", seed=3, embeddings=root / "embeddings", progress=False)
+    (done,) = probe(head="linear", embeddings=root / "embeddings", heads=root / "heads", progress=False)
+    return Trained(root, done.folder)
+
+
+def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(trained):
+    (features,) = find_feature_sets(trained.root / "embeddings")
+    embeddings, _ = read_features(features)
+    clip = str(embeddings.ids[7])
+    (path,) = (trained.root / "clips").glob(f"audio/*/{clip}")
+    expected = []
+    for file in sorted(trained.head.glob("fold-*.safetensors")):
+        _, arrays, metadata = read_fold(file)
+        expected.append(load_head("linear", arrays, metadata["params"]).predict_proba(embeddings.features[7:8])[0])
+    (said,) = predict(path, head=trained.head, device="cpu", progress=False)
+    assert said.heads == len(expected) == 3
+    np.testing.assert_allclose(said.proba, np.mean(expected, axis=0), atol=1e-4)
+    assert said.proba.sum() == pytest.approx(1)
+    assert said.class_names == embeddings.class_names
+
+
+def test_timeline_has_a_window_every_hop_and_ends_with_the_clip(trained, tmp_path):
+    soundfile.write(tmp_path / "two.wav", np.concatenate([tone(330, 2.0), tone(1200, 2.0)]), RATE_HZ)
+    timeline = load_predictor(trained.head, device="cpu").timeline(str(tmp_path / "two.wav"))
+    assert timeline.starts_s.tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3]
+    assert timeline.ends_s[-1] == pytest.approx(4.0)
+    np.testing.assert_allclose(timeline.proba.sum(axis=1), 1)
+    assert not np.allclose(timeline.proba[0], timeline.proba[-1], atol=0.01)
+
+
+def test_timeline_hears_the_end_of_a_clip_that_no_hop_reaches(trained, tmp_path):
+    quiet = tone(330, 4.4)
+    burst = quiet.copy()
+    burst[-round(0.4 * RATE_HZ) :] = np.random.default_rng(0).uniform(-0.9, 0.9, round(0.4 * RATE_HZ))
+    predictor, found = load_predictor(trained.head, device="cpu"), []
+    for name, wave in (("quiet.wav", quiet), ("burst.wav", burst)):
+        soundfile.write(tmp_path / name, wave, RATE_HZ)
+        found.append(predictor.timeline(str(tmp_path / name)))
+    assert found[1].starts_s.tolist() == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3, 3.4])
+    assert found[1].ends_s[-1] == pytest.approx(4.4)
+    assert not np.allclose(found[0].proba[-1], found[1].proba[-1], atol=0.01)
+
+
+def test_clip_shorter_than_a_window_is_one_window(trained, tmp_path):
+    soundfile.write(tmp_path / "short.wav", tone(330, 0.03), RATE_HZ)
+    predictor = load_predictor(trained.head, device="cpu")
+    timeline = predictor.timeline(str(tmp_path / "short.wav"))
+    assert (len(timeline.starts_s), timeline.ends_s[0]) == (1, pytest.approx(0.03, abs=0.001))
+    assert np.isfinite(predictor.predict(str(tmp_path / "short.wav")).proba).all()
+
+
+def test_view_with_a_head_draws_the_probable_classes_and_says_whose_heads(trained, tmp_path):
+    soundfile.write(tmp_path / "new.wav", tone(330, 2.0), RATE_HZ)
+    shown = view(tmp_path / "new.wav", head=trained.head, device="cpu", progress=False)
+    (clip,) = shown.clips
+    assert 1 <= len(clip.bands) <= 3
+    assert len(clip.bands) + clip.others == 3
+    assert any("mean of 3 heads" in note for note in shown.notes)
+    assert "low &lt;b&gt;hum&lt;/b&gt;" in shown.html() or "low <b>hum</b>" not in [band.name for band in clip.bands]
+    assert "<b>hum</b>" not in shown.html()
+
+
+def test_command_prints_a_table_or_json(trained, tmp_path):
+    soundfile.write(tmp_path / "new.wav", tone(330, 1.0), RATE_HZ)
+    table = soundprobe("predict", "new.wav", "--head", str(trained.head), cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert "new.wav" in table.stdout
+    assert " %" in table.stdout
+    told = soundprobe("predict", "new.wav", "--head", str(trained.head), "--json", cwd=tmp_path)
+    (clip,) = json.loads(told.stdout)
+    assert sum(clip["proba"].values()) == pytest.approx(1, abs=1e-4)
+    assert clip["predicted"] == max(clip["proba"], key=clip["proba"].get)
+
+
+def test_command_predicts_the_good_clips_and_names_the_bad_ones(trained, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    soundfile.write(clips / "ok.wav", tone(330, 1.0), RATE_HZ)
+    (clips / "bad.wav").write_bytes(b"")
+    for named in (["clips/bad.wav", "clips/ok.wav"], ["clips"]):
+        some = soundprobe("predict", *named, "--head", str(trained.head), "--json", cwd=tmp_path)
+        assert some.returncode == 3, some.stderr
+        assert [Path(clip["clip"]).name for clip in json.loads(some.stdout)] == ["ok.wav"]
+        assert "bad.wav: empty file" in some.stderr
+    none = soundprobe("predict", "clips/bad.wav", "gone.wav", "--head", str(trained.head), cwd=tmp_path)
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "bad.wav: empty file" in none.stderr
+    assert "gone.wav: missing file" in none.stderr
+    assert len(predict(clips / "ok.wav", head=trained.head, device="cpu", progress=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"weights_sha256": "ab" * 32}, ConfigError, "belong to simplecnn with weights abababababab"),
+        ({"settings": {"clip_seconds": 4.0, "pooling": "other"}}, ConfigError, "with another .*pooling"),
+        ({"weights": "file", "weights_label": "file mine.pt"}, ConfigError, "give it with --weights FILE"),
+        ({"name": "simplecn"}, ConfigError, "Did you mean 'simplecnn'"),
+    ],
+)
+def test_head_of_another_embedding_is_refused(trained, tmp_path, changes, error, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    rewrite_about(copy, **changes)
+    with pytest.raises(error, match=message):
+        load_predictor(copy, device="cpu", progress=False)
+
+
+def test_heads_own_weights_file_that_is_missing_is_named(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    rewrite_about(copy, weights="file", weights_label="file mine.pt")
+    with pytest.raises(WeightsError, match="none.pt"):
+        load_predictor(copy, weights="none.pt", device="cpu")
+
+
+def test_folder_without_heads_and_a_damaged_head_are_one_clear_line(trained, tmp_path):
+    with pytest.raises(StoreError, match="No trained heads in"):
+        load_predictor(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    next(copy.glob("fold-*.safetensors")).write_bytes(b"half")
+    with pytest.raises(StoreError, match="can't be read as a trained head"):
+        load_predictor(copy)
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all"])
+def test_bad_audio_is_one_clear_line(trained, tmp_path, content):
+    (tmp_path / "bad.wav").write_bytes(content)
+    with pytest.raises(AudioError, match="bad.wav: (empty file|not audio)"):
+        predict(tmp_path / "bad.wav", head=trained.head, device="cpu", progress=False)
+
+
+@pytest.mark.parametrize("option", ["window_s", "hop_s"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_window_that_is_no_length_is_refused(trained, tmp_path, option, value):
+    soundfile.write(tmp_path / "new.wav", tone(330, 1.0), RATE_HZ)
+    with pytest.raises(ConfigError, match="is not valid"):
+        load_predictor(trained.head, device="cpu").timeline(str(tmp_path / "new.wav"), **{option: value})

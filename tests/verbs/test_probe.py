@@ -1,0 +1,304 @@
+"""Embeddings -> heads: what is written, what is reused, what stands side by side, and that chance stays chance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from made_sets import make_set
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError
+from soundprobe.embeddings import store
+from soundprobe.embeddings.sets import find_feature_sets, read_features
+from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.scoring import results
+from soundprobe.verbs.probe import probe
+
+QUICK = {"linear": {}, "mlp": {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}, "knn": {}}
+
+
+def run(root: Path, **options: object) -> list:
+    return probe(**{"embeddings": root / "embeddings", "heads": root / "heads", "progress": False, **options})
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_probe_of_every_head_writes_folds_predictions_and_result(tmp_path, head):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path, head=head, settings=QUICK[head])
+    assert not done.reused
+    assert done.folder.parent.parent == tmp_path / "heads" / "toy"
+    assert {path.name for path in done.folder.glob("*")} >= {
+        "fold-01.safetensors",
+        "fold-04.safetensors",
+        "predictions.parquet",
+        "result.json",
+    }
+    table = pq.read_table(done.folder / "predictions.parquet")
+    assert sorted(table["clip_id"].to_pylist()) == [f"c{i:04d}" for i in range(120)]
+    proba = np.array(table["proba"].to_pylist())
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(proba.argmax(axis=1), table["predicted"].to_numpy())
+    right = table["predicted"].to_numpy() == table["label"].to_numpy()
+    folds = table["fold"].to_numpy()
+    by_hand = [right[folds == fold].mean() for fold in (1, 2, 3, 4)]
+    result = json.loads((done.folder / "result.json").read_text())
+    assert result["complete"] is True
+    np.testing.assert_allclose([fold["accuracy"] for fold in result["folds"]], by_hand)
+    np.testing.assert_allclose(result["summary"]["accuracy"]["mean"], np.mean(by_hand))
+    np.testing.assert_allclose(result["summary"]["accuracy"]["std_population"], np.std(by_hand))
+    np.testing.assert_allclose(result["summary"]["accuracy"]["std_sample"], np.std(by_hand, ddof=1))
+    assert np.mean(by_hand) > 0.6
+    assert result["folds"][0]["train_clips"] == 90
+    assert result["folds"][0]["chosen"]
+
+
+def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")}
+    (second,) = run(tmp_path)
+    assert second.reused
+    assert {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")} == before
+    (third,) = run(tmp_path, force=True)
+    assert not third.reused
+    assert {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")} != before
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_probe_on_the_best_device_says_which_it_was_and_makes_no_other_run_than_the_cpu(tmp_path, head):
+    make_set(tmp_path / "embeddings")
+    first = run(tmp_path, head=head, device="auto", settings=QUICK[head])[0]
+    on_gpu = torch.cuda.is_available() and HEADS[head].has_device
+    assert first.result["device"] == ("cuda" if on_gpu else "cpu")
+    again = run(tmp_path, head=head, device="cpu", settings=QUICK[head])[0]
+    assert again.reused
+    assert again.folder == first.folder
+
+
+def test_probe_that_lost_a_fold_trains_just_that_fold_and_ends_with_the_same_numbers(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    whole = pq.read_table(first.folder / "predictions.parquet")
+    kept = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors") if "02" not in path.name}
+    results.fold_path(first.folder, 2).unlink()
+    (first.folder / "result.json").unlink()
+    (again,) = run(tmp_path)
+    assert not again.reused
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert pq.read_table(again.folder / "predictions.parquet").equals(whole)
+
+
+def test_probe_of_one_fold_is_marked_incomplete_until_the_others_are_there(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (one,) = run(tmp_path, only_folds=[3])
+    assert one.result["complete"] is False
+    assert [fold["fold"] for fold in one.result["folds"]] == [3]
+    assert one.result["summary"]["accuracy"]["std_sample"] is None
+    (every,) = run(tmp_path)
+    assert every.folder == one.folder
+    assert every.result["complete"] is True
+    assert [fold["fold"] for fold in every.result["folds"]] == [1, 2, 3, 4]
+
+
+def test_probe_with_several_seeds_makes_a_run_each_where_chance_plays_a_part(tmp_path):
+    make_set(tmp_path / "embeddings")
+    mlp = run(tmp_path, head="mlp", seeds=[0, 1, 1], settings=QUICK["mlp"])
+    assert [done.result["head"]["seed"] for done in mlp] == [0, 1]
+    assert mlp[0].folder != mlp[1].folder
+
+
+def test_probe_over_every_set_found_runs_each(tmp_path):
+    make_set(tmp_path / "embeddings", backbone="one")
+    make_set(tmp_path / "embeddings", backbone="two", seed=1, weights="random")
+    done = run(tmp_path, head="linear,knn")
+    assert {(item.result["backbone"]["name"], item.result["head"]["name"]) for item in done} == {
+        ("one", "linear"),
+        ("one", "knn"),
+        ("two", "linear"),
+        ("two", "knn"),
+    }
+    (only,) = run(tmp_path, weights="random")
+    assert only.result["backbone"]["weights"] == "random"
+
+
+def test_probe_of_two_backbones_side_by_side_joins_them_by_clip_id(tmp_path):
+    root = tmp_path / "embeddings"
+    one, two = make_set(root, backbone="one"), make_set(root, backbone="two", seed=1, dim=4, drop=5)
+    (pair,) = find_feature_sets(root, backbone="one+two")
+    joined, left_out = read_features(pair)
+    a, b = (store.read_embeddings(store.open_set(folder)) for folder in (one, two))
+    assert joined.features.shape == (115, 10)
+    assert left_out == [f"c{i:04d}" for i in range(5)]
+    np.testing.assert_array_equal(joined.features[:, :6], a.features[5:])
+    np.testing.assert_array_equal(joined.features[:, 6:], b.features)
+    np.testing.assert_array_equal(joined.labels, a.labels[5:])
+    (done,) = run(tmp_path, backbone="one+two")
+    assert done.folder.parent.name == f"one+two-{pair.key}"
+    assert done.result["dataset"]["left_out"] == left_out
+    assert done.result["backbone"]["embedding_dim"] == 10
+
+
+def test_side_by_side_prefers_weights_of_one_kind_and_refuses_other_clips(tmp_path):
+    root = tmp_path / "embeddings"
+    for weights in ("pretrained", "random"):
+        make_set(root, backbone="one", weights=weights)
+        make_set(root, backbone="two", seed=1, weights=weights)
+    pairs = find_feature_sets(root, backbone="one+two")
+    assert {pair.describe()["weights"] for pair in pairs} == {"pretrained+pretrained", "random+random"}
+    make_set(root, backbone="three", seed=2, fingerprint="other clips")
+    with pytest.raises(StoreError, match="not of the same clips"):
+        find_feature_sets(root, backbone="one+three")
+    with pytest.raises(StoreError, match="not of the same clips"):
+        find_feature_sets(root, backbone="three+three")
+
+
+def test_probe_killed_before_its_result_was_written_anew_is_whole_after_the_next_call(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    run(tmp_path, only_folds=[1])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(results, "write_json", killed)
+        run(tmp_path)
+    (folder,) = (tmp_path / "heads").glob("toy/*/*")
+    assert not (folder / "result.json").exists()  # rather none than one of other folds
+    (done,) = run(tmp_path)
+    assert done.result["complete"] is True
+    assert [fold["fold"] for fold in done.result["folds"]] == [1, 2, 3, 4]
+
+
+def test_probe_takes_a_result_of_other_folds_or_another_format_for_none(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path)
+    path = done.folder / "result.json"
+    whole = json.loads(path.read_text())
+    for stale in ({**whole, "folds": whole["folds"][:2]}, {**whole, "format": 99}):
+        path.write_text(json.dumps(stale))
+        (again,) = run(tmp_path)
+        assert not again.reused
+        assert len(again.result["folds"]) == 4
+
+
+def test_probe_with_force_of_one_fold_keeps_the_others_heads(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in first.folder.glob("*.safetensors")}
+    (again,) = run(tmp_path, force=True, only_folds=[2])
+    after = {path.name: path.stat().st_mtime_ns for path in again.folder.glob("*.safetensors")}
+    assert {name for name in before if before[name] != after[name]} == {"fold-02.safetensors"}
+    assert len(again.result["folds"]) == 4
+
+
+def test_probe_of_a_set_that_lacked_clips_is_not_reused_once_it_has_them(tmp_path):
+    make_set(tmp_path / "embeddings", drop=8)
+    (lacking,) = run(tmp_path, only_folds=[1, 2])
+    make_set(tmp_path / "embeddings")  # the same key: the same clips were asked for
+    (whole,) = run(tmp_path)
+    assert whole.folder != lacking.folder
+    assert {fold["train_clips"] for fold in whole.result["folds"]} == {90}
+
+
+def test_probe_of_a_set_without_any_clip_of_a_fold_tests_the_other_folds(tmp_path):
+    folder = make_set(tmp_path / "embeddings", without_fold=3)
+    assert json.loads((folder / "meta.json").read_text())["embedded"] == 90
+    (done,) = run(tmp_path)
+    assert [fold["fold"] for fold in done.result["folds"]] == [1, 2, 4]
+    assert done.result["complete"] is False
+    assert run(tmp_path)[0].reused
+    with pytest.raises(ConfigError, match="--only-fold 3: there is no such fold, or all of its clips failed"):
+        run(tmp_path, only_folds=[3])
+
+
+def test_probe_over_every_set_passes_over_one_whose_clips_all_failed(tmp_path):
+    make_set(tmp_path / "embeddings", backbone="good")
+    make_set(tmp_path / "embeddings", backbone="bad", drop=120)
+    with pytest.warns(SoundprobeWarning, match="bad-.* is left out: every clip of it failed"):
+        (done,) = run(tmp_path)
+    assert done.result["backbone"]["name"] == "good"
+
+
+@pytest.mark.parametrize("below", ["", "deep"])
+def test_probe_into_a_folder_that_can_not_be_made_is_one_clear_error(tmp_path, below):
+    make_set(tmp_path / "embeddings")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StoreError, match=r"Can't write .*taken"):
+        run(tmp_path, heads=tmp_path / "taken" / below)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"settings": {"seed": 3}}, ConfigError, "seed is not a setting of a head here: give --seed"),
+        ({"settings": {"device": "cuda"}}, ConfigError, "device is not a setting of a head here: give --device"),
+        ({"device": "mps"}, ConfigError, "Unknown device of a head 'mps'. Available: auto, cpu, cuda"),
+        ({"settings": {"name": "x"}}, ConfigError, "Unknown setting of head 'linear' 'name'"),
+        ({"jobs": 0}, ConfigError, "--jobs 0 is not valid"),
+        ({"engine": "dask", "address": "nonsense"}, ConfigError, "--address nonsense: no Dask scheduler answers"),
+        ({"head": "lineer"}, ConfigError, "Unknown head 'lineer'. Did you mean 'linear'"),
+        ({"head": ""}, ConfigError, "No head given"),
+        ({"backbone": "tox"}, ConfigError, "Unknown backbone among the embeddings 'tox'. Did you mean 'toy'"),
+        ({"dataset": "toi"}, ConfigError, "Unknown data set among the embeddings 'toi'. Did you mean 'toy'"),
+        ({"weights": "randm"}, ConfigError, "Unknown kind of weights 'randm'. Did you mean 'random'"),
+        ({"weights": "random"}, StoreError, "Extract with --weights random"),
+        (
+            {"only_folds": [9]},
+            ConfigError,
+            "--only-fold 9: there is no such fold, or all of its clips failed. Folds: 1, 2, 3, 4",
+        ),
+        ({"settings": {"strength": [1.0]}}, ConfigError, "Did you mean 'strengths'"),
+        ({"seeds": []}, ConfigError, "No seed given"),
+    ],
+)
+def test_probe_with_a_wrong_option_says_what_is_valid(tmp_path, options, error, message):
+    make_set(tmp_path / "embeddings")
+    with pytest.raises(error, match=message):
+        run(tmp_path, **options)
+    assert not list(tmp_path.glob("heads/**/result.json"))
+
+
+def test_probe_without_embeddings_says_how_to_make_some(tmp_path):
+    with pytest.raises(StoreError, match="soundprobe extract --backbone mn04"):
+        run(tmp_path)
+
+
+def test_probe_of_a_damaged_fold_file_names_it(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (done,) = run(tmp_path)
+    path = results.fold_path(done.folder, 1)
+    path.write_bytes(path.read_bytes()[:100])
+    (done.folder / "result.json").unlink()
+    with pytest.raises(StoreError, match=r"fold-01.safetensors can't be read as a trained head"):
+        run(tmp_path)
+
+
+def test_probe_with_parallel_folds_gives_the_same_predictions(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (one,) = run(tmp_path)
+    (two,) = run(tmp_path, heads=tmp_path / "other", jobs=2, engine="threads")
+    a, b = (pq.read_table(done.folder / "predictions.parquet") for done in (one, two))
+    np.testing.assert_allclose(np.array(a["proba"].to_pylist()), np.array(b["proba"].to_pylist()), atol=1e-5)
+
+
+def test_probe_of_shuffled_labels_stays_near_chance(tmp_path):
+    make_set(tmp_path / "embeddings", shuffle_labels=True, n=360)
+    (done,) = run(tmp_path)
+    # 360 clips, 3 classes: chance is 1/3 with a standard error of .025; four of them on either side.
+    assert abs(done.result["summary"]["accuracy"]["mean"] - 1 / 3) < 0.1
+
+
+def test_head_on_disk_predicts_what_it_predicted(tmp_path):
+    folder = make_set(tmp_path / "embeddings")
+    embeddings = store.read_embeddings(store.open_set(folder))
+    for name in HEADS:
+        (done,) = run(tmp_path, head=name, settings=QUICK[name])
+        result, arrays, metadata = results.read_fold(results.fold_path(done.folder, 2))
+        head = load_head(name, arrays, metadata["params"])
+        rows = np.searchsorted(embeddings.ids, result.ids)
+        np.testing.assert_allclose(head.predict_proba(embeddings.features[rows]), result.proba, atol=1e-5)
+        assert metadata["about"]["backbone"]["key"] == embeddings.meta["key"]
