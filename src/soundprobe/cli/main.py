@@ -279,7 +279,7 @@ def backbones() -> None:
         table.add_row(
             spec.name,
             spec.title,
-            f"{spec.parameters / 1e6:.1f} M",
+            "?" if spec.parameters is None else f"{spec.parameters / 1e6:.1f} M",
             str(spec.embedding_dim),
             f"{spec.gmacs:.2f}",
             f"{spec.sample_rate_hz / 1000:g} kHz",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import half_type, versions
 from soundprobe.base.records import Clips
@@ -34,7 +34,7 @@ class Job:
     clips: Clips
     scanned: Scan
     data_digest: str
-    model: Backbone
+    model: LoadedBackbone
     backbone_key: str
     plan: NetworkPlan
     initial_sha256: str
