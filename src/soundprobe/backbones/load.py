@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError
-from soundprobe.base.registry import resolve
+from soundprobe.base.registry import code_of, resolve
 
 PRETRAINED, RANDOM = "pretrained", "random"
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
@@ -249,13 +248,5 @@ def _settings(spec: BackboneSpec, clip_seconds: float | None) -> dict[str, Any]:
         "clip_seconds": spec.clip_seconds if clip_seconds is None else float(clip_seconds),
         "step_seconds": spec.step_seconds,
         "max_seconds": spec.max_seconds,
-        **_code_digest(spec),
+        **code_of(spec.target),
     }
-
-
-def _code_digest(spec: BackboneSpec) -> dict[str, str]:
-    """The digest of the file that another package's class stands in: a change of it makes other embeddings."""
-    module = sys.modules[resolve(spec.target, f"backbone {spec.name!r}").__module__]
-    if module.__name__.partition(".")[0] == __name__.partition(".")[0] or not getattr(module, "__file__", None):
-        return {}
-    return {"code_sha256": sha256_of(Path(str(module.__file__)))}

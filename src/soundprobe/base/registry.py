@@ -6,14 +6,18 @@ package adds one through an entry point; pyproject.toml of examples/plugin shows
 
 from __future__ import annotations
 
+import hashlib
 import pkgutil
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from soundprobe.base.errors import ConfigError, one_line, unknown
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line, unknown
 
 
 class Spec(Protocol):
@@ -84,6 +88,20 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
                 raise ConfigError(unknown(self.kind, name, [*self, *self._also]))
         return self._read[name]
 
+    def usable(self) -> list[AnySpec]:
+        """Its own, then those of other packages that can be read; what can't be is said once."""
+        return [*self.own.values(), *self.usable_added()]
+
+    def usable_added(self) -> list[AnySpec]:
+        """Those of other packages that can be read, by name."""
+        specs = []
+        for name in self._added:
+            try:
+                specs.append(self[name])
+            except ConfigError as error:
+                warnings.warn(f"Left out: {error}", SoundprobeWarning, stacklevel=2)
+        return specs
+
     def _spec(self, name: str, address: str) -> AnySpec:
         found = resolve(address, f"{self.kind} {name!r}")
         spec = getattr(found, "spec", found)
@@ -115,3 +133,18 @@ def resolve(address: str, what: str) -> Any:
             f"{what}: {address} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
             "Give package.network:Name of something that Python finds here."
         ) from error
+
+
+def code_of(target: str) -> dict[str, str]:
+    """The digest of the file that another package's class stands in, to be a part of keys: a change of it is another.
+
+    Empty for soundprobe's own, whose specs have versions where a change of code changes results.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    module = sys.modules[resolve(target, target).__module__]
+    file = getattr(module, "__file__", None)
+    if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
+        return {}
+    return {"code_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}

@@ -33,7 +33,7 @@ def check_precision(precision: str, names: Sequence[str], device: torch.device) 
     check_known(precision)
     for name in names:
         if precision not in BACKBONES[name].precisions:
-            able = ", ".join(spec.name for spec in BACKBONES.values() if precision in spec.precisions)
+            able = ", ".join(spec.name for spec in BACKBONES.usable() if precision in spec.precisions)
             raise ConfigError(f"--precision {precision} is not offered for {name}, only for {able}. Leave it out.")
     if precision in HALF_TYPES:
         check_fast(precision, device)

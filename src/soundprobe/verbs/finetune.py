@@ -139,7 +139,7 @@ def _job(
 ) -> Job:
     spec = BACKBONES[recipe.backbone]
     if not spec.trainable:
-        able = ", ".join(one.name for one in BACKBONES.values() if one.trainable)
+        able = ", ".join(one.name for one in BACKBONES.usable() if one.trainable)
         raise ConfigError(f"{spec.name} can't be fine-tuned, only {able} and timm:<name>. Probe it as it is.")
     given = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
     clip_seconds = recipe.data.clip_seconds

@@ -30,7 +30,7 @@ from soundprobe.base.machine import choose_device
 from soundprobe.base.records import Source
 from soundprobe.embeddings.forward import embed_waves, stacked
 from soundprobe.embeddings.precision import PRECISIONS, declared, in_half
-from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.catalog import load_head
 from soundprobe.scoring import results
 from soundprobe.training.tuned_backbones import load_network, open_run
 
@@ -204,7 +204,7 @@ def load_predictor(
     for path in files:
         result, arrays, metadata = results.read_fold(path)
         about = metadata["about"]
-        if about.get("head") not in HEADS:
+        if about.get("head") == "finetune":
             raise ConfigError(
                 f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
             )
