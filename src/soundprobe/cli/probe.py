@@ -35,7 +35,7 @@ def probe(
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Only these: pretrained, random, file or fine-tuned.")
+        str | None, typer.Option("--weights", help="Only these: pretrained, random, file, fine-tuned or none.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
     only_fold: Annotated[

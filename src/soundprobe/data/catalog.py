@@ -42,18 +42,21 @@ class Layout:
     """A way in which clips lie in a folder or file.
 
     Attributes:
-        name, title, description: for `data list`.
+        name, description, title: for `data list`; the title is the name by default.
         detects: whether a path has this layout, quickly: it is asked of every path.
         target: "module:function", called with the path; it returns `Clips`.
         makes_folds: whether folds are made, so that `target` takes folds, group_prefix and seed.
     """
 
     name: str
-    title: str
     detects: Callable[[Path], bool]
     target: str
     description: str
+    title: str = ""
     makes_folds: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
 
 
 def read_synth() -> Clips:

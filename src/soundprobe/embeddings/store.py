@@ -54,7 +54,7 @@ class EmbeddingSet:
 
     @property
     def weights(self) -> str:
-        """ "pretrained", "random", "file" or "fine-tuned"."""
+        """ "pretrained", "random", "file", "fine-tuned" or "none"."""
         return str(self.meta["backbone"]["weights"])
 
     @property
