@@ -7,7 +7,6 @@ The verbs of the command line, from Python: `extract`, `probe`, `finetune`, `rep
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from soundprobe.verbs.probe import probe as probe
     from soundprobe.viewing.page import view as view
     from soundprobe.workflows.demo import demo as demo
-
-__version__ = _version("soundprobe")
 
 _HOMES = {
     "Clips": "base.records:Clips",
@@ -48,6 +45,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("soundprobe")
     if name not in _HOMES:
         raise AttributeError(f"module 'soundprobe' has no attribute {name!r}")
     module, _, attribute = _HOMES[name].partition(":")

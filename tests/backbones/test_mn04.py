@@ -71,3 +71,42 @@ def test_mn04_published_file_has_every_number_of_the_network(real: Mn04) -> None
 
 def test_mn04_convert_of_non_tensors_leaves_them_to_the_check() -> None:
     assert Mn04.convert({"features.4.block.2.conc_se_layers.0.fc1.weight": 3}) == {"features.4.block.2.fc1.weight": 3}
+
+
+def test_mn04_layers_equal_torchvisions_to_the_bit() -> None:
+    """The same network of torchvision's parts: the same tensors in the same order, and the same maps."""
+    from functools import partial
+
+    from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
+    from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
+
+    from soundprobe.backbones.mn04 import BLOCKS, WIDTH, Mn04
+
+    norm = partial(torch.nn.BatchNorm2d, eps=0.001, momentum=0.01)
+    excite = partial(SqueezeExcitation, scale_activation=torch.nn.Sigmoid)
+    settings = [
+        InvertedResidualConfig(
+            block.channels_in,
+            block.kernel,
+            block.expanded,
+            block.channels_out,
+            block.excite,
+            "HS" if block.hard_swish else "RE",
+            block.stride,
+            dilation=1,
+            width_mult=WIDTH,
+        )
+        for block in BLOCKS
+    ]
+    ends = {"norm_layer": norm, "activation_layer": torch.nn.Hardswish}
+    theirs = torch.nn.Sequential(
+        Conv2dNormActivation(1, settings[0].input_channels, kernel_size=3, stride=2, **ends),
+        *(InvertedResidual(block, norm_layer=norm, se_layer=excite) for block in settings),
+        Conv2dNormActivation(settings[-1].out_channels, 384, kernel_size=1, **ends),
+    ).eval()
+    ours = Mn04().features.eval()
+    assert list(theirs.state_dict()) == list(ours.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        maps = torch.randn(2, 1, 128, 100, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(ours(maps), theirs(maps))

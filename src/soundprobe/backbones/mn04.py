@@ -1,24 +1,19 @@
-"""EfficientAT's mn04_as (Schmid et al. 2022, arXiv 2211.04772): MobileNetV3-Large at width 0.4, for spectrograms.
-
-Built from torchvision's MobileNetV3 parts.
-"""
+"""EfficientAT's mn04_as (Schmid et al. 2022, arXiv 2211.04772): MobileNetV3-Large at width 0.4, for spectrograms."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchaudio.compliance.kaldi import get_mel_banks
-from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
-from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
 from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.mobilenetv3 import Block, ConvNorm, InvertedResidual, SqueezeExcitation, scaled
 from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 32_000
@@ -35,22 +30,22 @@ FIRST_BLOCKS = 5
 Over 397 real clips the mean centred cosine to float32 is .9975 with them in bf16, .9998 without."""
 
 BLOCKS = (
-    # input, kernel, expanded, output, squeeze-excitation, activation, stride: MobileNetV3-Large's table 1, full width
-    (16, 3, 16, 16, False, "RE", 1),
-    (16, 3, 64, 24, False, "RE", 2),
-    (24, 3, 72, 24, False, "RE", 1),
-    (24, 5, 72, 40, True, "RE", 2),
-    (40, 5, 120, 40, True, "RE", 1),
-    (40, 5, 120, 40, True, "RE", 1),
-    (40, 3, 240, 80, False, "HS", 2),
-    (80, 3, 200, 80, False, "HS", 1),
-    (80, 3, 184, 80, False, "HS", 1),
-    (80, 3, 184, 80, False, "HS", 1),
-    (80, 3, 480, 112, True, "HS", 1),
-    (112, 3, 672, 112, True, "HS", 1),
-    (112, 5, 672, 160, True, "HS", 2),
-    (160, 5, 960, 160, True, "HS", 1),
-    (160, 5, 960, 160, True, "HS", 1),
+    # MobileNetV3-Large: input, kernel, expanded, output, excite, hard swish, stride
+    Block(16, 3, 16, 16, False, False, 1),
+    Block(16, 3, 64, 24, False, False, 2),
+    Block(24, 3, 72, 24, False, False, 1),
+    Block(24, 5, 72, 40, True, False, 2),
+    Block(40, 5, 120, 40, True, False, 1),
+    Block(40, 5, 120, 40, True, False, 1),
+    Block(40, 3, 240, 80, False, True, 2),
+    Block(80, 3, 200, 80, False, True, 1),
+    Block(80, 3, 184, 80, False, True, 1),
+    Block(80, 3, 184, 80, False, True, 1),
+    Block(80, 3, 480, 112, True, True, 1),
+    Block(112, 3, 672, 112, True, True, 1),
+    Block(112, 5, 672, 160, True, True, 2),
+    Block(160, 5, 960, 160, True, True, 1),
+    Block(160, 5, 960, 160, True, True, 1),
 )
 
 
@@ -113,7 +108,7 @@ class Mn04(SpectrogramBackbone):
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """The published file's tensors under this module's names. This module's own state dict passes unchanged.
 
-        The file's squeeze-excitation is linear layers in a list of one; torchvision's, 1 x 1 convolutions.
+        The file's squeeze-excitation is linear layers in a list of one; ours, 1 x 1 convolutions.
         """
         own: dict[str, Any] = {}
         for name, tensor in state_dict.items():
@@ -127,14 +122,11 @@ class Mn04(SpectrogramBackbone):
 
 def _features() -> nn.Sequential:
     """(B, 1, F, M) to (B, D, F / 32, M / 32), rounded up."""
-    norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
-    excite = partial(SqueezeExcitation, scale_activation=nn.Sigmoid)  # torchvision's own would be Hardsigmoid
-    settings = [InvertedResidualConfig(*block, dilation=1, width_mult=WIDTH) for block in BLOCKS]
-    first, last = settings[0].input_channels, settings[-1].out_channels
+    first, last = (scaled(WIDTH * channels) for channels in (BLOCKS[0].channels_in, BLOCKS[-1].channels_out))
     return nn.Sequential(
-        Conv2dNormActivation(1, first, kernel_size=3, stride=2, norm_layer=norm, activation_layer=nn.Hardswish),
-        *(InvertedResidual(block, norm_layer=norm, se_layer=excite) for block in settings),
-        Conv2dNormActivation(last, 6 * last, kernel_size=1, norm_layer=norm, activation_layer=nn.Hardswish),
+        ConvNorm(1, first, 3, nn.Hardswish, stride=2),
+        *(InvertedResidual(block, WIDTH) for block in BLOCKS),
+        ConvNorm(last, 6 * last, 1, nn.Hardswish),
     )
 
 
@@ -142,7 +134,7 @@ def _folded(features: nn.Module) -> nn.Sequential:
     """A copy of `features` for inference: each BatchNorm in the convolution before it, channels last."""
     folded = cast(nn.Sequential, copy.deepcopy(features))
     for layers in folded.modules():
-        if isinstance(layers, Conv2dNormActivation):
+        if isinstance(layers, ConvNorm):
             layers[0] = fuse_conv_bn_eval(cast(nn.Conv2d, layers[0]), cast(nn.BatchNorm2d, layers[1]))
             layers[1] = nn.Identity()
     return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,7 +145,7 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, SqueezeExcitation):
         for layer in (module.fc1, module.fc2):
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
     elif isinstance(module, nn.Conv2d) and module.bias is None:  # a convolution with a bias is the above's
         nn.init.kaiming_normal_(module.weight, mode="fan_out")
     elif isinstance(module, nn.Linear):
