@@ -5,6 +5,8 @@ Letters: N clips, C classes, B bins.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,11 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.plots import PALETTE, Plot, Variant, label, percent_axis
-from soundprobe.reporting.sections.conditions import shown_rows
+from soundprobe.reporting.elements import Cell, Column, Element, Line, Plotted, Table, Text, lead, on_page
+from soundprobe.reporting.plots import Plot, Variant, label, percent_axis
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import color_of, row_line, shown_rows
+from soundprobe.reporting.wording import count, percent
 
 BINS = 10
 FEWEST = 10
@@ -71,11 +76,55 @@ def calibrate(row: Row) -> Calibration:
     return Calibration(float(ece), float(confidence.mean()), float(right.mean()), bins)
 
 
-def prepare_calibration(comparison: Comparison) -> dict[str, Any]:
-    """Reliability curves of the best rows, and every row's error."""
+def _show(comparison: Comparison) -> Iterator[Element]:
+    yield Text(
+        "A run that says 90 % should be right nine times in ten",
+        on_page(": on the dashed line it is, below it the run is surer than it is right"),
+        ". The calibration error (ECE) is the mean distance from that ",
+        on_page("line"),
+        " over all clips, in ten bins",
+        on_page("; the chart leaves bins of fewer than 10 clips out"),
+        ".",
+        role="how",
+    )
     shown = shown_rows(comparison)
     found = [(row, calibrate(row)) for row in comparison.rows]
-    return {"rows": found, "plot": _plot([(row, one) for row, one in found if row in shown]), "best": shown[0]}
+    best = shown[0]
+    bins = next(one.bins for row, one in found if row is best)
+    columns = [Column(f"{best.full_name} was sure to", text=True), Column("Clips")]
+    columns += [Column("on average, %"), Column("right, %")]
+    lines = [
+        Line(
+            [
+                f"{percent(one.low, 0)} to {percent(one.high, 0)} %",
+                count(one.clips),
+                percent(one.confidence),
+                percent(one.accuracy),
+            ]
+        )
+        for one in bins
+    ]
+    plot = _plot([(row, one) for row, one in found if row in shown])
+    yield Plotted(plot, [Table(columns, lines, f"Reliability of {best.name}")])
+    columns = [
+        Column("Run", text=True, sort="text"),
+        Column("Calibration error, points", sort="number", first="ascending"),
+        Column("Sure to, %", sort="number"),
+        Column("Right, %", sort="number"),
+        Column("It is", text=True, sort="text"),
+    ]
+    lines = [
+        row_line(
+            row,
+            Cell(lead(percent(one.ece)), one.ece),
+            Cell(percent(one.confidence), one.confidence),
+            Cell(percent(one.accuracy), one.accuracy),
+            Cell(one.verdict, one.verdict),
+            value=row.name,
+        )
+        for row, one in found
+    ]
+    yield Table(columns, lines, "Calibration of every run")
 
 
 def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
@@ -92,7 +141,7 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
     ]
     for place, (row, one) in enumerate(found):
         bins = [each for each in one.bins if each.clips >= FEWEST]
-        color = PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
+        color = color_of(place, row)
         traces.append(
             {
                 "type": "scatter",
@@ -112,3 +161,10 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
         "yaxis": percent_axis("how often it was right", range=[-2, 102]),
     }
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    return {"calibration": dataclasses.asdict(calibrate(row))}
+
+
+SECTION = Section("calibration", "How far probabilities can be believed", _show, row_facts=_row_facts)

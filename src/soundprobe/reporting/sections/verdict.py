@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import (
+from soundprobe.reporting.sections.statistics import notes_comparisons
+from soundprobe.reporting.wording import (
     between,
     count,
     one_line,
@@ -17,7 +18,6 @@ from soundprobe.reporting.render.wording import (
     points,
     points_between,
 )
-from soundprobe.reporting.sections.evidence import notes_comparisons
 from soundprobe.scoring import notes
 
 
