@@ -38,6 +38,7 @@ from soundprobe.reporting.elements import (
     lead,
     name,
     on_page,
+    struck,
 )
 from soundprobe.reporting.plots import Plot, Variant
 from soundprobe.reporting.render.html import render_page, words_html
@@ -46,16 +47,18 @@ from soundprobe.reporting.render.schema import DATASET_ORDER, ROW_ORDER, build_d
 
 HOSTILE = "</td><script>alert(1)</script> | *x*"
 NEW_SECTION = """
-from soundprobe.reporting.elements import Column, Line, Table, Text, name
+from soundprobe.reporting.elements import Column, Table, Text, name
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
 
 
 def _show(comparison):
     yield Text("Names by their length, ", name("longest <first>"), ".")
-    rows = sorted(comparison.rows, key=lambda row: -len(row.name))
-    lines = [Line([run_name(row), str(len(row.name))]) for row in rows]
-    yield Table([Column("Run", text=True), Column("Letters of its name")], lines)
+    columns = [
+        Column("Run", run_name, text=True),
+        Column("Letters of its name", lambda row: len(row.name)),
+    ]
+    yield Table(columns, comparison.rows)
 
 
 SECTION = Section("names", "How long names are", _show, lambda comparison: {"longest_name": comparison.rows[0].name})
@@ -129,7 +132,7 @@ def test_section_shows_something_in_every_format(file, comparison):
     for one in _flat(elements):
         if isinstance(one, Table):
             assert one.lines
-            assert all(one.placed(line) for line in (*one.lines, *one.notes))
+            assert all(one.placed(line) for line in (*one.lines, *one.notes_lines))
     # A map that can't be drawn says so on the page only; what can is a line in Markdown.
     assert f"## {section.title}" in text or file == "embedding_map"
 
@@ -167,13 +170,13 @@ EVERY_KIND = [
     Definitions([("Term", (code(HOSTILE), Span("below", HOSTILE)))]),
     Table(
         [
-            Column(HOSTILE, text=True),
-            Column("mean", "Accuracy", sort="number"),
-            Column(HOSTILE, "Accuracy", turned=True),
+            Column(HOSTILE, lambda one: one, name, text=True, sort="text"),
+            Column("mean", lambda _: 1.0, group="Accuracy", sort="number", lead=True),
+            Column(HOSTILE, lambda one: Cell(struck("2.0"), one, title=one, tint="7"), group="Accuracy", turned=True),
         ],
-        [Line([Cell(name(HOSTILE), HOSTILE), Cell(lead("1.0"), 1.0, tint="7"), Span("struck", "2.0", HOSTILE)])],
+        [HOSTILE],
         label=HOSTILE,
-        notes=[Line([Span("tag", HOSTILE, style="notes"), Cell("", span=2)])],
+        notes=[[Span("tag", HOSTILE, style="notes"), Cell("", span=2)]],
     ),
     Plotted(Plot("key", HOSTILE, [Variant(HOSTILE, [{"name": HOSTILE}])], {}), [Text("the same")]),
     Fold(name(HOSTILE), [Text("folded")]),
@@ -206,10 +209,24 @@ def test_words_keep_the_spaces_between_them():
     assert words_html(words) == 'a <span class="name">b</span> c<b>1</b>, <b>2</b><span class="quiet"></span>'
 
 
+def test_cells_show_values_as_their_column_says_and_a_dash_for_none():
+    table = Table(
+        [
+            Column("Run", str.upper, text=True),
+            Column("Clips", len, "{:.1f}".format, sort="number", lead=True),
+            Column("p", lambda _: None, sort="least"),
+        ],
+        ["abc"],
+    )
+    (line,) = table.lines
+    assert line.cells == [Cell("ABC"), Cell(lead("3.0"), 3), Cell("–", "")]
+    assert (table.sortable, table.naming, table.groups) == (True, 0, [])
+
+
 def test_line_with_too_few_cells_is_no_table():
-    table = Table([Column("a", text=True), Column("b")], [])
+    table = Table([Column("a", str, text=True), Column("b", str)], [])
     with pytest.raises(AssertionError, match="1 cells for 2 columns"):
-        table.placed(Line(["x"]))
+        table.placed(Line([Cell("x")]))
 
 
 def test_plotly_is_the_recorded_file_and_draws_all_kinds_of_traces_that_the_page_has(comparison):

@@ -3,22 +3,23 @@
 Words are text, a span of a kind, or several of them in a row. An element is a paragraph, a table or another block of
 words. Neither holds HTML or Markdown, so whoever renders them escapes everything, whoever wrote it.
 
-    Text("Best is ", name("mn04"), ".")     a paragraph
-    Table([Column("Run", text=True), Column("Accuracy, %")], [Line([name("mn04"), "93.1"])])
+    Text("Best is ", name("mn04"), ".")
+    Table([Column("Class", lambda one: one.name, name, text=True), Column("Clips", lambda one: one.clips)], found)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from soundprobe.reporting.plots import Plot
-from soundprobe.reporting.wording import one_line
+from soundprobe.reporting.wording import MISSING, one_line
 
 SpanKind = Literal[
     "strong",  # counts more than what is around it
-    "lead",  # what the eye is to fall on first; only where there are colours and weights to choose from
+    "lead",  # what the eye is to fall on first, where there are weights to choose from
     "struck",  # shown, but not to be believed
     "name",  # from data: a class, a recording, a run
     "code",
@@ -65,6 +66,10 @@ def code(text: object) -> Span:
     return Span("code", one_line(text))
 
 
+def struck(words: Words) -> Span:
+    return Span("struck", words, "contaminated")
+
+
 def on_page(*words: Words) -> Span:
     return Span("page", words)
 
@@ -80,21 +85,13 @@ class Element:
     kind = ""
 
 
-@dataclass(frozen=True, init=False)
 class Text(Element):
-    """A paragraph.
+    """A paragraph: to be read, or "how" figures were made, or a "caveat" on what they can't bear."""
 
-    Attributes:
-        role: "" for what is to be read, "how" for how figures were made, "caveat" for what they can't bear.
-    """
-
-    words: Words
-    role: str
     kind = "text"
 
     def __init__(self, *words: Words, role: Literal["", "how", "caveat"] = "") -> None:
-        object.__setattr__(self, "words", words)
-        object.__setattr__(self, "role", role)
+        self.words, self.role = words, role
 
 
 @dataclass(frozen=True)
@@ -123,34 +120,12 @@ class Definitions(Element):
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Attributes:
-        group: stands above the headings of neighbouring columns that share it.
-        text: whether its cells are words; else numbers, which stand to the right. The first such column names the rows.
-        sort: how a reader's click sorts it, in a table that sorts; "" where its cells have no `value`.
-        first: which way the first click sorts, where not as usual (text ascending, numbers descending).
-        turned: whether the heading is written upwards, to save width.
-        style: "sum" for a column that stands for the others.
-    """
-
-    heading: Words
-    group: str = ""
-    text: bool = False
-    sort: Literal["", "number", "text"] = ""
-    first: Literal["", "ascending"] = ""
-    turned: bool = False
-    style: str = ""
-
-
-@dataclass(frozen=True)
 class Cell:
-    """A cell that is more than its words.
+    """Words of a table, and what they are beside them.
 
     Attributes:
-        value: what its column is sorted by; None for none, "" for a cell that stays below.
-        style: the cell's CSS classes: "quiet", "right", "wrong", "thin", "wide".
+        value: what their column is sorted by; None for none, "" for a cell that stays below.
+        style: CSS classes: "quiet", "right", "wrong", "thin", "wide".
         tint: how strongly it is coloured, "0" to "100".
         title: explains it.
         span: how many columns it covers.
@@ -165,31 +140,89 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a table: what it shows of each item, and how.
+
+    Attributes:
+        of: what an item has here: a value, words, or a whole cell; None is shown as a dash.
+        shown: puts a value into words.
+        group: stands above the headings of neighbouring columns that share it.
+        text: whether its cells are words; else numbers, which stand to the right. The first such column names the rows.
+        sort: how a reader's click sorts it, if at all; "least" are numbers whose least is first wanted.
+        by: what it is sorted by, where that is not the value itself.
+        lead: whether the eye is to fall on it.
+        turned: whether the heading is written upwards, to save width.
+        style: CSS classes of heading and cells: "sum" stands for the other columns.
+    """
+
+    heading: Words
+    of: Callable[[Any], Any]
+    shown: Callable[[Any], Words] = lambda value: value if isinstance(value, Span | tuple) else str(value)
+    group: str = ""
+    text: bool = False
+    sort: Literal["", "number", "least", "text"] = ""
+    by: Callable[[Any], object] | None = None
+    lead: bool = False
+    turned: bool = False
+    style: str = ""
+
+    def cell(self, item: Any) -> Cell:
+        found = self.of(item)
+        if isinstance(found, Cell):
+            return found
+        words = MISSING if found is None else self.shown(found)
+        value = None
+        if self.sort:
+            value = self.by(item) if self.by else found
+            value = "" if value is None else value
+        return Cell(lead(words) if self.lead and found is not None else words, value)
+
+
+def columns_of(names: Iterable[Words], cell: Callable[[Any, int], Any], **more: Any) -> list[Column]:
+    """A column for each of `names`; `cell` makes an item's cell from the item and the column's place among them."""
+    return [Column(one, partial(_swapped, cell, place), **more) for place, one in enumerate(names)]
+
+
+def _swapped(cell: Callable[[Any, int], Any], place: int, item: Any) -> Any:
+    return cell(item, place)
+
+
+@dataclass(frozen=True)
 class Line:
     """A row of a table; `style` "control" or "best"."""
 
-    cells: Sequence[Cell | Words]
+    cells: Sequence[Cell]
     style: str = ""
 
 
 @dataclass(frozen=True)
 class Table(Element):
-    """A table.
+    """A table with a row for each of `items`.
 
     Attributes:
         label: says what it is to those who can't see it; "" takes the section's title.
         style: CSS classes: "heat" (tinted cells), "square", "tight", "roomy", "counts".
+        styled: how an item's row is drawn.
         notes: the notes' rows, which stand below the others however these are sorted.
         named: whether the first column of words names the rows.
     """
 
     columns: Sequence[Column]
-    lines: Sequence[Line]
+    items: Sequence[Any]
     label: str = ""
     style: str = ""
-    notes: Sequence[Line] = ()
+    styled: Callable[[Any], str] = lambda _: ""
+    notes: Sequence[Sequence[Cell | Words]] = ()
     named: bool = True
     kind = "table"
+
+    @property
+    def lines(self) -> list[Line]:
+        return [Line([column.cell(item) for column in self.columns], self.styled(item)) for item in self.items]
+
+    @property
+    def notes_lines(self) -> list[Line]:
+        return [Line([one if isinstance(one, Cell) else Cell(one) for one in cells]) for cells in self.notes]
 
     @property
     def sortable(self) -> bool:
@@ -215,9 +248,8 @@ class Table(Element):
         """The cells of `line`, each with the number of its (first) column."""
         found, place = [], 0
         for cell in line.cells:
-            one = cell if isinstance(cell, Cell) else Cell(cell)
-            found.append((place, one))
-            place += one.span
+            found.append((place, cell))
+            place += cell.span
         assert place == len(self.columns), f"{place} cells for {len(self.columns)} columns"
         return found
 

@@ -87,7 +87,7 @@ def _table(table: Table) -> str:
     head = [_heading(column.group, words_markdown(column.heading)) for column in table.columns]
     rule = ["---" if column.text or not place else "---:" for place, column in enumerate(table.columns)]
     rows: list[Sequence[str]] = [head, rule]
-    for line in (*table.lines, *table.notes):
+    for line in (*table.lines, *table.notes_lines):
         cells: list[str] = []
         for place, cell in table.placed(line):
             cells += [""] * (place - len(cells))  # the columns that the cell before covers

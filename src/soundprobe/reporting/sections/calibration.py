@@ -14,10 +14,10 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Line, Plotted, Table, Text, lead, on_page
-from soundprobe.reporting.plots import Plot, Variant, label, percent_axis
+from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, on_page
+from soundprobe.reporting.plots import Plot, Variant, percent_axis
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, row_line, shown_rows
+from soundprobe.reporting.sections.shown_rows import row_line, run_table, shown_rows
 from soundprobe.reporting.wording import count, percent
 
 BINS = 10
@@ -91,40 +91,23 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     found = [(row, calibrate(row)) for row in comparison.rows]
     best = shown[0]
     bins = next(one.bins for row, one in found if row is best)
-    columns = [Column(f"{best.full_name} was sure to", text=True), Column("Clips")]
-    columns += [Column("on average, %"), Column("right, %")]
-    lines = [
-        Line(
-            [
-                f"{percent(one.low, 0)} to {percent(one.high, 0)} %",
-                count(one.clips),
-                percent(one.confidence),
-                percent(one.accuracy),
-            ]
-        )
-        for one in bins
+    columns = [
+        Column(
+            f"{best.full_name} was sure to", lambda one: f"{percent(one.low, 0)} to {percent(one.high, 0)} %", text=True
+        ),
+        Column("Clips", lambda one: one.clips, count),
+        Column("on average, %", lambda one: one.confidence, percent),
+        Column("right, %", lambda one: one.accuracy, percent),
     ]
     plot = _plot([(row, one) for row, one in found if row in shown])
-    yield Plotted(plot, [Table(columns, lines, f"Reliability of {best.name}")])
+    yield Plotted(plot, [Table(columns, bins, f"Reliability of {best.name}")])
     columns = [
-        Column("Run", text=True, sort="text"),
-        Column("Calibration error, points", sort="number", first="ascending"),
-        Column("Sure to, %", sort="number"),
-        Column("Right, %", sort="number"),
-        Column("It is", text=True, sort="text"),
+        Column("Calibration error, points", lambda one: one[1].ece, percent, sort="least", lead=True),
+        Column("Sure to, %", lambda one: one[1].confidence, percent, sort="number"),
+        Column("Right, %", lambda one: one[1].accuracy, percent, sort="number"),
+        Column("It is", lambda one: one[1].verdict, text=True, sort="text"),
     ]
-    lines = [
-        row_line(
-            row,
-            Cell(lead(percent(one.ece)), one.ece),
-            Cell(percent(one.confidence), one.confidence),
-            Cell(percent(one.accuracy), one.accuracy),
-            Cell(one.verdict, one.verdict),
-            value=row.name,
-        )
-        for row, one in found
-    ]
-    yield Table(columns, lines, "Calibration of every run")
+    yield run_table(columns, found, "Calibration of every run", row=lambda one: one[0], sort=True)
 
 
 def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
@@ -141,21 +124,9 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
     ]
     for place, (row, one) in enumerate(found):
         bins = [each for each in one.bins if each.clips >= FEWEST]
-        color = color_of(place, row)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": label(row.full_name, 60),
-                "x": [100 * each.confidence for each in bins],
-                "y": [100 * each.accuracy for each in bins],
-                "customdata": [each.clips for each in bins],
-                "line": {"color": color, "dash": "dot" if row.is_control else "solid"},
-                "marker": {"color": color, "size": 7},
-                "hovertemplate": "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
-                "<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [100 * each.confidence for each in bins], [100 * each.accuracy for each in bins]
+        hover = "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
+        traces.append(row_line(place, row, x, y, hover, customdata=[each.clips for each in bins]))
     layout = {
         "xaxis": percent_axis("how sure the run was", range=[0, 101]),
         "yaxis": percent_axis("how often it was right", range=[-2, 102]),

@@ -7,9 +7,9 @@ from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Column, Element, Span, Table, Text, Words, joined, lead
+from soundprobe.reporting.elements import Column, Element, Span, Text, Words, joined, lead
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import row_line
+from soundprobe.reporting.sections.shown_rows import run_table
 from soundprobe.reporting.wording import listing
 
 
@@ -23,8 +23,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         f"folds{seeds} chose it.",
         role="how",
     )
-    columns = [Column("Run", text=True), Column("Chosen", text=True)]
-    yield Table(columns, [row_line(row, _settings(row.chosen_briefly)) for row in rows])
+    yield run_table([Column("Chosen", lambda row: _settings(row.chosen_briefly), text=True)], rows)
     for caution in cautions_of(comparison):
         yield Text(caution, role="caveat")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
@@ -13,20 +14,21 @@ from soundprobe.reporting.elements import (
     Column,
     Element,
     Heading,
-    Line,
     Plotted,
     Table,
     Text,
-    Words,
-    lead,
+    columns_of,
     name,
     on_page,
 )
 from soundprobe.reporting.plots import PALETTE, Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import row_line, shown_rows
+from soundprobe.reporting.sections.shown_rows import run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, between, count, heat, one_line, percent
 from soundprobe.scoring.bootstrap import Interval
+
+ClassFigures = tuple[str, int, dict[str, Interval]]
+"""A class, its clips, and its intervals by "precision", "recall" and "f1"."""
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
@@ -44,32 +46,36 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         on_page(" The stronger the tint, the better."),
         role="how",
     )
-    columns = [Column("Run", text=True), *(Column(one_line(one), turned=True) for one in comparison.class_names)]
-    lines = [
-        row_line(row, *(Cell(percent(share, 0), tint=heat(share)) for share in row.per_class_f1.tolist()))
-        for row in comparison.rows
-    ]
-    yield Table(columns, lines, style="heat")
+    columns = columns_of(map(one_line, comparison.class_names), _f1, turned=True)
+    yield run_table(columns, comparison.rows, style="heat")
+
+
+def _f1(row: Row, label: int) -> Cell:
+    share = row.per_class_f1[label]
+    return Cell(percent(share, 0), tint=heat(share))
 
 
 def _table(row: Row) -> Table:
-    columns = [Column(row.full_name, text=True, sort="text"), Column("Clips", sort="number")]
+    """The row's classes; items are those of `class_figures`."""
+    named = Column(row.full_name, lambda one: one_line(one[0]), name, text=True, sort="text")
+    columns = [named, Column("Clips", lambda one: one[1], count, sort="number")]
     for heading in ("Precision", "Recall", "F1"):
-        columns += [Column(f"{heading}, %", sort="number"), Column("95 % interval")]
-    lines = []
-    for class_name, clips, figures in class_figures(row):
-        cells: list[Cell | Words] = [Cell(name(class_name), one_line(class_name)), Cell(count(clips), clips)]
-        for key in ("precision", "recall", "f1"):
-            one = figures.get(key)
-            if one is None:
-                cells += [Cell(MISSING, ""), Cell(MISSING, style="quiet")]
-            else:
-                cells += [Cell(lead(percent(one.value)), one.value), between(one)]
-        lines.append(Line(cells))
-    return Table(columns, lines, f"Precision, recall and F1 of {row.name}")
+        columns += [
+            Column(f"{heading}, %", partial(_value, heading.lower()), percent, sort="number", lead=True),
+            Column("95 % interval", partial(_interval, heading.lower()), between),
+        ]
+    return Table(columns, class_figures(row), f"Precision, recall and F1 of {row.name}")
 
 
-def class_figures(row: Row) -> list[tuple[str, int, dict[str, Interval]]]:
+def _value(key: str, one: ClassFigures) -> float | None:
+    return one[2][key].value if key in one[2] else None
+
+
+def _interval(key: str, one: ClassFigures) -> Interval | Cell:
+    return one[2].get(key, Cell(MISSING, style="quiet"))
+
+
+def class_figures(row: Row) -> list[ClassFigures]:
     """Each class with its clips and its intervals, the lowest F1 first."""
     clips = row.confusion.sum(axis=1) / len(row.runs)
     found = [

@@ -14,10 +14,10 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import BREAK, Column, Element, Heading, Plotted, Span, Table, Text, Words, lead
-from soundprobe.reporting.plots import Plot, Variant, label, named_axis, percent_axis, reach
+from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span, Table, Text, Words, columns_of, lead
+from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, row_line, shown_rows
+from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, between, percent, plural
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import average
@@ -62,11 +62,14 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 
 def _table(one: Breakdown) -> Table:
-    columns = [Column("Accuracy, %", text=True)]
-    for condition, clips, recordings in zip(one.conditions, one.clips, one.recordings, strict=True):
-        columns.append(Column((condition, BREAK, f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}")))
-    lines = [row_line(row, *(_cell(cell) for cell in cells)) for row, cells in zip(one.rows, one.cells, strict=True)]
-    return Table(columns, lines, f"Accuracy {one.title.lower()}")
+    counts = [
+        f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}"
+        for clips, recordings in zip(one.clips, one.recordings, strict=True)
+    ]
+    headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
+    columns = columns_of(headings, lambda pair, place: _cell(pair[1][place]))
+    pairs = list(zip(one.rows, one.cells, strict=True))
+    return run_table(columns, pairs, f"Accuracy {one.title.lower()}", row=lambda pair: pair[0], heading="Accuracy, %")
 
 
 def _cell(accuracy: Interval | None) -> Words:
@@ -177,19 +180,9 @@ def _plot(one: Breakdown) -> Plot:
     for place, (row, cells) in enumerate(zip(one.rows, one.cells, strict=True)):
         shift = (place - (len(one.rows) - 1) / 2) * width
         there = [(column, cell) for column, cell in enumerate(cells) if cell is not None]
-        color = color_of(place, row)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": label(row.full_name, 60),
-                "x": [column + shift for column, _ in there],
-                "y": [100 * cell.value for _, cell in there],
-                "error_y": reach([cell for _, cell in there], color),
-                "marker": {"size": 9, "color": color, "symbol": "circle-open" if row.is_control else "circle"},
-                "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [column + shift for column, _ in there], [100 * cell.value for _, cell in there]
+        bars = reach([cell for _, cell in there], color_of(place, row))
+        traces.append(row_trace(place, row, x, y, "%{y:.1f} %", error_y=bars, marker={"size": 9}))
     names, clips = one.conditions, [plural(number, "clip") for number in one.clips]
     layout = {
         "xaxis": named_axis(names, below=clips, range=[-0.5, len(names) - 0.5], showgrid=False),

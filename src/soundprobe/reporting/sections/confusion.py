@@ -17,11 +17,10 @@ from soundprobe.reporting.elements import (
     Column,
     Element,
     Heading,
-    Line,
     Plotted,
     Table,
     Text,
-    Words,
+    columns_of,
     name,
     on_page,
 )
@@ -97,21 +96,20 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _table(row: Row) -> Table:
     names = [one_line(one) for one in row.first.class_names]
-    columns = [Column("True class", text=True), *(Column(one, turned=True) for one in names)]
-    lines = []
-    for true, (shares, counts) in enumerate(zip(row_shares(row.confusion).tolist(), row.confusion, strict=True)):
-        cells: list[Cell | Words] = [name(names[true])]
-        for predicted, share in enumerate(shares):
-            if predicted == true:
-                cells.append(Cell(percent(share, 0), style="right", tint=heat(share)))
-            elif share > 0:
-                title = f"{names[true]} taken for {names[predicted]}: {counts[predicted]}"
-                shown = percent(share, 0) if share >= 0.005 else "<1"
-                cells.append(Cell(shown, style="wrong", tint=heat(share, 0.6), title=title))
-            else:
-                cells.append(Cell("·", style="quiet"))
-        lines.append(Line(cells))
-    return Table(columns, lines, style="heat square")
+    shares = row_shares(row.confusion).tolist()
+
+    def cell(true: int, predicted: int) -> Cell:
+        share = shares[true][predicted]
+        if predicted == true:
+            return Cell(percent(share, 0), style="right", tint=heat(share))
+        if share == 0:
+            return Cell("·", style="quiet")
+        title = f"{names[true]} taken for {names[predicted]}: {row.confusion[true, predicted]}"
+        return Cell(percent(share, 0) if share >= 0.005 else "<1", style="wrong", tint=heat(share, 0.6), title=title)
+
+    columns = [Column("True class", lambda true: name(names[true]), text=True)]
+    columns += columns_of(names, cell, turned=True)
+    return Table(columns, range(len(names)), style="heat square")
 
 
 def _plot(rows: Sequence[Row]) -> Plot:

@@ -11,20 +11,9 @@ import numpy as np
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair, facts_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import (
-    Column,
-    Element,
-    Heading,
-    Line,
-    Plotted,
-    Span,
-    Table,
-    Text,
-    code,
-    lead,
-)
+from soundprobe.reporting.elements import Column, Element, Heading, Plotted, Span, Table, Text, code
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import run_name
+from soundprobe.reporting.sections.shown_rows import run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly, forest
 from soundprobe.reporting.wording import between, count, p_value, percent, plural, points, points_between
 from soundprobe.scoring.bootstrap import Interval
@@ -105,25 +94,25 @@ def _pretraining(pairs: Sequence[Pair]) -> Iterator[Element]:
         "The same network, once with its pretrained and once with random weights, and the same head: what lies between "
         "them, pretraining has brought."
     )
-    names = ("Accuracy, %", "Random weights, %", "Lead, points", "95 % interval", "Folds ahead", "p (Holm)")
-    columns = [Column("Run", text=True), *map(Column, names), Column("Lead", text=True)]
-    lines = [
-        Line(
-            [
-                (run_name(pair.row), Span("below", f"against {pair.other.full_name}")),
-                percent(pair.row.accuracy.mean),
-                percent(pair.other.accuracy.mean),
-                lead(points(pair.accuracy.mean.value)),
-                points_between(pair.accuracy.mean),
-                f"{pair.accuracy.sign_test.ahead} of {len(pair.accuracy.folds)}",
-                p_value(pair.accuracy.p_holm),
-                clearly(pair),
-            ]
-        )
-        for pair in pairs
+    columns = [
+        Column("Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True),
+        Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
+        Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
+        *_change("Lead, points"),
+        Column("Folds ahead", lambda pair: f"{pair.accuracy.sign_test.ahead} of {len(pair.accuracy.folds)}"),
+        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
+        Column("Lead", clearly, text=True),
     ]
     plot = forest("pretraining", "Pretrained less random weights, in points of accuracy", pairs)
-    yield Plotted(plot, [Table(columns, lines, "Pretrained less random weights")])
+    yield Plotted(plot, [Table(columns, pairs, "Pretrained less random weights")])
+
+
+def _change(heading: str) -> list[Column]:
+    """A pair's difference with its interval."""
+    return [
+        Column(heading, lambda pair: pair.accuracy.mean.value, points, lead=True),
+        Column("95 % interval", lambda pair: pair.accuracy.mean, points_between),
+    ]
 
 
 def _shuffled(found: Sequence[Shuffled]) -> Iterator[Element]:
@@ -136,23 +125,15 @@ def _shuffled(found: Sequence[Shuffled]) -> Iterator[Element]:
         "whole classes right or wrong by luck: the last column is where 95 % of scores lie when the names of its "
         "predicted classes are dealt out at random."
     )
-    names = ("Accuracy, %", "95 % interval", "Guessing, %", "95 % of guesses, %")
-    columns = [Column("Run", text=True), *map(Column, names), Column("Verdict", text=True)]
-    lines = [
-        Line(
-            [
-                run_name(one.row),
-                lead(percent(one.accuracy.value)),
-                between(one.accuracy),
-                percent(one.chance),
-                f"{percent(one.chance_low)} to {percent(one.chance_high)}",
-                "at chance, as it must be" if one.near_chance else "above chance: something leaks",
-            ],
-            "control",
-        )
-        for one in found
+    at_chance, leaks = "at chance, as it must be", "above chance: something leaks"
+    columns = [
+        Column("Accuracy, %", lambda one: one.accuracy.value, percent, lead=True),
+        Column("95 % interval", lambda one: one.accuracy, between),
+        Column("Guessing, %", lambda one: one.chance, percent),
+        Column("95 % of guesses, %", lambda one: f"{percent(one.chance_low)} to {percent(one.chance_high)}"),
+        Column("Verdict", lambda one: at_chance if one.near_chance else leaks, text=True),
     ]
-    yield Table(columns, lines, "Shuffled labels")
+    yield run_table(columns, found, "Shuffled labels", row=lambda one: one.row)
 
 
 def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
@@ -164,26 +145,21 @@ def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
         "well. Who picks the best of them there reports a struck-out figure instead of the honest one. Nothing on "
         "this page uses them."
     )
-    columns = [Column("Run", text=True), Column("accuracy, %", "Honest choice")]
-    for group in ("Best setting on average", "Best setting of each fold"):
-        columns += [Column("accuracy, %", group), Column("gap, points", group)]
-    columns.append(Column("Settings tried"))
-    why = "chosen on the test folds"
-    lines = [
-        Line(
-            [
-                run_name(one.row),
-                lead(percent(one.honest)),
-                Span("struck", percent(one.overall), why),
-                points(one.overall_gap),
-                Span("struck", percent(one.by_fold), why),
-                lead(points(one.gap)),
-                count(one.candidates),
-            ]
-        )
-        for one in found
+    average, each = "Best setting on average", "Best setting of each fold"
+
+    def peeked(share: float) -> Span:
+        return Span("struck", percent(share), "chosen on the test folds")
+
+    columns = [
+        Column("Run", lambda one: run_name(one.row), text=True),
+        Column("accuracy, %", lambda one: one.honest, percent, "Honest choice", lead=True),
+        Column("accuracy, %", lambda one: one.overall, peeked, average),
+        Column("gap, points", lambda one: one.overall_gap, points, average),
+        Column("accuracy, %", lambda one: one.by_fold, peeked, each),
+        Column("gap, points", lambda one: one.gap, points, each, lead=True),
+        Column("Settings tried", lambda one: one.candidates, count),
     ]
-    yield Table(columns, lines, "Honest and peeked choices")
+    yield Table(columns, found, "Honest and peeked choices")
 
 
 def _leaks(pairs: Sequence[Pair]) -> Iterator[Element]:
@@ -193,23 +169,19 @@ def _leaks(pairs: Sequence[Pair]) -> Iterator[Element]:
     yield Text(
         "The same run without the training clips whose recording is also tested: how much of the score the leaks were."
     )
-    names = ("Leaks left out, %", "All training clips, %", "Change, points", "95 % interval", "Clips left out")
-    columns = [Column("Run", text=True), *map(Column, names), Column("Change", text=True)]
-    lines = [
-        Line(
-            [
-                run_name(pair.row),
-                percent(pair.row.accuracy.mean),
-                percent(pair.other.accuracy.mean),
-                lead(points(pair.accuracy.mean.value)),
-                points_between(pair.accuracy.mean),
-                f"{count(pair.row.excluded_clips)} in {plural(pair.row.folds_with_exclusions, 'fold')}",
-                clearly(pair),
-            ]
-        )
-        for pair in pairs
+    columns = [
+        Column("Run", lambda pair: run_name(pair.row), text=True),
+        Column("Leaks left out, %", lambda pair: pair.row.accuracy.mean, percent),
+        Column("All training clips, %", lambda pair: pair.other.accuracy.mean, percent),
+        *_change("Change, points"),
+        Column("Clips left out", lambda pair: _left_out(pair.row)),
+        Column("Change", clearly, text=True),
     ]
-    yield Table(columns, lines, "With and without leaks")
+    yield Table(columns, pairs, "With and without leaks")
+
+
+def _left_out(row: Row) -> str:
+    return f"{count(row.excluded_clips)} in {plural(row.folds_with_exclusions, 'fold')}"
 
 
 def shuffled_of(comparison: Comparison) -> tuple[Shuffled, ...]:

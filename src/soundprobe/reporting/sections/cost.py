@@ -7,11 +7,11 @@ from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Line, Plotted, Table, Text, on_page
-from soundprobe.reporting.plots import Plot, Variant, label, percent_axis
+from soundprobe.reporting.elements import Cell, Column, Element, Plotted, Text, on_page
+from soundprobe.reporting.plots import Plot, Variant, percent_axis
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, row_line
-from soundprobe.reporting.wording import MISSING, count, duration, percent
+from soundprobe.reporting.sections.shown_rows import row_trace, run_table
+from soundprobe.reporting.wording import count, duration, percent
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
@@ -23,45 +23,23 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     timed = [row for row in comparison.rows if row.seconds_per_clip]
     if len({row.seconds_per_clip for row in timed}) > 1:
         yield Plotted(_plot(timed), [Text(on_page("The table below holds the same figures."), role="how")])
-    columns = [Column("Run", text=True, sort="text"), Column("What it is", text=True, sort="text")]
-    names = ("Parameters", "Width", "Embedding a clip", "Training")
-    columns += [Column(one, sort="number", first="ascending") for one in names]
-    columns.append(Column("Accuracy, %", sort="number"))
-    yield Table(columns, [_line(row) for row in comparison.rows])
-
-
-def _line(row: Row) -> Line:
-    backbone, seconds = row.first.backbone, row.seconds_per_clip
-    return row_line(
-        row,
-        Cell(row.title, row.title, style="wide"),
-        Cell(count(backbone["parameters"]), backbone["parameters"]),
-        Cell(count(backbone["embedding_dim"]), backbone["embedding_dim"]),
-        Cell(MISSING if seconds is None else duration(seconds), "" if seconds is None else seconds),
-        Cell(duration(row.seconds), row.seconds),
-        Cell(percent(row.accuracy.mean), row.accuracy.mean),
-        value=row.name,
-    )
+    columns = [
+        Column("What it is", lambda row: Cell(row.title, row.title, "wide"), text=True, sort="text"),
+        Column("Parameters", lambda row: row.first.backbone["parameters"], count, sort="least"),
+        Column("Width", lambda row: row.first.backbone["embedding_dim"], count, sort="least"),
+        Column("Embedding a clip", lambda row: row.seconds_per_clip, duration, sort="least"),
+        Column("Training", lambda row: row.seconds, duration, sort="least"),
+        Column("Accuracy, %", lambda row: row.accuracy.mean, percent, sort="number"),
+    ]
+    yield run_table(columns, comparison.rows, sort=True)
 
 
 def _plot(timed: Sequence[Row]) -> Plot:
     """Accuracy against the time to embed a clip."""
-    traces = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": label(row.full_name, 60),
-            "x": [1000 * (row.seconds_per_clip or 0.0)],
-            "y": [100 * row.accuracy.mean],
-            "marker": {
-                "size": 12,
-                "color": color_of(place, row),
-                "symbol": "circle-open" if row.is_control else "circle",
-            },
-            "hovertemplate": "%{x:.3g} ms a clip: %{y:.1f} %<extra>%{fullData.name}</extra>",
-        }
-        for place, row in enumerate(timed)
-    ]
+    traces = []
+    for place, row in enumerate(timed):
+        x, y = [1000 * (row.seconds_per_clip or 0.0)], [100 * row.accuracy.mean]
+        traces.append(row_trace(place, row, x, y, "%{x:.3g} ms a clip: %{y:.1f} %", marker={"size": 12}))
     layout = {
         "xaxis": {"type": "log", "title": {"text": "ms to embed a clip"}, "dtick": "D2"},
         "yaxis": percent_axis("accuracy"),

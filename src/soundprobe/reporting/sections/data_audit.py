@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from soundprobe.data.audit.audit import Audit
+from soundprobe.data.audit.balance import FoldBalance
+from soundprobe.data.audit.leaks import NearPair
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.elements import (
     Cell,
@@ -14,12 +16,12 @@ from soundprobe.reporting.elements import (
     Element,
     Fold,
     Heading,
-    Line,
     Span,
     Table,
     Text,
     Words,
     code,
+    columns_of,
     joined,
     name,
 )
@@ -47,22 +49,15 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     )
     pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
     if pairs:
-        columns = [Column("Clip", text=True), Column("Clip", text=True), Column("Folds"), Column("Classes", text=True)]
-        columns += [Column("Cosine"), Column("Known to be", text=True)]
-        lines = [
-            Line(
-                [
-                    name(pair.ids[0]),
-                    name(pair.ids[1]),
-                    " and ".join(map(str, pair.folds)),
-                    " and ".join(map(one_line, dict.fromkeys(pair.class_names))),
-                    f"{pair.cosine:.3f}",
-                    "the same bytes" if pair.same_bytes else "one recording" if pair.same_recording else MISSING,
-                ]
-            )
-            for pair in pairs
+        columns = [
+            Column("Clip", lambda pair: name(pair.ids[0]), text=True),
+            Column("Clip", lambda pair: name(pair.ids[1]), text=True),
+            Column("Folds", lambda pair: " and ".join(map(str, pair.folds))),
+            Column("Classes", lambda pair: " and ".join(map(one_line, dict.fromkeys(pair.class_names))), text=True),
+            Column("Cosine", lambda pair: f"{pair.cosine:.3f}"),
+            Column("Known to be", _known, text=True),
         ]
-        table = Table(columns, lines, "Pairs of clips in different folds that sound alike", named=False)
+        table = Table(columns, pairs, "Pairs of clips in different folds that sound alike", named=False)
         yield Fold(f"The {'near' if found.near_pair_count else 'closest'} pairs, to listen to", [table])
     yield from _folds(found)
 
@@ -71,19 +66,22 @@ def _folds(found: Audit) -> Iterator[Element]:
     values = list(found.folds[0].salience or ()) if found.folds else []
     marks_thin = 0 < len(found.thin) <= 0.3 * len(found.folds) * len(found.class_names)
     saliences = {str(value): said for value, said in SALIENCE.items()}
-    columns = [Column("Fold", text=True), Column("Clips"), Column("Recordings")]
-    columns += [Column(one_line(one), turned=True) for one in found.class_names]
-    columns += [Column(saliences.get(value, f"salience {value}"), turned=True) for value in values]
-    lines = []
-    for fold in found.folds:
-        cells: list[Cell | Words] = [str(fold.fold), count(fold.clips), count(fold.recordings)]
-        for clips, recordings in zip(fold.class_clips, fold.class_recordings, strict=True):
-            thin = marks_thin and recordings < 3
-            title = f"{plural(recordings, 'recording')} only" if thin else ""
-            cells.append(Cell(count(clips), style="thin" if thin else "", title=title))
-        lines.append(Line([*cells, *(count((fold.salience or {})[value]) for value in values)]))
+
+    def clips(fold: FoldBalance, label: int) -> Cell:
+        thin = marks_thin and fold.class_recordings[label] < 3
+        title = f"{plural(fold.class_recordings[label], 'recording')} only" if thin else ""
+        return Cell(count(fold.class_clips[label]), style="thin" if thin else "", title=title)
+
+    columns = [Column("Fold", lambda fold: fold.fold, text=True)]
+    columns += [
+        Column("Clips", lambda fold: fold.clips, count),
+        Column("Recordings", lambda fold: fold.recordings, count),
+    ]
+    columns += columns_of(map(one_line, found.class_names), clips, turned=True)
+    headings = [saliences.get(value, f"salience {value}") for value in values]
+    columns += columns_of(headings, lambda fold, place: count(fold.salience[values[place]]), turned=True)
     yield Heading("Clips of each class and fold")
-    yield Table(columns, lines, "Clips of each class and fold", "counts")
+    yield Table(columns, found.folds, "Clips of each class and fold", "counts")
     decides = "One recording then decides much of the class's score there."
     if found.thin and not marks_thin:
         of = count(len(found.folds) * len(found.class_names))
@@ -95,6 +93,10 @@ def _folds(found: Audit) -> Iterator[Element]:
     elif found.thin:
         marked = Span("thin", "Marked")
         yield Text(marked, f": classes of which a fold holds fewer than 3 recordings. {decides}", role="how")
+
+
+def _known(pair: NearPair) -> str:
+    return "the same bytes" if pair.same_bytes else "one recording" if pair.same_recording else MISSING
 
 
 def _shared(found: Audit) -> Words:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
@@ -13,18 +13,17 @@ from soundprobe.reporting.elements import (
     Column,
     Element,
     Heading,
-    Line,
     Plotted,
     Span,
-    Table,
     Text,
     Words,
     lead,
     on_page,
+    struck,
 )
-from soundprobe.reporting.plots import Plot, Variant, label, named_axis, percent_axis, reach
+from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, notes_name, row_line, shown_rows
+from soundprobe.reporting.sections.shown_rows import color_of, notes_name, row_trace, run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, heat, percent
 from soundprobe.scoring import notes
 from soundprobe.scoring.metrics import MeanStd
@@ -37,62 +36,52 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     )
     figures: list[Element] = []
     for title, measure in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1")):
-        folds = [Column(str(fold)) for fold in comparison.folds]
-        columns = [Column("Run", text=True), *folds, Column("mean", style="sum")]
-        lines = [_line(row, comparison.folds, measure) for row in comparison.rows]
+        columns = [Column(str(fold), _on(fold, measure)) for fold in comparison.folds]
+        columns.append(Column("mean", _mean(measure), style="sum"))
         own = [_notes_line(comparison, measure)] if same else []
-        figures += [
-            Heading(f"{title}, percent"),
-            Table(columns, lines, f"{title} fold by fold", "heat", notes=own),
-        ]
+        table = run_table(columns, comparison.rows, f"{title} fold by fold", "heat", notes=own)
+        figures += [Heading(f"{title}, percent"), table]
     yield Plotted(_plot(comparison), figures)
     struck = f" The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}." if same else ""
     yield Text(f"± is the population standard deviation over folds.{struck}", role="how")
 
 
-def _line(row: Row, folds: Sequence[int], measure: str) -> Line:
-    shares = dict(zip(row.folds, getattr(row, f"fold_{measure}").tolist(), strict=True))
-    cells = [
-        Cell(percent(shares[fold]), tint=heat(shares[fold]))
-        if fold in shares
-        else Cell(MISSING, style="quiet", title="not tested")
-        for fold in folds
-    ]
-    stats: MeanStd = getattr(row, measure)
-    return row_line(row, *cells, (lead(percent(stats.mean)), f" ± {percent(stats.std_population)}"))
+def _on(fold: int, measure: str) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        share = getattr(row, f"{measure}_on")(fold)
+        if share is None:
+            return Cell(MISSING, style="quiet", title="not tested")
+        return Cell(percent(share), tint=heat(share))
+
+    return cell
 
 
-def _notes_line(comparison: Comparison, measure: str) -> Line:
-    cells: list[Cell | Words] = []
+def _mean(measure: str) -> Callable[[Row], Words]:
+    def words(row: Row) -> Words:
+        stats: MeanStd = getattr(row, measure)
+        return (lead(percent(stats.mean)), f" ± {percent(stats.std_population)}")
+
+    return words
+
+
+def _notes_line(comparison: Comparison, measure: str) -> list[Cell | Words]:
+    cells: list[Cell | Words] = [notes_name(comparison.standing)]
     for fold in notes.FOLDS:
         share = getattr(fold, measure)
         clean = fold.fold == notes.CLEAN_FOLD
-        shown = Span("strong", percent(share)) if clean else Span("struck", percent(share), "contaminated")
-        cells.append(Cell(shown, tint=heat(share) if clean else ""))
+        cells.append(Cell(Span("strong", percent(share)), tint=heat(share)) if clean else struck(percent(share)))
     stats = notes.accuracy() if measure == "accuracy" else notes.macro_f1()
-    mean = Span("struck", f"{percent(stats.mean)} ± {percent(stats.std_population)}", "contaminated")
-    return Line([notes_name(comparison.standing), *cells, mean])
+    return [*cells, struck(f"{percent(stats.mean)} ± {percent(stats.std_population)}")]
 
 
 def _plot(comparison: Comparison) -> Plot:
     rows, folds = shown_rows(comparison), list(comparison.folds)
     traces: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
-        color = color_of(place, row)
         intervals = [row.scores.fold_interval("accuracy", fold) for fold in row.folds]
         shift = (place - (len(rows) - 1) / 2) * 0.1
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": label(row.full_name, 60),
-                "x": [folds.index(fold) + shift for fold in row.folds],
-                "y": [100 * one.value for one in intervals],
-                "error_y": reach(intervals, color),
-                "marker": {"color": color, "size": 8, "symbol": "circle-open" if row.is_control else "circle"},
-                "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [folds.index(fold) + shift for fold in row.folds], [100 * one.value for one in intervals]
+        traces.append(row_trace(place, row, x, y, "%{y:.1f} %", error_y=reach(intervals, color_of(place, row))))
     if comparison.standing is Standing.SAME:
         traces.append(_notes_trace(folds))
     layout = {

@@ -11,10 +11,10 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, lead, on_page
-from soundprobe.reporting.plots import Plot, Variant, label, percent_axis
+from soundprobe.reporting.elements import Column, Element, Plotted, Text, on_page
+from soundprobe.reporting.plots import Plot, Variant, percent_axis
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, row_line
+from soundprobe.reporting.sections.shown_rows import color_of, row_line, run_table
 from soundprobe.reporting.wording import count, percent
 
 
@@ -69,46 +69,25 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         ),
         role="how",
     )
-    names = ("Share", "Recordings", "Clips", "Accuracy, %", "± between folds", "Macro-F1, %")
-    lines = [
-        row_line(
-            row,
-            f"{percent(point.share, 0)} %",
-            count(point.recordings),
-            count(point.clips),
-            lead(percent(point.accuracy)),
-            percent(point.spread),
-            percent(point.macro_f1),
-        )
-        for row, points in found
-        for point in points
+    columns = [
+        Column("Share", lambda one: f"{percent(one[1].share, 0)} %"),
+        Column("Recordings", lambda one: one[1].recordings, count),
+        Column("Clips", lambda one: one[1].clips, count),
+        Column("Accuracy, %", lambda one: one[1].accuracy, percent, lead=True),
+        Column("± between folds", lambda one: one[1].spread, percent),
+        Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
     ]
-    yield Plotted(_plot(found), [Table([Column("Run", text=True), *map(Column, names)], lines)])
+    items = [(row, point) for row, points in found for point in points]
+    yield Plotted(_plot(found), [run_table(columns, items, row=lambda one: one[0])])
 
 
 def _plot(found: Sequence[tuple[Row, Sequence[CurvePoint]]]) -> Plot:
     traces = []
     for place, (row, points) in enumerate(found):
-        color = color_of(place, row)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": label(row.full_name, 60),
-                "line": {"color": color, "dash": "dot" if row.is_control else "solid"},
-                "marker": {"color": color, "size": 7},
-                "x": [point.recordings for point in points],
-                "y": [100 * point.accuracy for point in points],
-                "error_y": {
-                    "type": "data",
-                    "array": [100 * point.spread for point in points],
-                    "thickness": 1,
-                    "width": 0,
-                    "color": color,
-                },
-                "hovertemplate": "%{x:.0f} recordings: %{y:.1f} %<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [point.recordings for point in points], [100 * point.accuracy for point in points]
+        spread = [100 * point.spread for point in points]
+        bars = {"type": "data", "array": spread, "thickness": 1, "width": 0, "color": color_of(place, row)}
+        traces.append(row_line(place, row, x, y, "%{x:.0f} recordings: %{y:.1f} %", error_y=bars))
     ticks = sorted({round(point.recordings) for _, points in found for point in points})
     layout = {
         "xaxis": {"type": "log", "title": {"text": "training recordings"}, "tickvals": ticks, "ticktext": ticks},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from soundprobe.reporting.elements import Cell, Column, Element, Line, Span, Table, Text, Words
+from soundprobe.reporting.elements import Cell, Element, Span, Table, Text, Words, columns_of, struck
 from soundprobe.reporting.wording import MISSING, count
 from soundprobe.scoring import notes
 from soundprobe.scoring.metrics import MeanStd
@@ -17,28 +18,25 @@ def show() -> Iterator[Element]:
     yield Text(notes.CONTAMINATION)
     handovers, published = notes.evidence(), notes.published
     first = Span("strong", published(notes.clean().first_loss, 2))
+
+    def row(title: str, *cells: Cell | Words) -> list[Cell]:
+        return [one if isinstance(one, Cell) else Cell(one) for one in (title, *cells)]
+
+    began = ["carried over" if one.carried_over else "fresh" for one in handovers]
     lines = [
-        Line(
-            [
-                "loss at which the fold before ended",
-                Cell(MISSING, style="quiet"),
-                *(published(one.ended_at, 2) for one in handovers),
-            ]
+        row(
+            "loss at which the fold before ended",
+            Cell(MISSING, style="quiet"),
+            *(published(one.ended_at, 2) for one in handovers),
         ),
-        Line(["loss of the first epoch", first, *(published(one.began_at, 2) for one in handovers)]),
-        Line(
-            [
-                "began as",
-                Span("strong", "fresh"),
-                *("carried over" if one.carried_over else "fresh" for one in handovers),
-            ],
-            "wrapped",
-        ),
-        Line(["accuracy, as published", *(_published(fold.fold, fold.accuracy) for fold in notes.FOLDS)]),
-        Line(["macro-F1, as published", *(_published(fold.fold, fold.macro_f1) for fold in notes.FOLDS)]),
+        row("loss of the first epoch", first, *(published(one.began_at, 2) for one in handovers)),
+        row("began as", Span("strong", "fresh"), *began),
+        row("accuracy, as published", *(_published(fold.fold, fold.accuracy) for fold in notes.FOLDS)),
+        row("macro-F1, as published", *(_published(fold.fold, fold.macro_f1) for fold in notes.FOLDS)),
     ]
-    columns = [Column("Fold", text=True), *(Column(str(fold.fold)) for fold in notes.FOLDS)]
-    yield Table(columns, lines, "The notes' losses and scores")
+    columns = columns_of(["Fold", *(str(fold.fold) for fold in notes.FOLDS)], lambda line, place: line[place])
+    columns[0] = replace(columns[0], text=True)
+    yield Table(columns, lines, "The notes' losses and scores", styled=_style)
     yield Text(
         "As published, with both standard deviations over folds, and contaminated: mean accuracy ",
         *_mean(notes.accuracy(), " (population)", " (sample)"),
@@ -49,9 +47,13 @@ def show() -> Iterator[Element]:
     yield Text(f"The network, {count(notes.PARAMETERS)} parameters: {'; '.join(notes.NETWORK)}.", role="how")
 
 
+def _style(line: Sequence[Cell]) -> str:
+    return "wrapped" if line[0].words == "began as" else ""
+
+
 def _published(fold: int, share: float) -> Words:
     shown = notes.published(share)
-    return Span("strong", shown) if fold == notes.CLEAN_FOLD else Span("struck", shown, "contaminated")
+    return Span("strong", shown) if fold == notes.CLEAN_FOLD else struck(shown)
 
 
 def _mean(stats: MeanStd, population: str = "", sample: str = "") -> list[Words]:

@@ -6,18 +6,16 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Difference, Standing, compare
+from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
 from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Line, Span, Table, Text, Words, lead
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name
 from soundprobe.reporting.wording import MISSING, between, percent, points
 from soundprobe.scoring import notes
 from soundprobe.scoring.bootstrap import METRICS, Interval
 from soundprobe.scoring.metrics import MeanStd
-
-CONTAMINATED = "contaminated"
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
@@ -38,13 +36,22 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.{leans}',
         role="how",
     )
-    columns = [Column("Rank", sort="number", first="ascending"), Column("Run", text=True, sort="text")]
-    for group in ("Accuracy", "Macro-F1"):
-        columns += [Column(heading, group, sort="number") for heading in ("mean", "95 % interval", "± pop. / sample")]
-    columns += [Column("accuracy", f"Fold {notes.CLEAN_FOLD}", sort="number")] if clean else []
-    columns += [Column("points", "Over control", sort="number"), Column("Seeds", sort="number")]
-    lines = [_line(comparison, place, row, clean) for place, row in enumerate(comparison.rows, start=1)]
-    yield Table(columns, lines, style="tight", notes=[_notes_line(comparison)] if clean else ())
+    columns = [
+        Column(
+            "Rank",
+            lambda row: Cell(str(comparison.rank_of(row) or MISSING), comparison.rows.index(row) + 1),
+            sort="least",
+        ),
+        Column("Run", run_name, text=True, sort="text", by=lambda row: row.name),
+        *_figures("Accuracy", "accuracy"),
+        *_figures("Macro-F1", "macro_f1"),
+        Column("points", lambda row: _lead(comparison, row), group="Over control", sort="number"),
+        Column("Seeds", lambda row: Cell((str(len(row.runs)), _spread(row)), len(row.runs)), sort="number"),
+    ]
+    fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
+    columns[-2:-2] = [fold] if clean else []
+    own = [_notes_line(comparison)] if clean else []
+    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
     if clean:
         where = "" if comparison.standing is Standing.SAME else ", on other clips than these"
         yield Text(
@@ -54,70 +61,81 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         )
 
 
-def _line(comparison: Comparison, place: int, row: Row, clean: bool) -> Line:
-    cells: list[Cell | Words] = [
-        Cell(str(comparison.rank_of(row) or MISSING), place),
-        Cell(run_name(row), row.name),
-        *_figures(row.accuracy, row.scores.interval("accuracy")),
-        *_figures(row.macro_f1, row.scores.interval("macro_f1")),
+def _figures(group: str, metric: str) -> list[Column]:
+    """Mean, interval and both deviations."""
+
+    def stats(row: Row) -> MeanStd:
+        found: MeanStd = getattr(row, metric)
+        return found
+
+    def spreads(row: Row) -> Cell:
+        return Cell(_both(stats(row)), stats(row).std_population)
+
+    def interval(row: Row) -> Interval:
+        return row.scores.interval(metric)
+
+    return [
+        Column("mean", lambda row: stats(row).mean, percent, group, sort="number", lead=True),
+        Column("95 % interval", interval, between, group, sort="number", by=lambda row: interval(row).low),
+        Column("± pop. / sample", spreads, group=group, sort="number"),
     ]
-    if clean:
-        share = row.accuracy_on(notes.CLEAN_FOLD)
-        cells.append(Cell(percent(share), "" if share is None else share))
+
+
+def _both(stats: MeanStd) -> str:
+    return f"{percent(stats.std_population)} / {percent(stats.std_sample)}"
+
+
+def _on_clean_fold(row: Row) -> float | None:
+    return row.accuracy_on(notes.CLEAN_FOLD)
+
+
+def _lead(comparison: Comparison, row: Row) -> Cell:
     control = comparison.control_of(row)
     difference = compare(row, control) if control else None
-    if difference:
-        other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
-        cells.append(Cell((points(difference.mean), other), difference.mean))
-    else:
-        cells.append(Cell(Span("quiet", "control" if row.is_control else "no control"), ""))
-    spread: Words = ()
-    if len(row.runs) > 1:
-        title = "population standard deviation of the seeds' mean accuracies"
-        spread = (" ", Span("aside", f"± {percent(row.accuracy_over_seeds.std_population)}", title))
-    cells.append(Cell((str(len(row.runs)), spread), len(row.runs)))
-    best = " best" if row is comparison.best else ""
-    return Line(cells, f"{'control' if row.is_control else ''}{best}".strip())
+    if difference is None:
+        return Cell(Span("quiet", "control" if row.is_control else "no control"), "")
+    other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
+    return Cell((points(difference.mean), other), difference.mean)
 
 
-def _figures(stats: MeanStd, interval: Interval) -> list[Cell]:
-    """Mean, interval and both deviations."""
-    return [
-        Cell(lead(percent(stats.mean)), stats.mean),
-        Cell(between(interval), "" if interval.low is None else interval.low),
-        Cell(f"{percent(stats.std_population)} / {percent(stats.std_sample)}", stats.std_population),
-    ]
+def _spread(row: Row) -> Words:
+    if len(row.runs) == 1:
+        return ()
+    title = "population standard deviation of the seeds' mean accuracies"
+    return (" ", Span("aside", f"± {percent(row.accuracy_over_seeds.std_population)}", title))
 
 
-def _notes_line(comparison: Comparison) -> Line:
+def _style(comparison: Comparison, row: Row) -> str:
+    kinds = {"control": row.is_control, "best": row is comparison.best}
+    return " ".join(kind for kind, applies in kinds.items() if applies)
+
+
+def _notes_line(comparison: Comparison) -> list[Cell | Words]:
     none = Cell(MISSING, style="quiet")
     cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing)]
     for stats in (notes.accuracy(), notes.macro_f1()):
-        spread = f"{percent(stats.std_population)} / {percent(stats.std_sample)}"
-        cells += [Span("struck", percent(stats.mean), CONTAMINATED), none, Span("struck", spread, CONTAMINATED)]
-    return Line([*cells, Span("strong", percent(notes.clean().accuracy)), none, none])
+        cells += [struck(percent(stats.mean)), none, struck(_both(stats))]
+    return [*cells, Span("strong", percent(notes.clean().accuracy)), none, none]
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     control = comparison.control_of(row)
+    difference = compare(row, control) if control else None
     return {
         "rank": comparison.rank_of(row),
         "accuracy": row.accuracy._asdict(),
         "macro_f1": row.macro_f1._asdict(),
-        "seed_spread": {
-            "accuracy": row.accuracy_over_seeds._asdict(),
-            "macro_f1": row.macro_f1_over_seeds._asdict(),
-        },
+        "seed_spread": {"accuracy": row.accuracy_over_seeds._asdict(), "macro_f1": row.macro_f1_over_seeds._asdict()},
         "intervals": {metric: dataclasses.asdict(row.scores.interval(metric)) for metric in METRICS},
         "control": place_of(control, comparison.rows),
-        "over_control": _difference(compare(row, control) if control else None),
+        "over_control": difference
+        and {
+            "mean": difference.mean,
+            "folds_better": difference.better,
+            "folds": difference.folds,
+            "matched": difference.matched,
+        },
     }
-
-
-def _difference(found: Difference | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {"mean": found.mean, "folds_better": found.better, "folds": found.folds, "matched": found.matched}
 
 
 SECTION = Section("ranking", "All runs", _show, row_facts=_row_facts)

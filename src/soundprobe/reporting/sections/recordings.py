@@ -15,7 +15,7 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Line, Span, Table, Text, lead, name
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.wording import one_line, percent, plural
 
@@ -55,33 +55,20 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     columns = [
-        Column("Recording", text=True, sort="text"),
-        Column("Class", text=True, sort="text"),
-        Column("Fold", sort="number", first="ascending"),
-        Column("Clips", sort="number"),
-        Column("Wrong, on average", sort="number"),
-        Column("of its clips, %", sort="number"),
-        Column("Wrong, best run", sort="number"),
-        Column("Mostly taken for", text=True, sort="text"),
+        Column("Recording", lambda one: one_line(one.group), name, text=True, sort="text"),
+        Column("Class", lambda one: one_line(", ".join(one.class_names)), name, text=True, sort="text"),
+        Column("Fold", lambda one: Cell(", ".join(map(str, one.folds)), one.folds[0]), sort="least"),
+        Column("Clips", lambda one: one.clips, sort="number"),
+        Column("Wrong, on average", lambda one: one.wrong, "{:.1f}".format, sort="number", lead=True),
+        Column("of its clips, %", lambda one: one.wrong_share, lambda share: percent(share, 0), sort="number"),
+        Column("Wrong, best run", lambda one: one.best_wrong, "{:.3g}".format, sort="number"),
+        Column("Mostly taken for", _taken_for, text=True, sort="text", by=lambda one: one_line(one.taken_for)),
     ]
-    yield Table(columns, [_line(one) for one in found], style="roomy")
+    yield Table(columns, found, style="roomy")
 
 
-def _line(one: HardRecording) -> Line:
-    class_names = one_line(", ".join(one.class_names))
-    mistakes = Span("small", f"({percent(one.taken_share, 0)} % of the mistakes)")
-    return Line(
-        [
-            Cell(name(one.group), one_line(one.group)),
-            Cell(name(class_names), class_names),
-            Cell(", ".join(map(str, one.folds)), one.folds[0]),
-            Cell(str(one.clips), one.clips),
-            Cell(lead(f"{one.wrong:.1f}"), one.wrong),
-            Cell(percent(one.wrong_share, 0), one.wrong_share),
-            Cell(f"{one.best_wrong:.3g}", one.best_wrong),
-            Cell((name(one.taken_for), " ", mistakes), one_line(one.taken_for)),
-        ]
-    )
+def _taken_for(one: HardRecording) -> Words:
+    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} % of the mistakes)"))
 
 
 def _rows(comparison: Comparison) -> tuple[Row, ...]:

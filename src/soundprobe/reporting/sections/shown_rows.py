@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Line, Span, Words, name
-from soundprobe.reporting.plots import PALETTE
+from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
+from soundprobe.reporting.plots import PALETTE, label
 from soundprobe.scoring import notes
 
 SHOWN = 5
@@ -32,11 +35,44 @@ def notes_name(standing: Standing) -> Words:
     return (name(notes.TITLE), *((" ", Span("tag", text, style="notes")) for text in tags))
 
 
-def row_line(row: Row, *cells: Cell | Words, value: object = None) -> Line:
-    """A row of a table: its name, then `cells`; controls are drawn as such."""
-    return Line([Cell(run_name(row), value), *cells], "control" if row.is_control else "")
+def run_table(
+    columns: Sequence[Column],
+    items: Sequence[Any],
+    aria: str = "",
+    style: str = "",
+    *,
+    row: Callable[[Any], Row] = lambda item: item,
+    heading: str = "Run",
+    sort: bool = False,
+    notes: Sequence[Sequence[Cell | Words]] = (),
+) -> Table:
+    """A table of rows, or of items that `row` takes their row from: their names, then `columns`; controls are quiet."""
+    named = Column(
+        heading,
+        lambda item: run_name(row(item)),
+        text=True,
+        sort="text" if sort else "",
+        by=lambda item: row(item).name,
+    )
+    return Table([named, *columns], items, aria, style, lambda item: "control" * row(item).is_control, notes)
 
 
 def color_of(place: int, row: Row) -> str:
     """The colour of the row that is drawn at `place` of a chart; controls share one."""
     return PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
+
+
+def row_trace(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """The row's marks in a chart, of `place`'s colour; `more` is what it has besides, or other than usual."""
+    marker = {"color": color_of(place, row), "size": 8, "symbol": "circle-open" if row.is_control else "circle"}
+    usual = {"type": "scatter", "mode": "markers", "name": label(row.full_name, 60), "x": x, "y": y}
+    marker |= more.pop("marker", {})
+    return {**usual, "marker": marker, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
+
+
+def row_line(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """As `row_trace`, its marks joined by a line."""
+    color = color_of(place, row)
+    line = {"color": color, "dash": "dot" if row.is_control else "solid"}
+    usual = {"mode": "lines+markers", "line": line, "marker": {"size": 7, "symbol": "circle"}}
+    return row_trace(place, row, x, y, hover, **usual, **more)

@@ -17,17 +17,17 @@ from soundprobe.reporting.elements import (
     Column,
     Element,
     Heading,
-    Line,
     Plotted,
     Span,
     Table,
     Text,
+    Words,
     lead,
     on_page,
 )
 from soundprobe.reporting.plots import Plot, Variant, named_axis, reach
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
 from soundprobe.reporting.wording import (
     between,
     count,
@@ -91,37 +91,40 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 
 def _table(pairs: Sequence[Pair]) -> Table:
-    columns = [Column("Run less the best", text=True, sort="text")]
-    for group in ("Accuracy, points", "Macro-F1, points"):
-        columns += [Column("mean", group, sort="number"), Column("95 % interval", group)]
-    columns += [Column(heading, "Folds", sort="number") for heading in ("ahead", "behind")]
-    columns += [Column(heading, "p", sort="number", first="ascending") for heading in ("t-test", "Holm", "signs")]
-    columns.append(Column("Difference", text=True, sort="text"))
-    return Table(columns, [_line(pair) for pair in pairs], "Each run against the best")
+    columns = [
+        *_differences("Accuracy, points", "accuracy", lead=True),
+        *_differences("Macro-F1, points", "macro_f1"),
+        Column("ahead", lambda pair: pair.accuracy.sign_test.ahead, group="Folds", sort="number"),
+        Column("behind", lambda pair: pair.accuracy.sign_test.behind, group="Folds", sort="number"),
+        Column("t-test", _t_test, group="p", sort="least"),
+        Column("Holm", lambda pair: pair.accuracy.p_holm, p_value, "p", sort="least", lead=True),
+        Column("signs", lambda pair: pair.accuracy.sign_test.p, p_value, "p", sort="least"),
+        Column("Difference", clearly, text=True, sort="text", by=lambda pair: pair.verdict),
+    ]
+    named = Column("Run less the best", _named, text=True, sort="text", by=lambda pair: pair.row.name)
+    return Table([named, *columns], pairs, "Each run against the best")
 
 
-def _line(pair: Pair) -> Line:
-    accuracy, macro_f1 = pair.accuracy, pair.macro_f1
-    signs, p_t, p_holm = accuracy.sign_test, accuracy.t_test.p, accuracy.p_holm
-    clips = "" if pair.same_clips else (" ", Span("below", f"on the {plural(pair.clips, 'clip')} that both tested"))
-    return Line(
-        [
-            Cell((run_name(pair.row), clips), pair.row.name),
-            Cell(lead(points(accuracy.mean.value)), accuracy.mean.value),
-            points_between(accuracy.mean),
-            Cell(points(macro_f1.mean.value), macro_f1.mean.value),
-            points_between(macro_f1.mean),
-            Cell(str(signs.ahead), signs.ahead),
-            Cell(str(signs.behind), signs.behind),
-            Cell(p_value(p_t), "" if p_t is None else p_t, title=accuracy.t_test.reason),
-            Cell(lead(p_value(p_holm)), "" if p_holm is None else p_holm),
-            Cell(p_value(signs.p), signs.p),
-            Cell(clearly(pair), pair.verdict),
-        ]
-    )
+def _named(pair: Pair) -> Words:
+    clips = f"on the {plural(pair.clips, 'clip')} that both tested"
+    return (run_name(pair.row), () if pair.same_clips else (" ", Span("below", clips)))
+
+
+def _t_test(pair: Pair) -> Cell:
+    found = pair.accuracy.t_test
+    return Cell(p_value(found.p), "" if found.p is None else found.p, title=found.reason)
+
+
+def _differences(group: str, metric: str, lead: bool = False) -> list[Column]:
+    """The mean difference and its interval."""
+    return [
+        Column("mean", lambda pair: getattr(pair, metric).mean.value, points, group, sort="number", lead=lead),
+        Column("95 % interval", lambda pair: getattr(pair, metric).mean, points_between, group),
+    ]
 
 
 def clearly(pair: Pair) -> str:
+    """Whether the difference is clear, in words."""
     return "clear" if pair.accuracy.is_clear else "not clear"
 
 
@@ -134,30 +137,22 @@ def _against_notes(comparison: Comparison, against: Sequence[tuple[Row, NotesCom
         "careful interval counts them for as many clips as they are worth.",
         role="how",
     )
-    names = (f"{fold.capitalize()}, %", "95 % interval", "Less the notes, points", "by clip", "by recording")
-    columns = [Column("Run", text=True), *map(Column, names), Column("Clips worth"), Column("Difference", text=True)]
-    lines = [
-        Line(
-            [
-                run_name(row),
-                lead(percent(one.by_recording.run.value)),
-                between(one.by_recording.run),
-                points(one.by_recording.difference.value),
-                points_between(one.by_clip.difference),
-                lead(points_between(one.by_recording.difference)),
-                f"{count(one.clips / one.design_effect)} of {count(one.clips)}",
-                "clear" if one.is_clear else "not clear",
-            ]
-        )
-        for row, one in against
+    columns = [
+        Column(f"{fold.capitalize()}, %", lambda one: one[1].by_recording.run.value, percent, lead=True),
+        Column("95 % interval", lambda one: one[1].by_recording.run, between),
+        Column("Less the notes, points", lambda one: one[1].by_recording.difference.value, points),
+        Column("by clip", lambda one: one[1].by_clip.difference, points_between),
+        Column("by recording", lambda one: one[1].by_recording.difference, points_between, lead=True),
+        Column("Clips worth", lambda one: f"{count(one[1].clips / one[1].design_effect)} of {count(one[1].clips)}"),
+        Column("Difference", lambda one: "clear" if one[1].is_clear else "not clear", text=True),
     ]
-    own = [
+    own: list[Cell | Words] = [
         notes_name(comparison.standing),
         lead(percent(notes.clean().accuracy)),
         between(against[0][1].by_clip.notes),
-        Cell("", style="quiet", span=5),
     ]
-    yield Table(columns, lines, f"{fold.capitalize()} against the notes", notes=[Line(own)])
+    own.append(Cell("", style="quiet", span=5))
+    yield run_table(columns, against, f"{fold.capitalize()} against the notes", row=lambda one: one[0], notes=[own])
 
 
 def doubts_of(row: Row) -> tuple[str, ...]:

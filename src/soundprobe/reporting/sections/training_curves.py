@@ -9,11 +9,11 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Column, Element, Line, Plotted, Table, Text, on_page
+from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, on_page
 from soundprobe.reporting.plots import PALETTE, Plot, Variant
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
-from soundprobe.reporting.wording import MISSING, percent
+from soundprobe.reporting.wording import percent
 from soundprobe.scoring.overfitting import percents as overfitting_percents
 
 LOSSES = {
@@ -38,26 +38,20 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         "validation curve.",
         role="how",
     )
-    columns = [Column("Last epoch, mean over folds", text=True), Column("Epoch"), Column("Training loss")]
-    columns += [Column("Measured again"), Column("Validation loss"), Column("Validation accuracy, %")]
-    columns += [Column(f"Overfitting, %, {how}") for how in ("as trained", "measured again")]
-    lines = []
-    for row in rows:
-        last = last_epochs(row)
-        cells = [_figure(last["epoch"], ".3g")]
-        cells += [_figure(last[name], ".3f") for name in ("train_loss", "train_loss_eval", "validation_loss")]
-        cells.append(percent(last["validation_accuracy"]))
-        cells += [_figure(last[name], "+,.1f") for name in ("as_trained_percent", "remeasured_percent")]
-        lines.append(Line([run_name(row), *cells]))
-    yield Plotted(plot_of(rows), [Table(columns, lines)])
+    columns = [
+        Column("Last epoch, mean over folds", lambda one: run_name(one[0]), text=True),
+        Column("Epoch", lambda one: one[1]["epoch"], "{:.3g}".format),
+        Column("Training loss", lambda one: one[1]["train_loss"], "{:.3f}".format),
+        Column("Measured again", lambda one: one[1]["train_loss_eval"], "{:.3f}".format),
+        Column("Validation loss", lambda one: one[1]["validation_loss"], "{:.3f}".format),
+        Column("Validation accuracy, %", lambda one: one[1]["validation_accuracy"], percent),
+        Column("Overfitting, %, as trained", lambda one: one[1]["as_trained_percent"], "{:+,.1f}".format),
+        Column("Overfitting, %, measured again", lambda one: one[1]["remeasured_percent"], "{:+,.1f}".format),
+    ]
+    yield Plotted(_plot(rows), [Table(columns, [(row, last_epochs(row)) for row in rows])])
 
 
-def _figure(value: float | None, form: str) -> str:
-    return MISSING if value is None else format(value, form)
-
-
-def plot_of(rows: Sequence[Row]) -> Plot:
-    """The losses of each row by epoch."""
+def _plot(rows: Sequence[Row]) -> Plot:
     variants = [Variant(row.full_name, _epochs(row)) for row in rows]
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if _longest(rows) <= 20 else 0},
