@@ -180,11 +180,9 @@ class Column:
 
 def columns_of(names: Iterable[Words], cell: Callable[[Any, int], Any], **more: Any) -> list[Column]:
     """A column for each of `names`; `cell` makes an item's cell from the item and the column's place among them."""
-    return [Column(one, partial(_swapped, cell, place), **more) for place, one in enumerate(names)]
-
-
-def _swapped(cell: Callable[[Any, int], Any], place: int, item: Any) -> Any:
-    return cell(item, place)
+    return [
+        Column(one, partial(lambda place, item: cell(item, place), place), **more) for place, one in enumerate(names)
+    ]
 
 
 @dataclass(frozen=True)

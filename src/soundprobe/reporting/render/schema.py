@@ -71,18 +71,9 @@ from soundprobe.reporting.content import Content, Part
 from soundprobe.reporting.sections import notes_cnn, sections
 
 FORMAT = 2
-BACKBONE_FIELDS = (
-    "name",
-    "title",
-    "weights",
-    "weights_label",
-    "weights_sha256",
-    "embedding_dim",
-    "parameters",
-    "key",
-    "settings",
-    "commands",
-)
+BACKBONE_FIELDS = """
+    name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
+"""
 DATASET_ORDER = """
     name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings without_leaks
     rows
@@ -135,7 +126,7 @@ def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
         "control_of": row.control,
         "contaminated": row.contaminated,
         "complete": row.complete,
-        "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS},
+        "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS.split()},
         "head": {name: row.first.head[name] for name in ("name", "title", "settings")},
     }
     return _merged(ROW_ORDER, own, *(section.row_facts(comparison, row) for section in sections()))
