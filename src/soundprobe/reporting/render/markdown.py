@@ -21,6 +21,9 @@ from soundprobe.reporting.elements import (
 )
 from soundprobe.reporting.wording import MISSING, count, one_line, plural
 
+WRAPS = {"strong": "**{}**", "struck": "~~{}~~", "tag": "(**{}**)", "aside": "({})", "below": " ({})"}
+"""What stands around a span of a kind; around others nothing."""
+
 
 def render_markdown(content: Content) -> str:
     """The whole report as GitHub-flavoured Markdown, every name from data escaped."""
@@ -113,19 +116,9 @@ def words_markdown(words: Words) -> str:
     if words.kind in ("code", "command"):
         return code(words.words)
     inner = words_markdown(words.words)
-    if words.kind == "strong":
-        return f"**{inner}**"
-    if words.kind == "struck":
-        return f"~~{inner}~~"
-    if words.kind == "tag":
-        return f"(**{inner}**)"
-    if words.kind == "aside":
-        return f"({inner})"
-    if words.kind == "below":
-        return f" ({inner})"
     if words.kind == "mark":
         return f"{inner} ({escape(words.title)})"
-    return inner
+    return WRAPS.get(words.kind, "{}").format(inner)
 
 
 def escape(text: object) -> str:

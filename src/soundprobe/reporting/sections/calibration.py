@@ -80,8 +80,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     yield Text(
         "A run that says 90 % should be right nine times in ten",
         on_page(": on the dashed line it is, below it the run is surer than it is right"),
-        ". The calibration error (ECE) is the mean distance from that ",
-        on_page("line"),
+        ". The calibration error (ECE) is the mean distance from that",
+        on_page(" line"),
         " over all clips, in ten bins",
         on_page("; the chart leaves bins of fewer than 10 clips out"),
         ".",

@@ -102,7 +102,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Text(on_page(one_line(silence)), role="how")
     yield Interactive(
         "map.html",
-        "It is in report.html.",
+        "The map is in report.html.",
         {
             "symbols": symbols_of(comparison.class_names),
             "with_sound": len(clips),

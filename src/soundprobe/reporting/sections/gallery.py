@@ -118,7 +118,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     elif any(one.silent for one in mistakes):
         some = "Some stand without sound, because the page has room for so much only: raise "
         yield Text(on_page(some, code("--max-audio-mb"), "."), role="how")
-    yield Interactive("gallery.html", "They are in report.html, to look at and to hear.", {"mistakes": mistakes})
+    yield Interactive("gallery.html", "The clips are in report.html, to look at and to hear.", {"mistakes": mistakes})
 
 
 def _what(best: Row, shown: int, wrong: int, can_be_heard: bool) -> Text:
