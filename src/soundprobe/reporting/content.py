@@ -14,7 +14,7 @@ from soundprobe.reporting.runs.collect import UnreadableRun
 from soundprobe.reporting.sections import notes_cnn, sections, unreadable_runs
 from soundprobe.reporting.sections.chart import Chart, chart_of
 from soundprobe.reporting.sections.verdict import Verdict, verdict_of
-from soundprobe.reporting.wording import listing, one_line
+from soundprobe.reporting.wording import count, listing, one_line, plural
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class Part:
     verdict: Verdict
     chart: Chart
     sections: Sequence[Shown]
+
+    @property
+    def counts(self) -> str:
+        """How much data there is, in words."""
+        one, classes = self.comparison, len(self.comparison.class_names)
+        failed = f" ({count(one.failed)} could not be used)" if one.failed else ""
+        of_classes = "1 class" if classes == 1 else f"{classes} classes"
+        return f"{plural(one.clips, 'clip')}{failed}, {of_classes}, {plural(len(one.folds), 'fold')}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from soundprobe.reporting.elements import (
     Text,
     Words,
 )
-from soundprobe.reporting.wording import MISSING, count, one_line, plural
+from soundprobe.reporting.wording import MISSING, one_line
 
 WRAPS = {"strong": "**{}**", "struck": "~~{}~~", "tag": "(**{}**)", "aside": "({})", "below": " ({})"}
 """What stands around a span of a kind; around others nothing."""
@@ -37,12 +37,8 @@ def render_markdown(content: Content) -> str:
 
 def _part(part: Part) -> Iterator[str]:
     comparison, verdict = part.comparison, part.verdict
-    failed = f" ({count(comparison.failed)} could not be used)" if comparison.failed else ""
     yield f"## {escape(comparison.name)}"
-    yield (
-        f"{plural(comparison.clips, 'clip')}{failed}, {len(comparison.class_names)} classes, "
-        f"{plural(len(comparison.folds), 'fold')}; fingerprint {code(comparison.fingerprint)}"
-    )
+    yield f"{part.counts}; fingerprint {code(comparison.fingerprint)}"
     yield f"**{escape(verdict.headline)}**"
     yield "\n".join(
         f"- **{': '.join(filter(None, [finding.question, f'{finding.figure} {finding.unit}'.strip()]))}.** "
