@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format constraints clean
+.PHONY: install demo test lint format constraints plotly clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -34,6 +34,10 @@ format: install
 # Pins what is installed now; to move to newer versions, edit constraints.txt or install them, then run this.
 constraints: install
 	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -i '^pip==' | sort -f > constraints.txt
+
+# Fetches the plotly.js of report.html again (needs npm) and checks its digest; see tools/fetch_plotly.py.
+plotly:
+	"$(PYTHON)" tools/fetch_plotly.py
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from soundprobe.base.errors import StoreError
 from soundprobe.reporting import ReportPaths, collect_runs, format_summary, write_report
-from soundprobe.reporting.render.markdown_text import code, escape
-from soundprobe.reporting.render.plots import plotly_script
-from soundprobe.reporting.render.wording import duration, one_line, percent, points
+from soundprobe.reporting.render.html import plotly_script
+from soundprobe.reporting.render.markdown import code, escape
+from soundprobe.reporting.wording import duration, one_line, percent, points
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORBIDDEN = re.compile(r"\.9354|93\.54|93\.5|\.9400|94\.0")

@@ -10,8 +10,8 @@ from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 from soundprobe.reporting import collect_runs
 from soundprobe.reporting.compared.comparison import Comparison, Standing, compare, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
-from soundprobe.reporting.sections.breakdown import most_frequent
 from soundprobe.reporting.sections.chart import axis_over, chart_of
+from soundprobe.reporting.sections.confusion import most_frequent
 from soundprobe.reporting.sections.verdict import verdict_of
 
 

@@ -13,7 +13,7 @@ from soundprobe.base.errors import SoundprobeError
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import Audit, ListedClip
 from soundprobe.data.audit.leaks import Identical, NearPair
-from soundprobe.reporting.render.wording import one_line
+from soundprobe.reporting.wording import one_line
 
 SHOWN = 10
 CLOSEST_SHOWN = 3

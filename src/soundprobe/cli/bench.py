@@ -87,7 +87,7 @@ def bench_table(found: Bench, clips: int) -> Table:
     """A line for each backbone and precision: the fastest backbone first, its precisions side by side."""
     from rich.table import Table
 
-    from soundprobe.reporting.render.wording import duration
+    from soundprobe.reporting.wording import duration
 
     table = Table(box=None, pad_edge=False)
     best: dict[str, float] = {}

@@ -89,7 +89,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object) -
 
 def _say(label: str, message: object) -> None:
     """A message may hold a path or a name with line breaks and terminal codes in it."""
-    from soundprobe.reporting.render.wording import one_line
+    from soundprobe.reporting.wording import one_line
 
     err.print(label, end=" ")
     err.print(one_line(message), markup=False)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundprobe.base.files import atomic_path, path_name, write_json
-from soundprobe.reporting.compared.comparison import comparisons_of
-from soundprobe.reporting.compared.media import MediaOptions, with_media
+from soundprobe.reporting.compared.comparison import comparisons_of, with_media
+from soundprobe.reporting.compared.media import MediaOptions
+from soundprobe.reporting.content import content_of
 from soundprobe.reporting.render.html import render_page
 from soundprobe.reporting.render.markdown import render_markdown
 from soundprobe.reporting.render.schema import build_document
@@ -56,13 +57,13 @@ def write_report(
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
-    comparisons, unreadable = with_media(comparisons_of(collection.by_dataset()), options), collection.unreadable
-    page = render_page(comparisons, unreadable, title)
-    text = render_markdown(comparisons, unreadable, title)
+    comparisons = with_media(comparisons_of(collection.by_dataset()), options)
+    content = content_of(comparisons, collection.unreadable, title)
+    page, text = render_page(content), render_markdown(content)
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)
     _write_text(paths.html, page)
     _write_text(paths.markdown, text)
-    write_json(paths.json, build_document(comparisons, unreadable, title))
+    write_json(paths.json, build_document(content))
     return paths
 
 

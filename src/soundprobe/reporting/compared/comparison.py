@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from soundprobe.data.audit.audit import Audit
 from soundprobe.reporting.compared.audited import audit_runs
 from soundprobe.reporting.compared.grouping import rows_of
+from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
 from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_rows, with_holm
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import plural
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
+from soundprobe.reporting.wording import plural
 from soundprobe.scoring import notes
-
-if TYPE_CHECKING:
-    from soundprobe.reporting.compared.media import Media
 
 
 class Standing(Enum):
@@ -232,6 +229,16 @@ def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
     order = list(Standing)
     found = [Comparison(tuple(rows_of(with_recordings(runs)))) for runs in datasets]
     return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
+
+
+def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tuple[Comparison, ...]:
+    """The comparisons, each with its `media`; they share the page's room equally."""
+    opened: Opened = {}
+    room = options.max_audio_mb * BYTES_OF_MB / max(len(comparisons), 1)
+    return tuple(
+        replace(one, media=media_of([run for row in one.rows for run in row.runs], options, room, opened))
+        for one in comparisons
+    )
 
 
 def with_recordings(runs: Sequence[Run]) -> list[Run]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import setting_text
 from soundprobe.reporting.runs.marks import leaves_leaks_out
 from soundprobe.reporting.runs.run import Run
+from soundprobe.reporting.wording import setting_text
 
 RECIPE = "recipe"
 

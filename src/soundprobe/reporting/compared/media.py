@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Clips, Source
+from soundprobe.reporting.runs.run import Run
 from soundprobe.viewing.sound import PageClip, page_clip
-
-if TYPE_CHECKING:
-    from soundprobe.reporting.compared.comparison import Comparison
-    from soundprobe.reporting.runs.run import Run
 
 BYTES_OF_MB = 1_000_000
 ENCODERS = 4
@@ -124,20 +121,17 @@ class Media:
         return made
 
 
-def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tuple[Comparison, ...]:
-    """The comparisons, each with its `media`; they share the page's room equally."""
-    opened: dict[tuple[object, ...], Clips | DataError] = {}
-    share = options.max_audio_mb * BYTES_OF_MB / max(len(comparisons), 1)
-    return tuple(replace(comparison, media=_media_of(comparison, options, share, opened)) for comparison in comparisons)
+Opened = dict[tuple[str, int], Clips | DataError]
+"""Address and number of folds -> the data set there, or why it can't be opened."""
 
 
-def _media_of(
-    comparison: Comparison,
-    options: MediaOptions,
-    room: float,
-    opened: dict[tuple[object, ...], Clips | DataError],
-) -> Media:
-    runs = [run for row in comparison.rows for run in row.runs]
+def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Opened) -> Media:
+    """The clips of `runs`, which are on one data set.
+
+    Args:
+        room: how many bytes of the page they may take.
+        opened: what was opened for other runs; what is opened here is put there.
+    """
     digests, groups = _told(runs)
     if not digests:
         reason = "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."

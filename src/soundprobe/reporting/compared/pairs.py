@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.scoring.bootstrap import Predictions, Scores, resample
+from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, resample
 from soundprobe.scoring.paired_tests import Paired, average, holm, kfold_ratio, on_shared_clips, paired
 
 
@@ -32,6 +33,15 @@ class Pair:
     macro_f1: Paired
     clips: int
     same_clips: bool
+
+    def facts(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """The pair for report.json, which knows it by its places in `rows`."""
+        return {
+            "row": place_of(self.row, rows),
+            "other": place_of(self.other, rows),
+            "clips": self.clips,
+            **{metric: _facts(getattr(self, metric)) for metric in METRICS},
+        }
 
     @property
     def verdict(self) -> str:
@@ -69,12 +79,31 @@ def pair_all(rows: Sequence[Row], other: Row) -> tuple[Pair, ...]:
 def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """`pairs` with each metric's p values corrected for the number of pairs."""
     found = list(pairs)
-    for metric in ("accuracy", "macro_f1"):
+    for metric in METRICS:
         corrected = holm([getattr(pair, metric).t_test.p for pair in pairs])
         for place, p in enumerate(corrected):
             one = dataclasses.replace(getattr(found[place], metric), p_holm=p, comparisons=len(pairs))
             found[place] = dataclasses.replace(found[place], **{metric: one})
     return tuple(found)
+
+
+def place_of(row: Row | None, rows: Sequence[Row]) -> int | None:
+    """Where `row` stands in `rows`, from 0; None where it does not."""
+    return next((place for place, other in enumerate(rows) if other is row), None)
+
+
+def facts_of(row: Row, pairs: Sequence[Pair], rows: Sequence[Row]) -> dict[str, Any] | None:
+    """The facts of the pair in which `row` comes first; None where there is none."""
+    return next((pair.facts(rows) for pair in pairs if pair.row is row), None)
+
+
+def _facts(one: Paired) -> dict[str, Any]:
+    content = dataclasses.asdict(one)
+    return {
+        **{name: content[name] for name in ("mean", "folds", "differences", "t_test", "sign_test", "p_holm")},
+        "comparisons": one.comparisons,
+        "clear": one.is_clear,
+    }
 
 
 def _scores_on(row: Row, ids: np.ndarray) -> Scores:

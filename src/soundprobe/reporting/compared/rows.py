@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from soundprobe.reporting.render.wording import one_line, setting_text
 from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.run import Run
+from soundprobe.reporting.wording import one_line, setting_text
 from soundprobe.scoring.bootstrap import Predictions, Scores, resample
 from soundprobe.scoring.metrics import MeanStd, mean_std
 from soundprobe.scoring.paired_tests import average, on_shared_clips

@@ -1,123 +1,81 @@
-"""Comparisons -> one self-contained HTML page.
-
-The page is a list of sections for each data set. A section is a template in `templates/sections/` and, where it needs
-more than the comparison itself, a function that prepares what it shows; a new one is one more entry in `SECTIONS`.
-"""
+"""The report's content -> one self-contained HTML page; templates/elements.html has a macro a kind of element."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
-from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render import wording
-from soundprobe.reporting.render.plots import plotly_script
-from soundprobe.reporting.runs.collect import UnreadableRun
-from soundprobe.reporting.sections.calibration import prepare_calibration
-from soundprobe.reporting.sections.chart import chart_of
-from soundprobe.reporting.sections.checks import prepare_controls
-from soundprobe.reporting.sections.class_plots import prepare_classes, prepare_confusion, prepare_folds
-from soundprobe.reporting.sections.conditions import prepare_conditions
-from soundprobe.reporting.sections.curves import prepare_cost, prepare_learning, prepare_training
-from soundprobe.reporting.sections.data_audit import prepare_audit
-from soundprobe.reporting.sections.embedding_map import prepare_map
-from soundprobe.reporting.sections.evidence import cautions_of, prepare_statistics
-from soundprobe.reporting.sections.gallery import prepare_gallery
-from soundprobe.reporting.sections.recordings import prepare_recordings
-from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.reporting import wording
+from soundprobe.reporting.content import Content
+from soundprobe.reporting.elements import Words
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name
 from soundprobe.scoring import notes
 from soundprobe.viewing import player
 
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page.
-
-    Attributes:
-        key: its template is `sections/<key>.html`, its anchor `<key>-<number of the data set>`.
-        title: its heading.
-        prepare: what the template knows besides `comparison`; None where there is nothing to show.
-    """
-
-    key: str
-    title: str
-    prepare: Callable[[Comparison], dict[str, Any] | None]
-
-
-def _ranking(comparison: Comparison) -> dict[str, Any]:
-    entries = []
-    for row in comparison.rows:
-        control = comparison.control_of(row)
-        entries.append((comparison.rank_of(row), row, compare(row, control) if control else None))
-    return {"entries": entries, "shows_clean_fold": comparison.standing is not Standing.OTHER}
+TAGS = {
+    "strong": ("b", ""),
+    "lead": ("b", ""),
+    "struck": ("s", ""),
+    "name": ("span", "name"),
+    "code": ("code", ""),
+    "command": ("code", "command"),
+    "tag": ("span", "tag"),
+    "quiet": ("span", "quiet"),
+    "aside": ("small", "inline"),
+    "below": ("small", ""),
+    "small": ("small", "inline"),
+    "mark": ("abbr", ""),
+    "setting": ("span", "setting"),
+    "thin": ("span", "thin"),
+}
+"""The tag and the CSS class of each kind of span."""
+PLOTLY = "plotly-cartesian.min.js"
 
 
-def _rows(comparison: Comparison) -> dict[str, Any]:
-    return {"rows": comparison.rows}
-
-
-def _chosen(comparison: Comparison) -> dict[str, Any] | None:
-    rows = [row for row in comparison.rows if row.chosen]
-    return {"rows": rows, "cautions": cautions_of(comparison)} if rows else None
-
-
-SECTIONS = (
-    Section("ranking", "All runs", _ranking),
-    Section("statistics", "How sure is it?", prepare_statistics),
-    Section("controls", "Controls", prepare_controls),
-    Section("audit", "Can the folds be trusted?", prepare_audit),
-    Section("folds", "Fold by fold", prepare_folds),
-    Section("classes", "Class by class", prepare_classes),
-    Section("confusion", "What is taken for what", prepare_confusion),
-    Section("gallery", "The worst mistakes", prepare_gallery),
-    Section("map", "A map of the embeddings", prepare_map),
-    Section("recordings", "The hardest recordings", prepare_recordings),
-    Section("conditions", "Foreground, background and length", prepare_conditions),
-    Section("calibration", "How far probabilities can be believed", prepare_calibration),
-    Section("learning", "Would more recordings help?", prepare_learning),
-    Section("training", "Training curves", prepare_training),
-    Section("chosen", "Chosen settings", _chosen),
-    Section("cost", "Cost", prepare_cost),
-    Section("reproduce", "What reproduces it", _rows),
-)
-
-
-def render_page(
-    comparisons: Sequence[Comparison], unreadable: Sequence[UnreadableRun], title: str | None = None
-) -> str:
+def render_page(content: Content) -> str:
     """The whole page: no request to any network, every name from data escaped, the same for the same input."""
-    templates = _environment()
-    parts = []
-    for number, comparison in enumerate(comparisons, start=1):
-        prepared = [(section, section.prepare(comparison)) for section in SECTIONS]
-        parts.append(
-            {
-                "number": number,
-                "comparison": comparison,
-                "verdict": verdict_of(comparison),
-                "chart": chart_of(comparison),
-                "sections": [(section, view) for section, view in prepared if view is not None],
-            }
-        )
     own = "\n".join([_static("page.js"), player.static("player.js"), _static("map.js"), _static("plots.js")])
     scripts = [plotly_script(), own]
     style = "\n".join([_static("page.css"), player.static("player.css"), _static("media.css")])
-    return templates.get_template("page.html").render(
-        title=title or page_title(comparisons),
-        parts=parts,
-        unreadable=unreadable,
-        style=Markup(style),  # noqa: S704 - our own file
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files, and plotly's
-        digests=[digest_of(script) for script in scripts],
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            title=content.title,
+            parts=content.parts,
+            appendix=content.appendix,
+            style=Markup(style),  # noqa: S704 - our own file
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files, and plotly.js's
+            digests=[digest_of(script) for script in scripts],
+        )
     )
+
+
+def words_html(words: Words) -> Markup:
+    """`words` as HTML, whatever is in them escaped."""
+    if isinstance(words, str):
+        return escape(words)
+    if isinstance(words, tuple):
+        return Markup("").join(map(words_html, words))
+    if words.kind == "break":
+        return Markup("<br>")
+    inner = words_html(words.words)
+    if words.kind == "page":
+        return inner
+    tag, css = TAGS[words.kind]
+    attributes = Markup("")
+    if css or words.style:
+        attributes += Markup(' class="{}"').format(_classes(css, words.style))
+    if words.title:
+        attributes += Markup(' title="{}"').format(words.title)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), attributes, inner)  # noqa: S704 - a tag of `TAGS`
 
 
 def digest_of(script: str) -> str:
@@ -125,14 +83,14 @@ def digest_of(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def page_title(comparisons: Sequence[Comparison]) -> str:
-    """The heading where the user gave none."""
-    names = list(dict.fromkeys(wording.one_line(comparison.name) for comparison in comparisons))
-    where = wording.listing(names) if len(names) <= 3 else f"{len(names)} data sets"
-    return f"Sound embeddings compared on {where}"
+@cache
+def plotly_script() -> str:
+    """plotly.js, as far as two axes go: what `static/plotly.json` names."""
+    return _static(PLOTLY)
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("soundprobe.reporting", "templates"),
         autoescape=True,
@@ -141,34 +99,32 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        words=words_html,
         percent=wording.percent,
-        points=wording.points,
-        between=wording.between,
-        points_between=wording.points_between,
-        p_value=wording.p_value,
         count=wording.count,
-        duration=wording.duration,
         one_line=wording.one_line,
-        published=notes.published,
-        setting=wording.setting_text,
-        heat=heat,
-        sentence=wording.sentence,
-        together=together,
+        together=wording.together,
     )
     environment.globals.update(
-        empty_player=player.empty_player, notes=notes, Standing=Standing, plural=wording.plural, Row=Row
+        classes=_classes,
+        empty_player=player.empty_player,
+        notes=notes,
+        notes_name=notes_name,
+        plural=wording.plural,
+        render=_render,
+        run_name=run_name,
     )
     return environment
 
 
-def heat(share: float, power: float = 2.0) -> str:
-    """How strongly a cell is tinted, from "0" to "100". A power above 1 tells high shares apart, below 1 low ones."""
-    return "0" if share != share else f"{100 * min(max(share, 0.0), 1.0) ** power:.0f}"
+def _render(template: str, values: Mapping[str, Any], number: int) -> Markup:
+    """What an interactive element shows, in the part of the data set of this number."""
+    return Markup(_templates().get_template(template).render(number=number, **values))  # noqa: S704 - it escapes
 
 
-def together(text: str) -> str:
-    """`text` with its percent signs kept on the line of their figure."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+def _classes(*names: str | None) -> str | None:
+    """The class attribute of all `names` that there are; None for none."""
+    return " ".join(filter(None, names)) or None
 
 
 def _static(name: str) -> str:

@@ -1,5 +1,6 @@
 """Comparisons -> report.json, for machines.
 
+Each section of the report adds its facts to the data set and to the rows; what no section is about is added here.
 Format 2. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
 of a class without clips) is null.
 
@@ -60,90 +61,62 @@ of a class without clips) is null.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, compare
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.html import page_title
-from soundprobe.reporting.render.schema_parts import dataset_parts, index_of, interval, row_parts
-from soundprobe.reporting.runs.collect import UnreadableRun
-from soundprobe.reporting.runs.run import Run
-from soundprobe.reporting.sections.verdict import verdict_of
-from soundprobe.scoring import notes
-from soundprobe.scoring.metrics import MeanStd, mean_std
+from soundprobe.reporting.content import Content, Part
+from soundprobe.reporting.sections import notes_cnn, sections
 
 FORMAT = 2
-BACKBONE_FIELDS = (
-    "name",
-    "title",
-    "weights",
-    "weights_label",
-    "weights_sha256",
-    "embedding_dim",
-    "parameters",
-    "key",
-    "settings",
-    "commands",
-)
+BACKBONE_FIELDS = """
+    name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
+"""
+DATASET_ORDER = """
+    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings without_leaks
+    rows
+"""
+ROW_ORDER = """
+    name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1
+    seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals doubts
+    per_class calibration learning_curve training peeking by against_control against_best against_notes runs
+"""
+"""Fields in the order in which the file holds them, whichever section they come from; others follow."""
 
 
-def build_document(
-    comparisons: Sequence[Comparison], unreadable: Sequence[UnreadableRun], title: str | None = None
-) -> dict[str, Any]:
+def build_document(content: Content) -> dict[str, Any]:
     """The document that the module's docstring describes, of JSON's own types."""
     document = {
         "format": FORMAT,
-        "title": title or page_title(comparisons),
-        "notes": _notes(),
-        "datasets": [_dataset(comparison) for comparison in comparisons],
-        "unreadable": [{"path": run.path, "reason": run.reason} for run in unreadable],
+        "title": content.title,
+        "notes": notes_cnn.facts(),
+        "datasets": [_dataset(part) for part in content.parts],
+        "unreadable": [{"path": run.path, "reason": run.reason} for run in content.unreadable],
     }
-    return {name: _without_nan(value) for name, value in document.items()}
+    return {name: _of_json(value) for name, value in document.items()}
 
 
-def _notes() -> dict[str, Any]:
-    folds = [
-        {
-            "fold": fold.fold,
-            "accuracy": fold.accuracy,
-            "macro_f1": fold.macro_f1,
-            "first_loss": fold.first_loss,
-            "last_loss": fold.last_loss,
-            "contaminated": fold.fold != notes.CLEAN_FOLD,
-        }
-        for fold in notes.FOLDS
-    ]
-    return {
-        "title": notes.TITLE,
-        "dataset": notes.DATASET,
-        "clean_fold": notes.CLEAN_FOLD,
-        "parameters": notes.PARAMETERS,
-        "contamination": notes.CONTAMINATION,
-        "folds": folds,
-        "contaminated_mean": {"accuracy": _stats(notes.accuracy()), "macro_f1": _stats(notes.macro_f1())},
-    }
-
-
-def _dataset(comparison: Comparison) -> dict[str, Any]:
-    return {
+def _dataset(part: Part) -> dict[str, Any]:
+    comparison = part.comparison
+    own = {
         "name": comparison.name,
         "fingerprint": comparison.fingerprint,
         "clips": comparison.clips,
         "failed": comparison.failed,
-        "class_names": list(comparison.class_names),
-        "folds": list(comparison.folds),
+        "class_names": comparison.class_names,
+        "folds": comparison.folds,
         "notes_standing": comparison.standing.value,
-        "verdict": list(verdict_of(comparison).sentences),
-        "best": index_of(comparison, comparison.best),
-        **dataset_parts(comparison),
+        "verdict": part.verdict.sentences,
+        "best": place_of(comparison.best, comparison.rows),
         "rows": [_row(comparison, row) for row in comparison.rows],
     }
+    return _merged(DATASET_ORDER, own, *(section.facts(comparison) for section in sections()))
 
 
 def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
-    control = comparison.control_of(row)
-    return {
+    own = {
         "name": row.name,
         "title": row.title,
         "kind": row.first.info["kind"],
@@ -152,70 +125,36 @@ def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
         "is_control": row.is_control,
         "control_of": row.control,
         "contaminated": row.contaminated,
-        "rank": comparison.rank_of(row),
         "complete": row.complete,
-        "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS},
+        "backbone": {name: row.first.backbone.get(name) for name in BACKBONE_FIELDS.split()},
         "head": {name: row.first.head[name] for name in ("name", "title", "settings")},
-        "accuracy": _stats(row.accuracy),
-        "macro_f1": _stats(row.macro_f1),
-        "seed_spread": {
-            "accuracy": _stats(row.accuracy_over_seeds),
-            "macro_f1": _stats(row.macro_f1_over_seeds),
-        },
-        "folds": [
-            {
-                "fold": fold,
-                "accuracy": float(accuracy),
-                "macro_f1": float(macro_f1),
-                "interval": interval(row.scores.fold_interval("accuracy", fold)),
-            }
-            for fold, accuracy, macro_f1 in zip(row.folds, row.fold_accuracy, row.fold_macro_f1, strict=True)
-        ],
-        "per_class_f1": row.per_class_f1.tolist(),
-        "confusion": row.confusion.tolist(),
-        "chosen": {name: dict(values) for name, values in row.chosen.items()},
-        "seconds": row.seconds,
-        "seconds_per_clip": row.seconds_per_clip,
-        "control": index_of(comparison, control),
-        "over_control": _difference(row, control),
-        **row_parts(comparison, row),
-        "runs": [_run(run) for run in row.runs],
     }
+    return _merged(ROW_ORDER, own, *(section.row_facts(comparison, row) for section in sections()))
 
 
-def _run(run: Run) -> dict[str, Any]:
-    return {
-        "path": run.path,
-        "seed": run.head["seed"],
-        "head_key": run.head["key"],
-        "accuracy": _stats(mean_std([scores.accuracy for scores in run.folds])),
-        "macro_f1": _stats(mean_std([scores.macro_f1 for scores in run.folds])),
-        **{name: run.info[name] for name in ("command", "versions", "created", "seconds")},
-    }
+def _merged(order: str, *facts: Mapping[str, Any]) -> dict[str, Any]:
+    """All `facts` as one object, fields in their `order`.
+
+    Raises:
+        ValueError: two of them have a field of one name.
+    """
+    found: dict[str, Any] = {}
+    for some in facts:
+        if twice := found.keys() & some.keys():
+            raise ValueError(f"report.json has {sorted(twice)} from two sections; name them apart")
+        found |= some
+    known = [name for name in order.split() if name in found]
+    return {name: found[name] for name in dict.fromkeys([*known, *found])}
 
 
-def _difference(row: Row, control: Row | None) -> dict[str, Any] | None:
-    difference = compare(row, control) if control else None
-    if difference is None:
-        return None
-    return {
-        "mean": difference.mean,
-        "folds_better": difference.better,
-        "folds": difference.folds,
-        "matched": difference.matched,
-    }
-
-
-def _stats(stats: MeanStd) -> dict[str, float]:
-    return dict(stats._asdict())
-
-
-def _without_nan(value: Any) -> Any:
-    """`value` with null in place of what JSON has no number for."""
+def _of_json(value: Any) -> Any:
+    """`value` with null in place of what JSON has no number for, and NumPy's arrays and numbers as JSON's."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _without_nan(item) for name, item in value.items()}
+        return {str(name): _of_json(item) for name, item in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_without_nan(item) for item in value]
+        return [_of_json(item) for item in value]
     return value

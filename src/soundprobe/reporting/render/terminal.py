@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -11,10 +12,9 @@ from rich.text import Text
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import MISSING, between, one_line, percent, plural
 from soundprobe.reporting.runs.collect import Collection
 from soundprobe.reporting.sections.verdict import verdict_of
-from soundprobe.reporting.write import ReportPaths
+from soundprobe.reporting.wording import MISSING, between, one_line, percent, plural
 from soundprobe.scoring import notes
 
 
@@ -34,9 +34,16 @@ class Summary:
         return capture.get().rstrip()
 
 
-def format_summary(source: ReportPaths | Collection) -> Summary:
+class _Report(Protocol):
+    """A report that knows what it is of: `soundprobe.reporting.write.ReportPaths`."""
+
+    @property
+    def collection(self) -> Collection: ...
+
+
+def format_summary(source: _Report | Collection) -> Summary:
     """For each data set of a report its verdict and ranked table, then what could not be read."""
-    collection = source.collection if isinstance(source, ReportPaths) else source
+    collection = source if isinstance(source, Collection) else source.collection
     parts: list[RenderableType] = []
     for comparison in comparisons_of(collection.by_dataset()):
         headline = Text(verdict_of(comparison).headline, style="bold")

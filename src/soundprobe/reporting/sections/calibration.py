@@ -5,6 +5,8 @@ Letters: N clips, C classes, B bins.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,11 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.plots import PALETTE, Plot, Variant, label, percent_axis
-from soundprobe.reporting.sections.conditions import shown_rows
+from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, on_page
+from soundprobe.reporting.plots import Plot, Variant, percent_axis
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import row_line, run_table, shown_rows
+from soundprobe.reporting.wording import count, percent
 
 BINS = 10
 FEWEST = 10
@@ -71,11 +76,38 @@ def calibrate(row: Row) -> Calibration:
     return Calibration(float(ece), float(confidence.mean()), float(right.mean()), bins)
 
 
-def prepare_calibration(comparison: Comparison) -> dict[str, Any]:
-    """Reliability curves of the best rows, and every row's error."""
+def _show(comparison: Comparison) -> Iterator[Element]:
+    yield Text(
+        "A run that says 90 % should be right nine times in ten",
+        on_page(": on the dashed line it is, below it the run is surer than it is right"),
+        ". The calibration error (ECE) is the mean distance from that",
+        on_page(" line"),
+        " over all clips, in ten bins",
+        on_page("; the chart leaves bins of fewer than 10 clips out"),
+        ".",
+        role="how",
+    )
     shown = shown_rows(comparison)
     found = [(row, calibrate(row)) for row in comparison.rows]
-    return {"rows": found, "plot": _plot([(row, one) for row, one in found if row in shown]), "best": shown[0]}
+    best = shown[0]
+    bins = next(one.bins for row, one in found if row is best)
+    columns = [
+        Column(
+            f"{best.full_name} was sure to", lambda one: f"{percent(one.low, 0)} to {percent(one.high, 0)} %", text=True
+        ),
+        Column("Clips", lambda one: one.clips, count),
+        Column("on average, %", lambda one: one.confidence, percent),
+        Column("right, %", lambda one: one.accuracy, percent),
+    ]
+    plot = _plot([(row, one) for row, one in found if row in shown])
+    yield Plotted(plot, [Table(columns, bins, f"Reliability of {best.name}")])
+    columns = [
+        Column("Calibration error, points", lambda one: one[1].ece, percent, sort="least", lead=True),
+        Column("Sure to, %", lambda one: one[1].confidence, percent, sort="number"),
+        Column("Right, %", lambda one: one[1].accuracy, percent, sort="number"),
+        Column("It is", lambda one: one[1].verdict, text=True, sort="text"),
+    ]
+    yield run_table(columns, found, "Calibration of every run", row=lambda one: one[0], sort=True)
 
 
 def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
@@ -92,23 +124,18 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
     ]
     for place, (row, one) in enumerate(found):
         bins = [each for each in one.bins if each.clips >= FEWEST]
-        color = PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": label(row.full_name, 60),
-                "x": [100 * each.confidence for each in bins],
-                "y": [100 * each.accuracy for each in bins],
-                "customdata": [each.clips for each in bins],
-                "line": {"color": color, "dash": "dot" if row.is_control else "solid"},
-                "marker": {"color": color, "size": 7},
-                "hovertemplate": "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
-                "<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [100 * each.confidence for each in bins], [100 * each.accuracy for each in bins]
+        hover = "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
+        traces.append(row_line(place, row, x, y, hover, customdata=[each.clips for each in bins]))
     layout = {
         "xaxis": percent_axis("how sure the run was", range=[0, 101]),
         "yaxis": percent_axis("how often it was right", range=[-2, 102]),
     }
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    return {"calibration": dataclasses.asdict(calibrate(row))}
+
+
+SECTION = Section("calibration", "How far probabilities can be believed", _show, row_facts=_row_facts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import between, percent
+from soundprobe.reporting.wording import between, percent
 from soundprobe.scoring import notes
 from soundprobe.scoring.against_notes import wilson
 from soundprobe.scoring.bootstrap import Interval

@@ -5,7 +5,8 @@ Letters: N clips of a row, sorted by id; K conditions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.plots import PALETTE, Plot, Variant, label, named_axis, percent_axis, reach
-from soundprobe.reporting.render.wording import plural
+from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span, Table, Text, Words, columns_of, lead
+from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
+from soundprobe.reporting.wording import MISSING, between, percent, plural
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import average
 
-SHOWN = 5
 RESAMPLES = 1000
 EDGES_S = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 FEWEST = 20
@@ -46,17 +49,33 @@ class Breakdown:
     cells: tuple[tuple[Interval | None, ...], ...]
 
 
-def shown_rows(comparison: Comparison, limit: int = SHOWN) -> tuple[Row, ...]:
-    """The best contenders and the best one's control; whatever there is where nothing is ranked."""
-    best = comparison.contenders[:limit] or comparison.ranked[:limit] or comparison.rows[:limit]
-    control = comparison.control_of(best[0])
-    return (*best, control) if control is not None and control not in best else tuple(best)
+def _show(comparison: Comparison) -> Iterator[Element]:
+    rows = shown_rows(comparison)
+    found = breakdowns_of(rows)
+    if not found:
+        return
+    control = " and the best one's control" if any(row.is_control for row in rows) else ""
+    yield Text(f"The best runs{control}, all folds together, with 95 % intervals.", role="how")
+    for one in found:
+        yield Heading(one.title)
+        yield Plotted(_plot(one), [_table(one)])
 
 
-def prepare_conditions(comparison: Comparison) -> dict[str, Any] | None:
-    """The page's part on salience and length; None where the clips say nothing of either."""
-    found = breakdowns_of(shown_rows(comparison))
-    return {"breakdowns": [(one, _plot(one)) for one in found]} if found else None
+def _table(one: Breakdown) -> Table:
+    counts = [
+        f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}"
+        for clips, recordings in zip(one.clips, one.recordings, strict=True)
+    ]
+    headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
+    columns = columns_of(headings, lambda pair, place: _cell(pair[1][place]))
+    pairs = list(zip(one.rows, one.cells, strict=True))
+    return run_table(columns, pairs, f"Accuracy {one.title.lower()}", row=lambda pair: pair[0], heading="Accuracy, %")
+
+
+def _cell(accuracy: Interval | None) -> Words:
+    if accuracy is None:
+        return MISSING
+    return (lead(percent(accuracy.value)), " ", Span("aside", between(accuracy)))
 
 
 def breakdowns_of(rows: Sequence[Row]) -> tuple[Breakdown, ...]:
@@ -161,22 +180,35 @@ def _plot(one: Breakdown) -> Plot:
     for place, (row, cells) in enumerate(zip(one.rows, one.cells, strict=True)):
         shift = (place - (len(one.rows) - 1) / 2) * width
         there = [(column, cell) for column, cell in enumerate(cells) if cell is not None]
-        color = PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": label(row.full_name, 60),
-                "x": [column + shift for column, _ in there],
-                "y": [100 * cell.value for _, cell in there],
-                "error_y": reach([cell for _, cell in there], color),
-                "marker": {"size": 9, "color": color, "symbol": "circle-open" if row.is_control else "circle"},
-                "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
-            }
-        )
+        x, y = [column + shift for column, _ in there], [100 * cell.value for _, cell in there]
+        bars = reach([cell for _, cell in there], color_of(place, row))
+        traces.append(row_trace(place, row, x, y, "%{y:.1f} %", error_y=bars, marker={"size": 9}))
     names, clips = one.conditions, [plural(number, "clip") for number in one.clips]
     layout = {
         "xaxis": named_axis(names, below=clips, range=[-0.5, len(names) - 0.5], showgrid=False),
         "yaxis": percent_axis("accuracy"),
     }
     return Plot(one.key, f"Accuracy {one.title.lower()}", [Variant("", traces)], layout, height=380)
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    found = breakdowns_of([row]) if row in shown_rows(comparison) else ()
+    return {
+        "by": {
+            one.key: [
+                {
+                    "condition": condition,
+                    "clips": clips,
+                    "recordings": recordings,
+                    "accuracy": None if cell is None else dataclasses.asdict(cell),
+                }
+                for condition, clips, recordings, cell in zip(
+                    one.conditions, one.clips, one.recordings, one.cells[0], strict=True
+                )
+            ]
+            for one in found
+        }
+    }
+
+
+SECTION = Section("conditions", "Foreground, background and length", _show, row_facts=_row_facts)

@@ -1,32 +1,155 @@
-"""The page's part on the data: what folds share, and how evenly they are filled."""
+"""Can the folds be trusted? What they share, and how evenly they are filled."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from soundprobe.data.audit.audit import Audit
+from soundprobe.data.audit.balance import FoldBalance
+from soundprobe.data.audit.leaks import NearPair
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.render.wording import count, plural
+from soundprobe.reporting.elements import (
+    Cell,
+    Column,
+    Definitions,
+    Element,
+    Fold,
+    Heading,
+    Span,
+    Table,
+    Text,
+    Words,
+    code,
+    columns_of,
+    joined,
+    name,
+)
 from soundprobe.reporting.sections.conditions import SALIENCE
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.wording import MISSING, count, one_line, plural, sentence
 
 PAIRS = 20
 
 
-def prepare_audit(comparison: Comparison) -> dict[str, Any] | None:
-    """The audit with its verdict; None where no run says the clips' recordings."""
+def _show(comparison: Comparison) -> Iterator[Element]:
     found = comparison.audit
     if found is None:
-        return None
+        return
+    yield Text(verdict_of_audit(found))
+    yield Definitions(
+        [
+            ("Recordings in two folds", _shared(found)),
+            ("Same bytes", _identical(found)),
+            ("Near copies across folds", _near(found)),
+            ("Clips of a recording", _clips_per_recording(found)),
+            ("Short clips", _short(found)),
+            ("Silent clips", _silent(found)),
+        ]
+    )
+    pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
+    if pairs:
+        columns = [
+            Column("Clip", lambda pair: name(pair.ids[0]), text=True),
+            Column("Clip", lambda pair: name(pair.ids[1]), text=True),
+            Column("Folds", lambda pair: " and ".join(map(str, pair.folds))),
+            Column("Classes", lambda pair: " and ".join(map(one_line, dict.fromkeys(pair.class_names))), text=True),
+            Column("Cosine", lambda pair: f"{pair.cosine:.3f}"),
+            Column("Known to be", _known, text=True),
+        ]
+        table = Table(columns, pairs, "Pairs of clips in different folds that sound alike", named=False)
+        yield Fold(f"The {'near' if found.near_pair_count else 'closest'} pairs, to listen to", [table])
+    yield from _folds(found)
+
+
+def _folds(found: Audit) -> Iterator[Element]:
     values = list(found.folds[0].salience or ()) if found.folds else []
-    names = {str(value): name for value, name in SALIENCE.items()}
-    return {
-        "audit": found,
-        "verdict": verdict_of_audit(found),
-        "marks_thin": 0 < len(found.thin) <= 0.3 * len(found.folds) * len(found.class_names),
-        "pairs": (found.near_pairs or found.closest_pairs or ())[:PAIRS],
-        "salience": [names.get(value, f"salience {value}") for value in values],
-        "salience_values": values,
-    }
+    marks_thin = 0 < len(found.thin) <= 0.3 * len(found.folds) * len(found.class_names)
+    saliences = {str(value): said for value, said in SALIENCE.items()}
+
+    def clips(fold: FoldBalance, label: int) -> Cell:
+        thin = marks_thin and fold.class_recordings[label] < 3
+        title = f"{plural(fold.class_recordings[label], 'recording')} only" if thin else ""
+        return Cell(count(fold.class_clips[label]), style="thin" if thin else "", title=title)
+
+    columns = [Column("Fold", lambda fold: fold.fold, text=True)]
+    columns += [
+        Column("Clips", lambda fold: fold.clips, count),
+        Column("Recordings", lambda fold: fold.recordings, count),
+    ]
+    columns += columns_of(map(one_line, found.class_names), clips, turned=True)
+    headings = [saliences.get(value, f"salience {value}") for value in values]
+    columns += columns_of(headings, lambda fold, place: count(fold.salience[values[place]]), turned=True)
+    yield Heading("Clips of each class and fold")
+    yield Table(columns, found.folds, "Clips of each class and fold", "counts")
+    decides = "One recording then decides much of the class's score there."
+    if found.thin and not marks_thin:
+        of = count(len(found.folds) * len(found.class_names))
+        yield Text(
+            f"{plural(len(found.thin), 'pair')} of class and fold of {of} hold fewer than 3 recordings: "
+            f"{decides[:1].lower()}{decides[1:]}",
+            role="how",
+        )
+    elif found.thin:
+        marked = Span("thin", "Marked")
+        yield Text(marked, f": classes of which a fold holds fewer than 3 recordings. {decides}", role="how")
+
+
+def _known(pair: NearPair) -> str:
+    return "the same bytes" if pair.same_bytes else "one recording" if pair.same_recording else MISSING
+
+
+def _shared(found: Audit) -> Words:
+    shared = found.shared_recordings
+    if not shared:
+        return "none"
+    said = [
+        (name(one.group), f"\N{NO-BREAK SPACE}(folds {', '.join(map(str, one.folds))}; {plural(one.clips, 'clip')})")
+        for one in shared[:20]
+    ]
+    clips = plural(sum(one.clips for one in shared), "clip")
+    more = ", …" if len(shared) > 20 else ""
+    return (f"{plural(len(shared), 'recording')}, {clips}: ", joined(said), more)
+
+
+def _identical(found: Audit) -> Words:
+    if found.identical is None:
+        return sentence(found.not_checked["identical"])
+    if not found.identical:
+        return "no two clips"
+    across = sum(one.across_folds for one in found.identical)
+    return f"{plural(len(found.identical), 'set')} of clips, {across} of them across folds"
+
+
+def _near(found: Audit) -> Words:
+    if found.near_pairs is None:
+        return f"not looked for: {found.not_checked['near copies']}"
+    if found.near_pair_count:
+        pairs = plural(found.near_pair_count, "pair")
+        return f"{pairs} of clips with a cosine of {found.near_cosine} or more (embeddings, mean taken off)"
+    closest = f"; the closest have {found.closest_pairs[0].cosine:.3f}" if found.closest_pairs else ""
+    return f"no pair reaches a cosine of {found.near_cosine}{closest}"
+
+
+def _clips_per_recording(found: Audit) -> Words:
+    one = found.clips_per_recording
+    return (
+        f"{one.fewest} to {one.most}, {one.mean:.1f} on average; {count(found.recordings)} recordings say as much as "
+        f"{count(one.effective)} of equal size"
+    )
+
+
+def _short(found: Audit) -> Words:
+    if found.short is None:
+        return sentence(found.not_checked["short"])
+    shortest = f", the shortest {found.short[0].value:.2f} s" if found.short else ""
+    return f"{count(len(found.short))} under {found.short_s} s{shortest}"
+
+
+def _silent(found: Audit) -> Words:
+    if found.silent is None:
+        return ("not listened for here; ", code("soundprobe data check"), " does")
+    return count(len(found.silent))
 
 
 def verdict_of_audit(found: Audit) -> str:
@@ -41,3 +164,10 @@ def verdict_of_audit(found: Audit) -> str:
         "trained on. What siblings and copies with the same bytes change, probe --exclude-leaks shows; it keeps near "
         "copies in training."
     )
+
+
+def _facts(comparison: Comparison) -> dict[str, Any]:
+    return {"audit": None if comparison.audit is None else comparison.audit.to_json()}
+
+
+SECTION = Section("audit", "Can the folds be trusted?", _show, _facts)

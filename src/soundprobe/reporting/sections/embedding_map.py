@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import one_line
+from soundprobe.reporting.elements import Element, Interactive, Text, on_page
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds
 from soundprobe.reporting.sections.gallery import Judgements, judgements_of
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import run_name
+from soundprobe.reporting.wording import count, one_line, percent
 
 MOST_POINTS = 2000
 COLOURS = 10
@@ -75,37 +78,51 @@ class Placed:
     explained: float
 
 
-def prepare_map(comparison: Comparison) -> dict[str, Any] | None:
-    """What `sections/map.html` shows; None where there is no ranked run, or nobody looked for clips."""
-    media = comparison.media
-    if comparison.best is None or media is None:
-        return None
+def _show(comparison: Comparison) -> Iterator[Element]:
+    media, best = comparison.media, comparison.best
+    if best is None or media is None:
+        return
     row, features, reason = find_features(comparison, media.options.embeddings)
-    if row is None or features is None:
-        return {"reason": reason}
-    try:
-        embeddings, _ = read_features(features)
-    except SoundprobeError as error:
-        return {"reason": f"There is no map: {error}"}
-    judged = judgements_of(row)
-    placed = place(embeddings, judged)
-    if placed is None:
-        return {"reason": "There is no map: the embeddings and the run have fewer than 3 clips in common."}
+    placed, judged = None, None
+    if row is not None and features is not None:
+        try:
+            judged = judgements_of(row)
+            placed = place(read_features(features)[0], judged)
+            reason = "There is no map: the embeddings and the run have fewer than 3 clips in common."
+        except SoundprobeError as error:
+            reason = f"There is no map: {error}"
+    if row is None or judged is None or placed is None:
+        yield Text(on_page(one_line(reason)), role="caveat")
+        return
     in_gallery = set(media.ready)  # the gallery comes first on the page; its sounds are not embedded twice
     clips = _heard(judged, placed.rows, media)
-    return {
-        "reason": "",
-        "row": row,
-        "why_not_best": _why_not(row, comparison.best),
-        "symbols": symbols_of(comparison.class_names),
-        "explained": placed.explained,
-        "drawn": len(placed.rows),
-        "clips": len(judged.ids),
-        "with_sound": len(clips),
-        "silence": _silence(media, len(clips), len(placed.rows)),
-        "points": _points(judged, placed, clips),
-        "data": _data(judged, placed, comparison.class_names, clips - in_gallery, media),
-    }
+    yield _what(row, best, placed, len(judged.ids))
+    silence = _silence(media, len(clips), len(placed.rows))
+    if silence:
+        yield Text(on_page(one_line(silence)), role="how")
+    yield Interactive(
+        "map.html",
+        "The map is in report.html.",
+        {
+            "symbols": symbols_of(comparison.class_names),
+            "with_sound": len(clips),
+            "points": _points(judged, placed, clips),
+            "data": _data(judged, placed, comparison.class_names, clips - in_gallery, media),
+        },
+    )
+
+
+def _what(row: Row, best: Row, placed: Placed, clips: int) -> Text:
+    drawn, backbone = len(placed.rows), row.first.backbone
+    which, them = (f"{count(drawn)} of {count(clips)} clips", "them") if drawn < clips else ("Each clip", "it")
+    why = _why_not(row, best)
+    return Text(
+        f"{which} where {one_line(backbone['title'])} puts {them}: clips that lie together are alike to it. Two "
+        f"directions of {count(backbone['embedding_dim'])} (PCA), which hold {percent(placed.explained, 0)}"
+        "\N{NO-BREAK SPACE}% of the differences, so much that lies apart is hidden here.",
+        on_page(" Hollow: ", run_name(row), f" is wrong about it{f' ({why})' if why else ''}."),
+        role="how",
+    )
 
 
 def find_features(comparison: Comparison, root: Path) -> tuple[Row | None, FeatureSet | None, str]:
@@ -229,3 +246,6 @@ def _data(
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
+
+
+SECTION = Section("map", "A map of the embeddings", _show)

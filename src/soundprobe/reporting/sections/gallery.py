@@ -6,9 +6,9 @@ Letters: N clips, C classes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -16,8 +16,12 @@ from markupsafe import Markup
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import one_line
+from soundprobe.reporting.elements import Element, Interactive, Text, code, on_page
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import run_name
+from soundprobe.reporting.wording import one_line, plural
 from soundprobe.viewing.player import player
+from soundprobe.viewing.sound import PageClip
 
 SHOWN = 24
 OF_ONE_RECORDING = 2
@@ -88,26 +92,53 @@ def worst(judged: Judgements, groups: dict[str, str], limit: int = SHOWN) -> lis
     return chosen
 
 
-def prepare_gallery(comparison: Comparison) -> dict[str, Any] | None:
-    """What `sections/gallery.html` shows; None where no run tested every fold or nothing is known of the clips."""
+def _show(comparison: Comparison) -> Iterator[Element]:
     best, media = comparison.best, comparison.media
     if best is None or media is None:
-        return None
+        return
     judged = judgements_of(best)
     rows = worst(judged, dict(media.groups))
+    if not rows:
+        yield Text("It made no mistake.")
+        return
     clips = media.fetch([str(judged.ids[row]) for row in rows], silent_too=True)
-    return {
-        "row": best,
-        "wrong": int((judged.predicted != judged.label).sum()),
-        "mistakes": [_mistake(judged, row, comparison.class_names, media, clips) for row in rows],
-        "reason": media.reason,
-        "wants_audio": media.options.audio,
-        "missing": 0 if media.reason else sum(str(judged.ids[row]) not in clips for row in rows),
-        "of_one_recording": OF_ONE_RECORDING,
-    }
+    mistakes = [_mistake(judged, row, comparison.class_names, media, clips) for row in rows]
+    yield _what(
+        best, len(rows), int((judged.predicted != judged.label).sum()), not media.reason and media.options.audio
+    )
+    missing = 0 if media.reason else sum(one.clip not in clips for one in mistakes)
+    is_ = "is" if missing == 1 else "are"
+    if media.reason:
+        yield Text(on_page(one_line(media.reason)), role="caveat")
+    elif missing:
+        told = f"{plural(missing, 'clip')} of these {is_} no longer the file that the run heard, or can't be read"
+        yield Text(on_page(f"{told}, and {is_} not played."), role="caveat")
+    if not media.options.audio:
+        yield Text(on_page("The sounds were left out with ", code("--no-audio"), "."), role="how")
+    elif any(one.silent for one in mistakes):
+        some = "Some stand without sound, because the page has room for so much only: raise "
+        yield Text(on_page(some, code("--max-audio-mb"), "."), role="how")
+    yield Interactive("gallery.html", "The clips are in report.html, to look at and to hear.", {"mistakes": mistakes})
 
 
-def _mistake(judged: Judgements, row: int, names: tuple[str, ...], media: Media, clips: dict[str, Any]) -> Mistake:
+def _what(best: Row, shown: int, wrong: int, can_be_heard: bool) -> Text:
+    of_all = f", of {plural(wrong, 'mistake')} in all; at most {OF_ONE_RECORDING} of one recording"
+    seeds = f", the mean of {len(best.runs)} seeds" if len(best.runs) > 1 else ""
+    listen = (
+        " Click into a spectrogram to hear the clip from there; with the keyboard, Space plays and the arrows move."
+    )
+    return Text(
+        f"The {shown} clips that " if shown < wrong else "The clips that ",
+        run_name(best),
+        f" is most sure about and wrong{of_all if shown < wrong else ''}.",
+        on_page(f" The percentages are its probabilities{seeds}.{listen if can_be_heard else ''}"),
+        role="how",
+    )
+
+
+def _mistake(
+    judged: Judgements, row: int, names: tuple[str, ...], media: Media, clips: Mapping[str, PageClip]
+) -> Mistake:
     clip = str(judged.ids[row])
     true, predicted = one_line(names[judged.label[row]]), one_line(names[judged.predicted[row]])
     made = clips.get(clip)
@@ -123,3 +154,6 @@ def _mistake(judged: Judgements, row: int, names: tuple[str, ...], media: Media,
         player=None if made is None else player(made, label, key=clip),
         silent=made is not None and made.sound is None,
     )
+
+
+SECTION = Section("gallery", "The worst mistakes", _show)

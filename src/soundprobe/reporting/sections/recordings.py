@@ -5,13 +5,19 @@ Letters: N clips, R rows.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.wording import one_line, percent, plural
 
 SHOWN = 15
 
@@ -39,16 +45,40 @@ class HardRecording:
         return self.wrong / self.clips
 
 
-def prepare_recordings(comparison: Comparison) -> dict[str, Any] | None:
-    """The page's part; None where recordings are not known or nothing was wrong."""
+def _show(comparison: Comparison) -> Iterator[Element]:
     found = hardest_recordings(comparison)
-    rows = comparison.contenders or comparison.ranked
-    return {"recordings": found, "runs": len(rows), "best": rows[0]} if found else None
+    if not found:
+        return
+    yield Text(
+        f"The recordings that cost most clips, over {plural(len(_rows(comparison)), 'run')}: clips cut from one "
+        "recording tend to be right or wrong together, so a few recordings can decide a fold.",
+        role="how",
+    )
+    columns = [
+        Column("Recording", lambda one: one_line(one.group), name, text=True, sort="text"),
+        Column("Class", lambda one: one_line(", ".join(one.class_names)), name, text=True, sort="text"),
+        Column("Fold", lambda one: Cell(", ".join(map(str, one.folds)), one.folds[0]), sort="least"),
+        Column("Clips", lambda one: one.clips, sort="number"),
+        Column("Wrong, on average", lambda one: one.wrong, "{:.1f}".format, sort="number", lead=True),
+        Column("of its clips, %", lambda one: one.wrong_share, lambda share: percent(share, 0), sort="number"),
+        Column("Wrong, best run", lambda one: one.best_wrong, "{:.3g}".format, sort="number"),
+        Column("Mostly taken for", _taken_for, text=True, sort="text", by=lambda one: one_line(one.taken_for)),
+    ]
+    yield Table(columns, found, style="roomy")
+
+
+def _taken_for(one: HardRecording) -> Words:
+    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} % of the mistakes)"))
+
+
+def _rows(comparison: Comparison) -> tuple[Row, ...]:
+    """The rows that are asked: the contenders, or the ranked controls where there is nothing else."""
+    return comparison.contenders or comparison.ranked
 
 
 def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[HardRecording, ...]:
-    """The recordings that cost most clips, over the contenders (the ranked controls where there is nothing else)."""
-    rows = comparison.contenders or comparison.ranked
+    """The recordings that cost most clips, over the rows that are asked."""
+    rows = _rows(comparison)
     if not rows or any(run.groups is None for row in rows for run in row.runs):
         return ()
     ids = rows[0].predictions[0].ids
@@ -83,3 +113,10 @@ def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[Hard
             )
         )
     return tuple(found)
+
+
+def _facts(comparison: Comparison) -> dict[str, Any]:
+    return {"hardest_recordings": [dataclasses.asdict(one) for one in hardest_recordings(comparison)]}
+
+
+SECTION = Section("recordings", "The hardest recordings", _show, _facts)

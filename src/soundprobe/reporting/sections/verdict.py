@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.render.wording import (
-    between,
-    count,
-    one_line,
-    p_value,
-    percent,
-    plural,
-    points,
-    points_between,
-)
-from soundprobe.reporting.sections.evidence import notes_comparisons
+from soundprobe.reporting.sections.statistics import notes_comparisons
+from soundprobe.reporting.wording import between, count, one_line, p_value, percent, plural, points, points_between
 from soundprobe.scoring import notes
 
 

@@ -105,3 +105,13 @@ def setting_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return one_line(value)
+
+
+def together(text: str) -> str:
+    """`text` with its percent signs kept on the line of their figure."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def heat(share: float, power: float = 2.0) -> str:
+    """How strongly a cell is tinted, from "0" to "100". A power above 1 tells high shares apart, below 1 low ones."""
+    return "0" if share != share else f"{100 * min(max(share, 0.0), 1.0) ** power:.0f}"

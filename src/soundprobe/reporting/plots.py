@@ -11,14 +11,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from soundprobe.reporting.render.wording import one_line
+from soundprobe.reporting.wording import one_line
 from soundprobe.scoring.bootstrap import Interval
 
 PALETTE = tuple(f"var(--series-{number})" for number in range(1, 7))
@@ -114,12 +111,3 @@ def named_axis(names: Sequence[str], *, below: Sequence[str] = (), **more: Any) 
 
 def percent_axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "ticksuffix": " %", **more}
-
-
-@cache
-def plotly_script() -> str:
-    """plotly.js, whole, as the Python package `plotly` brings it; read without importing that package."""
-    found = find_spec("plotly")
-    assert found is not None
-    assert found.origin is not None
-    return (Path(found.origin).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")

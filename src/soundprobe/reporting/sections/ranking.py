@@ -1,0 +1,141 @@
+"""All runs, best first: means over folds, their intervals and spreads, and the lead over random weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
+from soundprobe.reporting.compared.pairs import place_of
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name
+from soundprobe.reporting.wording import MISSING, between, percent, points
+from soundprobe.scoring import notes
+from soundprobe.scoring.bootstrap import METRICS, Interval
+from soundprobe.scoring.metrics import MeanStd
+
+
+def _show(comparison: Comparison) -> Iterator[Element]:
+    clean = comparison.standing is not Standing.OTHER
+    seeds = (
+        " Rows of several seeds show their mean; the ± beside their number is the spread between seeds."
+        if comparison.has_seeds
+        else ""
+    )
+    leans = (
+        f" Being the best of {comparison.field}, by these very figures, the first row leans a little high."
+        if len(comparison.contenders) > 2
+        else ""
+    )
+    yield Text(
+        "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and the "
+        f"standard deviations over folds, population (as in the notes) and sample, which say how much folds differ."
+        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.{leans}',
+        role="how",
+    )
+    columns = [
+        Column(
+            "Rank",
+            lambda row: Cell(str(comparison.rank_of(row) or MISSING), comparison.rows.index(row) + 1),
+            sort="least",
+        ),
+        Column("Run", run_name, text=True, sort="text", by=lambda row: row.name),
+        *_figures("Accuracy", "accuracy"),
+        *_figures("Macro-F1", "macro_f1"),
+        Column("points", lambda row: _lead(comparison, row), group="Over control", sort="number"),
+        Column("Seeds", lambda row: Cell((str(len(row.runs)), _spread(row)), len(row.runs)), sort="number"),
+    ]
+    fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
+    columns[-2:-2] = [fold] if clean else []
+    own = [_notes_line(comparison)] if clean else []
+    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
+    if clean:
+        where = "" if comparison.standing is Standing.SAME else ", on other clips than these"
+        yield Text(
+            f"The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}: accuracy "
+            f"{percent(notes.clean().accuracy)} %, macro-F1 {percent(notes.clean().macro_f1)} %{where}.",
+            role="caveat",
+        )
+
+
+def _figures(group: str, metric: str) -> list[Column]:
+    """Mean, interval and both deviations."""
+
+    def stats(row: Row) -> MeanStd:
+        found: MeanStd = getattr(row, metric)
+        return found
+
+    def spreads(row: Row) -> Cell:
+        return Cell(_both(stats(row)), stats(row).std_population)
+
+    def interval(row: Row) -> Interval:
+        return row.scores.interval(metric)
+
+    return [
+        Column("mean", lambda row: stats(row).mean, percent, group, sort="number", lead=True),
+        Column("95 % interval", interval, between, group, sort="number", by=lambda row: interval(row).low),
+        Column("± pop. / sample", spreads, group=group, sort="number"),
+    ]
+
+
+def _both(stats: MeanStd) -> str:
+    return f"{percent(stats.std_population)} / {percent(stats.std_sample)}"
+
+
+def _on_clean_fold(row: Row) -> float | None:
+    return row.accuracy_on(notes.CLEAN_FOLD)
+
+
+def _lead(comparison: Comparison, row: Row) -> Cell:
+    control = comparison.control_of(row)
+    difference = compare(row, control) if control else None
+    if difference is None:
+        return Cell(Span("quiet", "control" if row.is_control else "no control"), "")
+    other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
+    return Cell((points(difference.mean), other), difference.mean)
+
+
+def _spread(row: Row) -> Words:
+    if len(row.runs) == 1:
+        return ()
+    title = "population standard deviation of the seeds' mean accuracies"
+    return (" ", Span("aside", f"± {percent(row.accuracy_over_seeds.std_population)}", title))
+
+
+def _style(comparison: Comparison, row: Row) -> str:
+    kinds = {"control": row.is_control, "best": row is comparison.best}
+    return " ".join(kind for kind, applies in kinds.items() if applies)
+
+
+def _notes_line(comparison: Comparison) -> list[Cell | Words]:
+    none = Cell(MISSING, style="quiet")
+    cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing)]
+    for stats in (notes.accuracy(), notes.macro_f1()):
+        cells += [struck(percent(stats.mean)), none, struck(_both(stats))]
+    return [*cells, Span("strong", percent(notes.clean().accuracy)), none, none]
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    control = comparison.control_of(row)
+    difference = compare(row, control) if control else None
+    return {
+        "rank": comparison.rank_of(row),
+        "accuracy": row.accuracy._asdict(),
+        "macro_f1": row.macro_f1._asdict(),
+        "seed_spread": {"accuracy": row.accuracy_over_seeds._asdict(), "macro_f1": row.macro_f1_over_seeds._asdict()},
+        "intervals": {metric: dataclasses.asdict(row.scores.interval(metric)) for metric in METRICS},
+        "control": place_of(control, comparison.rows),
+        "over_control": difference
+        and {
+            "mean": difference.mean,
+            "folds_better": difference.better,
+            "folds": difference.folds,
+            "matched": difference.matched,
+        },
+    }
+
+
+SECTION = Section("ranking", "All runs", _show, row_facts=_row_facts)

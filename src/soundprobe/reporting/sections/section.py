@@ -1,0 +1,36 @@
+"""What a section of the report is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import Element
+
+Facts = Mapping[str, Any]
+
+
+def _none(*_: object) -> Facts:
+    return {}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the report on a data set; what it yields is shown in every format.
+
+    Attributes:
+        key: its anchor is `<key>-<number of the data set>`.
+        title: its heading.
+        show: what it shows of a comparison; yields nothing where it does not apply.
+        facts, row_facts: what it adds to report.json, to the data set and to each of its rows, where or not it shows
+            something. `reporting.render.schema` documents both; they may hold NaN and NumPy's arrays of numbers.
+    """
+
+    key: str
+    title: str
+    show: Callable[[Comparison], Iterable[Element]]
+    facts: Callable[[Comparison], Facts] = _none
+    row_facts: Callable[[Comparison, Row], Facts] = _none

@@ -1,0 +1,78 @@
+"""Rows as sections show them: names with what must be said of them, colours, and which of them charts draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
+from soundprobe.reporting.plots import PALETTE, label
+from soundprobe.scoring import notes
+
+SHOWN = 5
+
+
+def shown_rows(comparison: Comparison, limit: int = SHOWN) -> tuple[Row, ...]:
+    """The best contenders and the best one's control; whatever there is where nothing is ranked."""
+    best = comparison.contenders[:limit] or comparison.ranked[:limit] or comparison.rows[:limit]
+    control = comparison.control_of(best[0])
+    return (*best, control) if control is not None and control not in best else tuple(best)
+
+
+def run_name(row: Row) -> Words:
+    """The row's name, with what must be said of its weights and folds. The same in every table."""
+    partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
+    tags = [(row.tag, row.tag_kind), (partial, "partial")]
+    return (name(row.name), *((" ", Span("tag", text, style=style)) for text, style in tags if text))
+
+
+def notes_name(standing: Standing) -> Words:
+    """The notes' CNN, with what must be said of its figures."""
+    tags = [f"contaminated but for fold {notes.CLEAN_FOLD}"]
+    tags += [] if standing is Standing.SAME else ["on other clips"]
+    return (name(notes.TITLE), *((" ", Span("tag", text, style="notes")) for text in tags))
+
+
+def run_table(
+    columns: Sequence[Column],
+    items: Sequence[Any],
+    aria: str = "",
+    style: str = "",
+    *,
+    row: Callable[[Any], Row] = lambda item: item,
+    heading: str = "Run",
+    sort: bool = False,
+    notes: Sequence[Sequence[Cell | Words]] = (),
+) -> Table:
+    """A table of rows, or of items that `row` takes their row from: their names, then `columns`; controls are quiet."""
+    named = Column(
+        heading,
+        lambda item: run_name(row(item)),
+        text=True,
+        sort="text" if sort else "",
+        by=lambda item: row(item).name,
+    )
+    return Table([named, *columns], items, aria, style, lambda item: "control" * row(item).is_control, notes)
+
+
+def color_of(place: int, row: Row) -> str:
+    """The colour of the row that is drawn at `place` of a chart; controls share one."""
+    return PALETTE[-1] if row.is_control else PALETTE[place % (len(PALETTE) - 1)]
+
+
+def row_trace(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """The row's marks in a chart, of `place`'s colour; `more` is what it has besides, or other than usual."""
+    marker = {"color": color_of(place, row), "size": 8, "symbol": "circle-open" if row.is_control else "circle"}
+    usual = {"type": "scatter", "mode": "markers", "name": label(row.full_name, 60), "x": x, "y": y}
+    marker |= more.pop("marker", {})
+    return {**usual, "marker": marker, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
+
+
+def row_line(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """As `row_trace`, its marks joined by a line."""
+    color = color_of(place, row)
+    line = {"color": color, "dash": "dot" if row.is_control else "solid"}
+    usual = {"mode": "lines+markers", "line": line, "marker": {"size": 7, "symbol": "circle"}}
+    return row_trace(place, row, x, y, hover, **usual, **more)

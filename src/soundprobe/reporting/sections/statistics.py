@@ -1,0 +1,229 @@
+"""How sure is it? Paired tests of each run against the best, and against the notes' fold 1."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.pairs import Pair, facts_of
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import (
+    Bullets,
+    Cell,
+    Column,
+    Element,
+    Heading,
+    Plotted,
+    Span,
+    Table,
+    Text,
+    Words,
+    lead,
+    on_page,
+)
+from soundprobe.reporting.plots import Plot, Variant, named_axis, reach
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
+from soundprobe.reporting.wording import (
+    between,
+    count,
+    p_value,
+    percent,
+    plural,
+    points,
+    points_between,
+    sentence,
+    together,
+)
+from soundprobe.scoring import notes
+from soundprobe.scoring.against_notes import NotesComparison, compare_with_notes, estimate_design_effect
+
+UNKNOWN_RECORDINGS = (
+    "Which recording a clip was cut from is not known here, so every clip was redrawn by itself: the intervals are too "
+    "narrow. Probe again to have it written down."
+)
+
+
+def _show(comparison: Comparison) -> Iterator[Element]:
+    best, against = comparison.best, notes_comparisons(comparison)
+    if best is None and not against:
+        return
+    pairs = comparison.against_best
+    if pairs and best:
+        yield Text(
+            "All runs heard the same clips, so each is compared with the best, ",
+            run_name(best),
+            ", fold by fold. Luck has two sources: ",
+            Span("strong", "which recordings were tested"),
+            " (the 95 % interval: the difference if other recordings of the same kind had been drawn, fold by fold) "
+            "and ",
+            Span("strong", "which folds were trained on"),
+            " (p: how often a difference this large would come up between two runs of equal worth that were named "
+            "beforehand). A difference is called clear only where p, after Holm's correction for "
+            f"{plural(len(pairs), 'comparison')}, is below .05 and the interval leaves out 0. The run that all are "
+            "compared with is the one that came out best by these same scores, so each p against it is a little too "
+            "small, and Holm's guarantee does not cover that choice.",
+        )
+        yield Plotted(forest("differences", "Each run less the best, in points of accuracy", pairs), [_table(pairs)])
+        yield Text(
+            on_page("Filled marks are clear differences, lines 95 % intervals. "),
+            'The t-test is Nadeau and Bengio\'s (2003), which allows for training sets that overlap; "signs" is the '
+            "exact sign test, which counts only in how many folds a run is ahead. The interval is a bootstrap over "
+            "recordings within folds, in which both runs meet the same redrawn recordings. Not clear does not mean "
+            "equal: it means that these clips can't tell.",
+            role="how",
+        )
+    elif best is None:
+        yield Text(f"{sentence(comparison.why_unranked)} So nothing is ranked or compared.")
+    elif best.is_control:
+        yield Text("Only controls have tested every fold, so nothing is ranked or compared.")
+    else:
+        yield Text("There is no second run to compare ", run_name(best), " with.")
+    doubts = doubts_of(best) if best else ()
+    if doubts:
+        yield Bullets([together(doubt) for doubt in doubts], "caveats")
+    if against:
+        yield from _against_notes(comparison, against)
+
+
+def _table(pairs: Sequence[Pair]) -> Table:
+    columns = [
+        *_differences("Accuracy, points", "accuracy", lead=True),
+        *_differences("Macro-F1, points", "macro_f1"),
+        Column("ahead", lambda pair: pair.accuracy.sign_test.ahead, group="Folds", sort="number"),
+        Column("behind", lambda pair: pair.accuracy.sign_test.behind, group="Folds", sort="number"),
+        Column("t-test", _t_test, group="p", sort="least"),
+        Column("Holm", lambda pair: pair.accuracy.p_holm, p_value, "p", sort="least", lead=True),
+        Column("signs", lambda pair: pair.accuracy.sign_test.p, p_value, "p", sort="least"),
+        Column("Difference", clearly, text=True, sort="text", by=lambda pair: pair.verdict),
+    ]
+    named = Column("Run less the best", _named, text=True, sort="text", by=lambda pair: pair.row.name)
+    return Table([named, *columns], pairs, "Each run against the best")
+
+
+def _named(pair: Pair) -> Words:
+    clips = f"on the {plural(pair.clips, 'clip')} that both tested"
+    return (run_name(pair.row), () if pair.same_clips else (" ", Span("below", clips)))
+
+
+def _t_test(pair: Pair) -> Cell:
+    found = pair.accuracy.t_test
+    return Cell(p_value(found.p), "" if found.p is None else found.p, title=found.reason)
+
+
+def _differences(group: str, metric: str, lead: bool = False) -> list[Column]:
+    """The mean difference and its interval."""
+    return [
+        Column("mean", lambda pair: getattr(pair, metric).mean.value, points, group, sort="number", lead=lead),
+        Column("95 % interval", lambda pair: getattr(pair, metric).mean, points_between, group),
+    ]
+
+
+def clearly(pair: Pair) -> str:
+    """Whether the difference is clear, in words."""
+    return "clear" if pair.accuracy.is_clear else "not clear"
+
+
+def _against_notes(comparison: Comparison, against: Sequence[tuple[Row, NotesComparison]]) -> Iterator[Element]:
+    fold = f"fold {notes.CLEAN_FOLD}"
+    yield Heading(f"Against the notes' CNN, on {fold} alone")
+    yield Text(
+        f"{fold.capitalize()} is the notes' only test result. They publish how many clips were right, not which, so "
+        "nothing can be paired: the intervals are binomial. Clips of one recording are right or wrong together, so the "
+        "careful interval counts them for as many clips as they are worth.",
+        role="how",
+    )
+    columns = [
+        Column(f"{fold.capitalize()}, %", lambda one: one[1].by_recording.run.value, percent, lead=True),
+        Column("95 % interval", lambda one: one[1].by_recording.run, between),
+        Column("Less the notes, points", lambda one: one[1].by_recording.difference.value, points),
+        Column("by clip", lambda one: one[1].by_clip.difference, points_between),
+        Column("by recording", lambda one: one[1].by_recording.difference, points_between, lead=True),
+        Column("Clips worth", lambda one: f"{count(one[1].clips / one[1].design_effect)} of {count(one[1].clips)}"),
+        Column("Difference", lambda one: "clear" if one[1].is_clear else "not clear", text=True),
+    ]
+    own: list[Cell | Words] = [
+        notes_name(comparison.standing),
+        lead(percent(notes.clean().accuracy)),
+        between(against[0][1].by_clip.notes),
+    ]
+    own.append(Cell("", style="quiet", span=5))
+    yield run_table(columns, against, f"{fold.capitalize()} against the notes", row=lambda one: one[0], notes=[own])
+
+
+def doubts_of(row: Row) -> tuple[str, ...]:
+    """Why a row's intervals may be too narrow, a sentence each."""
+    unknown = (UNKNOWN_RECORDINGS,) if any(run.groups is None for run in row.runs) else ()
+    return (*unknown, *row.scores.doubts)
+
+
+def notes_comparisons(comparison: Comparison) -> tuple[tuple[Row, NotesComparison], ...]:
+    """Each row that tested fold 1 against the notes' CNN on it, on the official folds only."""
+    if comparison.standing is not Standing.SAME:
+        return ()
+    found = [(row, _on_clean_fold(row)) for row in comparison.rows if not row.is_control]
+    return tuple((row, against) for row, against in found if against is not None)
+
+
+def _on_clean_fold(row: Row) -> NotesComparison | None:
+    here = [one.folds == notes.CLEAN_FOLD for one in row.predictions]
+    clips = int(here[0].sum())
+    missing = notes.FOLD_CLIPS[notes.CLEAN_FOLD - 1] - clips
+    if clips == 0 or missing < 0:
+        return None
+    right = [(one.labels == one.predicted)[rows] for one, rows in zip(row.predictions, here, strict=True)]
+    effect = float(
+        np.mean(
+            [
+                estimate_design_effect(correct, one.groups[rows])
+                for correct, one, rows in zip(right, row.predictions, here, strict=True)
+            ]
+        )
+    )
+    return compare_with_notes(round(float(np.mean(right)) * clips), clips, missing=missing, design_effect=effect)
+
+
+def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
+    """Differences with their intervals, one below the other; a filled mark is a clear difference."""
+    shown = [pair.row.name for pair in pairs]
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [100 * pair.accuracy.mean.value for pair in pairs],
+        "y": list(range(len(pairs))),
+        "error_x": reach([pair.accuracy.mean for pair in pairs], "var(--accent)"),
+        "marker": {
+            "size": 11,
+            "color": ["var(--accent)" if pair.accuracy.is_clear else "var(--surface)" for pair in pairs],
+            "line": {"width": 2, "color": "var(--accent)"},
+        },
+        "hovertemplate": "%{y}<br>%{x:+.1f} points<extra></extra>",
+    }
+    layout = {
+        "xaxis": {"title": {"text": "points of accuracy"}, "zeroline": True, "zerolinecolor": "var(--text)"},
+        "yaxis": named_axis(shown, autorange="reversed"),
+        "showlegend": False,
+    }
+    return Plot(key, title, [Variant("", [trace])], layout, height=90 + 34 * len(pairs))
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    against = next((one for other, one in notes_comparisons(comparison) if other is row), None)
+    return {
+        "doubts": list(doubts_of(row)),
+        "against_best": facts_of(row, comparison.against_best, comparison.rows),
+        "against_notes": against
+        and {
+            "clips": against.clips,
+            "design_effect": against.design_effect,
+            "by_clip": dataclasses.asdict(against.by_clip.difference),
+            "by_recording": dataclasses.asdict(against.by_recording.difference),
+        },
+    }
+
+
+SECTION = Section("statistics", "How sure is it?", _show, row_facts=_row_facts)
