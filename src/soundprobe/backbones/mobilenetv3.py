@@ -39,7 +39,7 @@ def scaled(channels: float) -> int:
 
 
 class ConvNorm(nn.Sequential):
-    """(B, K, F, M) to (B, K', F / stride, M / stride): convolution, BatchNorm and, where one is named, an activation."""
+    """(B, K, F, M) to (B, K', F / stride, M / stride): convolution, BatchNorm and, if one is named, an activation."""
 
     def __init__(
         self,
