@@ -18,7 +18,7 @@ from soundprobe.heads.catalog import make_head
 from soundprobe.scoring import metrics
 from soundprobe.scoring.folds import SplitError, outer_splits
 from soundprobe.scoring.measured import LearningCurveRecord
-from soundprobe.scoring.results import RunRecord
+from soundprobe.scoring.results import FoldScoresRecord
 
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 """Of the training recordings; all of them are the run itself."""
@@ -32,7 +32,7 @@ def measure_learning_curve(
     *,
     seed: int,
     settings: Mapping[str, Any],
-    result: RunRecord,
+    tested: Sequence[FoldScoresRecord],
     exclude_leaks: bool = False,
     shares: Sequence[float] = SHARES,
     on_fold: Callable[[int], object] = lambda fold: None,
@@ -40,7 +40,7 @@ def measure_learning_curve(
     """For each tested fold the scores of heads trained on growing shares of its training recordings.
 
     Args:
-        head, seed, settings, exclude_leaks: as in the run; result: its record, which gives the last point.
+        head, seed, settings, exclude_leaks: as in the run; tested: its folds, which give the last points.
         shares: of the recordings, above 0 and below 1, ascending.
         on_fold: called with each fold when it is done.
 
@@ -48,7 +48,7 @@ def measure_learning_curve(
         The content of a `LearningCurveRecord`. A share whose settings can't be chosen (a class from one recording) has
         no point.
     """
-    told = {entry.fold: entry for entry in result.folds}
+    told = {entry.fold: entry for entry in tested}
     folds = []
     for fold, train, test in outer_splits(embeddings.folds):
         if fold not in told:

@@ -49,7 +49,7 @@ class Extra:
     def measure_after(
         self,
         folder: Path,
-        result: RunRecord,
+        record: RunRecord,
         read: Callable[[], tuple[Embeddings, list[str]]],
         plan: Planned,
         *,
@@ -57,7 +57,7 @@ class Extra:
         again: bool,
     ) -> None:
         """Measures for the run in `folder`, unless that was done for the same folds before and not `again`."""
-        folds, path = result.tested, folder / self.record.FILE
+        folds, path = record.tested, folder / self.record.FILE
         with locked(folder):
             kept = None if again else self.record.read_if_there(path)
             if kept is not None and [entry.fold for entry in kept.folds] == folds:
@@ -70,7 +70,7 @@ class Extra:
                     plan.head,
                     seed=plan.seed,
                     settings=plan.settings,
-                    result=result,
+                    tested=record.folds,
                     exclude_leaks=plan.exclude_leaks,
                     on_fold=lambda fold: bar.advance(1),
                 )

@@ -21,7 +21,7 @@ from soundprobe.base.records import Embeddings
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.measured import PeekingRecord
-from soundprobe.scoring.results import RunRecord
+from soundprobe.scoring.results import FoldScoresRecord
 
 Candidate = tuple[dict[str, Any], np.ndarray]
 """A setting, and the class (index) that it predicts for each test row."""
@@ -33,7 +33,7 @@ def measure_peeking(
     *,
     seed: int,
     settings: Mapping[str, Any],
-    result: RunRecord,
+    tested: Sequence[FoldScoresRecord],
     exclude_leaks: bool = False,
     on_fold: Callable[[int], object] = lambda fold: None,
 ) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def measure_peeking(
 
     Args:
         head: a name of the catalogue; settings: as the run was given them; seed: the run's.
-        result: the run's record: its folds, what each chose, and what each scored.
+        tested: the run's folds, what each chose, and what each scored.
         exclude_leaks: as in the run.
         on_fold: called with each fold when it is done.
 
@@ -51,7 +51,7 @@ def measure_peeking(
     """
     if head not in _CANDIDATES:
         raise ConfigError(f"What peeking would add can't be measured for head {head!r}: it has no candidates.")
-    told = {entry.fold: entry for entry in result.folds}
+    told = {entry.fold: entry for entry in tested}
     folds = []
     for fold, train, test in outer_splits(embeddings.folds):
         if fold not in told:
