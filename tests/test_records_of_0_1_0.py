@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from samples_of_0_1_0 import unpacked
+from soundprobe.base.errors import StoreError
 from soundprobe.base.stored import Record
 from soundprobe.embeddings import store
 from soundprobe.embeddings.quantising import QuantisedRecord
@@ -19,9 +20,9 @@ from soundprobe.reporting import collect_runs, write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.training.inputs import InputsRecord
-from soundprobe.training.state import load_checkpoint
+from soundprobe.training.state import load_checkpoint, save_checkpoint
 from soundprobe.verbs.extract import extract
-from soundprobe.verbs.finetune import finetune
+from soundprobe.verbs.finetune import Finetuning, finetune
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 
@@ -179,12 +180,10 @@ def test_extract_of_finetuned_networks_gives_the_embeddings_that_are_there(sampl
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_finetune_goes_on_from_a_checkpoint(own):
-    (checkpoint,) = own.glob("interrupted/clips/*/*/checkpoints/fold-01-selection.pt")
-    folder = checkpoint.parent.parent
-    trained = load_checkpoint(checkpoint)["course"]["history"]
-    done = finetune(
-        own / "clips" / "clips.csv",
+def go_on(samples: Path) -> Finetuning:
+    """The command that was interrupted, once more."""
+    return finetune(
+        samples / "clips" / "clips.csv",
         backbone="crnn",
         weights="random",
         overrides=[
@@ -196,11 +195,27 @@ def test_finetune_goes_on_from_a_checkpoint(own):
             'training.freeze="backbone"',
         ],
         only_folds=[1],
-        heads=own / "interrupted",
+        heads=samples / "interrupted",
         device="cpu",
         progress=False,
     )
-    assert done.folder == folder
+
+
+def test_finetune_goes_on_from_a_checkpoint(own):
+    (checkpoint,) = own.glob("interrupted/clips/*/*/checkpoints/fold-01-selection.pt")
+    trained = load_checkpoint(checkpoint)["course"]["history"]
+    done = go_on(own)
+    assert done.folder == checkpoint.parent.parent
     (fold,) = done.record.folds
     assert [line["epoch"] for line in fold.history] == [1, 2, 3, 4, 5, 6]
     assert fold.history[: len(trained)] == trained  # their times, too: they were not trained again
+
+
+def test_checkpoint_that_lacks_something_is_named_with_the_remedy(own):
+    (checkpoint,) = own.glob("interrupted/clips/*/*/checkpoints/fold-01-selection.pt")
+    saved = load_checkpoint(checkpoint)
+    save_checkpoint(checkpoint, {name: value for name, value in saved.items() if name != "course"})
+    with pytest.raises(StoreError) as error:
+        go_on(own)
+    assert str(error.value).startswith(f"{checkpoint} is no checkpoint of this run")
+    assert "\n" not in str(error.value)

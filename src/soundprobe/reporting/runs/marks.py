@@ -67,7 +67,7 @@ def tag_of(run: Run) -> str:
         found.append(SHUFFLED)
     if has_random_weights(run):
         found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
-    elif run.record.kind == "probe" and (networks := run.record.backbone.finetuned):
+    elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
         found.append(TUNED_SCRATCH if networks.start.startswith("random") else TUNED)
     elif "random" in weights:
         found.append(SCRATCH)

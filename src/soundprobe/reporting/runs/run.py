@@ -155,10 +155,9 @@ def check_agreement(run: Run) -> None:
             _agree(record, f"fold {scores.fold}: {name}", getattr(entry, name), getattr(scores, name))
     for name in ("accuracy", "macro_f1"):
         stats = metrics.mean_std([getattr(scores, name) for scores in run.folds])
+        told = getattr(record.summary, name)
         for part in ScoreRecord.model_fields:
-            _agree(
-                record, f"summary: {name} {part}", getattr(getattr(record.summary, name), part), getattr(stats, part)
-            )
+            _agree(record, f"summary: {name} {part}", getattr(told, part), getattr(stats, part))
     missing = set(record.dataset.folds) - set(record.tested)
     _agree(record, "complete", record.complete, not missing)
     clips, failed = record.dataset.clips, record.dataset.failed
