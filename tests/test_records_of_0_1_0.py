@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,39 @@ def test_extract_of_finetuned_networks_gives_the_embeddings_that_are_there(sampl
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def outline(content: Any) -> Any:
+    """The fields of a JSON value in their order, with the kinds of their values; of a list those of its first item."""
+    if isinstance(content, dict):
+        return [(name, outline(value)) for name, value in content.items()]
+    if isinstance(content, list):
+        return [outline(value) for value in content[:1]]
+    return type(content).__name__
+
+
+def outline_of(path: Path) -> Any:
+    """Of a JSON file, or of the metadata of a safetensors file; without what differs by machine and number of folds."""
+    if path.suffix == ".json":
+        content = json.loads(path.read_text())
+    else:
+        with safe_open(path, framework="numpy") as file:
+            content = json.loads(file.metadata()["soundprobe"])
+    return [(name, kinds) for name, kinds in outline(content) if name not in ("versions", "summary")]
+
+
+def test_this_version_writes_the_same_fields_in_the_same_order(samples, tmp_path):
+    clips, folders = samples / "clips" / "clips.csv", {"embeddings": samples / "embeddings", "heads": tmp_path}
+    probe(backbone="mn04+crnn,crnn-finetuned", **folders, progress=False)
+    probe(backbone="crnn", head="knn", **folders, progress=False)
+    probe(backbone="mn04", control="shuffled-labels", **folders, progress=False)
+    probe(backbone="mn04", learning_curve=True, measure_peeking=True, **folders, progress=False)
+    extract(clips, backbone="crnn", weights="random", embeddings=tmp_path, device="cpu", progress=False)
+    made = [*tmp_path.rglob("*.json"), *tmp_path.rglob("fold-*.safetensors")]
+    assert len(made) == 5 * 3 + 2 + 1  # runs, what one was measured beside, and a set
+    for path in made:
+        (old,) = samples.glob(f"[eh]*/{path.relative_to(tmp_path)}")  # so the keys are the same, too
+        assert outline_of(path) == outline_of(old), old
+
+
 def go_on(samples: Path) -> Finetuning:
     """The command that was interrupted, once more."""
     return finetune(
@@ -209,6 +243,9 @@ def test_finetune_goes_on_from_a_checkpoint(own):
     (fold,) = done.record.folds
     assert [line["epoch"] for line in fold.history] == [1, 2, 3, 4, 5, 6]
     assert fold.history[: len(trained)] == trained  # their times, too: they were not trained again
+    (finished,) = own.glob("heads/clips/crnn-0*/finetune-*")
+    for name in ("result.json", "fold-01.safetensors", "fold-01-network.safetensors"):
+        assert outline_of(done.folder / name) == outline_of(finished / name), name
 
 
 def test_checkpoint_that_lacks_something_is_named_with_the_remedy(own):

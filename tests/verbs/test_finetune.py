@@ -306,7 +306,7 @@ def test_run_killed_before_its_result_was_written_anew_is_whole_after_the_next_c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, "write_json", killed)
+        patch.setattr(results.RunRecord, "write", killed)
         run()
     assert not (folder / "result.json").exists()  # rather none than one of fold 1 alone
     again = run()
