@@ -28,7 +28,7 @@ def main() -> None:
     models = {name: load_backbone(name, weights="random") for name in options.names}
     waves = {}
     for name, model in models.items():
-        model.module.to(memory_format=torch.channels_last)  # as `extract` does
+        model.network.to(memory_format=torch.channels_last)  # as `extract` does
         samples = model.spec.input_samples(4.0)
         waves[name] = torch.rand(options.batch_size, samples, generator=torch.Generator().manual_seed(0)) - 0.5
     milliseconds: dict[str, list[float]] = {name: [] for name in models}
@@ -36,7 +36,7 @@ def main() -> None:
         for round_ in range(options.rounds + 1):
             for name, model in models.items():
                 began = time.perf_counter()
-                model.module(waves[name])
+                model.network(waves[name])
                 if round_:  # the first round warms up
                     milliseconds[name].append((time.perf_counter() - began) * 1000 / options.batch_size)
     peak = gemm_peak_gflops()

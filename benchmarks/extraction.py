@@ -41,7 +41,7 @@ import torch
 
 from growth import measure_growth
 from machine_note import describe, spread
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.machine import choose_device
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -63,7 +63,7 @@ class Row:
     """One line of the table, with the milliseconds a clip of each round."""
 
     name: str
-    model: Backbone
+    model: LoadedBackbone
     peer: Peer
     same_input: bool = True
     precision: str = "fp32"
@@ -154,7 +154,9 @@ def compare(row: Row, clips: Clips, scanned: Scan, device: torch.device, batch_s
     row.peer_ms.append((ended - between) * 1000 / len(clips))
 
 
-def embed_files(model: Backbone, clips: Clips, scanned: Scan, device: torch.device, batch_size: int) -> np.ndarray:
+def embed_files(
+    model: LoadedBackbone, clips: Clips, scanned: Scan, device: torch.device, batch_size: int
+) -> np.ndarray:
     """(N, D) in the order of `clips`, by the path that `soundprobe extract` takes, store included."""
     job = pipeline.Job(model, clips, scanned, device, batch_size, None)
     with tempfile.TemporaryDirectory() as folder:
@@ -180,7 +182,7 @@ def panns(name: str, device: torch.device) -> Row:
     network = cnn14_class()(
         sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000, classes_num=527
     ).eval()
-    state = {key.removeprefix("cnn."): value for key, value in model.module.state_dict().items()}
+    state = {key.removeprefix("cnn."): value for key, value in model.network.state_dict().items()}
     network.load_state_dict({key: value for key, value in state.items() if key != "mel_basis"}, strict=False)
     network.to(device)
 
@@ -203,7 +205,7 @@ def ast(name: str, device: torch.device) -> Row:
     full = load_backbone("ast", weights="random")
     extractor = ASTFeatureExtractor()
     network = ASTModel(config()).eval()
-    network.load_state_dict(full.module.ast.state_dict())  # type: ignore[union-attr]
+    network.load_state_dict(full.network.ast.state_dict())  # type: ignore[union-attr]
     network.to(device)
 
     def peer(files: Sequence[str]) -> np.ndarray:
@@ -224,7 +226,7 @@ def mn04(name: str, device: torch.device) -> Row:
     from torchaudio.compliance.kaldi import get_mel_banks
 
     model = load_backbone("mn04", weights="random")
-    network = load_backbone("mn04", weights="random").module  # for its layers alone, one after the other
+    network = load_backbone("mn04", weights="random").network  # for its layers alone, one after the other
     network.to(device)
     window = torch.hann_window(800, periodic=False, device=device)
     at_once = 16 if name == "mn04 in batches" else 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from machine_note import describe
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
@@ -41,7 +41,7 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def measure_growth(model: Backbone, clips: Clips, scanned: Scan, most: int, picture: Path | None) -> None:
+def measure_growth(model: LoadedBackbone, clips: Clips, scanned: Scan, most: int, picture: Path | None) -> None:
     """Prints a line for each count up to `most`, and draws them in `picture`."""
     import torch
 

@@ -63,7 +63,7 @@ def mlp_head(epochs: int | None, rows: Rows) -> MLPHead:
 
 def mlp_classifier(rows: Rows, jobs: int, epochs: tuple[int, ...]) -> GridSearchCV:
     head = MLPHead()
-    batch = head._recipe(1, 1.0, len(rows[1])).batch_size
+    batch = head.recipe_for(1, 1.0, len(rows[1])).batch_size
     perceptron = MLPClassifier(batch_size=batch, alpha=head.weight_decay, tol=0.0, n_iter_no_change=10**6)
     grid = {
         "mlpclassifier__hidden_layer_sizes": [(width,) for width in head.widths],

@@ -24,7 +24,7 @@ import torch
 
 from machine_note import describe, spread
 from soundprobe.audio.decode import decode, fit_length, read_bytes
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import quantising
@@ -83,7 +83,7 @@ def time_ways(ways: dict[str, Embed], files: list[str], rounds: int) -> dict[str
     return milliseconds
 
 
-def embed(model: Backbone, files: list[str], batch_size: int = 8) -> np.ndarray:
+def embed(model: LoadedBackbone, files: list[str], batch_size: int = 8) -> np.ndarray:
     """As `extract` does it, without its decoding ahead on threads of their own."""
     rate_hz, found = model.spec.sample_rate_hz, []
     for start in range(0, len(files), batch_size):
@@ -92,11 +92,11 @@ def embed(model: Backbone, files: list[str], batch_size: int = 8) -> np.ndarray:
         lengths = torch.tensor([min(len(wave), samples) for wave in waves])
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack([fit_length(wave, samples) for wave in waves]))
-            found.append(model.module(batch, lengths).numpy())
+            found.append(model.network(batch, lengths).numpy())
     return np.concatenate(found)
 
 
-def panns_loop(model: Backbone) -> Embed:
+def panns_loop(model: LoadedBackbone) -> Embed:
     """`panns_inference`: librosa.load, and its network with its own front end, one clip at a time."""
     import librosa
 
@@ -123,12 +123,12 @@ def panns_loop(model: Backbone) -> Embed:
     return run
 
 
-def ast_loop(model: Backbone) -> Embed:
+def ast_loop(model: LoadedBackbone) -> Embed:
     """transformers: its feature extractor and its model, one clip at a time."""
     import librosa
     from transformers import ASTFeatureExtractor
 
-    module: Any = model.module
+    module: Any = model.network
     extractor: Any = ASTFeatureExtractor()
 
     def run(files: list[str]) -> np.ndarray:
@@ -143,7 +143,7 @@ def ast_loop(model: Backbone) -> Embed:
     return run
 
 
-LOOPS: dict[str, Callable[[Backbone], Embed]] = {"ast": ast_loop, "panns": panns_loop}
+LOOPS: dict[str, Callable[[LoadedBackbone], Embed]] = {"ast": ast_loop, "panns": panns_loop}
 
 if __name__ == "__main__":
     main()

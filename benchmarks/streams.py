@@ -39,7 +39,7 @@ def main() -> None:
 
 def compare(name: str, options: argparse.Namespace) -> str:
     model = load_backbone(name, weights="random")
-    module = model.module.to(memory_format=torch.channels_last)
+    module = model.network.to(memory_format=torch.channels_last)
     samples = model.spec.input_samples(4.0)
     wave = torch.rand(options.batch_size, samples, generator=torch.Generator().manual_seed(0)) - 0.5
     clips = options.batches * options.batch_size

@@ -57,7 +57,7 @@ def parts_of(data: str, limit: int, folder: Path) -> tuple[Part, Part, int]:
 def ours(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
     """Trains with soundprobe's loop. Returns the validation accuracy after the last epoch."""
     model = load_backbone("simplecnn", weights="random", seed=seed)
-    network = FinetunedNetwork(model.module, model.spec.embedding_dim, classes, dropout=recipe.head.dropout, seed=seed)
+    network = FinetunedNetwork(model.network, model.spec.embedding_dim, classes, dropout=recipe.head.dropout, seed=seed)
     setting = Setting(fold=1, seed=seed, device=CPU, sample_rate_hz=model.spec.sample_rate_hz)
     history = train(network, training, validation, recipe, setting).history
     return float(history[-1]["validation_accuracy"])
@@ -65,7 +65,7 @@ def ours(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int,
 
 def plain(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
     """Trains with the plain loop. Returns the validation accuracy after the last epoch."""
-    backbone = load_backbone("simplecnn", weights="random", seed=seed).module
+    backbone = load_backbone("simplecnn", weights="random", seed=seed).network
     torch.manual_seed(seed)
     network = nn.Sequential(PlainEmbedding(backbone), nn.Dropout(recipe.head.dropout), nn.Linear(128, classes))
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.training.lr)
@@ -145,12 +145,12 @@ def random_part(model_name: str, clips: int) -> tuple[Part, nn.Module, float, in
     samples = model.spec.input_samples(4.0)
     waves = torch.rand(clips, samples, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.inference_mode():
-        spectrograms = model.module.spectrogram(waves).numpy()  # type: ignore[operator]
+        spectrograms = model.network.spectrogram(waves).numpy()  # type: ignore[operator]
     labels = np.arange(clips) % 10
     ids = np.array([f"c{row}" for row in range(clips)])
     table = Table(ids, labels, np.ones(clips, dtype=np.int64), ids, np.ones(clips, dtype=np.float32))
     part = table.part(Inputs(spectrograms, None, np.full(clips, samples), samples, {}), np.arange(clips))
-    return part, model.module, 2 * model.spec.gmacs, model.spec.embedding_dim
+    return part, model.network, 2 * model.spec.gmacs, model.spec.embedding_dim
 
 
 def step_of(

@@ -112,7 +112,7 @@ def clip() -> Tensor:
 
 def run(name: str, steps: tuple[Step, ...]) -> tuple[Tensor, list[tuple[int, ...]]]:
     """The spectrogram (F, M), and the shape of each step's output for one clip, without the batch's dimension."""
-    module = load_backbone(name, weights="random").module
+    module = load_backbone(name, weights="random").network
     seen: list[tuple[str, tuple[int, ...]]] = []
 
     def note(path: str, output: Tensor | tuple[Tensor, ...]) -> None:
@@ -125,7 +125,7 @@ def run(name: str, steps: tuple[Step, ...]) -> tuple[Tensor, list[tuple[int, ...
         spectrogram = module.spectrogram(clip())
         if steps[0].path == "segments":
             note("segments", module.segments(spectrogram)[0])
-        note("embed", module.embed(spectrogram))
+        note("embed", module.embed_spectrogram(spectrogram))
     if steps[-1].path != "embed":
         seen.pop()
     assert [path for path, _ in seen] == [step.path for step in steps], seen

@@ -11,7 +11,7 @@ import torch
 from other_device import DEVICE, OtherDevice, other_device
 from soundprobe.augment.compose import build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.errors import ConfigError
 from soundprobe.heads.catalog import make_head
 from soundprobe.heads.head import Head
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {"ast": {"clip_seconds": 1.0}}
 BACKBONES = ("ast", "crnn", "mn04", "panns", "piczak", "simplecnn", "vgg")
 
 
-def backbone(name: str) -> tuple[Backbone, torch.Tensor, torch.Tensor]:
+def backbone(name: str) -> tuple[LoadedBackbone, torch.Tensor, torch.Tensor]:
     """It, waves (4, T) and lengths (4,)."""
     model = load_backbone(name, weights="random", **SETTINGS.get(name, {}))
     samples = model.spec.input_samples(1.0, model.settings.get("clip_seconds"))
@@ -38,7 +38,7 @@ def backbone(name: str) -> tuple[Backbone, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", BACKBONES)
 def test_embeddings_of_another_device_are_those_of_the_cpu(name: str) -> None:
     model, wave, lengths = backbone(name)
-    module = model.module.eval()
+    module = model.network.eval()
     with torch.no_grad():
         here = module(wave, lengths)
     with other_device() as device, torch.no_grad():
@@ -51,8 +51,8 @@ def losses(name: str, device: str) -> list[float]:
     """Of two steps with all that the backbone's own recipe does, but for dropout and half precision."""
     model, wave, lengths = backbone(name)
     with torch.no_grad():
-        spectrograms = model.module.eval().spectrogram(wave, lengths).numpy()
-    network = FinetunedNetwork(model.module, model.spec.embedding_dim, 3, dropout=0.0, seed=0).to(device)
+        spectrograms = model.network.eval().spectrogram(wave, lengths).numpy()
+    network = FinetunedNetwork(model.network, model.spec.embedding_dim, 3, dropout=0.0, seed=0).to(device)
     ids = np.array([f"c{row}" for row in range(len(wave))])
     table = Table(
         ids, np.arange(len(wave)) % 3, np.ones(len(wave), dtype=np.int64), ids, np.ones(len(wave), np.float32)

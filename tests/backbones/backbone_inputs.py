@@ -10,13 +10,13 @@ import soundfile
 import soxr
 import torch
 
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 
-Loader = Callable[[str], Backbone]
+Loader = Callable[[str], LoadedBackbone]
 """From a backbone's name to the backbone with random weights."""
 
 
-def samples_of(backbone: Backbone) -> int:
+def samples_of(backbone: LoadedBackbone) -> int:
     """How long the tests' clips are: one second, or the network's fixed length."""
     return backbone.spec.input_samples(1.0, backbone.settings["clip_seconds"])
 

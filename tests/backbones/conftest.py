@@ -9,7 +9,7 @@ import pytest
 from backbone_inputs import Loader
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 
 IMAGE_NETWORKS = ("timm:test_efficientnet", "timm:test_vit")
 """Small ones of timm's: the first takes pictures of any size, the second of one only."""
@@ -17,13 +17,14 @@ IMAGE_NETWORKS = ("timm:test_efficientnet", "timm:test_vit")
 
 @pytest.fixture(scope="session")
 def random_backbone() -> Loader:
-    """A function from a name to the backbone with random weights, built once. AST takes 1 s clips, to be quick."""
-    loaded: dict[str, Backbone] = {}
+    """From a name to the backbone, with random weights where it has any, built once. AST takes 1 s, to be quick."""
+    loaded: dict[str, LoadedBackbone] = {}
 
-    def load(name: str) -> Backbone:
+    def load(name: str) -> LoadedBackbone:
         if name not in loaded:
-            loaded[name] = load_backbone(name, weights="random", clip_seconds=1.0 if name == "ast" else None)
-        assert not loaded[name].module.training, "a test left a shared network in training mode"
+            weights = None if BACKBONES[name].parameters == 0 else "random"
+            loaded[name] = load_backbone(name, weights=weights, clip_seconds=1.0 if name == "ast" else None)
+        assert not loaded[name].network.training, "a test left a shared network in training mode"
         return loaded[name]
 
     return load
@@ -33,14 +34,21 @@ def random_backbone() -> Loader:
 def private_backbone(random_backbone: Loader) -> Loader:
     """As `random_backbone`, but a copy that the test may change."""
 
-    def load(name: str) -> Backbone:
+    def load(name: str) -> LoadedBackbone:
         shared = random_backbone(name)
-        return Backbone(shared.spec, copy.deepcopy(shared.module), shared.weights, shared.settings)
+        return LoadedBackbone(shared.spec, copy.deepcopy(shared.network), shared.weights, shared.settings)
 
     return load
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `name` runs over the whole catalogue, and over an image network of each kind."""
-    if metafunc.definition.path.parent == Path(__file__).parent and "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", [*BACKBONES, *IMAGE_NETWORKS])
+    """A test that takes `name` runs over the whole catalogue, and over an image network of each kind.
+
+    One that takes `trainable` runs over those of them that can be fine-tuned.
+    """
+    if metafunc.definition.path.parent == Path(__file__).parent and {"name", "trainable"} & set(metafunc.fixturenames):
+        names = [*BACKBONES, *IMAGE_NETWORKS]
+        if "name" in metafunc.fixturenames:
+            metafunc.parametrize("name", names)
+        else:
+            metafunc.parametrize("trainable", [name for name in names if BACKBONES[name].trainable])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 
 RATE_HZ = 22_050
 
@@ -35,9 +35,9 @@ def real_seconds(shared: Path) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(waves)), torch.tensor(labels)
 
 
-def overfit(backbone: Backbone, shared: Path, *, steps: int, lr: float) -> tuple[float, float]:
+def overfit(backbone: LoadedBackbone, shared: Path, *, steps: int, lr: float) -> tuple[float, float]:
     """Cross-entropy of a linear head on the embedding, in eval mode, before and after `steps` of Adam on 20 clips."""
-    module = backbone.module
+    module = backbone.network
     wave, labels = real_seconds(shared)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -48,7 +48,7 @@ def overfit(backbone: Backbone, shared: Path, *, steps: int, lr: float) -> tuple
         module.train()
         for _ in range(steps):
             optimiser.zero_grad()
-            cross_entropy(head(module.embed(spectrogram)), labels).backward()
+            cross_entropy(head(module.embed_spectrogram(spectrogram)), labels).backward()
             optimiser.step()
         _settle(module, spectrogram)
     return before, _loss(module, head, spectrogram, labels)
@@ -61,10 +61,10 @@ def _settle(module: nn.Module, spectrogram: Tensor) -> None:
             layer.reset_running_stats()
             layer.momentum = None  # an average over all that it sees from here
     with torch.no_grad():
-        module.embed(spectrogram)
+        module.embed_spectrogram(spectrogram)
     module.eval()
 
 
 def _loss(module: nn.Module, head: nn.Module, spectrogram: Tensor, labels: Tensor) -> float:
     with torch.inference_mode():
-        return cross_entropy(head(module.embed(spectrogram)), labels).item()
+        return cross_entropy(head(module.embed_spectrogram(spectrogram)), labels).item()

@@ -21,7 +21,7 @@ RATE_HZ = 16_000
 @pytest.fixture(scope="module")
 def full() -> Ast:
     """AST at its full length, with random weights."""
-    module = load_backbone("ast", weights="random").module
+    module = load_backbone("ast", weights="random").network
     assert isinstance(module, Ast)
     return module
 
@@ -84,7 +84,7 @@ def test_ast_clip_shorter_than_a_window_still_has_one_frame(full: Ast) -> None:
 
 def test_ast_wave_longer_than_built_for_is_refused(random_backbone: Loader) -> None:
     with pytest.raises(ValueError, match="16000 samples, not 16001"):
-        random_backbone("ast").module(torch.zeros(1, 16_001))
+        random_backbone("ast").network(torch.zeros(1, 16_001))
 
 
 @pytest.mark.parametrize("frames", [16, 100, 400, 511, 512, 1015, 1024])
@@ -101,7 +101,7 @@ def test_kept_positions_full_length_are_all() -> None:
 
 
 def test_ast_short_clips_equal_transformers_model_with_cut_positions(random_backbone: Loader) -> None:
-    short = random_backbone("ast").module
+    short = random_backbone("ast").network
     wave = sounds(16_000, RATE_HZ)[::2]
     settings = config()
     settings.max_length = 100
@@ -119,7 +119,7 @@ def test_ast_same_seed_gives_same_weights_at_every_clip_length(full: Ast, random
     short = random_backbone("ast")
     assert (short.weights.label, short.settings["clip_seconds"]) == ("random (seed 0)", 1.0)
     state = full.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in short.module.state_dict().items())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in short.network.state_dict().items())
 
 
 def test_ast_convert_takes_the_names_that_transformers_writes(tmp_path: Path) -> None:

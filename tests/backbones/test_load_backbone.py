@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from soundprobe.backbones.catalog import get_spec
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.weights import verify as weights
 from soundprobe.base.errors import ConfigError, WeightsError
@@ -32,8 +32,8 @@ def test_random_weights_same_seed_gives_same_numbers_and_digest() -> None:
     assert first.weights.label == "random (seed 3)"
     assert first.weights.kind == "random"
     assert other.weights.sha256 != first.weights.sha256
-    state = again.module.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in first.module.state_dict().items())
+    state = again.network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in first.network.state_dict().items())
 
 
 def test_random_weights_leave_the_callers_random_state() -> None:
@@ -56,11 +56,11 @@ def test_weights_file_of_own_state_dict_gives_the_same_network(suffix: str, tmp_
     made = load_backbone("mn04", weights="random", seed=9)
     file = tmp_path / f"mein <b> Netz ü{suffix}"
     save = save_file if suffix == ".safetensors" else torch.save
-    save(made.module.state_dict(), file)
+    save(made.network.state_dict(), file)
     loaded = load_backbone("mn04", weights=file)
     wave = torch.randn(1, 32_000)
     with torch.inference_mode():
-        assert torch.equal(loaded.module(wave), made.module(wave))
+        assert torch.equal(loaded.network(wave), made.network(wave))
     assert loaded.weights.kind == "file"
     assert loaded.weights.label == f"file {file.name}"
     assert loaded.weights.sha256 == weights.sha256_of(file)
@@ -68,19 +68,19 @@ def test_weights_file_of_own_state_dict_gives_the_same_network(suffix: str, tmp_
 
 def test_weights_file_named_like_a_keyword_is_read_when_given_as_path(tmp_path: Path) -> None:
     made = load_backbone("simplecnn", weights="random", seed=9)
-    torch.save(made.module.state_dict(), tmp_path / "random")
+    torch.save(made.network.state_dict(), tmp_path / "random")
     assert load_backbone("simplecnn", weights=tmp_path / "random").weights.kind == "file"
 
 
 def test_weights_file_of_another_network_names_the_first_keys_only(tmp_path: Path) -> None:
-    torch.save(load_backbone("mn04", weights="random").module.state_dict(), tmp_path / "mn04.pt")
+    torch.save(load_backbone("mn04", weights="random").network.state_dict(), tmp_path / "mn04.pt")
     message = refusal("simplecnn", tmp_path / "mn04.pt")
     assert "is not a weights file of simplecnn: 10 missing (conv1.weight, conv1.bias, conv2.weight, ...)" in message
     assert "unexpected (features.0.0.weight" in message
 
 
 def test_weights_file_with_wrong_shape_nan_or_strange_key_says_which(tmp_path: Path) -> None:
-    state = load_backbone("simplecnn", weights="random").module.state_dict()
+    state = load_backbone("simplecnn", weights="random").network.state_dict()
     state["fc2.weight"] = torch.zeros(8, 128)
     state["conv1.bias"] = torch.full((16,), float("nan"))
     state["evil\nkey" + "x" * 5000] = torch.zeros(1)
@@ -120,7 +120,7 @@ def test_pretrained_offline_and_not_cached_names_the_url(monkeypatch: pytest.Mon
 
 def test_pretrained_in_the_cache_is_loaded_without_network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUNDPROBE_OFFLINE", "1")
-    file = get_spec("mn04").weights
+    file = BACKBONES["mn04"].weights
     assert file is not None
     place = weights.location(file)
     place.parent.mkdir(parents=True)

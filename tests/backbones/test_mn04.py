@@ -36,7 +36,7 @@ def reference(folder: Path) -> Reference:
 
 @pytest.fixture(scope="module")
 def real(folder: Path) -> Mn04:
-    module = load_backbone("mn04", weights=folder / "weights" / "mn04_as_mAP_432.pt").module
+    module = load_backbone("mn04", weights=folder / "weights" / "mn04_as_mAP_432.pt").network
     assert isinstance(module, Mn04)
     return module
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from soundprobe.backbones.load import load_backbone
 backbone = load_backbone("panns", weights="random")
-assert backbone.module(torch.zeros(1, 32_000)).shape == (1, 2048)
+assert backbone.network(torch.zeros(1, 32_000)).shape == (1, 2048)
 assert "panns_inference" not in sys.modules and "matplotlib" not in sys.modules
 print(sorted(str(path.relative_to(Path.home())) for path in Path.home().rglob("*")))
 labels = Path.home() / "panns_data" / "class_labels_indices.csv"  # with this in place the package itself needs no wget
@@ -91,7 +91,7 @@ def test_panns_file_of_the_16_khz_network_does_not_fit(ours: Panns) -> None:
 
 
 def test_panns_in_training_mode_does_not_mask_the_spectrogram(private_backbone: Loader) -> None:
-    module = private_backbone("panns").module.train()
+    module = private_backbone("panns").network.train()
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.eval()

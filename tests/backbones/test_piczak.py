@@ -20,7 +20,7 @@ WINDOW, STEP = 40 * 512, 20 * 512  # samples of a segment
 
 @pytest.fixture(scope="module")
 def piczak(random_backbone: Loader) -> Piczak:
-    module = random_backbone("piczak").module
+    module = random_backbone("piczak").network
     assert isinstance(module, Piczak)
     return module
 
@@ -105,11 +105,11 @@ def test_piczak_embedding_is_the_mean_of_the_voting_segments(piczak: Piczak) -> 
     wave = torch.nn.functional.pad(sounds(2 * RATE_HZ, RATE_HZ), (0, 2 * RATE_HZ))
     spectrogram = piczak.spectrogram(wave)
     with torch.inference_mode():
-        embedding = piczak.embed(spectrogram)
+        embedding = piczak.embed_spectrogram(spectrogram)
         for row in range(3):
             chosen = piczak.segments(spectrogram)[row][piczak.voters(spectrogram)[row]]
             assert 0 < len(chosen) < 7
-            assert torch.allclose(embedding[row], piczak.embed_segments(chosen).mean(dim=0), atol=1e-6)
+            assert torch.allclose(embedding[row], piczak.embed_each(chosen).mean(dim=0), atol=1e-6)
 
 
 def test_piczak_louder_copy_is_the_same_clip(piczak: Piczak) -> None:
@@ -118,16 +118,16 @@ def test_piczak_louder_copy_is_the_same_clip(piczak: Piczak) -> None:
 
 
 def test_piczak_training_drops_out_and_eval_does_not(private_backbone: Loader) -> None:
-    module = private_backbone("piczak").module.train()
+    module = private_backbone("piczak").network.train()
     segments = module.segments(module.spectrogram(sounds(RATE_HZ, RATE_HZ)[:1]))[0]
     with torch.no_grad():
-        assert not torch.equal(module.embed_segments(segments), module.embed_segments(segments))
+        assert not torch.equal(module.embed_each(segments), module.embed_each(segments))
         module.eval()
-        assert torch.equal(module.embed_segments(segments), module.embed_segments(segments))
+        assert torch.equal(module.embed_each(segments), module.embed_each(segments))
 
 
 def test_piczak_learns_20_real_clips_by_heart(private_backbone: Loader, shared: Path) -> None:
     backbone = private_backbone("piczak")
-    backbone.module.get_submodule("dropout").p = 0.0  # it is there to hinder just this
+    backbone.network.get_submodule("dropout").p = 0.0  # it is there to hinder just this
     before, after = overfit(backbone, shared, steps=10, lr=1e-3)
     assert after < before / 4

@@ -37,7 +37,9 @@ def test_simplecnn_quiet_clip_beside_a_loud_one_keeps_its_own_floor() -> None:
     quiet = 1e-5 * loud
     model = SimpleCnn()
     together = model.spectrogram(torch.stack([loud, quiet]))[1]
-    assert torch.equal(together, model.spectrogram(quiet[None])[0])
+    # Within rounding, which hangs on the batch on some CPUs; under the loud clip's floor it would be flat.
+    torch.testing.assert_close(together, model.spectrogram(quiet[None])[0], rtol=0, atol=1e-4)
+    assert together.max() - together.min() > 30
 
 
 def test_simplecnn_embedding_is_what_fc2_sees() -> None:

@@ -19,7 +19,7 @@ from backbone_inputs import Loader, sounds
 from overfitting import overfit
 from safetensors.torch import load_file, save_file
 
-from soundprobe.backbones.catalog import get_spec
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, WeightsError
 
@@ -29,9 +29,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_timm_network_that_takes_any_picture_hears_any_length(random_backbone: Loader) -> None:
-    spec = get_spec("timm:test_resnet")
+    spec = BACKBONES["timm:test_resnet"]
     assert (spec.embedding_dim, spec.parameters, spec.clip_seconds) == (96, 372_400, None)
-    module = random_backbone("timm:test_resnet").module
+    module = random_backbone("timm:test_resnet").network
     with torch.inference_mode():
         for seconds in (1, 3):
             wave = sounds(seconds * RATE_HZ, RATE_HZ)
@@ -39,7 +39,7 @@ def test_timm_network_that_takes_any_picture_hears_any_length(random_backbone: L
 
 
 def test_timm_network_of_one_picture_size_hears_4_s_stretched_to_it(random_backbone: Loader) -> None:
-    spec = get_spec("timm:test_vit")
+    spec = BACKBONES["timm:test_vit"]
     assert spec.clip_seconds == 4.0
     assert spec.arguments["picture"] == (160, 160)
     assert spec.frontend["picture"] == [160, 160]
@@ -48,7 +48,7 @@ def test_timm_network_of_one_picture_size_hears_4_s_stretched_to_it(random_backb
 
 
 def test_timm_name_with_the_tag_of_its_weights_is_the_same_network() -> None:
-    plain, tagged = get_spec("timm:test_resnet"), get_spec("timm:test_resnet.r160_in1k")
+    plain, tagged = BACKBONES["timm:test_resnet"], BACKBONES["timm:test_resnet.r160_in1k"]
     assert tagged.name == "timm:test_resnet.r160_in1k"
     assert (tagged.parameters, tagged.gmacs) == (plain.parameters, plain.gmacs)
 
@@ -68,7 +68,7 @@ def test_timm_name_with_the_tag_of_its_weights_is_the_same_network() -> None:
 @pytest.mark.filterwarnings("ignore:CSATv2 is designed for 3-channel")
 def test_timm_name_that_cannot_be_used_is_one_clear_line(asked: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        get_spec(asked)
+        BACKBONES[asked]
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
@@ -76,11 +76,11 @@ def test_timm_name_that_cannot_be_used_is_one_clear_line(asked: str, message: st
 
 def test_timm_weights_file_of_ones_own_is_read_strictly(tmp_path: Path) -> None:
     made = load_backbone("timm:test_resnet", weights="random", seed=5)
-    save_file(made.module.state_dict(), tmp_path / "mine.safetensors")
+    save_file(made.network.state_dict(), tmp_path / "mine.safetensors")
     loaded = load_backbone("timm:test_resnet", weights=tmp_path / "mine.safetensors")
     assert loaded.weights.label == "file mine.safetensors"
-    state = loaded.module.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in made.module.state_dict().items())
+    state = loaded.network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in made.network.state_dict().items())
     with pytest.raises(WeightsError, match="is not a weights file of timm:test_vit"):
         load_backbone("timm:test_vit", weights=tmp_path / "mine.safetensors")
 
@@ -172,7 +172,7 @@ for name in sys.argv[1:]:
     except WeightsError as error:
         print("ERROR", error)
     else:
-        stem = next(p for p in loaded.module.parameters() if p.dim() == 4)
+        stem = next(p for p in loaded.network.parameters() if p.dim() == 4)
         print(loaded.weights.kind, loaded.weights.label, loaded.weights.sha256)
         print(tuple(stem.shape), f"{stem.sum().item():.4f}", torch.rand(1).item() == expected)
 """

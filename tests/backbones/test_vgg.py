@@ -36,7 +36,7 @@ def test_vgg_spectrogram_equals_librosas() -> None:
 @pytest.mark.parametrize("frames", [16, 17, 173, 431])
 def test_vgg_takes_any_length_from_16_frames(frames: int, random_backbone: Loader) -> None:
     with torch.inference_mode():
-        assert random_backbone("vgg").module.embed(torch.zeros(1, 64, frames)).shape == (1, 256)
+        assert random_backbone("vgg").network.embed_spectrogram(torch.zeros(1, 64, frames)).shape == (1, 256)
 
 
 def test_vgg_learns_20_real_clips_by_heart(private_backbone: Loader, shared: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.protocol import Backbone
 from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
@@ -91,18 +92,17 @@ def test_embed_parts_of_clips_that_end_in_another_order_gives_each_its_own(job: 
         assert (ours - other).abs().max() <= 1e-5 * ours.abs().max(), clip
 
 
-class Meeting(torch.nn.Module):
+class Meeting(Backbone):
     """Embeds a clip as its sum, once as many batches as there are streams have come together."""
 
     def __init__(self, parties: int) -> None:
-        super().__init__()
         self.barrier = threading.Barrier(parties)
         self.threads: list[int] = []
 
-    def forward(self, wave: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         self.barrier.wait(60)
         self.threads.append(torch.get_num_threads())
-        return wave.sum(dim=1, keepdim=True)
+        return waves.sum(dim=1, keepdim=True)
 
 
 @pytest.fixture
@@ -120,17 +120,19 @@ def test_embed_streams_runs_a_batch_on_each_thread_and_keeps_their_order(
 ) -> None:
     threads(torch_threads)
     meeting = Meeting(streams)
-    meeting_job = replace(job, model=replace(job.model, module=meeting))
+    meeting_job = replace(job, model=replace(job.model, network=meeting))
     assert pipeline.streams_of(meeting_job) == streams
     given = list(batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH, streams))[: 2 * streams]
     decoded = [
-        [pipeline.Decoded(np.full(4, 10 * number + clip, dtype=np.float32), 4) for clip in range(len(batch.clips))]
+        [np.full(batch.clips[0].samples, 10 * number + clip, dtype=np.float32) for clip in range(len(batch.clips))]
         for number, batch in enumerate(given)
     ]
     found = list(pipeline.embed_streams(meeting_job, zip(given, decoded, strict=True), streams))
     assert [batch for batch, _ in found] == given
     for number, (batch, embedded) in enumerate(found):
-        assert [float(row[0]) for row in embedded] == [4.0 * (10 * number + clip) for clip in range(len(batch.clips))]
+        assert [float(row[0]) for row in embedded] == [
+            batch.clips[0].samples * (10.0 * number + clip) for clip in range(len(batch.clips))
+        ]
     assert len(meeting.threads) == 2 * streams
     assert sorted(set(meeting.threads)) == of_each
     assert torch.get_num_threads() == torch_threads
@@ -142,14 +144,14 @@ def test_embed_streams_when_a_batch_fails_raises_and_starts_no_further_ones(
     threads(2)
     asked = []
 
-    class Failing(torch.nn.Module):
-        def forward(self, wave: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    class Failing(Backbone):
+        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
             asked.append(1)
             raise MemoryError("no room for this batch")
 
-    failing = replace(job, model=replace(job.model, module=Failing()))
+    failing = replace(job, model=replace(job.model, network=Failing()))
     (batch, *_) = batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH)
-    silence = [pipeline.Decoded(np.zeros(4, dtype=np.float32), 4)] * BATCH
+    silence = [np.zeros(4, dtype=np.float32)] * BATCH
     with pytest.raises(MemoryError, match="no room"):
         list(pipeline.embed_streams(failing, iter([(batch, silence)] * 20), 2))
     assert len(asked) <= 3
@@ -160,9 +162,14 @@ def test_streams_of_a_network_with_threads_of_its_own_or_on_a_gpu_is_one(
     job: Job, threads: Callable[[int], None]
 ) -> None:
     threads(2)
-    own = torch.nn.Identity()
-    own.own_threads = True
-    assert pipeline.streams_of(replace(job, model=replace(job.model, module=own))) == 1
+
+    class Own(Backbone):
+        fills_cores = True
+
+        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            return waves
+
+    assert pipeline.streams_of(replace(job, model=replace(job.model, network=Own()))) == 1
     assert pipeline.streams_of(replace(job, device=torch.device("cuda"))) == 1
     assert pipeline.streams_of(job) == 2
 

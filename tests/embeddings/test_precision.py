@@ -51,7 +51,7 @@ def heard(sample_rate_hz: int) -> list[Heard]:
 @pytest.mark.parametrize("name", SMALL)
 def test_bf16_embeddings_of_tones_and_near_silence_are_near_float32_ones_and_not_equal(name):
     model = load_backbone(name, weights="random")
-    found = compare(model, Half(model.module, "bf16"), heard(model.spec.sample_rate_hz), lambda _: None)
+    found = compare(model, Half(model.network, "bf16"), heard(model.spec.sample_rate_hz), lambda _: None)
     judge(name, found, "bf16", cosine_bound=0.999, centred_bound=0.99)
     assert found.centred_min < 1
 
@@ -61,18 +61,18 @@ def test_network_in_half_keeps_its_front_end_and_leaves_the_float32_one_as_it_wa
     model = load_backbone(name, weights="random")
     wave = torch.from_numpy(heard(model.spec.sample_rate_hz)[3].wave)[None]
     with torch.inference_mode():
-        before = model.module(wave)
-        half = Half(model.module, "bf16")
+        before = model.network(wave)
+        half = Half(model.network, "bf16")
         found = half(wave)
-        assert torch.equal(half.spectrogram(wave), model.module.spectrogram(wave))
-        assert torch.equal(found, half.embed(half.spectrogram(wave)))
-        assert torch.equal(model.module(wave), before)
+        assert torch.equal(half.spectrogram(wave), model.network.spectrogram(wave))
+        assert torch.equal(found, half.embed_spectrogram(half.spectrogram(wave)))
+        assert torch.equal(model.network(wave), before)
     assert found.dtype == torch.float32
     assert found.shape == (1, model.spec.embedding_dim)
 
 
 def test_mn04_computes_its_first_blocks_in_float32_and_the_others_in_half():
-    half = Half(load_backbone("mn04", weights="random").module, "bf16")
+    half = Half(load_backbone("mn04", weights="random").network, "bf16")
     types: list[torch.dtype] = []
     for block in half.network.features:
         block.register_forward_hook(lambda layer, inputs, output: types.append(output.dtype))
@@ -88,7 +88,7 @@ def test_network_whose_numbers_vanish_in_fp16_is_refused(tmp_path):
     clips = open_data(write_urbansound_layout(tmp_path / "toy"))
     job = Job(model, clips, scan(clips), CPU, 8, None)
     with pytest.raises(QuantisationError, match=r"fp16 is refused for mn04.*Extract without --precision fp16\.$"):
-        check_half(job, in_half(model).module, "fp16", progress=False)
+        check_half(job, in_half(model).network, "fp16", progress=False)
 
 
 @pytest.fixture(scope="module")

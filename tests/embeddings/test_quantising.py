@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from probed_sets import WEIGHTS, probed_sets
-from soundprobe.backbones.int8 import SCHEMES, Int8, Scheme, check_offered, mostly_faint, write_network
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.int8 import SCHEMES, Int8, Scheme, check_engines, mostly_faint, write_network
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, QuantisationError
 from soundprobe.embeddings import quantising, store
@@ -43,9 +44,9 @@ def small(tmp_path_factory):
     model, clips = load_backbone("simplecnn", weights="random"), [*heard(8), *faint(heard(8), seed=0)]
     file = tmp_path_factory.mktemp("int8") / "network.xml"
     counted: list[int] = []
-    write_network(model, SMALL, spectrograms(model.module, clips), file, counted.append)
+    write_network(model, SMALL, spectrograms(model.network, clips), file, counted.append)
     assert counted == [1] * len(clips)
-    return model, Int8(model.module, file, faint_in_float32=True), clips
+    return model, Int8(model.network, file, faint_in_float32=True), clips
 
 
 def test_int8_embeddings_of_a_small_network_are_near_float32_ones_and_not_equal(small):
@@ -81,25 +82,25 @@ def test_int8_leaves_mostly_silent_clips_to_float32_and_no_others(small):
     wave, lengths = torch.from_numpy(waves), torch.full((4,), 88_200)
     assert mostly_faint(wave).tolist() == [False, True, True, False]
     with torch.inference_mode():
-        full, ours = model.module(wave, lengths), int8(wave, lengths)
+        full, ours = model.network(wave, lengths), int8(wave, lengths)
     apart = ((full - ours).abs().amax(dim=1) / full.abs().amax(dim=1)).tolist()
     assert [difference < 1e-5 for difference in apart] == [False, True, True, False], apart
 
 
 def test_network_quantised_again_gives_the_same_embeddings(small, tmp_path):
     model, int8, clips = small
-    inputs = spectrograms(model.module, clips)
+    inputs = spectrograms(model.network, clips)
     write_network(model, SMALL, inputs, tmp_path / "again.xml", lambda _: None)
-    again = Int8(model.module, tmp_path / "again.xml", faint_in_float32=True)
+    again = Int8(model.network, tmp_path / "again.xml", faint_in_float32=True)
     with torch.inference_mode():
-        assert torch.equal(int8.embed(torch.stack(inputs)), again.embed(torch.stack(inputs)))
+        assert torch.equal(int8.embed_spectrogram(torch.stack(inputs)), again.embed_spectrogram(torch.stack(inputs)))
 
 
 def test_network_that_was_calibrated_on_other_sounds_fails_the_check(small, tmp_path):
     model, _, _ = small
     quiet = [Heard("faint", clip.wave * np.float32(1e-3), clip.length) for clip in heard(4)]
-    write_network(model, SMALL, [s * 1e-3 for s in spectrograms(model.module, quiet)], tmp_path / "bad.xml", print)
-    bad = Int8(model.module, tmp_path / "bad.xml", faint_in_float32=True)
+    write_network(model, SMALL, [s * 1e-3 for s in spectrograms(model.network, quiet)], tmp_path / "bad.xml", print)
+    bad = Int8(model.network, tmp_path / "bad.xml", faint_in_float32=True)
     found = compare(model, bad, heard(8), lambda _: None)
     with pytest.raises(QuantisationError, match=r"int8 is refused for simplecnn: over 8 clips.*least allowed: 0\.98"):
         judge("simplecnn", found, "int8")
@@ -208,13 +209,13 @@ def test_extract_with_a_precision_that_can_not_be_had_says_so_in_one_line(tmp_pa
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_int8_off_the_cpu_is_refused_with_the_remedy(device):
     with pytest.raises(ConfigError, match=f"on the CPU only, not on {device}: add --device cpu"):
-        check_offered("panns", torch.device(device))
+        check_engines(torch.device(device))
 
 
 def test_int8_without_its_packages_names_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr("soundprobe.backbones.int8.ENGINES", ("openvino", "no-such-engine"))
     with pytest.raises(ConfigError, match=r"needs no-such-engine.*pip install 'soundprobe\[int8\]'"):
-        check_offered("panns", CPU)
+        check_engines(CPU)
 
 
 def test_engines_load_without_reporting_their_use_and_leave_the_home_folder_alone(tmp_path):
@@ -236,3 +237,7 @@ def test_every_scheme_is_of_a_backbone_in_the_catalogue():
 
     assert set(SCHEMES) <= set(BACKBONES)
     assert json.dumps(sorted(SCHEMES)) == '["ast", "mn04", "panns"]'
+
+
+def test_every_backbone_that_says_int8_has_a_scheme_and_the_others_have_none():
+    assert {spec.name for spec in BACKBONES.values() if "int8" in spec.precisions} == set(SCHEMES)

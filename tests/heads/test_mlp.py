@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from soundprobe.heads.mlp import MLPHead
-from soundprobe.heads.mlp_training import Members, Recipe, Rows, train, validate
+from soundprobe.heads.mlp_training import MemberRecipe, Members, Rows, train, validate
 
 
 def blobs(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def test_members_trained_side_by_side_equal_networks_trained_alone(hidden_layers
     Z, y = blobs()
     parts = [np.arange(0, 80), np.arange(41, 120), np.arange(20, 97)]  # 80, 79 and 77 rows: some batches are padded
     means, scales = np.random.default_rng(1).uniform(0.5, 1.5, size=(2, 3, 6))
-    recipe = Recipe(10, hidden_layers, learning_rate=1e-2, weight_decay=0.1, dropout=0, batch_size=80, seed=5)
+    recipe = MemberRecipe(10, hidden_layers, learning_rate=1e-2, weight_decay=0.1, dropout=0, batch_size=80, seed=5)
     rows = Rows.of(Z, y, means, scales)
     initial = Members(3, [6, *[10] * hidden_layers, 3], torch.Generator().manual_seed(5))
     epochs = train(rows, parts, recipe)
@@ -126,6 +126,6 @@ def test_mlp_head_with_a_grid_in_another_order_is_the_same() -> None:
 def test_train_with_more_steps_than_a_members_rows_stays_finite() -> None:
     Z, y = blobs()
     rows = Rows.of(Z, y, np.zeros((2, 6)), np.ones((2, 6)))
-    recipe = Recipe(4, 1, learning_rate=1e-2, weight_decay=0, dropout=0.5, batch_size=1, seed=0)
+    recipe = MemberRecipe(4, 1, learning_rate=1e-2, weight_decay=0, dropout=0.5, batch_size=1, seed=0)
     _, losses = next(train(rows, [np.arange(120), np.arange(5)], recipe))
     assert np.isfinite(losses).all()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.training.inputs import Inputs, Part, Table
 from soundprobe.training.networks import FinetunedNetwork
 
@@ -22,7 +23,7 @@ class Block(nn.Module):
         return self.norm(self.conv(x)).relu()
 
 
-class TwoBlocks(nn.Module):
+class TwoBlocks(SpectrogramBackbone):
     """Two blocks with BatchNorm; the dropout after each is the network's own, as in PANNs. `unused` is as it says."""
 
     def __init__(self, dropout: float) -> None:
@@ -36,7 +37,7 @@ class TwoBlocks(nn.Module):
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         return wave.unflatten(1, (BANDS, FRAMES))
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         x = spectrogram.unsqueeze(1)
         self.dropout_was_on = []
         for block in self.blocks:

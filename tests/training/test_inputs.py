@@ -37,7 +37,7 @@ def test_inputs_are_the_decoded_clips_padded_to_the_longest(tmp_path: Path):
     wave = decode(Path(clips.sources[3]).read_bytes(), sample_rate_hz=22_050, name="")
     assert inputs.waves is not None
     np.testing.assert_array_equal(inputs.waves[3], fit_length(wave, inputs.samples))
-    module = load_backbone("vgg", weights="random").module
+    module = load_backbone("vgg", weights="random").network
     expected = module.spectrogram(torch.from_numpy(np.array(inputs.waves[3:4])))
     torch.testing.assert_close(torch.from_numpy(np.array(inputs.spectrograms[3:4])), expected, atol=1e-4, rtol=1e-4)
 

@@ -73,7 +73,7 @@ def test_head_epochs_train_the_head_alone_first():
 
 def test_frozen_mn04_is_bit_identical_after_training():
     model = load_backbone("mn04", weights="random")
-    network = FinetunedNetwork(model.module, 384, 3, dropout=0.0, seed=0)
+    network = FinetunedNetwork(model.network, 384, 3, dropout=0.0, seed=0)
     part = small_part(6)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     table = TrainingTable(epochs=1, batch_size=3, freeze=10)
@@ -100,7 +100,7 @@ def test_stages_leave_out_what_the_embedding_does_not_use():
 
 def test_stages_of_the_pretrained_backbones_are_their_blocks():
     model = load_backbone("mn04", weights="random")
-    network = FinetunedNetwork(model.module, 384, 3, dropout=0.0, seed=0)
+    network = FinetunedNetwork(model.network, 384, 3, dropout=0.0, seed=0)
     names = [name for name, _ in stages_of(network, used_parameters(network, torch.randn(1, 128, 32)))]
     assert names == [f"features.{number}" for number in range(17)]
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_parts import small_network, small_part
 
+from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.base.errors import StoreError, TrainingError
 from soundprobe.base.machine import half_type
 from soundprobe.heads.linear import LinearHead
@@ -211,19 +212,22 @@ def test_loss_over_segments_is_their_mean_and_probabilities_too():
 
 
 def test_network_with_segments_is_asked_for_each_of_them():
-    class InTwo(torch.nn.Module):
+    class InTwo(SpectrogramBackbone):
         def __init__(self) -> None:
             super().__init__()
             self.fc = torch.nn.Linear(30, 5)
 
-        def segments(self, spectrogram: torch.Tensor) -> torch.Tensor:
-            return torch.stack(spectrogram.split(5, dim=2), dim=1)[:, :, None]  # (B, 2, 1, 6, 5)
+        def spectrogram(self, wave: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+            return wave.unflatten(1, (6, 10))
 
-        def voters(self, spectrogram: torch.Tensor) -> torch.Tensor:
-            return torch.tensor([[True, False]]).expand(len(spectrogram), 2)
+        def embed_spectrogram(self, spectrogram: torch.Tensor) -> torch.Tensor:
+            return self.embed_segments(spectrogram)[:, 0]
 
-        def embed_segments(self, segments: torch.Tensor) -> torch.Tensor:
-            return self.fc(segments.flatten(1))
+        def embed_segments(self, spectrogram: torch.Tensor) -> torch.Tensor:
+            return self.fc(torch.stack(spectrogram.split(5, dim=2), dim=1).flatten(2))  # (B, 2, 5)
+
+        def votes(self, spectrogram: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[1.0, 0.0]]).expand(len(spectrogram), 2)
 
     network = FinetunedNetwork(InTwo(), 5, 3, dropout=0.0, seed=0)
     assert network(torch.randn(4, 6, 10)).shape == (4, 2, 3)

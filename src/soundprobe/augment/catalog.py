@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Literal
 
 from soundprobe.augment.settings import typed_settings
-from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.base.registry import Registry, resolve
 
 Stage = Literal["wave", "spectrogram", "batch"]
 
@@ -32,13 +31,13 @@ class AugmentationSpec:
 
     def load(self) -> Any:
         """The augmentation's class."""
-        module, name = self.target.split(":")
-        return getattr(import_module(module), name)
+        return resolve(self.target, f"augmentation {self.name!r}")
 
 
-AUGMENTATIONS: dict[str, AugmentationSpec] = {
-    spec.name: spec
-    for spec in (
+AUGMENTATIONS = Registry(
+    "augmentation",
+    "soundprobe.augmentations",
+    (
         AugmentationSpec(
             name="time_shift",
             title="Time shift",
@@ -81,8 +80,8 @@ AUGMENTATIONS: dict[str, AugmentationSpec] = {
             target="soundprobe.augment.mixup:Mixup",
             description="weighted means of two clips and of their targets",
         ),
-    )
-}
+    ),
+)
 
 
 def make_augmentation(name: str, **settings: Any) -> Any:
@@ -95,7 +94,5 @@ def make_augmentation(name: str, **settings: Any) -> Any:
     Raises:
         ConfigError: the name or a setting is unknown, or a value is of the wrong type or out of range.
     """
-    if name not in AUGMENTATIONS:
-        raise ConfigError(unknown("augmentation", name, AUGMENTATIONS))
     kind = AUGMENTATIONS[name].load()
     return kind(**typed_settings(name, kind, settings))

@@ -15,8 +15,9 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import ASTConfig, ASTModel
 
 from soundprobe.backbones.fast.ast_layers import TOKENS, prepare_ast, through_layers
-from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
+from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import full_precision
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 16_000
 FRAME = 400  # samples, 25 ms
@@ -64,7 +65,7 @@ def config() -> ASTConfig:
     )
 
 
-class Ast(nn.Module):
+class Ast(SpectrogramBackbone):
     """AST's embedding: the mean of the [CLS] and distillation tokens after the last LayerNorm.
 
     Letters: B clips, T samples, F = 128 mel bands, M frames, P patches, D = 768.
@@ -80,7 +81,7 @@ class Ast(nn.Module):
     as in the authors' code, instead of zeros: with zeros the network could not tell time from frequency.
 
     Inference on a CPU computes the last layer for the two tokens only, with weights laid out for oneDNN.
-    `shortcuts = False` keeps it from that.
+    `allow_shortcuts(False)` keeps it from that.
 
     Args:
         clip_seconds: the length of the input in seconds, 0.16 to 10.24; None means 10.24.
@@ -91,9 +92,7 @@ class Ast(nn.Module):
     kept_positions: Tensor
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
-        super().__init__()
-        self.shortcuts = True
-        self._prepared = Prepared(prepare_ast)
+        super().__init__(prepare_ast)
         seconds = FULL_SECONDS if clip_seconds is None else clip_seconds
         self.samples = round(seconds * SAMPLE_RATE_HZ)
         self.frames = round(seconds * SAMPLE_RATE_HZ / HOP)  # 1,024 for 10.24 s, though only 1,022 have audio
@@ -137,7 +136,7 @@ class Ast(nn.Module):
         mel = power @ self.mel_basis.T
         return mel.clamp(min=torch.finfo(torch.float32).eps).log().transpose(1, 2)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Filter bank (B, F, M) to embeddings (B, D)."""
         inputs = self.ast.embeddings
         patches = inputs.patch_embeddings.projection(spectrogram.unsqueeze(1)).flatten(2).transpose(1, 2)  # (B, P, D)
@@ -145,15 +144,11 @@ class Ast(nn.Module):
         tokens = [inputs.cls_token.expand(batch, -1, -1), inputs.distillation_token.expand(batch, -1, -1)]
         hidden = torch.cat([*tokens, patches], dim=1) + inputs.position_embeddings[:, self.kept_positions]
         if may_shortcut(self, hidden):
-            hidden = through_layers(self._prepared.of(self.ast), hidden)
+            hidden = through_layers(self.prepared.of(self.ast), hidden)
         else:
             for layer in self.ast.layers:
                 hidden = layer(hidden)
         return self.ast.layernorm(hidden[:, :TOKENS]).mean(dim=1)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 16 kHz to embeddings (B, D) float32. For `lengths` see `spectrogram`."""
-        return self.embed(self.spectrogram(wave, lengths))
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The table of backbones. Imports no torch; each class is imported when it is used.
+"""The registry of backbones. Imports no torch; each class is imported when it is used.
 
 timm's image networks are not in the table: there are over a thousand, and a spec is made for the one that is asked for.
 
@@ -7,9 +7,9 @@ timm's image networks are not in the table: there are over a thousand, and a spe
 
 from __future__ import annotations
 
-from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.spec import FLOATS, BackboneSpec
 from soundprobe.backbones.weights.verify import WeightFile
-from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.base.registry import Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
 
@@ -47,6 +47,8 @@ PANNS = BackboneSpec(
         "fmax_hz": 14_000.0,
     },
     pooling="max plus mean over time, fc1, ReLU",
+    precisions=(*FLOATS, "int8"),
+    trainable=True,
     weights=WeightFile(
         filename="Cnn14_mAP=0.431.pth",
         url="https://zenodo.org/records/3987831/files/Cnn14_mAP%3D0.431.pth",
@@ -85,6 +87,8 @@ AST = BackboneSpec(
         "positions": "middle columns of the learnt grid",
     },
     pooling="mean of the [CLS] and distillation tokens",
+    precisions=(*FLOATS, "int8"),
+    trainable=True,
     weights=WeightFile(
         filename="ast-finetuned-audioset-10-10-0.4593.safetensors",
         url=f"https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/{AST_REVISION}/model.safetensors",
@@ -118,6 +122,8 @@ MN04 = BackboneSpec(
         "fmax_hz": 15_000.0,
     },
     pooling="mean over time and frequency of the last feature map",
+    precisions=(*FLOATS, "int8"),
+    trainable=True,
     weights=WeightFile(
         filename="mn04_as_mAP_432.pt",
         url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn04_as_mAP_432.pt",
@@ -152,7 +158,8 @@ SIMPLECNN = BackboneSpec(
         "fmax_hz": 11_025.0,
     },
     pooling="fc1, ReLU",
-    weights=None,
+    precisions=FLOATS,
+    trainable=True,
     gmacs=0.0283,
     source="the notes that soundprobe compares with; trained from scratch",
     licence="none: no weights are published",
@@ -182,7 +189,8 @@ PICZAK = BackboneSpec(
         "silent": "a segment whose mean is -70 dB or less",
     },
     pooling="fc2, ReLU, mean of the segments that are not silent",
-    weights=None,
+    precisions=FLOATS,
+    trainable=True,
     gmacs=0.243,
     source="Piczak 2015, MLSP; github.com/karolpiczak/paper-2015-esc-convnet; trained from scratch",
     licence="none: no weights are published",
@@ -200,7 +208,8 @@ VGG = BackboneSpec(
     min_seconds=0.35,  # 16 frames: four poolings halve them
     frontend=LOG_MEL_64,
     pooling="mean over frequency, then max plus mean over time",
-    weights=None,
+    precisions=FLOATS,
+    trainable=True,
     gmacs=0.176,
     source="the pattern of Simonyan and Zisserman 2014, arXiv 1409.1556; trained from scratch",
     licence="none: no weights are published",
@@ -217,26 +226,51 @@ CRNN = BackboneSpec(
     max_seconds=10.0,
     frontend=LOG_MEL_64,
     pooling="attention over time",
-    weights=None,
+    precisions=FLOATS,
+    trainable=True,
     gmacs=0.139,
     source="after Cakir et al. 2017, arXiv 1702.06286; trained from scratch",
     licence="none: no weights are published",
 )
 
-BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in (AST, CRNN, MN04, PANNS, PICZAK, SIMPLECNN, VGG)}
+LOGMEL_STATS = BackboneSpec(
+    name="logmel-stats",
+    title="log-mel statistics",
+    target="soundprobe.backbones.logmel_stats:LogMelStats",
+    embedding_dim=512,
+    sample_rate_hz=22_050,
+    parameters=0,
+    frontend={
+        "version": 1,
+        "kind": "log-mel in dB",
+        "n_fft": 2048,
+        "window": "hann 2048",
+        "hop": 512,
+        "mel_bands": 128,
+        "fmin_hz": 0.0,
+        "fmax_hz": 11_025.0,
+    },
+    pooling="mean, standard deviation and maximum over the clip's frames, standard deviation of the deltas",
+    source="no network, nothing learnt: what a classifier of sounds was given before there were any",
+    licence="none: there are no weights",
+)
+
+
+class Backbones(Registry[BackboneSpec]):
+    """The registry of backbones, and timm's image networks, of which each that is asked for gets a spec."""
+
+    def __getitem__(self, name: str) -> BackboneSpec:
+        if name.startswith(TIMM_PREFIX):
+            from soundprobe.backbones.timm_image import timm_spec
+
+            return timm_spec(name.removeprefix(TIMM_PREFIX))
+        return super().__getitem__(name)
+
+
 TIMM_PREFIX = "timm:"
-
-
-def get_spec(name: str) -> BackboneSpec:
-    """The backbone of that name: one of `BACKBONES`, or timm's image network after "timm:".
-
-    Raises:
-        ConfigError: there is none, with what is near and what there is; or the image network can't be used.
-    """
-    if name.startswith(TIMM_PREFIX):
-        from soundprobe.backbones.timm_image import timm_spec
-
-        return timm_spec(name.removeprefix(TIMM_PREFIX))
-    if name not in BACKBONES:
-        raise ConfigError(unknown("backbone", name, [*BACKBONES, f"{TIMM_PREFIX}<name>"]))
-    return BACKBONES[name]
+BACKBONES = Backbones(
+    "backbone",
+    "soundprobe.backbones",
+    (AST, CRNN, LOGMEL_STATS, MN04, PANNS, PICZAK, SIMPLECNN, VGG),
+    also=(f"{TIMM_PREFIX}<name>", "package.module:Class"),
+)

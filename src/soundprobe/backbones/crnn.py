@@ -7,13 +7,12 @@ frame; here attention over time makes one embedding of a clip.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
 from soundprobe.backbones.melspectrogram import LogMel
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 1024
@@ -25,7 +24,7 @@ BANDS_POOLED = 4  # 64 bands, 16, 4, 1
 HIDDEN = 128
 
 
-class Crnn(nn.Module):
+class Crnn(SpectrogramBackbone):
     """Three convolutions that halve no time, a GRU in both directions, and a weighted mean of its states over time.
 
     Letters: B clips, T samples, F = 64 mel bands, M = T // 512 + 1 frames, D = 256 (128 for each direction).
@@ -47,21 +46,12 @@ class Crnn(nn.Module):
         """Wave (B, T) to log-mel (B, F, M), as (dB + 25) / 20. `lengths` is ignored: silence is heard as such."""
         return self.log_mel(wave)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
         frames = self.convolutions(spectrogram.unsqueeze(1)).squeeze(2)  # (B, 128, M)
         states, _ = self.gru(frames.transpose(1, 2))  # (B, M, D)
         weights = self.attention(states).softmax(dim=1)  # (B, M, 1)
         return (weights * states).sum(dim=1)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
-
-    @classmethod
-    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict as it is."""
-        return dict(state_dict)
 
 
 def _convolution(before: int, after: int) -> nn.Sequential:

@@ -6,11 +6,11 @@ Letters: B clips, T samples, F mel bands, M frames, D the embedding's dimension.
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.machine import half_type
 
@@ -30,8 +30,8 @@ def check_fast(precision: str, device: torch.device) -> None:
     )
 
 
-class Half(nn.Module):
-    """A backbone whose `embed` runs under autocast, for inference; otherwise the same calls.
+class Half(SpectrogramBackbone):
+    """A backbone whose second half runs under autocast, for inference; otherwise the same calls.
 
     Channels last, in which PyTorch's 16-bit convolutions are quicker: those of small networks up to three times.
 
@@ -39,23 +39,17 @@ class Half(nn.Module):
         full: the float32 backbone, which is copied; precision: a key of `HALF_TYPES`.
     """
 
-    def __init__(self, full: nn.Module, precision: str) -> None:
+    def __init__(self, full: SpectrogramBackbone, precision: str) -> None:
         super().__init__()
         self.autocast_type = HALF_TYPES[precision]
-        self.network = copy.deepcopy(full).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: SpectrogramBackbone = copy.deepcopy(full).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """As the float32 backbone's."""
-        network: Any = self.network
-        return network.spectrogram(wave, lengths)
+        return self.network.spectrogram(wave, lengths)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """(B, F, M) float32 to (B, D) float32, rounded to the 16-bit type on the way."""
-        network: Any = self.network
         with torch.autocast(spectrogram.device.type, self.autocast_type):
-            embedded: Tensor = network.embed(spectrogram)
+            embedded = self.network.embed_spectrogram(spectrogram)
         return embedded.float()
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
+from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.base.errors import ConfigError
 
 SCHEME = 2  # a change of anything below, or of quantising.py, that changes a network counts it up
@@ -80,14 +81,12 @@ SCHEMES = {
 }
 
 
-def check_offered(name: str, device: torch.device) -> None:
-    """Whether the backbone `name` can be quantised and run here.
+def check_engines(device: torch.device) -> None:
+    """Whether a network can be quantised and run here.
 
     Raises:
-        ConfigError: no scheme for it, the device is no CPU, or OpenVINO or NNCF is not installed.
+        ConfigError: the device is no CPU, or OpenVINO or NNCF is not installed.
     """
-    if name not in SCHEMES:
-        raise ConfigError(f"--precision int8 is not offered for {name}, only for {', '.join(SCHEMES)}. Leave it out.")
     if device.type != "cpu":
         raise ConfigError(f"--precision int8 runs on the CPU only, not on {device.type}: add --device cpu.")
     for engine in ENGINES:
@@ -99,7 +98,7 @@ def check_offered(name: str, device: torch.device) -> None:
             ) from None
 
 
-def declared(model: Backbone) -> Backbone:
+def declared(model: LoadedBackbone) -> LoadedBackbone:
     """`model` with the settings of its int8 network, which its embeddings depend on; the network is the same."""
     engines = ", ".join(f"{engine} {version(engine)}" for engine in ENGINES)
     scheme = SCHEMES[model.spec.name]
@@ -107,17 +106,17 @@ def declared(model: Backbone) -> Backbone:
     return replace(model, settings={**model.settings, "precision": "int8", "quantisation": how})
 
 
-class Int8(nn.Module):
-    """A backbone whose `embed` is a quantised network; otherwise the same calls.
+class Int8(SpectrogramBackbone):
+    """A backbone whose second half is a quantised network; otherwise the same calls.
 
     Args:
         front: the float32 backbone, for its `spectrogram` and for clips that are no good in int8.
         file: the int8 network, as `write_network` wrote it. It runs on as many threads as PyTorch has.
     """
 
-    own_threads = True  # one batch at a time fills them all
+    fills_cores = True
 
-    def __init__(self, front: nn.Module, file: Path, *, faint_in_float32: bool) -> None:
+    def __init__(self, front: SpectrogramBackbone, file: Path, *, faint_in_float32: bool) -> None:
         super().__init__()
         self.faint_in_float32 = faint_in_float32
         self.front = front
@@ -138,10 +137,9 @@ class Int8(nn.Module):
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """As the float32 backbone's."""
-        front: Any = self.front
-        return front.spectrogram(wave, lengths)
+        return self.front.spectrogram(wave, lengths)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """(B, F, M) to (B, D) float32, all of it in int8."""
         clips = spectrogram.contiguous().numpy()
         found: list[np.ndarray] = [np.empty(0)] * len(clips)
@@ -152,16 +150,15 @@ class Int8(nn.Module):
 
     def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) float32 to embeddings (B, D) float32, on the CPU."""
-        front: Any = self.front
         spectrogram = self.spectrogram(wave, lengths)
         faint = mostly_faint(wave) if self.faint_in_float32 else torch.zeros(len(wave), dtype=torch.bool)
         if not faint.any():
-            return self.embed(spectrogram)
-        quiet: Tensor = front.embed(spectrogram[faint])
+            return self.embed_spectrogram(spectrogram)
+        quiet = self.front.embed_spectrogram(spectrogram[faint])
         embedded = quiet.new_empty(len(wave), quiet.shape[1])
         embedded[faint] = quiet
         if not faint.all():
-            embedded[~faint] = self.embed(spectrogram[~faint])
+            embedded[~faint] = self.embed_spectrogram(spectrogram[~faint])
         return embedded
 
 
@@ -177,7 +174,7 @@ def _keep(request: Any, place: tuple[list[np.ndarray], int]) -> None:
 
 
 def write_network(
-    model: Backbone, scheme: Scheme, spectrograms: Sequence[Tensor], file: Path, on_clip: Callable[[int], None]
+    model: LoadedBackbone, scheme: Scheme, spectrograms: Sequence[Tensor], file: Path, on_clip: Callable[[int], None]
 ) -> None:
     """Quantises the network of `model` and writes it to `file` (.xml) and, beside it, its weights (.bin).
 
@@ -187,7 +184,7 @@ def write_network(
         spectrograms: one (F, M) for each calibration clip, as the backbone's `spectrogram` makes them.
         on_clip: called with 1 when a clip is first read.
     """
-    module: Any = model.module
+    module = model.on_spectrograms()
     fixed = len({spectrogram.shape[1] for spectrogram in spectrograms}) == 1 and model.spec.clip_seconds is not None
     bands, frames = spectrograms[0].shape
     with _engines() as (openvino, nncf), torch.no_grad():
@@ -214,13 +211,12 @@ def write_network(
 class _Embed(nn.Module):
     """What is converted: the network without its front end, for batches of one clip."""
 
-    def __init__(self, backbone: Any) -> None:
+    def __init__(self, backbone: SpectrogramBackbone) -> None:
         super().__init__()
         self.backbone = backbone
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        embedded: Tensor = self.backbone.embed(spectrogram)
-        return embedded
+        return self.backbone.embed_spectrogram(spectrogram)
 
 
 class _Once(Iterable[np.ndarray]):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from soundprobe.backbones.catalog import get_spec
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
 from soundprobe.backbones.spec import BackboneSpec
-from soundprobe.backbones.weights.verify import fetch, load_state_dict, sha256_of
+from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
+from soundprobe.backbones.weights.verify import fetch, sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import code_of, resolve
 
 PRETRAINED, RANDOM = "pretrained", "random"
+CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
 NAMED = 3  # tensors that a message names before it only counts
 
 
@@ -27,30 +29,30 @@ class WeightsInfo:
     """Where a network's weights are from.
 
     Attributes:
-        kind: "pretrained", "random" or "file"; "fine-tuned" for the network of a fine-tuning run's fold.
-        sha256: of the weights' file; for random weights and those that a library gets itself, of the tensors' names,
-            shapes and bytes.
+        kind: "pretrained", "random" or "file"; "fine-tuned" for the network of a fine-tuning run's fold; "none" for a
+            backbone in which nothing is learnt.
+        sha256: of the weights' file; for all others of the tensors' names, shapes and bytes.
         label: for tables: "pretrained", "pretrained (resnet18.a1_in1k)", "random (seed 0)", "file mine.safetensors".
     """
 
-    kind: Literal["pretrained", "random", "file", "fine-tuned"]
+    kind: Literal["pretrained", "random", "file", "fine-tuned", "none"]
     sha256: str
     label: str
 
 
 @dataclass(frozen=True, eq=False)
-class Backbone:
-    """A network that is ready to embed.
+class LoadedBackbone:
+    """A backbone that is ready to embed.
 
     Attributes:
-        spec: its line in the catalogue.
-        module: on the CPU, in eval mode; (B, T) float32 in, (B, D) float32 out (see `BackboneSpec.target`).
+        spec: its line in the registry.
+        network: on the CPU, in eval mode.
         weights: where its weights are from.
         settings: everything else that an embedding depends on, JSON-able.
     """
 
     spec: BackboneSpec
-    module: nn.Module
+    network: Backbone
     weights: WeightsInfo
     settings: dict[str, Any]
 
@@ -67,48 +69,99 @@ class Backbone:
             "settings": self.settings,
         }
 
+    def input_samples(self, duration_s: float) -> int:
+        """T: the samples that a clip of `duration_s` is cut or padded to."""
+        return self.spec.input_samples(duration_s, self.settings["clip_seconds"])
+
+    def on_spectrograms(self) -> SpectrogramBackbone:
+        """The network as training, half precision and int8 take it.
+
+        Raises:
+            ConfigError: it is none that works on spectrograms.
+        """
+        if not isinstance(self.network, SpectrogramBackbone):
+            raise ConfigError(
+                f"{self.spec.name} is no network on spectrograms: it can be probed as it is, in fp32, "
+                "and not fine-tuned."
+            )
+        return self.network
+
 
 def load_backbone(
     name: str,
     *,
-    weights: str | Path = PRETRAINED,
+    weights: str | Path | None = None,
     clip_seconds: float | None = None,
     seed: int = 0,
+    shortcuts: bool = True,
     progress: bool = True,
-) -> Backbone:
+) -> LoadedBackbone:
     """The backbone `name` with its weights, in eval mode on the CPU. The caller's random state stays as it was.
 
     Args:
         name: a key of `BACKBONES`.
-        weights: "pretrained" (fetched when not in the cache), "random" (the control) or a file's path.
+        weights: "pretrained" (fetched when not in the cache; the default), "random" (the control) or a file's path.
+            A backbone in which nothing is learnt takes none of them.
         clip_seconds: the input's length; None takes the backbone's own rule.
         seed: of random weights, 0 to 2**63 - 1: the same seed gives the same numbers.
+        shortcuts: see `Backbone.allow_shortcuts`.
         progress: show a bar while fetching.
 
     Raises:
-        ConfigError: the name, the length or the seed is not valid.
+        ConfigError: the name, the length or the seed is not valid, or the class doesn't keep the contract.
         WeightsError: the weights can't be had, or are not this network's.
     """
-    spec = get_spec(name)
+    spec = BACKBONES[name]
     if clip_seconds is not None:
         spec.check_clip_seconds(clip_seconds)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"--seed {seed} is not valid: give a whole number from 0 to 2**63 - 1.")
-    own = weights == PRETRAINED and spec.loads_own_weights
-    file = None if weights == RANDOM or own else _weights_file(spec, weights, progress)
-    module: Any = _build(spec, clip_seconds, seed)
-    if own:
-        name = module.load_pretrained()
-        info = WeightsInfo("pretrained", _digest(module.state_dict()), f"pretrained ({name})")
-    elif file is None:
-        info = WeightsInfo("random", _digest(module.state_dict()), f"random (seed {seed})")
+    check_weights(spec, weights)
+    of_file = weights not in (None, PRETRAINED, RANDOM)
+    published = weights in (None, PRETRAINED) and spec.weights is not None
+    file = _weights_file(spec, PRETRAINED if weights is None else weights, progress) if of_file or published else None
+    network: Any = _build(spec, clip_seconds, seed)
+    if spec.parameters is None:
+        spec = replace(spec, parameters=sum(tensor.numel() for tensor in network.state_dict().values()))
+        check_weights(spec, weights)
+    if spec.parameters == 0:
+        info = WeightsInfo("none", state_digest(network.state_dict()), "no weights")
+    elif file is not None:
+        info = _fill_from(network, spec, file, PRETRAINED if weights is None else weights)
+    elif weights == RANDOM:
+        info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
     else:
-        info = _fill_from(module, spec, file, weights)
-    return Backbone(spec, module.eval(), info, _settings(spec, clip_seconds))
+        title = network.load_pretrained()
+        info = WeightsInfo("pretrained", state_digest(network.state_dict()), f"pretrained ({title})")
+    if isinstance(network, nn.Module):
+        network.eval()
+    network.allow_shortcuts(shortcuts)
+    return LoadedBackbone(spec, network, info, _settings(spec, clip_seconds))
 
 
-def _fill_from(module: nn.Module, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:
-    _fill(module, spec, file)
+def check_weights(spec: BackboneSpec, weights: str | Path | None) -> None:
+    """Raises WeightsError where the backbone can't have such weights, as far as its spec tells without any being read.
+
+    Args:
+        weights: as for `load_backbone`.
+    """
+    if spec.parameters == 0:
+        if weights is not None:
+            raise WeightsError(f"{spec.name} has no weights, because nothing in it is learnt. Leave --weights out.")
+    elif weights in (None, PRETRAINED):
+        if spec.parameters is not None and not spec.has_published_weights:
+            raise WeightsError(
+                f"{spec.name} has no pretrained weights, because it is trained from scratch: "
+                "use --weights random, a file of your own, or finetune."
+            )
+    elif weights != RANDOM and not Path(weights).is_file():
+        near = difflib.get_close_matches(str(weights), (PRETRAINED, RANDOM), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise WeightsError(f"No weights file at {str(weights)!r}.{hint} Give pretrained, random, or a file's path.")
+
+
+def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:
+    _fill(network, spec, file)
     sha256 = sha256_of(file)
     # The published file is the published file, wherever the user keeps it.
     pretrained = weights == PRETRAINED or (spec.weights is not None and sha256 == spec.weights.sha256)
@@ -118,39 +171,37 @@ def _fill_from(module: nn.Module, spec: BackboneSpec, file: Path, weights: str |
 
 def _weights_file(spec: BackboneSpec, weights: str | Path, progress: bool) -> Path:
     if weights == PRETRAINED:
-        if spec.weights is None:
-            raise WeightsError(
-                f"{spec.name} has no pretrained weights, because it is trained from scratch: "
-                "use --weights random, a file of your own, or finetune."
-            )
+        assert spec.weights is not None
         return fetch(spec.weights, progress=progress)
-    path = Path(weights)
-    if not path.is_file():
-        near = difflib.get_close_matches(str(weights), (PRETRAINED, RANDOM), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise WeightsError(f"No weights file at {str(weights)!r}.{hint} Give pretrained, random, or a file's path.")
-    return path
+    return Path(weights)
 
 
-def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> nn.Module:
-    module_name, _, class_name = spec.target.partition(":")
-    cls = getattr(importlib.import_module(module_name), class_name)
+def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
+    cls = resolve(spec.target, f"backbone {spec.name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
-        return cls(clip_seconds=clip_seconds, **spec.arguments)
+        network = cls(clip_seconds=clip_seconds, **spec.arguments)
+    lacking = [name for name in CONTRACT if not hasattr(network, name)]
+    if lacking:
+        raise ConfigError(
+            f"backbone {spec.name!r}: {spec.target} lacks {', '.join(lacking)} of "
+            "soundprobe.backbones.protocol.Backbone. Inherit from it: all but `embed` is there then."
+        )
+    return network
 
 
-def _fill(module: nn.Module, spec: BackboneSpec, file: Path) -> None:
-    """Copies the file's tensors into the module; all of them, and nothing else, must fit."""
-    cls: Any = type(module)
-    state = cls.convert(load_state_dict(file))
-    problems = misfits(module.state_dict(), state)
+def _fill(network: Any, spec: BackboneSpec, file: Path) -> None:
+    """Copies the file's tensors into the network; all of them, and nothing else, must fit."""
+    state = load_state_dict(file)
+    if hasattr(network, "convert"):
+        state = network.convert(state)
+    problems = misfits(network.state_dict(), state)
     if problems:
         raise WeightsError(
             f"{file} is not a weights file of {spec.name}: {'; '.join(problems)}. "
             f"Give a state dict of {spec.title}, or leave --weights out."
         )
-    module.load_state_dict(state)
+    network.load_state_dict(state)
 
 
 def misfits(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> list[str]:
@@ -189,14 +240,6 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join([*shown, "..."] if len(names) > NAMED else shown)
 
 
-def _digest(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _settings(spec: BackboneSpec, clip_seconds: float | None) -> dict[str, Any]:
     return {
         "frontend": dict(spec.frontend),
@@ -205,4 +248,5 @@ def _settings(spec: BackboneSpec, clip_seconds: float | None) -> dict[str, Any]:
         "clip_seconds": spec.clip_seconds if clip_seconds is None else float(clip_seconds),
         "step_seconds": spec.step_seconds,
         "max_seconds": spec.max_seconds,
+        **code_of(spec.target),
     }

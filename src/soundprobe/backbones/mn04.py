@@ -17,8 +17,9 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
 from torchvision.ops.misc import Conv2dNormActivation, SqueezeExcitation
 
-from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
+from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024
@@ -53,7 +54,7 @@ BLOCKS = (
 )
 
 
-class Mn04(nn.Module):
+class Mn04(SpectrogramBackbone):
     """mn04_as: its embedding is the average of the last feature map over time and frequency.
 
     Letters: B clips, T samples, F = 128 mel bands, M = (T - 1) // 320 + 1 frames, D = 384, C = 527 AudioSet classes.
@@ -62,7 +63,7 @@ class Mn04(nn.Module):
     of the mel bands' limits are left to the training loop.
 
     Inference on a CPU takes layers with BatchNorm folded in, channels last; they differ by rounding only (tested).
-    `shortcuts = False` keeps it from that.
+    `allow_shortcuts(False)` keeps it from that.
 
     Args:
         clip_seconds: nothing depends on it; the network takes any length from 0.1 s.
@@ -71,9 +72,7 @@ class Mn04(nn.Module):
     mel_basis: Tensor
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
-        super().__init__()
-        self.shortcuts = True
-        self._prepared = Prepared(_folded)
+        super().__init__(_folded)
         window = torch.hann_window(WINDOW, periodic=False)
         self.power = PowerSpectrogram(n_fft=N_FFT, hop=HOP, window=window, pad_mode="reflect")
         banks, _ = get_mel_banks(MEL_BANDS, N_FFT, float(SAMPLE_RATE_HZ), 0.0, FMAX_HZ, 100.0, -500.0, 1.0)
@@ -97,18 +96,14 @@ class Mn04(nn.Module):
             mel = self.mel_basis @ self.power(wave)
             return ((mel + 1e-5).log() + 4.5) / 5.0
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
         if may_shortcut(self, spectrogram):
             # Channels last, which PyTorch can't tell of a map with one channel unless its strides say so.
-            return self._prepared.of(self.features)(spectrogram.unsqueeze(-1).permute(0, 3, 1, 2)).mean(dim=(2, 3))
+            return self.prepared.of(self.features)(spectrogram.unsqueeze(-1).permute(0, 3, 1, 2)).mean(dim=(2, 3))
         with full_precision(spectrogram):
             maps = self.features[:FIRST_BLOCKS](spectrogram.unsqueeze(1))
         return self.features[FIRST_BLOCKS:](maps).mean(dim=(2, 3))
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 32 kHz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
 
     def logits(self, wave: Tensor) -> Tensor:
         """Wave (B, T) to (B, C) logits of AudioSet's classes, each a yes or no of its own (sigmoid)."""

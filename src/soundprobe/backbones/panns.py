@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
-from soundprobe.backbones.fast.shortcuts import Prepared, may_shortcut
+from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 PACKAGE = "_soundprobe_panns_inference"
 """The name that panns_inference's files get here, so that the user's own `import panns_inference` stays as it is."""
@@ -32,7 +33,7 @@ CLASSES = 527
 POWER_FLOOR = 1e-10
 
 
-class Panns(nn.Module):
+class Panns(SpectrogramBackbone):
     """CNN14's embedding: the output of fc1 after its ReLU.
 
     Letters: B clips, T samples, F = 64 mel bands, M = T // 320 + 1 frames, D = 2048.
@@ -50,9 +51,7 @@ class Panns(nn.Module):
     mel_basis: Tensor
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
-        super().__init__()
-        self.shortcuts = True
-        self._prepared = Prepared(prepare_cnn14)
+        super().__init__(prepare_cnn14)
         self.cnn = cnn14_class()(
             sample_rate=SAMPLE_RATE_HZ,
             window_size=N_FFT,
@@ -77,21 +76,11 @@ class Panns(nn.Module):
             mel = self.mel_basis.T @ self.power(wave.float())
             return 10.0 * mel.clamp(min=POWER_FLOOR).log10()
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M), M >= 32, to embeddings (B, D)."""
         if spectrogram.shape[2] >= SHORTEST and may_shortcut(self, spectrogram):
-            return embed_cnn14(self._prepared.of(self.cnn), spectrogram)
+            return embed_cnn14(self.prepared.of(self.cnn), spectrogram)
         return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))["embedding"]  # takes (B, 1, M, F)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 32 kHz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
-
-    def train(self, mode: bool = True) -> Panns:
-        """As in PyTorch; training also frees what inference prepared, which is larger than the network."""
-        if mode:
-            self._prepared.clear()
-        return super().train(mode)
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

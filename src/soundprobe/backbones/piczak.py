@@ -6,14 +6,12 @@ leaves open: the deltas, the floor, what counts as silent, and the rounding of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, pad
 
 from soundprobe.backbones.melspectrogram import LogMel
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 1024
@@ -27,17 +25,17 @@ SILENT = (-70.0 - MEAN_DB) / STD_DB  # a segment whose mean is below this does n
 DELTA_WEIGHTS = (4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.0, -4.0)  # of the frame itself and the 8 before it
 
 
-class Piczak(nn.Module):
+class Piczak(SpectrogramBackbone):
     """Two convolutions over segments of about a second, two wide layers, and a vote of the segments.
 
     Letters: B clips, T samples, F = 60 mel bands, M = max(T, 20480) // 512 + 1 frames, S = (M - 41) // 20 + 1
     segments, n segments of any clips, D = 5000.
 
     The original trains on segments, each with its clip's label, and averages the class probabilities of a clip's
-    segments: `segments`, `voters` and `embed_segments` are for that. `embed`, for frozen probes, averages embeddings.
+    segments: `embed_segments` and `votes` are for that. `embed`, for frozen probes, averages embeddings.
 
     The original drops half of the embedding out before its softmax layer. That dropout belongs to the head here: in
-    training mode `embed_segments` has the first two of the three dropouts only.
+    training mode `embed_each` has the first two of the three dropouts only.
 
     A clip's spectrogram is computed once and cut, so that a segment's first and last frames see 23 ms of their
     neighbours where the original mirrors the segment. What is left over at the clip's end is dropped, as in the
@@ -106,23 +104,28 @@ class Piczak(nn.Module):
         heard = torch.maximum(cut, peak - FLOOR).mean(dim=(1, 3)) > SILENT
         return heard | ~heard.any(dim=1, keepdim=True)
 
-    def embed_segments(self, segments: Tensor) -> Tensor:
+    def votes(self, spectrogram: Tensor) -> Tensor:
+        """(B, F, M) to (B, S) float32: equal shares for the segments that are not silent."""
+        voters = self.voters(spectrogram).float()
+        return voters / voters.sum(dim=1, keepdim=True)
+
+    def embed_each(self, segments: Tensor) -> Tensor:
         """Segments (n, 2, F, 41) to embeddings (n, D): what the original's softmax layer sees, before its dropout."""
         x = self.dropout(self.pool1(self.conv1(segments)).relu())  # (n, 80, 1, 12)
         x = self.pool2(self.conv2(x)).relu()  # (n, 80, 1, 4)
         x = self.dropout(self.fc1(x.flatten(1)).relu())
         return self.fc2(x).relu()
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
-        """Log-mel (B, F, M) to embeddings (B, D): the mean over the segments that vote."""
+    def embed_segments(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to embeddings (B, S, D)."""
         segments = self.segments(spectrogram)  # (B, S, 2, F, 41)
-        vectors = self.embed_segments(segments.flatten(0, 1)).unflatten(0, segments.shape[:2])  # (B, S, D)
+        return self.embed_each(segments.flatten(0, 1)).unflatten(0, segments.shape[:2])
+
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to embeddings (B, D): the mean over the segments that vote."""
+        vectors = self.embed_segments(spectrogram)  # (B, S, D)
         votes = self.voters(spectrogram).to(vectors.dtype)
         return (vectors * votes.unsqueeze(2)).sum(dim=1) / votes.sum(dim=1, keepdim=True)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
 
     def _deltas(self, frames: Tensor) -> Tensor:
         """The slope along time of (..., 41), as the librosa of that time (0.3) has it: over the frame and the 8 before
@@ -131,8 +134,3 @@ class Piczak(nn.Module):
         rows = frames.reshape(-1, 1, frames.shape[-1])
         rows = pad(pad(rows, (5, 0), mode="replicate"), (3, 0))
         return conv1d(rows, self.delta_weights.to(rows.dtype)).reshape(frames.shape)
-
-    @classmethod
-    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict as it is."""
-        return dict(state_dict)

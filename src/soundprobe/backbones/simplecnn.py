@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import amplitude_to_DB, melscale_fbanks
 
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 2048
@@ -19,7 +17,7 @@ TOP_DB = 80.0  # quieter than this below the clip's peak counts as this
 POWER_FLOOR = 1e-10
 
 
-class SimpleCnn(nn.Module):
+class SimpleCnn(SpectrogramBackbone):
     """The notes' SimpleCNN. Its embedding is fc1's output after the ReLU: what fc2 and thus the notes' classes see.
 
     Letters: B clips, T = 88,200 samples (4 s), F = 64 mel bands, M = 173 frames, D = 128, C classes.
@@ -55,22 +53,13 @@ class SimpleCnn(nn.Module):
             decibels = amplitude_to_DB(mel.unsqueeze(1), 10.0, POWER_FLOOR, 0.0, TOP_DB)
             return decibels.squeeze(1)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
         x = spectrogram.unsqueeze(1)  # (B, 1, 64, 173)
         for conv in (self.conv1, self.conv2, self.conv3):
             x = self.pool(conv(x)).relu()  # as ReLU first, gradients too, on a quarter of the numbers
         return self.fc1(x.flatten(1)).relu()
 
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
-
     def logits(self, wave: Tensor) -> Tensor:
         """Wave (B, T) to the logits (B, C) of a softmax over the classes."""
         return self.fc2(self.dropout(self.forward(wave)))
-
-    @classmethod
-    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict as it is: the names are the notes' own."""
-        return dict(state_dict)

@@ -10,58 +10,68 @@ from typing import Any
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError
 
+FLOATS = ("fp32", "bf16", "fp16")
+"""The precisions that a network on spectrograms has for nothing."""
+
 
 @dataclass(frozen=True)
 class BackboneSpec:
     """What a backbone is, apart from its code.
 
     Attributes:
-        name: the key in the catalogue and in paths.
-        title: how tables name it.
-        target: "module:Class", imported on use. The class is an `nn.Module` whose constructor takes keyword arguments
-            `clip_seconds` (float or None) and nothing else that is required, whose `forward(wave, lengths=None)` maps
-            wave (B, T) float32 in [-1, 1] at `sample_rate_hz` to embeddings (B, D) float32, and whose classmethod
-            `convert(state_dict)` returns the file's state dict with the names of the module's own.
-            `lengths` (B,) int64 says how many samples of each row are audio and not padding; always give it: networks
-            that were trained on padded spectrograms need it, the others ignore it. `forward` is
-            `embed(spectrogram(wave, lengths))`, with spectrogram (B, F mel bands, M frames), for use in training.
+        name: the key in the registry and in paths.
         embedding_dim: D.
-        sample_rate_hz: the rate of `wave`.
-        parameters: how many numbers are learnt.
+        sample_rate_hz: the rate of the waves that go in.
+        target: "module:Class", imported on use, which keeps the contract `soundprobe.backbones.protocol.Backbone`;
+            left out where the spec is an attribute of that class.
+        title: how tables name it; its name by default.
+        parameters: how many numbers are learnt; None where they are counted when it is loaded.
         clip_seconds: the fixed length of the input, or None where the network takes any length.
         max_seconds: longer clips are cut here.
         min_seconds: a shorter `--clip-seconds` would leave the network's last layer nothing to see.
         step_seconds: where the length is not fixed, a clip is padded with silence to the next multiple of this,
             so that its embedding depends on nothing but the clip, and batches of one length are common.
+        any_clip_seconds: whether `--clip-seconds` may be given: false where a network's shape fixes its input.
+        arguments: what the class's constructor needs besides `clip_seconds`.
         frontend, pooling: the settings that an embedding depends on, for the key and for readers.
+        precisions: what `--precision` may be; all but fp32 need a `SpectrogramBackbone`.
+        trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
+        loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
+            that returns their name, for the label, and raises WeightsError where they can't be had.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
 
     name: str
-    title: str
-    target: str
     embedding_dim: int
     sample_rate_hz: int
-    parameters: int
-    clip_seconds: float | None
-    max_seconds: float
-    frontend: Mapping[str, Any]
-    pooling: str
-    weights: WeightFile | None
-    gmacs: float
-    source: str
-    licence: str
-    step_seconds: float = 1.0
+    target: str = ""
+    title: str = ""
+    parameters: int | None = None
+    clip_seconds: float | None = None
+    max_seconds: float = 10.0
     min_seconds: float = 0.1
-    any_clip_seconds: bool = field(default=True)
-    """Whether `--clip-seconds` may be given: false where a network's shape fixes its input."""
+    step_seconds: float = 1.0
+    any_clip_seconds: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """What the class's constructor needs besides `clip_seconds`."""
-    loads_own_weights: bool = field(default=False)
-    """Whether the class gets pretrained weights through its library: a method `load_pretrained()` that returns their
-    name, for the label, and raises WeightsError where they can't be had. `weights` is None then."""
+    frontend: Mapping[str, Any] = field(default_factory=dict)
+    pooling: str = ""
+    precisions: tuple[str, ...] = ("fp32",)
+    trainable: bool = False
+    weights: WeightFile | None = None
+    loads_own_weights: bool = False
+    gmacs: float = 0.0
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
+
+    @property
+    def has_published_weights(self) -> bool:
+        """Whether there are any that were trained elsewhere."""
+        return self.weights is not None or self.loads_own_weights
 
     def input_samples(self, duration_s: float, clip_seconds: float | None = None) -> int:
         """Samples that a clip of `duration_s` is cut or padded to.

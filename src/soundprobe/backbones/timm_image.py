@@ -7,7 +7,6 @@ three colours is turned into one for grey by adding its weights up over the colo
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +18,8 @@ from torch.nn.functional import interpolate
 from torch.utils.flop_counter import FlopCounterMode
 
 from soundprobe.backbones.melspectrogram import LogMel
-from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.protocol import SpectrogramBackbone
+from soundprobe.backbones.spec import FLOATS, BackboneSpec
 from soundprobe.backbones.weights.verify import offline
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 
@@ -33,7 +33,7 @@ HUB_SECONDS = 20.0  # how long the Hub may take for its first answer
 SOME = ("resnet18", "mobilenetv3_large_100", "efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224")
 
 
-class TimmImage(nn.Module):
+class TimmImage(SpectrogramBackbone):
     """timm's network without its classifier, on log-mel.
 
     Letters: B clips, T samples, F = 128 mel bands, M = T // 512 + 1 frames, D is the network's.
@@ -59,16 +59,12 @@ class TimmImage(nn.Module):
         """Wave (B, T) to log-mel (B, F, M), as (dB + 20) / 20. `lengths` is ignored: silence is heard as such."""
         return self.log_mel(wave)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
         pictures = spectrogram.unsqueeze(1)
         if self.picture is not None:
             pictures = interpolate(pictures, size=self.picture, mode="bilinear", align_corners=False)
         return self.network(pictures)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
 
     def load_pretrained(self) -> str:
         """Takes timm's published weights. Returns their name, with the tag.
@@ -96,11 +92,6 @@ class TimmImage(nn.Module):
             )
         self.network = first
         return f"{published.architecture}.{published.tag}" if published.tag else str(published.architecture)
-
-    @classmethod
-    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict as it is."""
-        return dict(state_dict)
 
 
 def _load(name: str, published: PretrainedCfg, seed: int) -> nn.Module:
@@ -196,6 +187,8 @@ def timm_spec(network: str) -> BackboneSpec:
         },
         pooling="the network's own",
         weights=None,
+        precisions=FLOATS,
+        trainable=True,
         loads_own_weights=True,
         gmacs=gmacs,
         source=f"timm {timm.__version__}, github.com/huggingface/pytorch-image-models",

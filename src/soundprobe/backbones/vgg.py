@@ -5,13 +5,12 @@ The pattern is VGG's (Simonyan and Zisserman 2014, arXiv 1409.1556), the pooling
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
 from soundprobe.backbones.melspectrogram import LogMel
+from soundprobe.backbones.protocol import SpectrogramBackbone
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 1024
@@ -21,7 +20,7 @@ MEAN_DB, STD_DB = -25.0, 20.0  # 100 clips of UrbanSound8K give -27, 19
 WIDTHS = (16, 32, 64, 128, 256)
 
 
-class Vgg(nn.Module):
+class Vgg(SpectrogramBackbone):
     """Five pairs of 3 x 3 convolutions, twice as wide from pair to pair, and pooling over what is left.
 
     Letters: B clips, T samples, F = 64 mel bands, M = T // 512 + 1 frames, D = 256.
@@ -42,22 +41,13 @@ class Vgg(nn.Module):
         """Wave (B, T) to log-mel (B, F, M), as (dB + 25) / 20. `lengths` is ignored: silence is heard as such."""
         return self.log_mel(wave)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
+    def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M), M >= 16, to embeddings (B, D)."""
         x = spectrogram.unsqueeze(1)
         for number, block in enumerate(self.blocks):
             x = block(self.halve(x) if number else x)
         x = x.mean(dim=2)  # (B, D, M / 16)
         return x.mean(dim=2) + x.amax(dim=2)
-
-    def forward(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Wave (B, T) float32 in [-1, 1] at 22,050 Hz to embeddings (B, D) float32."""
-        return self.embed(self.spectrogram(wave, lengths))
-
-    @classmethod
-    def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
-        """The state dict as it is."""
-        return dict(state_dict)
 
 
 def _pair(before: int, after: int) -> nn.Sequential:

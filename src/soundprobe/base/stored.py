@@ -145,7 +145,7 @@ class BackboneRecord(Entry):
     """A backbone with its weights.
 
     Attributes:
-        weights: "pretrained", "random", "file" or "fine-tuned"; weights_label says it in words.
+        weights: "pretrained", "random", "file", "fine-tuned" or "none"; weights_label says it in words.
         embedding_dim: D; parameters: how many; settings: front end, pooling, lengths, precision.
     """
 

@@ -28,7 +28,7 @@ def list_data() -> None:
         table.add_column(column)
     for named in DATASETS.values():
         table.add_row(named.name, named.title, named.description)
-    for layout in LAYOUTS.values():
+    for layout in LAYOUTS.usable():
         table.add_row("a path", f"{layout.title} ({layout.name})", layout.description)
     out.print(table)
 

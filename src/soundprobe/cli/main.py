@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
@@ -36,6 +37,7 @@ from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
+INT8 = ", ".join(spec.name for spec in BACKBONES.own.values() if "int8" in spec.precisions)
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
 
@@ -122,7 +124,12 @@ def _root(
 )
 def extract(
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", help="One, or several joined by commas; see `backbones`.")
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            help="One, or several joined by commas; see `backbones`. package.module:Class is one of yours.",
+        ),
     ] = None,
     data: DataOrRuns = None,
     weights: Annotated[
@@ -137,7 +144,7 @@ def extract(
         str,
         typer.Option(
             "--precision",
-            help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs; ast, mn04, panns).",
+            help=f"fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs; {INT8}).",
         ),
     ] = "fp32",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
@@ -262,7 +269,6 @@ def backbones() -> None:
     """The backbones: size, embedding width, cost, and whether their weights are in the cache."""
     from rich.table import Table
 
-    from soundprobe.backbones.catalog import BACKBONES
     from soundprobe.backbones.weights.verify import is_cached
 
     table = Table(box=None, pad_edge=False)
@@ -272,14 +278,14 @@ def backbones() -> None:
         table.add_column(column, justify="right")
     for column in ("input", "weights"):
         table.add_column(column, no_wrap=True)
-    for spec in BACKBONES.values():
+    for spec in BACKBONES.usable():
         state = "none"
         if spec.weights is not None:
             state = "cached" if is_cached(spec.weights) else "to fetch"
         table.add_row(
             spec.name,
             spec.title,
-            f"{spec.parameters / 1e6:.1f} M",
+            "?" if spec.parameters is None else f"{spec.parameters / 1e6:.1f} M",
             str(spec.embedding_dim),
             f"{spec.gmacs:.2f}",
             f"{spec.sample_rate_hz / 1000:g} kHz",

@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 
 from soundprobe.cli.options import EmbeddingsFolder, HeadsFolder, Quiet, examples, given_command
+from soundprobe.heads.catalog import HEADS
 
 out = Console(highlight=False, soft_wrap=True)
 
+ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_device)
 EXAMPLES = examples(
     "soundprobe probe --head mlp",
     "soundprobe probe --head linear,knn --backbone mn04+ast",
@@ -21,7 +23,10 @@ EXAMPLES = examples(
 
 
 def probe(
-    head: Annotated[str | None, typer.Option("--head", help="linear, mlp or knn; several joined by commas.")] = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", help=f"{', '.join(HEADS.own)}, or package.module:Class; several joined by commas."),
+    ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -30,7 +35,7 @@ def probe(
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Only these: pretrained, random, file or fine-tuned.")
+        str | None, typer.Option("--weights", help="Only these: pretrained, random, file, fine-tuned or none.")
     ] = None,
     seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
     only_fold: Annotated[
@@ -58,7 +63,7 @@ def probe(
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     device: Annotated[
-        str, typer.Option("--device", help="Where linear and mlp are trained: cpu, cuda or auto. knn: always the CPU.")
+        str, typer.Option("--device", help=f"Where {ON_DEVICE} are trained: cpu, cuda or auto. Others: always the CPU.")
     ] = "cpu",
     jobs: Annotated[
         int | None,

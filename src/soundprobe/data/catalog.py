@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from soundprobe.base.errors import DataError, unknown
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
+from soundprobe.base.registry import Registry, resolve
 from soundprobe.data.readers import esc50, folders, hub, manifest, urbansound8k
 from soundprobe.data.readers.table import read_table
 
@@ -22,12 +22,19 @@ MADE_FOLDS = 10
 
 @dataclass(frozen=True)
 class NamedData:
-    """A data set that has a name. `target` is "module:function", called without arguments; it returns `Clips`."""
+    """A data set that has a name.
+
+    Attributes:
+        target: "module:function", called without arguments; it returns `Clips`.
+        fetched: likewise, but asks no network and raises DataError where nothing was fetched before; left out where
+            `target` itself asks none.
+    """
 
     name: str
     title: str
     target: str
     description: str
+    fetched: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,18 +42,21 @@ class Layout:
     """A way in which clips lie in a folder or file.
 
     Attributes:
-        name, title, description: for `data list`.
-        detects: whether a path has this layout.
+        name, description, title: for `data list`; the title is the name by default.
+        detects: whether a path has this layout, quickly: it is asked of every path.
         target: "module:function", called with the path; it returns `Clips`.
         makes_folds: whether folds are made, so that `target` takes folds, group_prefix and seed.
     """
 
     name: str
-    title: str
     detects: Callable[[Path], bool]
     target: str
     description: str
+    title: str = ""
     makes_folds: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
 
 
 def read_synth() -> Clips:
@@ -62,6 +72,7 @@ DATASETS: dict[str, NamedData] = {
         title="UrbanSound8K",
         target="soundprobe.data.readers.hub:read_hub",
         description=f"{hub.HUB_REPO} on the Hugging Face Hub: 8,732 clips, 10 classes, 10 folds, 7 GB",
+        fetched="soundprobe.data.readers.hub:read_fetched",
     ),
     "synth": NamedData(
         name="synth",
@@ -81,53 +92,57 @@ def _is_parquet(path: Path) -> bool:
     return bool(hub.parquet_files(path))
 
 
-# In the order in which they are tried: the particular before the general.
-LAYOUTS: dict[str, Layout] = {
-    "urbansound8k": Layout(
-        name="urbansound8k",
-        title="UrbanSound8K's own layout",
-        detects=lambda path: (path / urbansound8k.METADATA).is_file(),
-        target="soundprobe.data.readers.urbansound8k:read_urbansound8k",
-        description="a folder with metadata/UrbanSound8K.csv and audio/fold1 ...",
+# In the order in which they are tried, those of other packages first: the particular before the general.
+LAYOUTS = Registry(
+    "layout",
+    "soundprobe.data",
+    (
+        Layout(
+            name="urbansound8k",
+            title="UrbanSound8K's own layout",
+            detects=lambda path: (path / urbansound8k.METADATA).is_file(),
+            target="soundprobe.data.readers.urbansound8k:read_urbansound8k",
+            description="a folder with metadata/UrbanSound8K.csv and audio/fold1 ...",
+        ),
+        Layout(
+            name="esc50",
+            title="ESC-50's layout",
+            detects=lambda path: (path / esc50.METADATA).is_file(),
+            target="soundprobe.data.readers.esc50:read_esc50",
+            description="a folder with meta/esc50.csv and audio/ (ESC-10, too)",
+        ),
+        Layout(
+            name="metadata",
+            title="UrbanSound8K's metadata alone",
+            detects=_is_bare_metadata,
+            target="soundprobe.data.readers.urbansound8k:read_urbansound8k_metadata",
+            description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
+        ),
+        Layout(
+            name="manifest",
+            title="CSV or TSV manifest",
+            detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
+            target="soundprobe.data.readers.manifest:read_manifest",
+            description="a .csv or .tsv file with the columns path, label and, where there are any, fold, group, ...",
+            makes_folds=True,
+        ),
+        Layout(
+            name="parquet",
+            title="Parquet with audio",
+            detects=_is_parquet,
+            target="soundprobe.data.readers.hub:read_hub",
+            description="a .parquet file, or a folder of them, with UrbanSound8K's columns and audio",
+        ),
+        Layout(
+            name="folders",
+            title="Folder for each class",
+            detects=lambda path: path.is_dir() and bool(folders.class_folders(path)),
+            target="soundprobe.data.readers.folders:read_folders",
+            description="a folder with a subfolder of audio files for each class",
+            makes_folds=True,
+        ),
     ),
-    "esc50": Layout(
-        name="esc50",
-        title="ESC-50's layout",
-        detects=lambda path: (path / esc50.METADATA).is_file(),
-        target="soundprobe.data.readers.esc50:read_esc50",
-        description="a folder with meta/esc50.csv and audio/ (ESC-10, too)",
-    ),
-    "metadata": Layout(
-        name="metadata",
-        title="UrbanSound8K's metadata alone",
-        detects=_is_bare_metadata,
-        target="soundprobe.data.readers.urbansound8k:read_urbansound8k_metadata",
-        description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
-    ),
-    "manifest": Layout(
-        name="manifest",
-        title="CSV or TSV manifest",
-        detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
-        target="soundprobe.data.readers.manifest:read_manifest",
-        description="a .csv or .tsv file with the columns path, label and, where there are any, fold, group, ...",
-        makes_folds=True,
-    ),
-    "parquet": Layout(
-        name="parquet",
-        title="Parquet with audio",
-        detects=_is_parquet,
-        target="soundprobe.data.readers.hub:read_hub",
-        description="a .parquet file, or a folder of them, with UrbanSound8K's columns and audio",
-    ),
-    "folders": Layout(
-        name="folders",
-        title="Folder for each class",
-        detects=lambda path: path.is_dir() and bool(folders.class_folders(path)),
-        target="soundprobe.data.readers.folders:read_folders",
-        description="a folder with a subfolder of audio files for each class",
-        makes_folds=True,
-    ),
-}
+)
 
 
 def open_data(
@@ -157,7 +172,9 @@ def open_data(
     else:
         layout, path = find_layout(name_or_path), Path(name_or_path)
         if layout.makes_folds:
-            clips = _resolve(layout.target)(path, folds=folds, group_prefix=group_prefix, seed=seed)
+            clips = resolve(layout.target, f"layout {layout.name!r}")(
+                path, folds=folds, group_prefix=group_prefix, seed=seed
+            )
         else:
             clips = _read(layout.target, path, group_prefix=group_prefix)
     return clips if limit is None else take_evenly(clips, limit)
@@ -167,7 +184,18 @@ def _read(target: str, *path: Path, group_prefix: str | None) -> Clips:
     """Data with folds of its own."""
     if group_prefix is not None:
         raise DataError("This data set has folds and recordings of its own; leave --group-prefix out.")
-    return _resolve(target)(*path)
+    clips: Clips = resolve(target, "data")(*path)
+    return clips
+
+
+def open_fetched(name: str) -> Clips:
+    """The named data set without asking a network.
+
+    Raises:
+        DataError: it was not fetched before.
+    """
+    named = DATASETS[name]
+    return _read(named.fetched or named.target, group_prefix=None)
 
 
 def find_layout(path: str | Path) -> Layout:
@@ -182,7 +210,7 @@ def find_layout(path: str | Path) -> Layout:
             f"{unknown('data set', str(path), DATASETS)} Nor is there a file or folder of that name. As a path, "
             f"--data takes {_takes()}."
         )
-    for layout in LAYOUTS.values():
+    for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if layout.detects(place):
             return layout
     raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
@@ -201,13 +229,8 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
     return clips.take(np.sort(order[:limit]))
 
 
-def _resolve(target: str) -> Callable[..., Clips]:
-    module, function = target.split(":")
-    return getattr(importlib.import_module(module), function)
-
-
 def _takes() -> str:
-    return "; ".join(layout.description for layout in LAYOUTS.values())
+    return "; ".join(layout.description for layout in LAYOUTS.usable())
 
 
 def data_address(data: str | Path) -> str:

@@ -20,15 +20,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from soundprobe.audio.decode import DECODE_VERSION, decode, fit_length, read_bytes, source_name
-from soundprobe.backbones.load import Backbone
+from soundprobe.audio.decode import DECODE_VERSION, decode, read_bytes, source_name
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
+from soundprobe.embeddings.forward import embed_waves, stacked
 
 BATCH_CLIPS = 16
 PART_CLIPS = 256  # a kill loses at most this many clips' work
@@ -58,7 +60,7 @@ class Batch:
 class Job:
     """One backbone's extraction: what stays the same from part to part."""
 
-    model: Backbone
+    model: LoadedBackbone
     clips: Clips
     scanned: Scan
     device: torch.device
@@ -66,7 +68,7 @@ class Job:
     jobs: int | None
 
 
-def embedding_key(model: Backbone, data_fingerprint: str) -> str:
+def embedding_key(model: LoadedBackbone, data_fingerprint: str) -> str:
     """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips."""
     spec = model.spec
     return digest_key(
@@ -84,13 +86,9 @@ def embedding_key(model: Backbone, data_fingerprint: str) -> str:
     )
 
 
-def plan_parts(clips: Clips, scanned: Scan, model: Backbone) -> list[list[PlannedClip]]:
+def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[PlannedClip]]:
     """All clips in parts of `PART_CLIPS`, the longest first: equal lengths share batches, and memory peaks at once."""
-    clip_seconds = model.settings.get("clip_seconds")
-    planned = [
-        PlannedClip(row, model.spec.input_samples(float(scanned.duration_s[row]), clip_seconds))
-        for row in range(len(clips))
-    ]
+    planned = [PlannedClip(row, model.input_samples(float(scanned.duration_s[row]))) for row in range(len(clips))]
     planned.sort(key=lambda clip: (-clip.samples, clips.ids[clip.row]))
     return [planned[start : start + PART_CLIPS] for start in range(0, len(planned), PART_CLIPS)]
 
@@ -102,9 +100,11 @@ def embed_parts(
 
     Decoding runs on threads ahead of the network, across the borders of parts.
     """
-    job.model.module.to(job.device).eval()
-    if job.device.type == "cpu":  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
-        job.model.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    job.model.network.to(job.device)
+    if job.device.type == "cpu" and isinstance(
+        job.model.network, nn.Module
+    ):  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
+        job.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     streams = streams_of(job)
     with (
         ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
@@ -151,19 +151,13 @@ def batches(parts: Mapping[int, Sequence[PlannedClip]], batch_size: int, streams
                 yield Batch(number, [same[clip] for clip in which])
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A clip's samples, cut or padded, and how many of them are its own."""
-
-    wave: np.ndarray  # (T,) float32
-    length: int
+Decoded = np.ndarray | AudioError
+"""A clip's samples (T,) float32, or why it has none."""
 
 
-def decode_ahead(
-    job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor
-) -> Generator[tuple[Batch, list[Decoded | AudioError]]]:
+def decode_ahead(job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor) -> Generator[tuple[Batch, list[Decoded]]]:
     """Yields each batch with its clips' samples, or why a clip has none, decoded `BATCHES_AHEAD` batches ahead."""
-    waiting: deque[tuple[Batch, list[Future[Decoded | AudioError]]]] = deque()
+    waiting: deque[tuple[Batch, list[Future[Decoded]]]] = deque()
     for batch in stream:
         waiting.append((batch, [pool.submit(_decode, job, clip) for clip in batch.clips]))
         if len(waiting) > BATCHES_AHEAD:
@@ -174,15 +168,12 @@ def decode_ahead(
         yield ready, [future.result() for future in futures]
 
 
-def _decode(job: Job, clip: PlannedClip) -> Decoded | AudioError:
-    wave = decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
-    if isinstance(wave, AudioError):
-        return wave
-    return Decoded(fit_length(wave, clip.samples), min(len(wave), clip.samples))
+def _decode(job: Job, clip: PlannedClip) -> Decoded:
+    return decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
 
 
-def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -> np.ndarray | AudioError:
-    """The samples (T,) float32 of the clip at `row`, or why it has none.
+def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -> Decoded:
+    """The clip at `row`.
 
     Raises:
         StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
@@ -207,7 +198,7 @@ def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -
 
 def streams_of(job: Job) -> int:
     """How many batches go through the network at once: on a CPU one for each of PyTorch's threads, up to four."""
-    if job.device.type != "cpu" or getattr(job.model.module, "own_threads", False):
+    if job.device.type != "cpu" or job.model.network.fills_cores:
         return 1
     return min(MOST_STREAMS, torch.get_num_threads())
 
@@ -216,7 +207,7 @@ Embedded = list[np.ndarray | AudioError]
 
 
 def embed_streams(
-    job: Job, decoded_batches: Iterator[tuple[Batch, list[Decoded | AudioError]]], streams: int
+    job: Job, decoded_batches: Iterator[tuple[Batch, list[Decoded]]], streams: int
 ) -> Generator[tuple[Batch, Embedded]]:
     """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
     if streams == 1:
@@ -249,15 +240,12 @@ def embed_streams(
         torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
 
 
-def embed_batch(job: Job, batch: Batch, decoded: Sequence[Decoded | AudioError]) -> Embedded:
+def embed_batch(job: Job, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:
     """For each clip of the batch its embedding (D,) float32, or why it has none."""
-    good = [item for item in decoded if isinstance(item, Decoded)]
+    good = [wave for wave in decoded if isinstance(wave, np.ndarray)]
     rows: Iterator[np.ndarray] = iter(())
     if good:
-        with torch.inference_mode():
-            wave = torch.from_numpy(np.stack([item.wave for item in good])).to(job.device)  # (B, T)
-            lengths = torch.tensor([item.length for item in good], device=job.device)  # (B,)
-            rows = iter(job.model.module(wave, lengths).float().cpu().numpy())  # (B, D)
+        rows = iter(embed_waves(job.model.network, *stacked(good, batch.clips[0].samples), job.device))
     outcomes: Embedded = []
     for clip, item in zip(batch.clips, decoded, strict=True):
         outcome = item if isinstance(item, AudioError) else next(rows)

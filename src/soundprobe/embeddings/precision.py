@@ -18,8 +18,9 @@ from typing import Any
 
 import torch
 
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES, Half, check_fast
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.embeddings.embed import Job
 from soundprobe.embeddings.quantising import check_half, quantised, quantised_unchecked
@@ -30,13 +31,16 @@ PRECISIONS = ("fp32", *HALF_TYPES, "int8")
 def check_precision(precision: str, names: Sequence[str], device: torch.device) -> None:
     """Raises ConfigError where `precision` is unknown, or can't be had for one of the backbones `names` on `device`."""
     check_known(precision)
+    for name in names:
+        if precision not in BACKBONES[name].precisions:
+            able = ", ".join(spec.name for spec in BACKBONES.usable() if precision in spec.precisions)
+            raise ConfigError(f"--precision {precision} is not offered for {name}, only for {able}. Leave it out.")
     if precision in HALF_TYPES:
         check_fast(precision, device)
     if precision == "int8":
-        from soundprobe.backbones.int8 import check_offered
+        from soundprobe.backbones.int8 import check_engines
 
-        for name in names:
-            check_offered(name, device)
+        check_engines(device)
 
 
 def check_known(precision: str) -> None:
@@ -45,12 +49,12 @@ def check_known(precision: str) -> None:
         raise ConfigError(unknown("precision", precision, PRECISIONS))
 
 
-def precision_of(model: Backbone) -> str:
+def precision_of(model: LoadedBackbone) -> str:
     """One of `PRECISIONS`; no setting is float32, so that sets from before there were others keep their keys."""
     return str(model.settings.get("precision", "fp32"))
 
 
-def declared(model: Backbone, precision: str) -> Backbone:
+def declared(model: LoadedBackbone, precision: str) -> LoadedBackbone:
     """`model` with the settings that its precision adds, which its embeddings depend on; the network is the same."""
     if precision == "fp32":
         return model
@@ -61,9 +65,9 @@ def declared(model: Backbone, precision: str) -> Backbone:
     return declared_int8(model)
 
 
-def in_half(model: Backbone) -> Backbone:
+def in_half(model: LoadedBackbone) -> LoadedBackbone:
     """A model that was declared bf16 or fp16, with its network so."""
-    return replace(model, module=Half(model.module, precision_of(model)))
+    return replace(model, network=Half(model.on_spectrograms(), precision_of(model)))
 
 
 def in_precision(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, Any]]:
@@ -83,10 +87,8 @@ def in_precision(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str,
         job, check = quantised(job, folder, progress)
         return job, {"quantisation": check}
     half = in_half(job.model)
-    check = check_half(job, half.module, precision, progress)
-    prepared = getattr(job.model.module, "_prepared", None)
-    if prepared is not None:
-        prepared.clear()  # by float32's inference in the check, which was its last
+    check = check_half(job, half.network, precision, progress)
+    job.model.network.release()  # the check was its last inference
     return replace(job, model=half), {"precision_check": check}
 
 

@@ -15,7 +15,6 @@ Letters: N clips checked, T samples, D the embedding's dimension.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,15 +22,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from soundprobe.audio.decode import fit_length
 from soundprobe.backbones.int8 import SCHEMES, Int8, Scheme, write_network
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, DataError, QuantisationError
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import Count, Entry, Record
 from soundprobe.embeddings.embed import Job, decode_scanned
+from soundprobe.embeddings.forward import embed_waves, stacked
 
 CPU = torch.device("cpu")
 POOL = 256
@@ -95,19 +96,19 @@ def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, An
         found = _quantise(job, scheme, file, progress).model_dump()
         kept = QuantisedRecord.of({"format": QuantisedRecord.FORMAT, "files": _digests(file), "check": found}, about)
         kept.write(about)
-    module = Int8(job.model.module, file, faint_in_float32=scheme.faint_in_float32)
-    return replace(job, model=replace(job.model, module=module)), {**kept.check.model_dump(), **BOUNDS}
+    network = Int8(job.model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
+    return replace(job, model=replace(job.model, network=network)), {**kept.check.model_dump(), **BOUNDS}
 
 
 def quantised_unchecked(job: Job, folder: Path, progress: bool) -> Job:
     """The job with its network in int8, however far from float32, written to `folder`: for measuring speed."""
     scheme, file = SCHEMES[job.model.spec.name], folder / "network.xml"
     _calibrate(job, scheme, file, progress)
-    module = Int8(job.model.module, file, faint_in_float32=scheme.faint_in_float32)
-    return replace(job, model=replace(job.model, module=module))
+    network = Int8(job.model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
+    return replace(job, model=replace(job.model, network=network))
 
 
-def check_half(job: Job, half: nn.Module, precision: str, progress: bool) -> dict[str, Any]:
+def check_half(job: Job, half: Backbone, precision: str, progress: bool) -> dict[str, Any]:
     """How near `half`, the network of `job` in a 16-bit type, is to float32 on some of the clips, for `meta.json`.
 
     Raises:
@@ -125,7 +126,7 @@ def check_half(job: Job, half: nn.Module, precision: str, progress: bool) -> dic
 def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:
     model, checked = job.model, _calibrate(job, scheme, file, progress)
     with progress_bar(f"check {model.spec.name}", len(checked), "clips", shown=progress) as bar:
-        int8 = Int8(model.module, file, faint_in_float32=scheme.faint_in_float32)
+        int8 = Int8(model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
         found = compare(model, int8, checked, bar.advance)
     try:
         judge(model.spec.name, found, "int8")
@@ -156,14 +157,13 @@ def _pool_rows(job: Job) -> list[int]:
 
 def _decoded(job: Job, rows: Sequence[int], precision: str, on_clip: Callable[[int], None]) -> list[Heard]:
     """The clips at `rows` that can be decoded, cut or padded as `extract` does, the quietest first."""
-    spec, clip_seconds = job.model.spec, job.model.settings.get("clip_seconds")
     heard = []
     for row in rows:
-        wave = decode_scanned(job.clips, job.scanned, row, spec.sample_rate_hz)
+        wave = decode_scanned(job.clips, job.scanned, row, job.model.spec.sample_rate_hz)
         on_clip(1)
         if not isinstance(wave, AudioError):
-            samples = spec.input_samples(float(job.scanned.duration_s[row]), clip_seconds)
-            heard.append(Heard(str(job.clips.ids[row]), fit_length(wave, samples), min(len(wave), samples)))
+            batch, lengths = stacked([wave], job.model.input_samples(float(job.scanned.duration_s[row])))
+            heard.append(Heard(str(job.clips.ids[row]), batch[0], int(lengths[0])))
     if not heard:
         raise DataError(
             f"--precision {precision} needs clips to try it on, and none of {job.clips.name} can be decoded."
@@ -199,20 +199,18 @@ def faint(clips: Sequence[Heard], *, seed: int) -> list[Heard]:
 
 
 def compare(
-    model: Backbone,
-    other: nn.Module,
+    model: LoadedBackbone,
+    other: Backbone,
     clips: Sequence[Heard],
     on_clip: Callable[[int], None],
     device: torch.device = CPU,
 ) -> Check:
     """How near the embeddings of `other` are to those of `model` on `clips`, both computed on `device`."""
-    pairs, networks = [], [network.to(device) for network in (model.module, other)]
-    with torch.inference_mode():
-        for clip in clips:
-            wave = torch.from_numpy(clip.wave)[None].to(device)
-            length = torch.tensor([clip.length], device=device)
-            pairs.append([network(wave, length)[0].cpu().numpy() for network in networks])
-            on_clip(1)
+    pairs, networks = [], [network.to(device) for network in (model.network, other)]
+    for clip in clips:
+        heard = clip.wave[None], np.array([clip.length])
+        pairs.append([embed_waves(network, *heard, device)[0] for network in networks])
+        on_clip(1)
     full, ours = np.asarray(pairs, dtype=np.float64).transpose(1, 0, 2)  # (N, D) each
     mean = full.mean(axis=0)
     plain, centred = cosines(full, ours), cosines(full - mean, ours - mean)
@@ -252,12 +250,10 @@ def judge(
         )
 
 
-def _spectrogram(model: Backbone, clip: Heard) -> Tensor:
+def _spectrogram(model: LoadedBackbone, clip: Heard) -> Tensor:
     """(F, M) of one clip, by itself."""
-    module: Any = model.module
     with torch.no_grad():
-        spectrogram: Tensor = module.spectrogram(torch.from_numpy(clip.wave)[None], torch.tensor([clip.length]))[0]
-    return spectrogram
+        return model.on_spectrograms().spectrogram(torch.from_numpy(clip.wave)[None], torch.tensor([clip.length]))[0]
 
 
 def _files(file: Path) -> tuple[Path, Path]:
@@ -268,4 +264,4 @@ def _digests(file: Path) -> list[str]:
     """What the network's files are; empty where one is missing."""
     if not all(path.is_file() for path in _files(file)):
         return []
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(file)]
+    return [sha256_of(path) for path in _files(file)]

@@ -21,7 +21,7 @@ from soundprobe.base.records import Embeddings, FoldFeatures
 from soundprobe.base.stored import NetworksRecord
 from soundprobe.embeddings import store
 
-WEIGHTS = ("pretrained", "random", "file", "fine-tuned")
+WEIGHTS = ("pretrained", "random", "file", "fine-tuned", "none")
 OF_ONE_FOLD = ("fold", "network_sha256")
 
 
@@ -126,7 +126,7 @@ def find_feature_sets(
     Args:
         backbone: "mn04", "mn04+ast" (side by side), several joined by commas, or a set's folder name "mn04-<key>";
             "mn04-finetuned" for the networks of its fine-tuning runs, "mn04-finetuned-<key>" for those of one.
-        dataset: a data set's name; weights: "pretrained", "random", "file" or "fine-tuned".
+        dataset: a data set's name; weights: one of `WEIGHTS`.
 
     Raises:
         ConfigError: a name fits no set. StoreError: there is no finished set at all.
@@ -145,7 +145,9 @@ def find_feature_sets(
     if weights is not None:
         found = [part for part in found if part.weights == weights]
         if not found:
-            how = {"file": "--weights FILE", "fine-tuned": "--finetuned RUN"}.get(weights, f"--weights {weights}")
+            how = {"file": "--weights FILE", "fine-tuned": "--finetuned RUN", "none": "--backbone logmel-stats"}.get(
+                weights, f"--weights {weights}"
+            )
             raise StoreError(f"No finished embeddings in {root} are of {weights} weights. Extract with {how}.")
     if backbone is None:
         empty = [part for part in found if not part.record.embedded]

@@ -123,7 +123,7 @@ class EmbeddingSet:
 
     @property
     def weights(self) -> str:
-        """ "pretrained", "random", "file" or "fine-tuned"."""
+        """ "pretrained", "random", "file", "fine-tuned" or "none"."""
         return self.record.backbone.weights
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.base.registry import Registry, resolve
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,28 @@ class HeadSpec:
 
     def load(self) -> Any:
         """The head's class."""
-        module, name = self.target.split(":")
-        return getattr(import_module(module), name)
+        return resolve(self.target, f"head {self.name!r}")
 
 
-HEADS: dict[str, HeadSpec] = {
-    spec.name: spec
-    for spec in (
+def _spec_of(name: str, head_class: Any) -> HeadSpec:
+    """Of another package's class that has no attribute `spec`: told by its signature and docstring."""
+    takes = inspect.signature(head_class).parameters if callable(head_class) else {}
+    lacking = [part for part in CONTRACT if not hasattr(head_class, part)]
+    if "seed" not in takes:
+        lacking.append("the setting seed")
+    if lacking:
+        raise ConfigError(
+            f"head {name!r} lacks {', '.join(lacking)}. Inherit from soundprobe.heads.head.Head; see docs/extending.md."
+        )
+    first = (inspect.getdoc(head_class) or "no description").splitlines()[0]
+    return HeadSpec(name, head_class.__name__, "", first, has_device="device" in takes)
+
+
+CONTRACT = ("fit", "predict_proba", "get_params", "check_settings", "candidates", "state_dict", "from_state")
+HEADS = Registry(
+    "head",
+    "soundprobe.heads",
+    (
         HeadSpec(
             name="linear",
             title="Linear",
@@ -62,8 +77,10 @@ HEADS: dict[str, HeadSpec] = {
             target="soundprobe.heads.knn:KNNHead",
             description="nearest neighbours by cosine; k chosen on inner splits",
         ),
-    )
-}
+    ),
+    spec_of=_spec_of,
+    also=("package.module:Class",),
+)
 
 
 def make_head(name: str, /, seed: int = 0, **settings: Any) -> Any:
@@ -77,8 +94,6 @@ def make_head(name: str, /, seed: int = 0, **settings: Any) -> Any:
     Raises:
         ConfigError: the name or a setting is unknown, or a value is of the wrong type or not valid.
     """
-    if name not in HEADS:
-        raise ConfigError(unknown("head", name, HEADS))
     head_class = HEADS[name].load()
     defaults = {p.name: p.default for p in inspect.signature(head_class).parameters.values()}
     given: dict[str, Any] = {}
@@ -97,8 +112,6 @@ def load_head(name: str, arrays: Mapping[str, Any], params: Mapping[str, Any]) -
     Raises:
         ConfigError: the name is unknown, or something that the head needs is missing.
     """
-    if name not in HEADS:
-        raise ConfigError(unknown("head", name, HEADS))
     return HEADS[name].load().from_state(arrays, params)
 
 

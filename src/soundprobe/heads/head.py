@@ -6,11 +6,11 @@ Letters: N rows, D features, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -32,7 +32,10 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         mean_, scale_: (D,) float32, of the rows that it was fitted on.
         chosen_: the settings that it chose, fit for JSON.
         history_: what selection and training saw, one mapping a step, fit for JSON.
+        choices: the name in `chosen_` -> the setting with its candidates, where `fit` chooses one value of one setting.
     """
+
+    choices: ClassVar[Mapping[str, str]] = {}
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """Chooses settings and trains on X (N, D) with labels y (N,).
@@ -59,14 +62,14 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         self.classes_ = classes
         self.mean_, self.scale_ = scaler_of(X)
         recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
-        self._train(standardised(X, self.mean_, self.scale_), labels, recordings)
+        self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self._proba(standardised(X, self.mean_, self.scale_))
+        return self.proba_rows(standardised(X, self.mean_, self.scale_))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(N,) the most probable class of each row."""
@@ -104,6 +107,19 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         head.n_features_in_ = len(head.mean_)
         return head
 
+    def candidates(
+        self, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, groups: np.ndarray | None = None
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Each setting that `fit` may choose, with the class (Q,) of each row of X_test (Q, D) by a head that has it.
+
+        To see what choosing on the test rows would have added; `fit` knows nothing of them. Here each value of the
+        setting that `choices` names; a head that chooses otherwise says so in its own way.
+        """
+        for chosen, setting in self.choices.items():
+            for value in getattr(self, setting):
+                head = clone(self).set_params(**{setting: (value,)})
+                yield {chosen: value}, np.asarray(head.fit(X, y, groups).predict(X_test))
+
     @property
     @abstractmethod
     def array_names(self) -> tuple[str, ...]:
@@ -114,11 +130,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         """Raises ConfigError where a setting's value is not valid."""
 
     @abstractmethod
-    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         """Sets `chosen_`, `history_` and the arrays, from standardised rows Z (N, D) and labels (N,) 0 .. C-1."""
 
     @abstractmethod
-    def _proba(self, Z: np.ndarray) -> np.ndarray:
+    def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         """(N, C) float64 from standardised rows Z (N, D) float32."""
 
 

@@ -5,7 +5,7 @@ Letters: N rows, D features, C classes, K the largest number of neighbours, Q qu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class KNNHead(Head):
         labels_: (N,) int32, indices into `classes_`.
     """
 
+    choices: ClassVar = {"k": "ks"}
+
     def __init__(
         self,
         ks: tuple[int, ...] = (1, 3, 5, 10, 20, 50),
@@ -61,7 +63,7 @@ class KNNHead(Head):
         check_numbers("inner_splits", [self.inner_splits], low=2, whole=True)
         check_numbers("seed", [self.seed], low=0, whole=True)
 
-    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         ks = sorted({min(int(k), len(Z)) for k in self.ks})
         history: list[dict[str, Any]] = []
         chosen = ks[0]
@@ -81,7 +83,7 @@ class KNNHead(Head):
         self.chosen_ = {"k": chosen}
         self.history_ = history
 
-    def _proba(self, Z: np.ndarray) -> np.ndarray:
+    def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return _votes(_unit(Z), self.rows_, self.labels_, len(self.classes_), [self.chosen_["k"]])[0]
 
 

@@ -6,7 +6,7 @@ Letters: N rows, D features, C classes, S inner splits.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class LinearHead(Head):
         n_iter_: steps of the final fit, from the mean of the inner splits' solutions.
     """
 
+    choices: ClassVar = {"strength": "strengths"}
+
     def __init__(
         self,
         strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
@@ -70,7 +72,7 @@ class LinearHead(Head):
         check_numbers("max_iter", [self.max_iter], low=1, whole=True)
         head_device(self.device)
 
-    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
         chosen, start = strengths[0], None
@@ -104,7 +106,7 @@ class LinearHead(Head):
         final = {"stage": "final", "strength": chosen, "iterations": self.n_iter_, "converged": converged}
         self.history_ = [*history, final]
 
-    def _proba(self, Z: np.ndarray) -> np.ndarray:
+    def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         # In float64, so that a row's prediction does not hang on the rows that it is multiplied with.
         return softmax(Z.astype(np.float64) @ self.weights_.astype(np.float64) + self.bias_)
 

@@ -5,15 +5,16 @@ Letters: N rows, D features, C classes, S inner splits.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
 import torch
 
 from soundprobe.heads.head import Head, check_numbers, head_device, softmax
-from soundprobe.heads.mlp_training import Recipe, Rows, train, validate
-from soundprobe.heads.scaling import split_scalers
+from soundprobe.heads.mlp_training import MemberRecipe, Rows, train, validate
+from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
 from soundprobe.heads.threads import threads_for
 from soundprobe.scoring.folds import inner_split
 
@@ -88,7 +89,7 @@ class MLPHead(Head):
         check_numbers("seed", [self.seed], low=0, high=2**63 - 1, whole=True)
         head_device(self.device)
 
-    def _train(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
         # Whatever mode the caller is in, training needs gradients.
         with torch.inference_mode(False), torch.enable_grad(), threads_for(largest_step):
@@ -97,7 +98,7 @@ class MLPHead(Head):
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
             rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), head_device(self.device))
             losses = []
-            for members, loss in islice(train(rows, [np.arange(len(Z))], self._recipe(width, rate, len(Z))), epochs):
+            for members, loss in islice(train(rows, [np.arange(len(Z))], self.recipe_for(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
                 layers = members.layers
         history += [{"stage": "final", "epoch": i, "train_loss": loss} for i, loss in enumerate(losses, 1)]
@@ -108,28 +109,49 @@ class MLPHead(Head):
         self.history_ = history
 
     def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
-        """One mapping for each width, rate and epoch; the narrower and the slower come first."""
+        """One mapping for each width, rate and epoch."""
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
         rows = Rows.of(Z, labels, *split_scalers(Z, splits), head_device(self.device))
         history: list[dict[str, Any]] = []
-        for width in sorted({int(width) for width in self.widths}):
-            for rate in sorted({float(rate) for rate in self.learning_rates}):
-                last_fall, lowest = 0, float("inf")
-                epochs = train(rows, [own for own, _ in splits], self._recipe(width, rate, len(Z)))
-                for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
-                    losses, accuracies = validate(rows, members, [val for _, val in splits])
-                    step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
-                    scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
-                    of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}
-                    history.append({**step, "train_loss": float(train_losses.mean()), **scores, **of_splits})
-                    if scores["log_loss"] < WORTHWHILE * lowest:
-                        last_fall, lowest = epoch, scores["log_loss"]
-                    if epoch - last_fall >= self.patience:
-                        break
+        for width, rate in self._pairs():
+            last_fall, lowest = 0, float("inf")
+            epochs = train(rows, [own for own, _ in splits], self.recipe_for(width, rate, len(Z)))
+            for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
+                losses, accuracies = validate(rows, members, [val for _, val in splits])
+                step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
+                scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
+                of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}
+                history.append({**step, "train_loss": float(train_losses.mean()), **scores, **of_splits})
+                if scores["log_loss"] < WORTHWHILE * lowest:
+                    last_fall, lowest = epoch, scores["log_loss"]
+                if epoch - last_fall >= self.patience:
+                    break
         return history
 
-    def _recipe(self, width: int, learning_rate: float, n_rows: int) -> Recipe:
-        return Recipe(
+    def candidates(
+        self, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, groups: np.ndarray | None = None
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Every width and rate after every epoch; each pair is trained once, on all rows."""
+        classes, labels = np.unique(y, return_inverse=True)
+        X, X_test = np.asarray(X, dtype=np.float32), np.asarray(X_test, dtype=np.float32)
+        mean, scale = scaler_of(X)
+        known, asked = standardised(X, mean, scale), torch.from_numpy(standardised(X_test, mean, scale))
+        rows = Rows.of(known, labels, np.zeros((1, known.shape[1])), np.ones((1, known.shape[1])))
+        for width, rate in self._pairs():
+            epochs = train(rows, [np.arange(len(X))], self.recipe_for(width, rate, len(X)))
+            for epoch, (members, _) in enumerate(islice(epochs, self.max_epochs), 1):
+                with torch.no_grad():
+                    logits = members.logits(asked[None])[0]
+                setting = {"width": width, "learning_rate": rate, "epochs": epoch}
+                yield setting, classes[logits.argmax(dim=1).numpy()]
+
+    def _pairs(self) -> Iterator[tuple[int, float]]:
+        """Widths and rates; the narrower and the slower come first."""
+        yield from product(sorted({int(w) for w in self.widths}), sorted({float(r) for r in self.learning_rates}))
+
+    def recipe_for(self, width: int, learning_rate: float, n_rows: int) -> MemberRecipe:
+        """How one network is trained on so many rows."""
+        return MemberRecipe(
             width=width,
             hidden_layers=self.hidden_layers,
             learning_rate=learning_rate,
@@ -139,7 +161,7 @@ class MLPHead(Head):
             seed=self.seed,
         )
 
-    def _proba(self, Z: np.ndarray) -> np.ndarray:
+    def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         x = Z.astype(np.float64)  # as in LinearHead: a row's prediction must not hang on the rows beside it
         for layer in range(self.hidden_layers + 1):
             x = x @ getattr(self, f"weights_{layer}_").astype(np.float64) + getattr(self, f"bias_{layer}_")

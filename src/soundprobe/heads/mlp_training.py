@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MemberRecipe:
     """How the members are built and trained."""
 
     width: int
@@ -85,7 +85,7 @@ class Members:
         return torch.baddbmm(bias, x, weights)
 
 
-def train(rows: Rows, training_rows: list[np.ndarray], recipe: Recipe) -> Iterator[tuple[Members, np.ndarray]]:
+def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> Iterator[tuple[Members, np.ndarray]]:
     """Yields the members and their mean training losses (M,) after each epoch, for as long as it is asked.
 
     Every member makes the same number of steps in an epoch, its rows dealt to them as evenly as they go. All random

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -67,9 +66,9 @@ def embed(network: FinetunedNetwork, part: Part, device: torch.device, batch_siz
     """(n, D) float32 embeddings of the clean clips of `part`, as a frozen probe sees them."""
     network.eval()
     found = []
-    backbone: Any = network.backbone
     with torch.inference_mode():
         for start in range(0, len(part), batch_size):
             which = np.arange(start, min(start + batch_size, len(part)))
-            found.append(backbone.embed(part.spectrograms(which).to(device)).float().cpu())
+            spectrogram = part.spectrograms(which).to(device)
+            found.append(network.backbone.embed_spectrogram(spectrogram).float().cpu())
     return torch.cat(found).numpy()

@@ -106,9 +106,8 @@ class Feed:
         wave, lengths = self.augmentations.wave(
             wave, lengths, self.sample_rate_hz, generator, noise=self.noise, recordings=recordings
         )
-        backbone = self.network.backbone
         with torch.no_grad():
-            return backbone.spectrogram(wave, lengths), lengths  # type: ignore[operator]  # every backbone has it
+            return self.network.backbone.spectrogram(wave, lengths), lengths
 
 
 def noise_bank(training: Part, seed: int) -> NoiseBank:

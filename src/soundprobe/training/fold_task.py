@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError
 from soundprobe.base.files import atomic_path
 from soundprobe.base.records import FoldResult
@@ -22,7 +23,7 @@ from soundprobe.training.evaluating import judge
 from soundprobe.training.inputs import Part, Table, open_inputs
 from soundprobe.training.log import history_path, tensorboard_writer, write_history
 from soundprobe.training.loop import Trained, train
-from soundprobe.training.networks import FinetunedNetwork, weights_digest
+from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.parts import part_training
 from soundprobe.training.probe_start import start_from_probe
 from soundprobe.training.recipes import FinetuneRecipe, ValidationTable
@@ -46,7 +47,7 @@ class NetworkPlan:
             self.backbone, weights=self.weights, clip_seconds=self.clip_seconds, seed=self.seed, progress=False
         )
         return FinetunedNetwork(
-            model.module, model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
+            model.on_spectrograms(), model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
         )
 
 
@@ -135,7 +136,7 @@ def _initial(task: FoldTask) -> tuple[FinetunedNetwork, dict[str, Any]]:
     network = task.plan.build()
     if task.carry_from is not None:
         network.load_state_dict(load_file(task.carry_from))
-    digest = weights_digest(network.state_dict())
+    digest = state_digest(network.state_dict())
     if task.carry_from is None and digest != task.initial_sha256:
         raise StoreError(
             f"Fold {task.fold} would start from other weights than the run began with: the weights' file has changed. "

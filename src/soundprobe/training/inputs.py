@@ -20,14 +20,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from soundprobe.audio.decode import fit_length
-from soundprobe.backbones.load import Backbone
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, DataError, StoreError
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import Count, Record
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings.embed import DECODE_THREADS, decode_scanned
+from soundprobe.embeddings.forward import stacked
 
 CHUNK_CLIPS = 64
 
@@ -59,14 +59,20 @@ class Inputs:
     failures: Mapping[str, str]
 
 
-def input_samples(model: Backbone, scanned: Scan) -> int:
+def input_samples(model: LoadedBackbone, scanned: Scan) -> int:
     """T: the backbone's length; where it takes any, the longest clip's, rounded up to the backbone's step."""
-    longest_s = float(scanned.duration_s.max())
-    return model.spec.input_samples(longest_s, model.settings["clip_seconds"])
+    return model.input_samples(float(scanned.duration_s.max()))
 
 
 def prepare_inputs(
-    folder: Path, clips: Clips, scanned: Scan, model: Backbone, device: torch.device, *, keep_waves: bool, bar: Progress
+    folder: Path,
+    clips: Clips,
+    scanned: Scan,
+    model: LoadedBackbone,
+    device: torch.device,
+    *,
+    keep_waves: bool,
+    bar: Progress,
 ) -> None:
     """Decodes every clip into `folder`, unless that was done before. `open_inputs` reads it.
 
@@ -79,9 +85,9 @@ def prepare_inputs(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     samples = input_samples(model, scanned)
-    module = model.module.to(device)
+    network = model.on_spectrograms().to(device)
     with torch.inference_mode():
-        shape = module.spectrogram(torch.zeros(1, samples, device=device)).shape[1:]  # type: ignore[operator]
+        shape = network.spectrogram(torch.zeros(1, samples, device=device)).shape[1:]
     spectrograms = _new_array(folder / "spectrograms.npy", (len(clips), *shape))
     waves = _new_array(folder / "waves.npy", (len(clips), samples)) if keep_waves else None
     lengths = np.zeros(len(clips), dtype=np.int64)
@@ -99,10 +105,9 @@ def prepare_inputs(
             good = [(row, wave) for row, wave in enumerate(decoded, start) if isinstance(wave, np.ndarray)]
             if good:
                 rows = [row for row, _ in good]
-                lengths[rows] = [min(len(wave), samples) for _, wave in good]
-                batch = np.stack([fit_length(wave, samples) for _, wave in good])
+                batch, lengths[rows] = stacked([wave for _, wave in good], samples)
                 own = torch.from_numpy(lengths[rows]).to(device)
-                made = module.spectrogram(torch.from_numpy(batch).to(device), own)  # type: ignore[operator]
+                made = network.spectrogram(torch.from_numpy(batch).to(device), own)
                 spectrograms[rows] = made.float().cpu().numpy()
                 if waves is not None:
                     waves[rows] = batch

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.load import Backbone
+from soundprobe.augment.catalog import AUGMENTATIONS
+from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import half_type, versions
 from soundprobe.base.records import Clips
+from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
 from soundprobe.scoring.folds import PROTOCOL_VERSION
 from soundprobe.training.feeding import augmentations_of
@@ -34,7 +36,7 @@ class Job:
     clips: Clips
     scanned: Scan
     data_digest: str
-    model: Backbone
+    model: LoadedBackbone
     backbone_key: str
     plan: NetworkPlan
     initial_sha256: str
@@ -50,6 +52,7 @@ class Job:
             {
                 "settings": flattened(self.recipe),
                 "augment": augmentations_of(self.recipe).tables(),
+                **self._code_of_augmentations(),
                 "seed": self.plan.seed,
                 "initial_sha256": self.initial_sha256,
                 "carry_over": self.carry_over,
@@ -58,6 +61,11 @@ class Job:
                 "decode_version": DECODE_VERSION,
             }
         )
+
+    def _code_of_augmentations(self) -> dict[str, Any]:
+        """Of other packages' augmentations only, so that keys from before there were any stay."""
+        code = {name: code_of(AUGMENTATIONS[name].target) for name in self.recipe.augment}
+        return {"augment_code": code} if any(code.values()) else {}
 
     def folder(self, root: Path) -> Path:
         backbone = f"{path_name(self.model.spec.name)}-{self.backbone_key}"

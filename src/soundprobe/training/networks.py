@@ -6,14 +6,14 @@ C classes.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.base.errors import ConfigError
 from soundprobe.training.recipes import TrainingTable
 
@@ -21,55 +21,34 @@ from soundprobe.training.recipes import TrainingTable
 class FinetunedNetwork(nn.Module):
     """Spectrogram (B, F, M) to logits (B, S, C): the backbone's embedding, dropout, a linear layer.
 
-    A backbone that hears a clip in segments (it has `segments`, `embed_segments` and `voters`) is trained on each of
-    them with the clip's label, and its probabilities are averaged over those that vote; any other has S = 1.
+    Each segment that the backbone hears of a clip is trained on with the clip's label, and the probabilities are
+    averaged over those that vote.
 
     Args:
-        backbone: has `spectrogram(wave, lengths)` and `embed(spectrogram)`; see `BackboneSpec.target`.
         seed: of the head's random weights, which are those of `nn.Linear`.
     """
 
-    def __init__(self, backbone: nn.Module, embedding_dim: int, classes: int, *, dropout: float, seed: int) -> None:
+    def __init__(
+        self, backbone: SpectrogramBackbone, embedding_dim: int, classes: int, *, dropout: float, seed: int
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.hears_segments = hasattr(backbone, "embed_segments")
         self.dropout = nn.Dropout(dropout)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.head = nn.Linear(embedding_dim, classes)
 
-    def embed(self, spectrogram: Tensor) -> Tensor:
-        """(B, F, M) to (B, S, D)."""
-        backbone: Any = self.backbone
-        if not self.hears_segments:
-            return backbone.embed(spectrogram).unsqueeze(1)
-        segments = backbone.segments(spectrogram)  # (B, S, channels, bands, frames)
-        return backbone.embed_segments(segments.flatten(0, 1)).unflatten(0, segments.shape[:2])
-
     def votes(self, spectrogram: Tensor) -> Tensor:
-        """(B, S) float32, rows that sum to 1: how much each segment counts in its clip. Silent ones don't."""
-        if not self.hears_segments:
-            return spectrogram.new_ones(len(spectrogram), 1)
-        backbone: Any = self.backbone
-        voters = backbone.voters(spectrogram).float()
-        return voters / voters.sum(dim=1, keepdim=True)
+        """(B, S) float32, rows that sum to 1: how much each segment counts in its clip."""
+        return self.backbone.votes(spectrogram)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        return self.head(self.dropout(self.embed(spectrogram)))
+        return self.head(self.dropout(self.backbone.embed_segments(spectrogram)))
 
 
 def probabilities(logits: Tensor, votes: Tensor) -> Tensor:
     """(B, S, C) logits and (B, S) votes to (B, C) probabilities, the mean over the segments that vote, in float32."""
     return (logits.float().softmax(dim=-1) * votes.unsqueeze(2)).sum(dim=1)
-
-
-def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a state dict: names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def stages_of(network: FinetunedNetwork, used: set[str]) -> list[tuple[str, nn.Module]]:
@@ -100,7 +79,9 @@ def used_parameters(network: FinetunedNetwork, spectrogram: Tensor) -> set[str]:
     for parameter in parameters:
         parameter.requires_grad_(True)
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN's GRU has no gradient in eval mode
-        gradients = torch.autograd.grad(network.embed(spectrogram).float().sum(), parameters, allow_unused=True)
+        gradients = torch.autograd.grad(
+            network.backbone.embed_segments(spectrogram).float().sum(), parameters, allow_unused=True
+        )
     for parameter, on in zip(parameters, wanted, strict=True):
         parameter.requires_grad_(on)
     network.train(was_training)

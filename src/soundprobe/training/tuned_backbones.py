@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from soundprobe.backbones.catalog import get_spec
-from soundprobe.backbones.load import Backbone, WeightsInfo, load_backbone, misfits
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key, parse_json, printable
@@ -70,7 +70,7 @@ class FinetunedRun:
             scanned: of the run's own clips.
         """
         told = self.record.backbone
-        spec = get_spec(told.name)
+        spec = BACKBONES[told.name]
         longest_s = float(scanned.duration_s.max())
         return spec.input_samples(longest_s, told.settings["clip_seconds"]) / spec.sample_rate_hz
 
@@ -125,11 +125,12 @@ def open_run(path: str | Path) -> FinetunedRun:
     return FinetunedRun(folder, record, {fold: sha256_of(results.network_path(folder, fold)) for fold in folds})
 
 
-def load_network(run: FinetunedRun, fold: int, clip_seconds: float) -> Backbone:
+def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts: bool = True) -> LoadedBackbone:
     """The network that never saw `fold`, without its head, as a backbone called "<name>-finetuned".
 
     Args:
         clip_seconds: the length of every clip in training, which its embeddings keep.
+        shortcuts: see `Backbone.allow_shortcuts`.
 
     Raises:
         StoreError: the file is damaged, or is not this run's network of this fold.
@@ -138,20 +139,21 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float) -> Backbone:
     path, told = results.network_path(run.folder, fold), run.record.backbone
     tensors = _read_network(run, path, fold)
     asked = run.record.head.settings.get("data.clip_seconds")
-    plain = load_backbone(told.name, weights="random", clip_seconds=asked, progress=False)
+    plain = load_backbone(told.name, weights="random", clip_seconds=asked, shortcuts=shortcuts, progress=False)
     if json.loads(json.dumps(plain.settings)) != told.settings:
         raise ConfigError(f"{path} was trained on another front end than this version has. Fine-tune again.")
+    network = plain.on_spectrograms()
     state = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
-    problems = misfits(plain.module.state_dict(), state)
+    problems = misfits(network.state_dict(), state)
     if problems:
         raise StoreError(f"{path} is no network of {told.name}: {'; '.join(problems)}. Fine-tune again with --force.")
-    plain.module.load_state_dict(state)
+    network.load_state_dict(state)
     label = f"fine-tuned in each fold from {told.weights_label}"
-    return Backbone(
+    return LoadedBackbone(
         spec=dataclasses.replace(
             plain.spec, name=f"{told.name}-finetuned", title=f"{told.title} fine-tuned in each fold"
         ),
-        module=plain.module,
+        network=network,
         weights=WeightsInfo(KIND, run.networks[fold], label),
         settings={**plain.settings, "clip_seconds": clip_seconds, "run": run.key},
     )

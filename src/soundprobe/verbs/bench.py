@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import torch
 
-from soundprobe.backbones.catalog import BACKBONES, get_spec
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError
@@ -122,7 +122,7 @@ def bench(
     if not names:
         raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
     for name in names:
-        get_spec(name)
+        BACKBONES[name]
     torch_device = choose_device(device)
     pairs, left_out = _offered(names, _listed(precision, _usual_precisions(torch_device)), torch_device)
     types = {kind: TYPES[kind] for _, kind in pairs if kind in TYPES}

@@ -30,7 +30,7 @@ def diagnose() -> dict[str, str]:
         "device (auto)": str(choose_device("auto")),
         "cache": str(cache_folder()),
     }
-    for spec in BACKBONES.values():
+    for spec in BACKBONES.usable():
         if spec.weights is not None:
             there = is_cached(spec.weights)
             found[f"weights of {spec.name}"] = (

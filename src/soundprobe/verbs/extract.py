@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.load import PRETRAINED, Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import digest_key
 from soundprobe.base.machine import choose_device, versions
@@ -81,7 +81,8 @@ def extract(
         data: a data set's name ("urbansound8k" by default), a path, or `Clips`; folds, group_prefix, limit: see
             `open_data`.
         backbone: one name ("mn04" by default), several, or several joined by commas.
-        weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path.
+        weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
+            which nothing is learnt takes none.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
@@ -98,13 +99,13 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     torch_device = choose_device(device)
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
-    models: Sequence[Backbone] = ()
+    models: Sequence[LoadedBackbone] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
         names = _backbone_names("mn04" if backbone is None else backbone)
         check_precision(precision, names, torch_device)
         load: dict[str, Any] = {
-            "weights": weights or PRETRAINED,
+            "weights": weights,
             "clip_seconds": clip_seconds,
             "seed": seed,
             "progress": progress,
@@ -139,7 +140,7 @@ def extract(
     return extractions
 
 
-def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[Backbone, dict[str, Any]]]:
+def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
     run.check_data(data_digest)
     clip_seconds = run.clip_seconds(scanned)
@@ -155,10 +156,10 @@ def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:
         raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
-    from soundprobe.backbones.catalog import get_spec
+    from soundprobe.backbones.catalog import BACKBONES
 
     for name in names:
-        get_spec(name)
+        BACKBONES[name]
     return names
 
 

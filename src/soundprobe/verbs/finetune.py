@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.backbones.catalog import get_spec
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
@@ -32,7 +33,6 @@ from soundprobe.training.fold_task import FoldTask, NetworkPlan, run_fold
 from soundprobe.training.inputs import Table, open_inputs, prepare_inputs
 from soundprobe.training.job import Job
 from soundprobe.training.log import history_path, live_table
-from soundprobe.training.networks import weights_digest
 from soundprobe.training.parts import keep_salience, loss_weights
 from soundprobe.training.recipes import FinetuneRecipe, default_config, finetune_recipe
 
@@ -143,15 +143,17 @@ def _job(
     progress: bool,
     command: str,
 ) -> Job:
-    spec = get_spec(recipe.backbone)
-    published = spec.weights is not None or spec.loads_own_weights
-    given = weights or recipe.weights or ("pretrained" if published else "random")
+    spec = BACKBONES[recipe.backbone]
+    if not spec.trainable:
+        able = ", ".join(one.name for one in BACKBONES.usable() if one.trainable)
+        raise ConfigError(f"{spec.name} can't be fine-tuned, only {able} and timm:<name>. Probe it as it is.")
+    given = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
     clip_seconds = recipe.data.clip_seconds
     model = load_backbone(recipe.backbone, weights=given, clip_seconds=clip_seconds, seed=seed, progress=progress)
     plan = NetworkPlan(recipe.backbone, str(given), clip_seconds, len(clips.class_names), recipe.head.dropout, seed)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)
-    initial = weights_digest(plan.build().state_dict())
+    initial = state_digest(plan.build().state_dict())
     digest = fingerprint(clips, scanned)
     return Job(
         recipe=recipe,

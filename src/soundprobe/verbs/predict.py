@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundprobe.audio.decode import decode, fit_length, read_bytes, source_name
-from soundprobe.backbones.catalog import get_spec
+from soundprobe.audio.decode import decode, read_bytes, source_name
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.machine import choose_device
 from soundprobe.base.records import Source
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
+from soundprobe.embeddings.forward import embed_waves, stacked
 from soundprobe.embeddings.precision import PRECISIONS, declared, in_half
-from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.catalog import load_head
 from soundprobe.scoring import results
 from soundprobe.training.tuned_backbones import load_network, open_run
 
@@ -77,7 +78,7 @@ class Timeline:
 class Member:
     """Heads, and the backbones that their embeddings come from, side by side where there are several."""
 
-    backbones: tuple[Backbone, ...]
+    backbones: tuple[LoadedBackbone, ...]
     heads: tuple[Any, ...]
 
 
@@ -91,7 +92,7 @@ class Predictor:
     device: torch.device
 
     @property
-    def backbones(self) -> tuple[Backbone, ...]:
+    def backbones(self) -> tuple[LoadedBackbone, ...]:
         return tuple(backbone for member in self.members for backbone in member.backbones)
 
     @property
@@ -110,7 +111,7 @@ class Predictor:
         for backbone in self.backbones:
             rate_hz = backbone.spec.sample_rate_hz
             duration_s = len(waves[rate_hz]) / rate_hz
-            samples = backbone.spec.input_samples(duration_s, backbone.settings["clip_seconds"])
+            samples = backbone.input_samples(duration_s)
             heard_s = min(heard_s, samples / rate_hz, duration_s)
         proba = self._proba(lambda backbone: [waves[backbone.spec.sample_rate_hz]], name)[0]
         return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s)
@@ -132,7 +133,7 @@ class Predictor:
         duration_s = len(waves[first_rate_hz]) / first_rate_hz
         starts_s = window_starts(duration_s, window_s, hop_s)
 
-        def windows(backbone: Backbone) -> list[np.ndarray]:
+        def windows(backbone: LoadedBackbone) -> list[np.ndarray]:
             rate_hz = backbone.spec.sample_rate_hz
             first = [round(start * rate_hz) for start in starts_s]
             return [waves[rate_hz][at : at + max(1, round(window_s * rate_hz))] for at in first]
@@ -145,25 +146,20 @@ class Predictor:
         rates_hz = {backbone.spec.sample_rate_hz for backbone in self.backbones}
         return {rate_hz: decode(audio, sample_rate_hz=rate_hz, name=name) for rate_hz in rates_hz}
 
-    def _embed(self, backbone: Backbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
+    def _embed(self, backbone: LoadedBackbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
         """(W, D) float32 embeddings of W waves, each cut or padded as `extract` does."""
-        spec, rows = backbone.spec, []
-        module = backbone.module.to(self.device)
+        rows = []
+        backbone.network.to(self.device)
         for start in range(0, len(waves), BATCH_WINDOWS):
             some = waves[start : start + BATCH_WINDOWS]
-            samples = max(
-                spec.input_samples(len(wave) / spec.sample_rate_hz, backbone.settings["clip_seconds"]) for wave in some
-            )
-            batch = torch.from_numpy(np.stack([fit_length(wave, samples) for wave in some])).to(self.device)
-            lengths = torch.tensor([min(len(wave), samples) for wave in some], device=self.device)
-            with torch.inference_mode():
-                rows.append(module(batch, lengths).float().cpu().numpy())
+            samples = max(backbone.input_samples(len(wave) / backbone.spec.sample_rate_hz) for wave in some)
+            rows.append(embed_waves(backbone.network, *stacked(some, samples), self.device))
         features = np.concatenate(rows)
         if not np.isfinite(features).all():
             raise AudioError(name, "the backbone's embedding is not finite")
         return features
 
-    def _proba(self, waves_for: Callable[[Backbone], Sequence[np.ndarray]], name: str) -> np.ndarray:
+    def _proba(self, waves_for: Callable[[LoadedBackbone], Sequence[np.ndarray]], name: str) -> np.ndarray:
         """(W, C): the mean of the heads' probabilities of W waves, each put in the order of `class_names`."""
         totals = []
         for member in self.members:
@@ -209,7 +205,7 @@ def load_predictor(
     for path in files:
         result, arrays, record = results.read_fold(path)
         about = record.about
-        if about.head not in HEADS:
+        if about.head == "finetune":
             raise ConfigError(
                 f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
             )
@@ -224,10 +220,6 @@ def load_predictor(
         members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
     else:
         members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
-    for member in members:
-        for backbone in member.backbones:
-            # Preparing CNN14's shortcut takes longer than a few clips without it, and 0.75 GB for each fold's network.
-            backbone.module.shortcuts = False  # type: ignore[assignment]
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
     if width != heads[0].n_features_in_:
         raise ConfigError(
@@ -257,7 +249,7 @@ def predict(
 
 def _networks_of(
     about: UsedBackboneRecord, told: NetworksRecord, folder: Path, weights: str | Path | None, folds: Sequence[int]
-) -> Iterator[Backbone]:
+) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
     place = Path(told.path if weights is None else weights)
     if not place.exists():
@@ -272,12 +264,12 @@ def _networks_of(
                 f"The network of fold {fold} in {place} is not the one that the heads in {folder} were trained on. "
                 "Extract with --finetuned and probe again, or give the right run with --weights FOLDER."
             )
-        yield load_network(run, fold, about.settings["clip_seconds"])
+        yield load_network(run, fold, about.settings["clip_seconds"], shortcuts=False)
 
 
 def _backbones_of(
     about: UsedBackboneRecord, folder: Path, weights: str | Path | None, progress: bool
-) -> Iterable[Backbone]:
+) -> Iterable[LoadedBackbone]:
     """The backbones that a head's metadata name, each checked to give the very embeddings that it was trained on."""
     told = (about.name, about.weights, about.weights_label, about.weights_sha256)
     columns = [text.split("+") for text in told]
@@ -298,7 +290,7 @@ def _backbone(
     folder: Path,
     weights: str | Path | None,
     progress: bool,
-) -> Backbone:
+) -> LoadedBackbone:
     precision = settings.get("precision", "fp32")
     if precision == "int8":
         raise ConfigError(
@@ -313,12 +305,17 @@ def _backbone(
     seed = SEED.fullmatch(label)
     if kind == "file" and weights is None:
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
-    asked: str | Path = weights if kind == "file" and weights is not None else kind
+    asked = weights if kind == "file" else None if kind == "none" else kind
     clip_seconds = settings.get("clip_seconds")
-    if clip_seconds == get_spec(name).clip_seconds:
+    if clip_seconds == BACKBONES[name].clip_seconds:
         clip_seconds = None
     backbone = load_backbone(
-        name, weights=asked, clip_seconds=clip_seconds, seed=int(seed[1]) if seed else 0, progress=progress
+        name,
+        weights=asked,
+        clip_seconds=clip_seconds,
+        seed=int(seed[1]) if seed else 0,
+        shortcuts=False,  # preparing CNN14's takes longer than a few clips without it, and 0.75 GB
+        progress=progress,
     )
     backbone = declared(backbone, precision)
     if backbone.weights.sha256 != sha256:

@@ -20,6 +20,7 @@ from soundprobe.base.machine import versions
 from soundprobe.base.parallel import jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
+from soundprobe.base.registry import code_of
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.embeddings.store import locked
 from soundprobe.extras.measure import LEARNING_CURVE, PEEKING, with_copies_joined
@@ -64,6 +65,7 @@ class Plan:
             {
                 "head": self.head,
                 "params": params,
+                **code_of(HEADS[self.head].target),
                 "protocol": PROTOCOL_VERSION,
                 "exclude_leaks": self.exclude_leaks,
                 **({"control": self.control} if self.control else {}),

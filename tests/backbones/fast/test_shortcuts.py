@@ -13,7 +13,7 @@ from backbone_inputs import sounds
 from torch import nn
 
 from soundprobe.backbones.fast.shortcuts import Prepared, _sampled, may_shortcut
-from soundprobe.backbones.load import Backbone, load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
 
 SHORTCUT = ("panns", "mn04", "ast")
 TOLERANCE = 1e-4  # of the root mean square of a clip's embedding
@@ -22,14 +22,14 @@ KINDS = ("silent", "near-silent", "one click", "loud", "short", "odd length")
 
 
 @pytest.fixture(scope="module")
-def lived_in() -> dict[str, Backbone]:
+def lived_in() -> dict[str, LoadedBackbone]:
     """The backbones with random weights, but with BatchNorm statistics as after training."""
     made = {}
     for name in SHORTCUT:
         made[name] = load_backbone(name, weights="random", clip_seconds=CLIP_SECONDS.get(name))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(13)
-            for layer in made[name].module.modules():
+            for layer in made[name].network.modules():
                 if isinstance(layer, nn.BatchNorm2d):
                     layer.running_mean.normal_(std=0.1)
                     layer.running_var.uniform_(0.5, 2.0)
@@ -39,11 +39,11 @@ def lived_in() -> dict[str, Backbone]:
 
 
 @pytest.fixture
-def backbone(request: pytest.FixtureRequest, lived_in: dict[str, Backbone]) -> Iterator[Backbone]:
+def backbone(request: pytest.FixtureRequest, lived_in: dict[str, LoadedBackbone]) -> Iterator[LoadedBackbone]:
     found = lived_in[request.param]
     yield found
-    assert found.module.shortcuts
-    assert not found.module.training
+    assert found.network.shortcuts
+    assert not found.network.training
 
 
 every_shortcut = pytest.mark.parametrize("backbone", SHORTCUT, indirect=True)
@@ -93,36 +93,36 @@ def clip_of(kind: str, rate_hz: int, longest_s: float) -> torch.Tensor:
 
 @every_shortcut
 @pytest.mark.parametrize("kind", KINDS)
-def test_shortcut_of_any_clip_equals_the_plain_network(backbone: Backbone, kind: str) -> None:
+def test_shortcut_of_any_clip_equals_the_plain_network(backbone: LoadedBackbone, kind: str) -> None:
     wave = clip_of(kind, backbone.spec.sample_rate_hz, CLIP_SECONDS.get(backbone.spec.name, 9.0))
-    assert_parity(quick(backbone.module, wave), plain(backbone.module, wave))
+    assert_parity(quick(backbone.network, wave), plain(backbone.network, wave))
 
 
 @every_shortcut
-def test_shortcut_of_any_batch_size_equals_each_clip_alone_in_the_plain_network(backbone: Backbone) -> None:
+def test_shortcut_of_any_batch_size_equals_each_clip_alone_in_the_plain_network(backbone: LoadedBackbone) -> None:
     rate_hz = backbone.spec.sample_rate_hz
     kinds = [clip_of(kind, rate_hz, 0.35) for kind in KINDS if kind not in ("short", "odd length")]
     samples = round(0.33 * rate_hz)
     pool = torch.cat([*(wave[:, :samples] for wave in kinds), *sounds(13 * samples, rate_hz)[1].view(1, 13, samples)])
-    expected = torch.cat([plain(backbone.module, wave[None]) for wave in pool])
+    expected = torch.cat([plain(backbone.network, wave[None]) for wave in pool])
     assert len(pool) == 17
     for size in (1, 2, 5, 17) if backbone.spec.name == "ast" else range(1, 18):  # for the tests' own speed
-        assert_parity(quick(backbone.module, pool[-size:]), expected[-size:])
+        assert_parity(quick(backbone.network, pool[-size:]), expected[-size:])
 
 
 @convolutional
 def test_shortcut_of_a_batch_that_takes_several_passes_equals_the_plain_network(
-    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+    backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soundprobe.backbones.fast.winograd.WORKSPACE_BYTES", 1)  # a clip a pass
     monkeypatch.setattr("soundprobe.backbones.fast.cnn14.PASS_BYTES", 1)
     wave = sounds(20_000, 32_000)
-    assert_parity(quick(backbone.module, wave), plain(backbone.module, wave))
+    assert_parity(quick(backbone.network, wave), plain(backbone.network, wave))
 
 
 @convolutional
-def test_shortcut_after_new_weights_uses_them(backbone: Backbone) -> None:
-    module = copy.deepcopy(backbone.module)
+def test_shortcut_after_new_weights_uses_them(backbone: LoadedBackbone) -> None:
+    module = copy.deepcopy(backbone.network)
     wave = sounds(11_000, 32_000)
     before = quick(module, wave)
     with torch.random.fork_rng(devices=[]):
@@ -143,8 +143,8 @@ def test_shortcut_after_new_weights_uses_them(backbone: Backbone) -> None:
 
 
 @convolutional
-def test_shortcut_after_training_uses_the_trained_weights_and_statistics(backbone: Backbone) -> None:
-    module = copy.deepcopy(backbone.module)
+def test_shortcut_after_training_uses_the_trained_weights_and_statistics(backbone: LoadedBackbone) -> None:
+    module = copy.deepcopy(backbone.network)
     wave = sounds(11_000, 32_000)
     before = quick(module, wave)
     module.train()
@@ -163,8 +163,8 @@ def test_shortcut_after_training_uses_the_trained_weights_and_statistics(backbon
 
 
 @every_shortcut
-def test_shortcut_is_not_taken_under_autograd(backbone: Backbone) -> None:
-    module = backbone.module
+def test_shortcut_is_not_taken_under_autograd(backbone: LoadedBackbone) -> None:
+    module = backbone.network
     wave = sounds(round(0.35 * backbone.spec.sample_rate_hz), backbone.spec.sample_rate_hz)[:2]
     quick(module, wave)
     module(wave).square().sum().backward()
@@ -183,9 +183,9 @@ def test_shortcut_is_not_taken_under_autograd(backbone: Backbone) -> None:
 
 @every_shortcut
 def test_shortcut_is_not_taken_where_a_hook_in_training_or_half_precision_needs_the_plain_layers(
-    backbone: Backbone,
+    backbone: LoadedBackbone,
 ) -> None:
-    module = backbone.module
+    module = backbone.network
     spectrogram = torch.zeros(1, 8, 8)
     layer = list(module.modules())[-1]
     assert not may_shortcut(module, spectrogram)  # gradients are on
@@ -204,8 +204,8 @@ def test_shortcut_is_not_taken_where_a_hook_in_training_or_half_precision_needs_
         assert may_shortcut(module, spectrogram)
 
 
-def test_shortcut_of_ast_after_new_weights_uses_them(lived_in: dict[str, Backbone]) -> None:
-    module = copy.deepcopy(lived_in["ast"].module)
+def test_shortcut_of_ast_after_new_weights_uses_them(lived_in: dict[str, LoadedBackbone]) -> None:
+    module = copy.deepcopy(lived_in["ast"].network)
     wave = sounds(5_000, 16_000)
     before = quick(module, wave)
     with torch.no_grad():
@@ -216,14 +216,14 @@ def test_shortcut_of_ast_after_new_weights_uses_them(lived_in: dict[str, Backbon
 
 
 @convolutional
-def test_shortcut_copies_and_state_dicts_hold_nothing_prepared(backbone: Backbone) -> None:
-    quick(backbone.module, sounds(12_000, 32_000)[:1])
-    assert set(backbone.module.state_dict()) == {
-        name for name, _ in chain(backbone.module.named_parameters(), backbone.module.named_buffers())
+def test_shortcut_copies_and_state_dicts_hold_nothing_prepared(backbone: LoadedBackbone) -> None:
+    quick(backbone.network, sounds(12_000, 32_000)[:1])
+    assert set(backbone.network.state_dict()) == {
+        name for name, _ in chain(backbone.network.named_parameters(), backbone.network.named_buffers())
     } - {"power.window", "mel_basis" if backbone.spec.name == "mn04" else ""}
-    for other in (copy.deepcopy(backbone.module._prepared), _through_a_file(backbone.module._prepared)):
+    for other in (copy.deepcopy(backbone.network.prepared), _through_a_file(backbone.network.prepared)):
         assert other._kept is None
-        assert other.prepare is backbone.module._prepared.prepare
+        assert other.prepare is backbone.network.prepared.prepare
 
 
 def _through_a_file(prepared: Prepared) -> Prepared:
@@ -233,12 +233,12 @@ def _through_a_file(prepared: Prepared) -> Prepared:
     return torch.load(file, weights_only=False)
 
 
-def test_panns_training_gives_prepared_memory_back(lived_in: dict[str, Backbone]) -> None:
-    module = lived_in["panns"].module
+def test_panns_training_gives_prepared_memory_back(lived_in: dict[str, LoadedBackbone]) -> None:
+    module = lived_in["panns"].network
     quick(module, sounds(12_000, 32_000)[:1])
-    assert module._prepared._kept is not None
+    assert module.prepared._kept is not None
     module.train()
-    assert module._prepared._kept is None
+    assert module.prepared._kept is None
     module.eval()
 
 
@@ -254,8 +254,8 @@ def test_prepared_is_made_once_for_the_same_weights() -> None:
 
 
 @every_shortcut
-def test_weights_of_any_layout_are_known_again_without_a_copy_of_them(backbone: Backbone) -> None:
-    module = copy.deepcopy(backbone.module).to(memory_format=torch.channels_last)
+def test_weights_of_any_layout_are_known_again_without_a_copy_of_them(backbone: LoadedBackbone) -> None:
+    module = copy.deepcopy(backbone.network).to(memory_format=torch.channels_last)
     if backbone.spec.name == "panns":  # the others' kernels lie in both layouts at once
         assert sum(not tensor.is_contiguous() for tensor in module.parameters()) > 5
     for tensor in module.parameters():

@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 
 from soundprobe.backbones.weights import download
+from soundprobe.backbones.weights.state_dicts import load_state_dict
 from soundprobe.backbones.weights.verify import (
     WeightFile,
     digest_path,
     fetch,
     is_cached,
-    load_state_dict,
     location,
     offline,
     resolved_url,

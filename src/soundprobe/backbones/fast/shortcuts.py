@@ -20,7 +20,7 @@ def may_shortcut(module: nn.Module, inputs: Tensor) -> bool:
     """Whether `module` on `inputs` may be computed in another order, with other layers: float32 inference on a CPU.
 
     Never in training mode, under autograd, in half precision, while it is traced or compiled, or with hooks on a layer
-    that the shortcut would pass by. `module.shortcuts = False` keeps it from all shortcuts.
+    that the shortcut would pass by. `allow_shortcuts(False)` keeps a backbone from all shortcuts.
     """
     if not getattr(module, "shortcuts", True) or torch.is_grad_enabled() or inputs.device.type != "cpu":
         return False
@@ -40,16 +40,17 @@ class Prepared(Generic[Plan]):
     Copies of the module and pickles of it begin with nothing prepared.
     """
 
-    def __init__(self, prepare: Callable[[nn.Module], Plan]) -> None:
+    def __init__(self, prepare: Callable[[nn.Module], Plan] | None) -> None:
         self.prepare = prepare
         self._kept: tuple[_Weights, Plan] | None = None
         self._lock = threading.Lock()  # two threads would prepare twice, and need the memory of both
 
-    def __reduce__(self) -> tuple[type[Prepared[Plan]], tuple[Callable[[nn.Module], Plan]]]:
+    def __reduce__(self) -> tuple[type[Prepared[Plan]], tuple[Callable[[nn.Module], Plan] | None]]:
         return Prepared, (self.prepare,)
 
     def of(self, module: nn.Module) -> Plan:
         """The plan for the weights that `module` has now; another module's is not kept."""
+        assert self.prepare is not None, "this network has no shortcuts"
         weights = _Weights.of(module)
         with self._lock:
             kept = self._kept

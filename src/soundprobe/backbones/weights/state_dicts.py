@@ -5,6 +5,7 @@ Importing this module doesn't import torch.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,3 +64,14 @@ def _read_torch(path: Path) -> object:
             "run any code. If you trust it, convert it where it was made: "
             "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
         ) from error
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a state dict: names, types, shapes and bytes."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -22,22 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from soundprobe.backbones.weights.state_dicts import load_state_dict
 from soundprobe.base.errors import StoreError, WeightsError
 from soundprobe.base.files import atomic_path, cache_folder, sync_folder
-
-__all__ = [
-    "WeightFile",
-    "digest_path",
-    "fetch",
-    "is_cached",
-    "known_digest",
-    "load_state_dict",
-    "location",
-    "offline",
-    "resolved_url",
-    "sha256_of",
-]
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -177,16 +177,13 @@ def _folds(opened_as: Mapping[str, Any]) -> int:
 
 def _open(address: str, folds: int) -> Clips | DataError:
     """The data set at `address`, or why it can't be opened. What is on the Hub is read only where it was fetched."""
-    from soundprobe.data.catalog import DATASETS, open_data
-    from soundprobe.data.readers import hub
+    from soundprobe.data.catalog import DATASETS, open_data, open_fetched
 
     named = DATASETS.get(address)
     if named is None and not Path(address).exists():
         return DataError(f"nothing is at {address} any more")
     try:
-        if named is not None and named.target.endswith(":read_hub"):
-            return hub.read_fetched()
-        return open_data(address, folds=folds)
+        return open_data(address, folds=folds) if named is None else open_fetched(address)
     except DataError as error:
         return error
 

@@ -1,0 +1,150 @@
+"""Specs by name: soundprobe's own, those of installed packages, and what "package.network:Name" points at.
+
+A spec is plain data with a `name` and a `target`, "package.network:Name", that is imported when it is used. Another
+package adds one through an entry point; pyproject.toml of examples/plugin shows how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line, unknown
+
+
+class Spec(Protocol):
+    """What every registry holds: a frozen dataclass with these two and fields of its own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
+    """The specs of one kind. Iterates over its own in their order, then over those of other packages.
+
+    Args:
+        kind: what messages call one of them, such as "backbone".
+        group: of the entry points that add to it, such as "soundprobe.backbones". Each is called as its spec is and
+            points at the spec, or at a class or function with the attribute `spec`.
+        own: soundprobe's own; a name of theirs can't be taken by another package.
+        spec_of: makes a spec of a class or function that has none, or raises ConfigError.
+        also: forms that a name may take besides, for messages.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        own: Iterable[AnySpec],
+        *,
+        spec_of: Callable[[str, Any], AnySpec] | None = None,
+        also: Iterable[str] = (),
+    ) -> None:
+        self.kind, self.group, self.own = kind, group, {spec.name: spec for spec in own}
+        self._spec_of, self._also = spec_of, tuple(also)
+        self._read: dict[str, AnySpec] = {}
+
+    @cached_property
+    def _added(self) -> dict[str, EntryPoint]:
+        found = {point.name: point for point in entry_points(group=self.group)}
+        return {name: found[name] for name in sorted(found) if name not in self.own}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self.own, *self._added])
+
+    def __len__(self) -> int:
+        return len(self.own) + len(self._added)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self._added or name in self._read
+
+    def __getitem__(self, name: str) -> AnySpec:
+        """The spec called `name`, or of what the address `name` ("package.network:Name") points at.
+
+        Raises:
+            ConfigError: there is none, or it can't be imported or is no spec.
+        """
+        if name in self.own:
+            return self.own[name]
+        if name not in self._read:
+            if name in self._added:
+                self._read[name] = self._spec(name, self._added[name].value)
+            elif ":" in name:
+                self._read[name] = self._spec(name, name)
+            else:
+                raise ConfigError(unknown(self.kind, name, [*self, *self._also]))
+        return self._read[name]
+
+    def usable(self) -> list[AnySpec]:
+        """Its own, then those of other packages that can be read; what can't be is said once."""
+        return [*self.own.values(), *self.usable_added()]
+
+    def usable_added(self) -> list[AnySpec]:
+        """Those of other packages that can be read, by name."""
+        specs = []
+        for name in self._added:
+            try:
+                specs.append(self[name])
+            except ConfigError as error:
+                warnings.warn(f"Left out: {error}", SoundprobeWarning, stacklevel=2)
+        return specs
+
+    def _spec(self, name: str, address: str) -> AnySpec:
+        found = resolve(address, f"{self.kind} {name!r}")
+        spec = getattr(found, "spec", found)
+        kinds = {type(one) for one in self.own.values()}
+        if type(spec) not in kinds:
+            if self._spec_of is None:
+                raise ConfigError(
+                    f"{self.kind} {name!r}: {address} is no {' or '.join(sorted(kind.__name__ for kind in kinds))} "
+                    "and has no attribute `spec` that is one. See docs/extending.md."
+                )
+            spec = self._spec_of(name, found)
+        # Known again by the name that it was asked by: results on disk name it so.
+        return replace(spec, name=name, target=spec.target or address)
+
+
+def resolve(address: str, what: str) -> Any:
+    """What "package.network:Name" points at.
+
+    Args:
+        what: names it in messages.
+
+    Raises:
+        ConfigError: it is no such address, or importing it fails.
+    """
+    try:
+        return pkgutil.resolve_name(address)
+    except Exception as error:  # a stranger's module may fail in any way while it is imported
+        raise ConfigError(
+            f"{what}: {address} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
+            "Give package.network:Name of something that Python finds here."
+        ) from error
+
+
+def code_of(target: str) -> dict[str, str]:
+    """The digest of the file that another package's class stands in, to be a part of keys: a change of it is another.
+
+    Empty for soundprobe's own, whose specs have versions where a change of code changes results.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    module = sys.modules[resolve(target, target).__module__]
+    file = getattr(module, "__file__", None)
+    if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
+        return {}
+    return {"code_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}

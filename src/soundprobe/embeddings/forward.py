@@ -1,0 +1,33 @@
+"""Waves through a backbone: cut, padded, stacked and embedded, here and nowhere else.
+
+Letters: B clips, T samples, D the embedding's dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from soundprobe.backbones.protocol import Backbone
+
+
+def stacked(waves: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """B waves of any lengths, cut or padded with silence to T = `samples`.
+
+    Returns:
+        (B, T) float32, and (B,) int64: how many of the samples are each clip's own.
+    """
+    batch = np.zeros((len(waves), samples), dtype=np.float32)
+    lengths = np.array([min(len(wave), samples) for wave in waves], dtype=np.int64)
+    for row, (wave, length) in enumerate(zip(waves, lengths, strict=True)):
+        batch[row, :length] = wave[:length]
+    return batch, lengths
+
+
+def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, device: torch.device) -> np.ndarray:
+    """(B, D) float32 of what `stacked` gave, from a network that is on `device`."""
+    with torch.inference_mode():
+        embedded = network.embed(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        return embedded.float().cpu().numpy()
