@@ -159,21 +159,24 @@ def test_only_noise_of_training_clips_needs_a_bank(tmp_path):
             "Unknown field of augmentation 'gain' 'max_gain'. Did you mean 'max_gain_db'? Available: "
             "max_gain_db, probability.",
         ),
-        ({"name": "gain", "max_gain_db": "6"}, "gain.max_gain_db = '6' is not valid: give a number."),
-        ({"name": "gain", "max_gain_db": True}, "gain.max_gain_db = True is not valid: give a number."),
+        ({"name": "gain", "max_gain_db": "6"}, "gain.max_gain_db = '6' is not valid: give a valid number."),
+        ({"name": "gain", "max_gain_db": True}, "gain.max_gain_db = True is not valid: give a valid number."),
         (
             {"name": "gain", "max_gain_db": float("inf")},
             "gain.max_gain_db = inf is not valid: give a finite number.",
         ),
         (
             {"name": "spec_augment", "time_masks": 1.5},
-            "spec_augment.time_masks = 1.5 is not valid: give a whole number.",
+            "spec_augment.time_masks = 1.5 is not valid: give a valid integer.",
         ),
         (
             {"name": "time_shift", "fill": "zero"},
             "time_shift.fill = 'zero' is not valid: give 'roll' or 'silence'.",
         ),
-        ({"name": "time_shift", "fill": ["roll"]}, "time_shift.fill = ['roll'] is not valid: give a text."),
+        (
+            {"name": "time_shift", "fill": ["roll"]},
+            "time_shift.fill = ['roll'] is not valid: give 'roll' or 'silence'.",
+        ),
         ({"name": "mixup", "alpha": -1}, "mixup.alpha = -1.0 is not valid: give 0 to 100."),
         (
             {"alpha": 1},

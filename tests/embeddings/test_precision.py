@@ -139,8 +139,8 @@ def test_heads_on_bf16_embeddings_predict_from_the_same_embeddings(bf16_here, tm
     (path,) = data.glob(f"audio/*/{embeddings.ids[7]}")
     expected = []
     for file in sorted(done.folder.glob("fold-*.safetensors")):
-        _, arrays, metadata = read_fold(file)
-        expected.append(load_head("linear", arrays, metadata["params"]).predict_proba(embeddings.features[7:8])[0])
+        _, arrays, record = read_fold(file)
+        expected.append(load_head("linear", arrays, record.params).predict_proba(embeddings.features[7:8])[0])
     (said,) = predict(path, head=done.folder, device="cpu", progress=False)
     np.testing.assert_allclose(said.proba, np.mean(expected, axis=0), atol=1e-5)
 

@@ -107,14 +107,15 @@ def test_collect_lists_a_run_of_an_unknown_format(broken, heads):
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("kind",), "guess", "kind 'guess'"),
+        (("kind",), "guess", "'kind' ('guess')"),
         (("backbone", "key"), None, "'backbone.key'"),
-        (("dataset",), "urbansound8k", "'dataset.name'"),
+        (("dataset",), "urbansound8k", "'dataset'"),
         (("dataset", "class_names"), [], "'dataset.class_names'"),
-        (("dataset", "folds"), [[1]], "'dataset.folds'"),
-        (("folds", 0, "accuracy"), "high", "'folds'"),
+        (("dataset", "folds"), [[1]], "'dataset.folds.0'"),
+        (("folds", 0, "accuracy"), "high", "'folds.0.accuracy'"),
         (("folds", 1, "fold"), 1, "a fold more than once"),
         (("head", "seed"), "0", "'head.seed'"),
+        (("summary", "accuracy"), None, "'summary.accuracy'"),
     ],
 )
 def test_collect_lists_a_run_whose_result_has_a_wrong_field(broken, heads, path, value, reason):
@@ -190,7 +191,6 @@ def test_collect_lists_a_run_of_no_predictions(broken, heads):
         (("folds", 0, "test_clips"), 99, "fold 1: test_clips is 99"),
         (("summary", "accuracy", "mean"), 0.99, "summary: accuracy mean is 0.99"),
         (("summary", "macro_f1", "std_sample"), 0.5, "summary: macro_f1 std_sample is 0.5"),
-        (("summary", "accuracy"), None, "summary: accuracy mean is None"),
         (("complete",), False, "complete is False"),
         (("dataset", "folds"), [1, 2, 3, 4, 10], "complete is True"),
         (("dataset", "clips"), 8732, "dataset: clips is 8732"),
@@ -211,10 +211,10 @@ def test_collect_lists_a_run_whose_result_disagrees_with_its_predictions(broken,
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"format": 1, "fol', "not a whole JSON object"),
-        ("[]", "not a whole JSON object"),
-        ('{"format": 1}', "lacks a figure"),
-        ('{"format": 1, "shares": [1], "honest": 1, "folds": [{}]}', "lacks a figure"),
+        ('{"format": 1, "fol', "is not a whole JSON object"),
+        ("[]", "is not a whole JSON object"),
+        ('{"format": 1, "shares": [1]}', "lacks the field 'folds'"),
+        ('{"format": 1, "shares": [1], "honest": 1, "folds": [{}]}', "lacks the field 'folds.0.fold'"),
     ],
 )
 def test_collect_lists_a_malformed_measurement_and_keeps_its_run(heads, name, text, why):

@@ -273,7 +273,13 @@ def test_peeking_is_shown_struck_out_with_its_gap(tmp_path):
     folder = write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
     content = {
         "format": 1,
-        "folds": [{"fold": 1, "candidates": [{"setting": {"strength": 1.0}, "accuracy": 0.9}]}],
+        "folds": [
+            {
+                "fold": 1,
+                "honest": {"setting": {"strength": 0.1}, "accuracy": 0.8},
+                "candidates": [{"setting": {"strength": 1.0}, "accuracy": 0.9}],
+            }
+        ],
         "honest": 0.8012,
         "peeked_by_fold": 0.8234,
         "peeked_overall": 0.8123,

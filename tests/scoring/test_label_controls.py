@@ -17,6 +17,7 @@ from soundprobe.extras.measure import with_copies_joined
 from soundprobe.extras.peeking import measure_peeking
 from soundprobe.heads.catalog import make_head
 from soundprobe.scoring.label_controls import judged_by, shuffle_labels
+from soundprobe.scoring.results import FoldScoresRecord
 from soundprobe.verbs.probe import probe
 
 C, FOLDS = 3, (1, 2, 3, 4)
@@ -40,8 +41,8 @@ def made_embeddings(n: int = 120, spread: float = 1.0, dim: int = 6, seed: int =
     )
 
 
-def result_of(data: Embeddings, head: str, settings: dict, seed: int = 0) -> dict:
-    """The `folds` of a run's result.json: an honest head for each fold."""
+def honest_folds(data: Embeddings, head: str, settings: dict, seed: int = 0) -> list[FoldScoresRecord]:
+    """The `folds` of a run's record: an honest head for each fold."""
     folds = []
     for fold in FOLDS:
         train, test = data.folds != fold, data.folds == fold
@@ -49,8 +50,18 @@ def result_of(data: Embeddings, head: str, settings: dict, seed: int = 0) -> dic
             data.features[train], data.labels[train], groups=data.groups[train]
         )
         accuracy = float((fitted.predict(data.features[test]) == data.labels[test]).mean())
-        folds.append({"fold": fold, "chosen": fitted.chosen_, "accuracy": accuracy, "macro_f1": accuracy})
-    return {"folds": folds}
+        folds.append(
+            FoldScoresRecord(
+                fold=fold,
+                train_clips=int(train.sum()),
+                test_clips=int(test.sum()),
+                accuracy=accuracy,
+                macro_f1=accuracy,
+                chosen=fitted.chosen_,
+                seconds=0.0,
+            )
+        )
+    return folds
 
 
 def test_shuffled_labels_keep_every_folds_counts_and_depend_on_the_seed():
@@ -104,18 +115,18 @@ def test_probe_names_the_controls_for_a_wrong_one(tmp_path):
 )
 def test_peeking_scores_every_candidate_and_never_falls_below_the_honest_choice(head, settings, candidates):
     data = made_embeddings(spread=1.5)
-    result = result_of(data, head, settings)
-    found = measure_peeking(data, head, seed=0, settings=settings, result=result)
+    tested = honest_folds(data, head, settings)
+    found = measure_peeking(data, head, seed=0, settings=settings, tested=tested)
     assert [fold["fold"] for fold in found["folds"]] == list(FOLDS)
     assert {len(fold["candidates"]) for fold in found["folds"]} == {candidates}
     by_hand = np.mean(
         [
-            max([told["accuracy"], *(one["accuracy"] for one in fold["candidates"])])
-            for fold, told in zip(found["folds"], result["folds"], strict=True)
+            max([told.accuracy, *(one["accuracy"] for one in fold["candidates"])])
+            for fold, told in zip(found["folds"], tested, strict=True)
         ]
     )
     assert found["peeked_by_fold"] == pytest.approx(by_hand)
-    assert found["honest"] == pytest.approx(np.mean([told["accuracy"] for told in result["folds"]]))
+    assert found["honest"] == pytest.approx(np.mean([told.accuracy for told in tested]))
     assert found["honest"] <= found["peeked_overall"] <= found["peeked_by_fold"]
 
 
@@ -123,7 +134,7 @@ def test_peeking_scores_every_candidate_and_never_falls_below_the_honest_choice(
 def test_peeking_at_the_chosen_setting_gives_the_honest_accuracy(head):
     data = made_embeddings(spread=1.2)
     quick = {"linear": {}, "knn": {}, "mlp": {"widths": [8], "learning_rates": [1e-2], "max_epochs": 5}}[head]
-    found = measure_peeking(data, head, seed=3, settings=quick, result=result_of(data, head, quick, seed=3))
+    found = measure_peeking(data, head, seed=3, settings=quick, tested=honest_folds(data, head, quick, seed=3))
     for fold in found["folds"]:
         chosen = fold["honest"]["setting"]
         same = [
@@ -179,8 +190,8 @@ def test_shares_of_recordings_are_nested_and_hold_every_class_twice():
 
 def test_learning_curve_never_trains_on_the_tested_fold_and_climbs_with_hard_data():
     data = made_embeddings(n=480, dim=60)
-    result = result_of(data, "linear", {})
-    content = measure_learning_curve(data, "linear", seed=0, settings={}, result=result, shares=(0.05, 0.4))
+    tested = honest_folds(data, "linear", {})
+    content = measure_learning_curve(data, "linear", seed=0, settings={}, tested=tested, shares=(0.05, 0.4))
     for fold in content["folds"]:
         recordings = [point["recordings"] for point in fold["points"]]
         outside = len(np.unique(data.groups[data.folds != fold["fold"]]))
@@ -193,7 +204,9 @@ def test_learning_curve_never_trains_on_the_tested_fold_and_climbs_with_hard_dat
 def test_learning_curve_leaves_out_a_share_that_settings_cannot_be_chosen_on():
     data = made_embeddings(n=24)  # one recording of each class in each fold
     lone = Embeddings(**{**vars(data), "groups": np.array([f"only {label}" for label in data.labels])})
-    content = measure_learning_curve(lone, "knn", seed=0, settings={}, result=result_of(data, "knn", {}), shares=(0.5,))
+    content = measure_learning_curve(
+        lone, "knn", seed=0, settings={}, tested=honest_folds(data, "knn", {}), shares=(0.5,)
+    )
     assert [[point["share"] for point in fold["points"]] for fold in content["folds"]] == [[1.0]] * 4
 
 

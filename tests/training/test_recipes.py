@@ -41,7 +41,7 @@ def test_override_of_a_nested_field_replaces_it_and_leaves_the_rest():
         ("training.lr=-1", "training.lr = -1 is not valid"),
         ("training.freeze=0", "give 'none', 'backbone', or how many of the first stages"),
         ("training.freeze=true", "give 'none', 'backbone', or how many of the first stages"),
-        ("training.schedule=cos", "input should be 'constant', 'cosine', 'step' or 'plateau'"),
+        ("training.schedule=cos", "give 'constant', 'cosine', 'step' or 'plateau'"),
         ("training.epochs=2.5", "training.epochs = 2.5 is not valid"),
         ("training.accumulate=64", "can't share a batch of 32"),
         ("training.head_epochs=12", "leaves none of 12 epochs"),

@@ -106,10 +106,10 @@ def test_embeddings_of_a_fold_are_those_of_the_network_that_never_trained_on_it(
     clips = open_data(str(made.data))
     for outcome in made.sets:
         fold = outcome.fold
-        told, _, metadata = results.read_fold(results.fold_path(made.run, fold))
+        told, _, record = results.read_fold(results.fold_path(made.run, fold))
         assert set(told.ids.tolist()) == set(clips.ids[clips.folds == fold].tolist())
         assert told.train_clips == 12  # a fold of 12 trains, the next validates
-        state = load_file(made.run / metadata["params"]["network"])
+        state = load_file(made.run / record.params["network"])
         network = NetworkPlan("simplecnn", "random", None, 3, 0.0, 0).build()
         network.load_state_dict(state)
         found = read(outcome)
@@ -251,7 +251,7 @@ def test_peeking_is_measured_on_each_folds_own_set(made: Made, tmp_path: Path):
 
 
 def test_carried_over_networks_and_other_folders_are_refused(made: Made, tmp_path: Path):
-    settings = {**results.read_result(made.run)["head"]["settings"], "carry_over": True}
+    settings = {**results.read_result(made.run).head.settings, "carry_over": True}
     with pytest.raises(ConfigError, match="carried over from fold to fold"):
         extract(finetuned=changed(made.run, tmp_path / "a", head__settings=settings), embeddings=tmp_path)
     with pytest.raises(ConfigError, match="is the run of a probe"):
@@ -263,7 +263,7 @@ def test_carried_over_networks_and_other_folders_are_refused(made: Made, tmp_pat
 
 
 def test_run_that_lacks_a_fold_is_refused_and_says_how_to_finish_it(made: Made, tmp_path: Path):
-    folds = [fold for fold in results.read_result(made.run)["folds"] if fold["fold"] != 3]
+    folds = [fold for fold in results.read_result(made.run).content["folds"] if fold["fold"] != 3]
     folder = changed(made.run, tmp_path, folds=folds, command="soundprobe finetune THIS")
     (folder / "fold-01-network.safetensors").unlink()
     with pytest.raises(StoreError, match=r"network of fold 1, 3, .* Finish the run first: soundprobe finetune THIS"):
@@ -334,7 +334,7 @@ def test_heads_on_finetuned_embeddings_predict_new_clips_with_their_own_networks
     expected = []
     for outcome in made.sets:
         own = read(outcome)
-        _, arrays, metadata = results.read_fold(results.fold_path(done.folder, outcome.fold))
+        _, arrays, _ = results.read_fold(results.fold_path(done.folder, outcome.fold))
         head = make_head("linear", seed=0, strengths=[0.1])
         train = own.folds != outcome.fold
         head.fit(own.features_of(outcome.fold)[train], own.labels[train], groups=own.groups[train])

@@ -85,7 +85,7 @@ def done(tiny: Path, quick: str, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_run_writes_what_probe_writes_and_its_networks(done: Path, tiny: Path):
-    result = results.read_result(done)
+    result = results.read_result(done).content
     assert result["kind"] == "finetune"
     assert result["complete"]
     assert result["head"]["settings"]["training.lr"] == 1e-3
@@ -105,7 +105,7 @@ def test_run_writes_what_probe_writes_and_its_networks(done: Path, tiny: Path):
 
 
 def test_every_fold_starts_from_the_same_weights(done: Path):
-    starts = {fold["chosen"]["initial_weights"] for fold in results.read_result(done)["folds"]}
+    starts = {fold["chosen"]["initial_weights"] for fold in results.read_result(done).content["folds"]}
     assert len(starts) == 1
 
 
@@ -119,9 +119,9 @@ def test_finished_run_is_not_done_again(done: Path, tiny: Path, quick: str):
 
 def test_stored_network_gives_the_stored_predictions(done: Path):
     weights = load_file(done / "fold-01-network.safetensors")
-    result, arrays, metadata = results.read_fold(done / "fold-01.safetensors")
+    result, arrays, record = results.read_fold(done / "fold-01.safetensors")
     np.testing.assert_array_equal(weights["head.weight"].numpy().T, arrays["weights"])
-    assert metadata["params"]["network"] == "fold-01-network.safetensors"
+    assert record.params["network"] == "fold-01-network.safetensors"
     assert result.proba.shape == (12, 3)
 
 
@@ -143,7 +143,7 @@ def test_killed_run_goes_on_and_ends_with_the_numbers_of_the_unbroken_one(
     assert list(folder.glob("checkpoints/fold-02-*.pt"))
     resumed = finetune(str(tiny), config=quick, heads=tmp_path, progress=False)
     assert resumed.folder == folder
-    unbroken = results.read_result(done)
+    unbroken = results.read_result(done).content
     assert [numbers(fold) for fold in resumed.result["folds"]] == [numbers(fold) for fold in unbroken["folds"]]
     np.testing.assert_array_equal(probabilities(folder), probabilities(done))
 
@@ -197,7 +197,7 @@ def test_other_labels_in_the_test_fold_change_nothing_in_training(done: Path, ti
         clips.name, clips.ids, clips.sources, labels, clips.folds, clips.groups, clips.class_names, clips.columns
     )
     changed = finetune(others, config=quick, heads=tmp_path, only_folds=[1], progress=False)
-    assert numbers(changed.result["folds"][0]) == numbers(results.read_result(done)["folds"][0])
+    assert numbers(changed.result["folds"][0]) == numbers(results.read_result(done).content["folds"][0])
     ours, theirs = (results.read_fold(results.fold_path(folder, 1))[0] for folder in (changed.folder, done))
     np.testing.assert_array_equal(ours.proba, theirs.proba)
     assert (ours.y_true != theirs.y_true).all()
@@ -306,7 +306,7 @@ def test_run_killed_before_its_result_was_written_anew_is_whole_after_the_next_c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, "write_json", killed)
+        patch.setattr(results.RunRecord, "write", killed)
         run()
     assert not (folder / "result.json").exists()  # rather none than one of fold 1 alone
     again = run()

@@ -47,8 +47,8 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     (path,) = (trained.root / "clips").glob(f"audio/*/{clip}")
     expected = []
     for file in sorted(trained.head.glob("fold-*.safetensors")):
-        _, arrays, metadata = read_fold(file)
-        expected.append(load_head("linear", arrays, metadata["params"]).predict_proba(embeddings.features[7:8])[0])
+        _, arrays, record = read_fold(file)
+        expected.append(load_head("linear", arrays, record.params).predict_proba(embeddings.features[7:8])[0])
     (said,) = predict(path, head=trained.head, device="cpu", progress=False)
     assert said.heads == len(expected) == 3
     np.testing.assert_allclose(said.proba, np.mean(expected, axis=0), atol=1e-4)

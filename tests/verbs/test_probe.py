@@ -164,7 +164,7 @@ def test_probe_killed_before_its_result_was_written_anew_is_whole_after_the_next
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results, "write_json", killed)
+        patch.setattr(results.RunRecord, "write", killed)
         run(tmp_path)
     (folder,) = (tmp_path / "heads").glob("toy/*/*")
     assert not (folder / "result.json").exists()  # rather none than one of other folds
@@ -297,8 +297,8 @@ def test_head_on_disk_predicts_what_it_predicted(tmp_path):
     embeddings = store.read_embeddings(store.open_set(folder))
     for name in HEADS:
         (done,) = run(tmp_path, head=name, settings=QUICK[name])
-        result, arrays, metadata = results.read_fold(results.fold_path(done.folder, 2))
-        head = load_head(name, arrays, metadata["params"])
+        result, arrays, record = results.read_fold(results.fold_path(done.folder, 2))
+        head = load_head(name, arrays, record.params)
         rows = np.searchsorted(embeddings.ids, result.ids)
         np.testing.assert_allclose(head.predict_proba(embeddings.features[rows]), result.proba, atol=1e-5)
-        assert metadata["about"]["backbone"]["key"] == embeddings.meta["key"]
+        assert record.about.backbone.key == embeddings.meta["key"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
+from pydantic import ValidationError, create_model
+
+from soundprobe.base.config import Recipe, mistake
 from soundprobe.base.errors import ConfigError, unknown
-
-KINDS: dict[type, str] = {int: "a whole number", float: "a number", str: "a text"}
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -34,18 +33,8 @@ def typed_settings(name: str, kind: type, settings: Mapping[str, Any]) -> dict[s
     for field in settings:
         if field not in hints:
             raise ConfigError(unknown(f"field of augmentation {name!r}", str(field), hints))
-    return {field: _typed(f"{name}.{field}", value, hints[field]) for field, value in settings.items()}
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as a field annotated `hint`: int, float, str, a Literal of texts, or one of them or None."""
-    if NoneType in get_args(hint):
-        (hint,) = (one for one in get_args(hint) if one is not NoneType)  # TOML has no null: leaving it out is None
-    if get_origin(hint) is Literal:
-        hint = str  # which texts, the dataclass checks
-    accepted = (int, float) if hint is float else hint
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        raise ConfigError(f"{name} = {value!r} is not valid: give {KINDS[hint]}.")
-    if hint is float and not math.isfinite(value):
-        raise ConfigError(f"{name} = {value!r} is not valid: give a finite number.")
-    return hint(value)
+    given: dict[str, Any] = {field: (hints[field], ...) for field in settings}
+    try:  # as a table of a recipe, which it is; its range is for the dataclass to check
+        return create_model(kind.__name__, __base__=Recipe, **given).model_validate(dict(settings)).model_dump()
+    except ValidationError as error:
+        raise ConfigError(f"{name}.{mistake(error)}") from None

@@ -14,9 +14,9 @@ from soundprobe.base.errors import ConfigError, unknown
 
 
 class Recipe(BaseModel):
-    """Base of every table of a recipe: no unknown fields, no silent conversions."""
+    """Base of every table of a recipe: no unknown fields, no silent conversions, no infinite numbers."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class ProbeRecipe(Recipe):
@@ -121,7 +121,15 @@ def _first_mistake(where: str, schema: type[Recipe], error: ValidationError) -> 
         return f"{where}: " + unknown("field", field, _field_names(schema, first["loc"][:-1]))
     if first["type"] == "missing":
         return f"{where}: field {field!r} is missing."
-    return f"{where}: {field} = {first['input']!r} is not valid: {first['msg'].lower()}."
+    return f"{where}: {mistake(error)}"
+
+
+def mistake(error: ValidationError) -> str:
+    """The first value that is not valid, and what would be."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    valid = first["msg"].replace("Input should be ", "give ").replace("Value error, ", "")
+    return f"{field} = {first['input']!r} is not valid: {valid}."
 
 
 def _field_names(schema: type[Recipe], path: Sequence[int | str]) -> list[str]:

@@ -14,6 +14,8 @@ from typing import Any
 from soundprobe.base.errors import StoreError
 
 KEY_LENGTH = 12
+MOST_NESTED = 64
+TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
 
 @contextmanager
@@ -61,18 +63,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
-def read_json_of_format(path: Path, version: int) -> dict[str, Any] | None:
-    """The object in the JSON file at `path`, or None where there is no file or its `format` is another version.
-
-    Raises:
-        StoreError: as `read_json`.
-    """
-    if not path.exists():
-        return None
-    content = read_json(path)
-    return content if content.get("format") == version else None
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The object in the JSON file at `path`.
 
@@ -80,15 +70,36 @@ def read_json(path: Path) -> dict[str, Any]:
         StoreError: there is no such file, or it isn't a JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"No file {path}.") from None
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} can't be read as JSON ({error}). Delete it and run the command that made it."
         ) from error
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """The JSON object in `text`.
+
+    Raises:
+        ValueError: it is none, or is nested deeper than what is done with it can bear.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     if not isinstance(content, dict):
-        raise StoreError(f"{path} holds {type(content).__name__} where a JSON object is needed.")
+        raise ValueError(f"{type(content).__name__} where an object is needed")
+    level: list[Any] = [content]
+    for _ in range(MOST_NESTED):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        ]
+    if level:
+        raise ValueError(TOO_DEEP)
     return content
 
 

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Data, EmbeddingsFolder, GroupPrefix, MadeFolds, Quiet, examples
+from soundprobe.cli.options import Data, EmbeddingsFolder, ExitCode, GroupPrefix, MadeFolds, Quiet, examples
 
-SOME_FAILED = 3
 ROWS_SHOWN = 20
 
 app = typer.Typer(no_args_is_help=True, help="List, check, generate or fetch data sets.", rich_markup_mode="rich")
@@ -65,7 +64,7 @@ def check(
     )
     print_audit(found, out)
     if summary["failures"]:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

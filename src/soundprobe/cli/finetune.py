@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from soundprobe.cli.options import Data, GroupPrefix, HeadsFolder, Limit, Quiet, given_command
+from soundprobe.cli.options import Data, ExitCode, GroupPrefix, HeadsFolder, Limit, Quiet, given_command
 
-SOME_FAILED = 3
 EXAMPLES = (
     "Examples:  soundprobe finetune --backbone panns --folds 10   |   "
     "soundprobe finetune -b mn04 --set training.lr=1e-4   |   soundprobe finetune --config notes-simplecnn"
@@ -92,7 +91,7 @@ def finetune(
     )
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"{describe(done)} -> {done.folder}", markup=False)
-    if done.result["dataset"]["failed"]:
-        left_out = ", ".join(done.result["dataset"]["left_out"][:10])
-        Console(stderr=True).print(f"{done.result['dataset']['failed']} clips failed: {left_out}", markup=False)
-        raise typer.Exit(SOME_FAILED)
+    if done.record.dataset.failed:
+        left_out = ", ".join(done.record.dataset.left_out[:10])
+        Console(stderr=True).print(f"{done.record.dataset.failed} clips failed: {left_out}", markup=False)
+        raise typer.Exit(ExitCode.SOME_FAILED)

@@ -20,6 +20,7 @@ from soundprobe.cli.finetune import finetune
 from soundprobe.cli.options import (
     DataOrRuns,
     EmbeddingsFolder,
+    ExitCode,
     GroupPrefix,
     HeadsFolder,
     Limit,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 INT8 = ", ".join(spec.name for spec in BACKBONES.own.values() if "int8" in spec.precisions)
-SOME_FAILED = 3
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
 
@@ -69,7 +69,7 @@ def main() -> None:
         _fail(error)
     except KeyboardInterrupt:
         err.print(f"Stopped. {KEPT}")
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
         if not ran_out_of_memory(error):
             raise
@@ -78,7 +78,7 @@ def main() -> None:
 
 def _fail(message: object) -> NoReturn:
     _say("[bold red]Error:[/bold red]", message)
-    sys.exit(1)
+    sys.exit(ExitCode.ERROR)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
@@ -188,7 +188,7 @@ def extract(
     failed = max(len(outcome.failures) for outcome in outcomes)
     if failed:
         err.print(f"{failed} clips failed. They are left out, and every result says so.")
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _show_extraction(outcome: Extraction) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from soundprobe.base.files import printable
+
+
+class ExitCode(IntEnum):
+    """How a command ended. 0 is good, and 2 is typer's own for a command line that it can't parse."""
+
+    ERROR = 1
+    SOME_FAILED = 3  # finished, but some clips could not be used
+    INTERRUPTED = 130  # as shells have it for Ctrl-C
+
 
 DATA_HELP = (
     "urbansound8k (Hugging Face Hub), synth (generated), or a path: a folder in UrbanSound8K's or ESC-50's layout, "

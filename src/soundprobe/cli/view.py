@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError
-from soundprobe.cli.options import Quiet, examples
+from soundprobe.cli.options import ExitCode, Quiet, examples
 
 if TYPE_CHECKING:
     from soundprobe.verbs.predict import Prediction
@@ -25,7 +25,6 @@ VIEW_EXAMPLES = examples(
 )
 PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
 SHOWN_CLASSES = 3
-SOME_FAILED = 3
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -70,7 +69,7 @@ def view(
         out.print(note, markup=False)
     out.print(f"view -> {shown.save(to)}", markup=False)
     if shown.failed:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def predict(
@@ -104,7 +103,7 @@ def predict(
     for failure in failures:
         err.print(str(failure), markup=False)
     if failures:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _print_json(predictions: Sequence[Prediction]) -> None:

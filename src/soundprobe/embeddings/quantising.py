@@ -16,7 +16,7 @@ Letters: N clips checked, T samples, D the embedding's dimension.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,12 @@ from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, DataError, QuantisationError
-from soundprobe.base.files import read_json_of_format, write_json
 from soundprobe.base.progress import progress_bar
+from soundprobe.base.stored import Count, Entry, Record
 from soundprobe.embeddings.embed import Job, decode_scanned
 from soundprobe.embeddings.forward import embed_waves, stacked
 
 CPU = torch.device("cpu")
-FORMAT = 1
 POOL = 256
 QUIETEST = 0.25  # of the clips taken are the pool's quietest
 HALF_CHECKED = 8  # clips that a 16-bit type is checked on
@@ -55,8 +54,7 @@ class Heard:
     length: int
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Entry):
     """How near embeddings in fewer bits are to float32 ones, over N clips.
 
     Attributes:
@@ -66,12 +64,19 @@ class Check:
         worst: the clip with the least centred cosine.
     """
 
-    clips: int
+    clips: Count
     cosine_min: float
     cosine_mean: float
     centred_min: float
     centred_mean: float
     worst: str
+
+
+class QuantisedRecord(Record):
+    """`network.json`: SHA-256 of network.xml and network.bin, and what the check of that network found."""
+
+    files: list[str]
+    check: Check
 
 
 def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, Any]]:
@@ -85,14 +90,14 @@ def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, An
         DataError: no clip can be decoded.
     """
     scheme, file, about = SCHEMES[job.model.spec.name], folder / "network.xml", folder / "network.json"
-    kept = read_json_of_format(about, FORMAT)
-    if kept is None or kept["files"] != _digests(file):
+    kept = QuantisedRecord.read_if_there(about)
+    if kept is None or kept.files != _digests(file):
         about.unlink(missing_ok=True)
-        found = _quantise(job, scheme, file, progress)
-        kept = {"format": FORMAT, "files": _digests(file), "check": asdict(found)}
-        write_json(about, kept)
+        found = _quantise(job, scheme, file, progress).model_dump()
+        kept = QuantisedRecord.of({"format": QuantisedRecord.FORMAT, "files": _digests(file), "check": found}, about)
+        kept.write(about)
     network = Int8(job.model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
-    return replace(job, model=replace(job.model, network=network)), {**kept["check"], **BOUNDS}
+    return replace(job, model=replace(job.model, network=network)), {**kept.check.model_dump(), **BOUNDS}
 
 
 def quantised_unchecked(job: Job, folder: Path, progress: bool) -> Job:
@@ -115,7 +120,7 @@ def check_half(job: Job, half: Backbone, precision: str, progress: bool) -> dict
         clips = _decoded(job, rows, precision, lambda _: None)
         found = compare(job.model, half, [*clips, *faint(clips, seed=1)], bar.advance, device=job.device)
     judge(job.model.spec.name, found, precision)
-    return {**asdict(found), **BOUNDS}
+    return {**found.model_dump(), **BOUNDS}
 
 
 def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:

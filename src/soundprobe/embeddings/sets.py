@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, unknown
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Embeddings, FoldFeatures
+from soundprobe.base.stored import NetworksRecord
 from soundprobe.embeddings import store
 
 WEIGHTS = ("pretrained", "random", "file", "fine-tuned", "none")
@@ -31,10 +32,9 @@ class FeatureSet:
     sets: tuple[store.EmbeddingSet, ...]
 
     @property
-    def finetuned(self) -> Mapping[str, Any] | None:
-        """What the sets say of the fine-tuning run that they are of, the fold left out; None for any other."""
-        about = self.sets[0].meta.get("finetuned")
-        return None if about is None else {name: value for name, value in about.items() if name not in OF_ONE_FOLD}
+    def finetuned(self) -> NetworksRecord | None:
+        """What the sets say of the fine-tuning run that they are of; None for any other."""
+        return self.sets[0].record.finetuned
 
     @property
     def by_fold(self) -> dict[int, store.EmbeddingSet]:
@@ -44,7 +44,7 @@ class FeatureSet:
     @property
     def lacking(self) -> list[int]:
         """The folds of the fine-tuning run whose sets are not here, so that nothing can be scored on them."""
-        return sorted(set(self.finetuned["folds"]) - set(self.by_fold)) if self.finetuned else []
+        return sorted(set(self.finetuned.folds) - set(self.by_fold)) if self.finetuned else []
 
     @property
     def name(self) -> str:
@@ -54,20 +54,20 @@ class FeatureSet:
     def key(self) -> str:
         """The set's own key, or a digest of all of them in their order; that of the run where they are of one."""
         if self.finetuned and not self.lacking:
-            return str(self.finetuned["key"])
+            return self.finetuned.key
         return self.sets[0].key if len(self.sets) == 1 else digest_key({"sets": [part.key for part in self.sets]})
 
     @property
     def failed(self) -> list[str]:
         """The ids of the clips that have no embedding in one of the sets, sorted."""
-        return sorted({item["clip_id"] for part in self.sets for item in part.meta["failures"]})
+        return sorted({failure.clip_id for part in self.sets for failure in part.record.failures})
 
     @property
     def folds(self) -> list[int]:
         """The folds of which every set has clips; of a fine-tuning run, those that a set here may be scored on."""
         if self.finetuned:
-            return sorted(fold for fold, part in self.by_fold.items() if fold in part.meta["embedded_folds"])
-        return sorted(set.intersection(*(set(part.meta["embedded_folds"]) for part in self.sets)))
+            return sorted(fold for fold, part in self.by_fold.items() if fold in part.record.embedded_folds)
+        return sorted(set.intersection(*(set(part.record.embedded_folds) for part in self.sets)))
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -77,37 +77,45 @@ class FeatureSet:
         """The `backbone` field of result.json."""
         if self.finetuned:
             return self._describe_finetuned(self.finetuned)
-        parts = [part.meta["backbone"] for part in self.sets]
+        parts = [part.record.backbone for part in self.sets]
         joined = {
-            field: "+".join(str(part[field]) for part in parts)
+            field: "+".join(getattr(part, field) for part in parts)
             for field in ("name", "title", "weights", "weights_label", "weights_sha256")
         }
-        summed = {field: sum(int(part[field]) for part in parts) for field in ("embedding_dim", "parameters")}
-        settings = parts[0]["settings"] if len(parts) == 1 else {part["name"]: part["settings"] for part in parts}
-        seconds = [part.meta["seconds_per_clip"] for part in self.sets]
+        summed = {field: sum(getattr(part, field) for part in parts) for field in ("embedding_dim", "parameters")}
+        settings = parts[0].settings if len(parts) == 1 else {part.name: part.settings for part in parts}
         return {
             **joined,
             **summed,
             "key": self.key,
             "settings": settings,
-            "seconds_per_clip": None if None in seconds else round(sum(seconds), 6),
-            "device": "+".join(dict.fromkeys(str(part.meta["device"]) for part in self.sets)),
-            "commands": [part.meta["command"] for part in self.sets],
+            "seconds_per_clip": self._seconds_per_clip(),
+            "device": "+".join(dict.fromkeys(part.record.device for part in self.sets)),
+            "commands": [part.record.command for part in self.sets],
         }
 
-    def _describe_finetuned(self, run: Mapping[str, Any]) -> dict[str, Any]:
+    def _describe_finetuned(self, run: NetworksRecord) -> dict[str, Any]:
         """One backbone: of each fold its own network, all of one shape."""
         fields = ("name", "title", "weights", "weights_label", "embedding_dim", "parameters", "settings")
-        seconds = [part.meta["seconds_per_clip"] for part in self.sets]
         return {
             **{field: self.sets[0].meta["backbone"][field] for field in fields},
-            "weights_sha256": run["networks_sha256"],
+            "weights_sha256": run.networks_sha256,
             "key": self.key,
-            "seconds_per_clip": None if None in seconds else round(sum(seconds) / len(seconds), 6),
-            "device": "+".join(dict.fromkeys(str(part.meta["device"]) for part in self.sets)),
-            "commands": list(dict.fromkeys(part.meta["command"] for part in self.sets)),
-            "finetuned": dict(run),
+            "seconds_per_clip": self._seconds_per_clip(),
+            "device": "+".join(dict.fromkeys(part.record.device for part in self.sets)),
+            "commands": list(dict.fromkeys(part.record.command for part in self.sets)),
+            "finetuned": {
+                name: value for name, value in self.sets[0].meta["finetuned"].items() if name not in OF_ONE_FOLD
+            },
         }
+
+    def _seconds_per_clip(self) -> float | None:
+        """Of every backbone side by side; of fine-tuned networks the mean, as a clip needs only one of them."""
+        seconds = [part.record.seconds_per_clip for part in self.sets]
+        known = [one for one in seconds if one is not None]
+        if len(known) < len(seconds):
+            return None
+        return round(sum(known) / (len(known) if self.finetuned else 1), 6)
 
 
 def find_feature_sets(
@@ -142,7 +150,7 @@ def find_feature_sets(
             )
             raise StoreError(f"No finished embeddings in {root} are of {weights} weights. Extract with {how}.")
     if backbone is None:
-        empty = [part for part in found if not part.meta["embedded"]]
+        empty = [part for part in found if not part.record.embedded]
         for part in empty if len(empty) < len(found) else []:
             warnings.warn(f"{part.folder} is left out: every clip of it failed.", SoundprobeWarning, stacklevel=2)
         kept = [part for part in found if part not in empty or len(empty) == len(found)]
@@ -161,7 +169,7 @@ def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[Feat
     combinations = [
         sets
         for sets in itertools.product(*choices)
-        if len({part.meta["dataset"]["fingerprint"] for part in sets}) == 1
+        if len({part.record.dataset.fingerprint for part in sets}) == 1
         and len({part.key for part in sets}) == len(sets)
     ]
     if not combinations:
@@ -184,9 +192,9 @@ def _runs(found: Sequence[store.EmbeddingSet]) -> list[FeatureSet]:
     """The sets of fine-tuned networks among `found`, those of one run together, in the order of their folds."""
     runs: dict[tuple[str, str, str], list[store.EmbeddingSet]] = {}
     for part in found:
-        if part.fold is None:
+        if part.record.finetuned is None:
             continue
-        run = runs.setdefault((part.dataset, part.backbone, str(part.meta["finetuned"]["key"])), [])
+        run = runs.setdefault((part.dataset, part.backbone, part.record.finetuned.key), [])
         if twin := next((other for other in run if other.fold == part.fold), None):
             raise StoreError(f"{twin.folder} and {part.folder} are the same set. Delete one of them.")
         run.append(part)
@@ -202,13 +210,14 @@ def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
 
 
 def _lacks(run: FeatureSet) -> str:
-    folds, meta = ", ".join(map(str, run.lacking)), run.sets[0].meta
-    command = meta["command"] or f"soundprobe extract --finetuned {meta['finetuned']['path']}"
+    assert run.finetuned is not None, "only a fine-tuning run has a set for each fold"
+    command = run.sets[0].record.command or f"soundprobe extract --finetuned {run.finetuned.path}"
+    folds = ", ".join(map(str, run.lacking))
     return f"{_run_name(run)} has no finished embeddings for fold {folds}. Go on with: {command}"
 
 
 def _run_name(run: FeatureSet) -> str:
-    return f"{run.name}-{run.sets[0].meta['finetuned']['key']}"
+    return f"{run.name}-{run.finetuned.key if run.finetuned else ''}"
 
 
 def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:

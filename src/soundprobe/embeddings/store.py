@@ -13,18 +13,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 from soundprobe.base.errors import DataError, StoreError
-from soundprobe.base.files import atomic_path, path_name, read_json, write_json
+from soundprobe.base.files import atomic_path, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+from soundprobe.base.stored import (
+    BackboneRecord,
+    Count,
+    DatasetRecord,
+    Entry,
+    Fold,
+    FoldNetworkRecord,
+    Record,
+    Settings,
+)
 
-FORMAT = 1
 RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
 
 
@@ -37,40 +47,98 @@ class Part:
     failures: Mapping[str, str]
 
 
+class BegunSetRecord(Record):
+    """`meta.json` of a set that is being made, or was when its writer was stopped.
+
+    Attributes:
+        decode_version: of `soundprobe.audio.decode`; device: where the network ran.
+        command, versions, created: how, with what and when (ISO 8601) it was made.
+        finetuned: the network that it is of, where that was fine-tuned without one fold.
+        precision_check, quantisation: how near embeddings in 16 bits or int8 are to float32's.
+        complete: whether every planned part is there.
+    """
+
+    REMEDY: ClassVar[str] = "Extract it again."
+    key: str
+    dataset: DatasetRecord
+    backbone: BackboneRecord
+    decode_version: int = 1
+    device: str
+    command: str
+    versions: Settings = Field(default={})
+    created: str = ""
+    finetuned: FoldNetworkRecord | None = None
+    precision_check: Settings | None = None
+    quantisation: Settings | None = None
+    complete: bool = False
+
+
+class PartRecord(Entry):
+    """A part's file in the set's folder, and how many clips it holds."""
+
+    file: Annotated[str, Field(pattern=r"^part-\d+\.parquet$")]
+    clips: Count
+
+
+class FailureRecord(Entry):
+    clip_id: str
+    reason: str
+
+
+class SetRecord(BegunSetRecord):
+    """`meta.json` of a finished set.
+
+    Attributes:
+        seconds_per_clip: of decoding and embedding; None where every part was there before.
+        embedded_folds: those of which a clip has an embedding; embedded: how many clips have one.
+    """
+
+    complete: Literal[True]
+    seconds_per_clip: float | None = None
+    embedded_folds: list[Fold]
+    embedded: Count
+    parts: list[PartRecord]
+    failures: list[FailureRecord]
+
+
 @dataclass(frozen=True)
 class EmbeddingSet:
-    """A finished set of embeddings: its folder and what its `meta.json` says."""
+    """A finished set of embeddings: its folder and its record."""
 
     folder: Path
-    meta: Mapping[str, Any]
+    record: SetRecord
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What `meta.json` says, as it stands there."""
+        return self.record.content
 
     @property
     def backbone(self) -> str:
-        return str(self.meta["backbone"]["name"])
+        return self.record.backbone.name
 
     @property
     def dataset(self) -> str:
-        return str(self.meta["dataset"]["name"])
+        return self.record.dataset.name
 
     @property
     def weights(self) -> str:
         """ "pretrained", "random", "file", "fine-tuned" or "none"."""
-        return str(self.meta["backbone"]["weights"])
+        return self.record.backbone.weights
 
     @property
     def fold(self) -> int | None:
         """The only fold that may be scored on it, where its network was fine-tuned without that fold; else None."""
-        tuned = self.meta.get("finetuned")
-        return None if tuned is None else int(tuned["fold"])
+        return None if self.record.finetuned is None else self.record.finetuned.fold
 
     @property
     def precision(self) -> str:
         """One of `soundprobe.embeddings.precision.PRECISIONS`."""
-        return str(self.meta["backbone"]["settings"].get("precision", "fp32"))
+        return self.record.backbone.precision
 
     @property
     def key(self) -> str:
-        return str(self.meta["key"])
+        return self.record.key
 
 
 def set_folder(root: Path, dataset: str, backbone: str, key: str) -> Path:
@@ -197,7 +265,9 @@ def is_complete(folder: Path) -> bool:
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
-    write_json(folder / "meta.json", {"format": FORMAT, **meta})
+    """Writes `meta.json`: a `SetRecord` where `meta` says that the set is complete, else a `BegunSetRecord`."""
+    kind, path = SetRecord if meta.get("complete") else BegunSetRecord, folder / "meta.json"
+    kind.of({"format": kind.FORMAT, **meta}, path).write(path)
 
 
 def open_set(folder: str | Path) -> EmbeddingSet:
@@ -206,17 +276,13 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     Raises:
         StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
     """
-    folder = Path(folder)
-    meta = read_json(folder / "meta.json")
-    if meta.get("format") != FORMAT:
-        raise StoreError(
-            f"{folder} has format {meta.get('format')!r}; this version reads format {FORMAT}. Extract it again."
-        )
-    if not meta.get("complete"):
+    path = Path(folder) / "meta.json"
+    begun = BegunSetRecord.read(path)
+    if not begun.complete:
         raise StoreError(
             f"{folder} is not complete. Run the extract command that began it again: finished parts are kept."
         )
-    return EmbeddingSet(folder, meta)
+    return EmbeddingSet(Path(folder), SetRecord.of(begun.content, path))
 
 
 def find_sets(root: str | Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
@@ -239,8 +305,9 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     Raises:
         StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
     """
-    meta = embedding_set.meta
-    tables = [_read_part(embedding_set.folder / part["file"], int(part["clips"])) for part in meta["parts"]]
+    record = embedding_set.record
+    dim = record.backbone.embedding_dim
+    tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
     if not tables or sum(len(table) for table in tables) == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
     columns = pa.concat_tables([table.drop_columns(["embedding"]) for table in tables], promote_options="permissive")
@@ -248,7 +315,7 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     order = np.argsort(ids, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    features = np.empty((len(ids), int(meta["backbone"]["embedding_dim"])), dtype=np.float32)
+    features = np.empty((len(ids), dim), dtype=np.float32)
     start = 0
     for table in tables:
         for chunk in table["embedding"].chunks:
@@ -266,19 +333,23 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
         labels=get("label").astype(np.int64),
         folds=get("fold").astype(np.int64),
         groups=get("group").astype(np.str_),
-        class_names=tuple(meta["dataset"]["class_names"]),
+        class_names=tuple(record.dataset.class_names),
         columns={name: get(name) for name in [*extra, "audio_sha256", "duration_s"]},
-        meta=meta,
+        meta=record.content,
     )
 
 
-def _read_part(path: Path, clips: int) -> pa.Table:
+def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
     try:
         table = pq.read_table(path, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
-    if len(table) != clips:
-        raise StoreError(
-            f"{path} holds {len(table)} clips, meta.json says {clips}. Delete it and run the extract command again."
-        )
+    for what, found, told in (
+        ("clips", len(table), clips),
+        ("numbers a clip", getattr(table.schema.field("embedding").type, "list_size", 0), dim),
+    ):
+        if found != told:
+            raise StoreError(
+                f"{path} holds {found} {what}, meta.json says {told}. Delete it and run the extract command again."
+            )
     return table

@@ -17,7 +17,8 @@ from soundprobe.base.records import Embeddings
 from soundprobe.heads.catalog import make_head
 from soundprobe.scoring import metrics
 from soundprobe.scoring.folds import SplitError, outer_splits
-from soundprobe.scoring.measured import FORMAT
+from soundprobe.scoring.measured import LearningCurveRecord
+from soundprobe.scoring.results import FoldScoresRecord
 
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 """Of the training recordings; all of them are the run itself."""
@@ -31,7 +32,7 @@ def measure_learning_curve(
     *,
     seed: int,
     settings: Mapping[str, Any],
-    result: Mapping[str, Any],
+    tested: Sequence[FoldScoresRecord],
     exclude_leaks: bool = False,
     shares: Sequence[float] = SHARES,
     on_fold: Callable[[int], object] = lambda fold: None,
@@ -39,15 +40,15 @@ def measure_learning_curve(
     """For each tested fold the scores of heads trained on growing shares of its training recordings.
 
     Args:
-        head, seed, settings, exclude_leaks: as in the run; result: its result.json, which gives the last point.
+        head, seed, settings, exclude_leaks: as in the run; tested: its folds, which give the last points.
         shares: of the recordings, above 0 and below 1, ascending.
         on_fold: called with each fold when it is done.
 
     Returns:
-        {"format", "shares": [..., 1.0], "folds": [{"fold", "points": [{"share", "recordings", "clips", "accuracy",
-        "macro_f1"}]}]}. A share whose settings can't be chosen (a class from one recording) has no point.
+        The content of a `LearningCurveRecord`. A share whose settings can't be chosen (a class from one recording) has
+        no point.
     """
-    told = {entry["fold"]: entry for entry in result["folds"]}
+    told = {entry.fold: entry for entry in tested}
     folds = []
     for fold, train, test in outer_splits(embeddings.folds):
         if fold not in told:
@@ -65,12 +66,12 @@ def measure_learning_curve(
                 continue
             predicted = np.asarray(fitted.predict(embeddings.features[test]))
             points.append(_point(share, embeddings, kept, embeddings.labels[test], predicted))
-        whole = {name: told[fold][name] for name in ("accuracy", "macro_f1")}
+        whole = {name: getattr(told[fold], name) for name in ("accuracy", "macro_f1")}
         recordings = len(np.unique(embeddings.groups[train]))
         points.append({"share": 1.0, "recordings": recordings, "clips": len(train), **whole})
         folds.append({"fold": fold, "points": points})
         on_fold(fold)
-    return {"format": FORMAT, "shares": [*shares, 1.0], "folds": folds}
+    return {"format": LearningCurveRecord.FORMAT, "shares": [*shares, 1.0], "folds": folds}
 
 
 def deal_recordings(labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> dict[int, np.ndarray]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from soundprobe.base.files import read_json, write_json
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings
 from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
 from soundprobe.embeddings.sets import FeatureSet
 from soundprobe.embeddings.store import locked
 from soundprobe.extras import learning_curve, peeking
-from soundprobe.scoring import measured
+from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
+from soundprobe.scoring.results import RunRecord
 
 
 class Planned(Protocol):
@@ -38,18 +38,18 @@ class Extra:
     """Something that can be measured after a run.
 
     Attributes:
-        title: for the progress bar; file: its name in the run's folder.
-        measure: from embeddings and the run's plan and result to what is kept, as JSON.
+        title: for the progress bar; record: what is kept, in a file of its own in the run's folder.
+        measure: from embeddings and the run's plan and record to the content of that.
     """
 
     title: str
-    file: str
+    record: type[LearningCurveRecord] | type[PeekingRecord]
     measure: Callable[..., dict[str, Any]]
 
     def measure_after(
         self,
         folder: Path,
-        result: Mapping[str, Any],
+        record: RunRecord,
         read: Callable[[], tuple[Embeddings, list[str]]],
         plan: Planned,
         *,
@@ -57,10 +57,10 @@ class Extra:
         again: bool,
     ) -> None:
         """Measures for the run in `folder`, unless that was done for the same folds before and not `again`."""
-        folds = [entry["fold"] for entry in result["folds"]]
-        path = folder / self.file
+        folds, path = record.tested, folder / self.record.FILE
         with locked(folder):
-            if not again and path.exists() and [entry["fold"] for entry in read_json(path)["folds"]] == folds:
+            kept = None if again else self.record.read_if_there(path)
+            if kept is not None and [entry.fold for entry in kept.folds] == folds:
                 return
             embeddings = with_copies_joined(read()[0]) if plan.exclude_leaks else read()[0]
             title = f"{self.title} {plan.features.name} / {plan.head}"
@@ -70,15 +70,15 @@ class Extra:
                     plan.head,
                     seed=plan.seed,
                     settings=plan.settings,
-                    result=result,
+                    tested=record.folds,
                     exclude_leaks=plan.exclude_leaks,
                     on_fold=lambda fold: bar.advance(1),
                 )
-            write_json(path, content)
+            self.record.of(content, path).write(path)
 
 
-LEARNING_CURVE = Extra("learning curve", measured.LEARNING_CURVE_FILE, learning_curve.measure_learning_curve)
-PEEKING = Extra("peeking", measured.PEEKING_FILE, peeking.measure_peeking)
+LEARNING_CURVE = Extra("learning curve", LearningCurveRecord, learning_curve.measure_learning_curve)
+PEEKING = Extra("peeking", PeekingRecord, peeking.measure_peeking)
 
 
 def with_copies_joined(embeddings: Embeddings) -> Embeddings:

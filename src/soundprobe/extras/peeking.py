@@ -18,7 +18,8 @@ from soundprobe.base.errors import ConfigError
 from soundprobe.base.records import Embeddings
 from soundprobe.heads.catalog import make_head
 from soundprobe.scoring.folds import outer_splits
-from soundprobe.scoring.measured import FORMAT
+from soundprobe.scoring.measured import PeekingRecord
+from soundprobe.scoring.results import FoldScoresRecord
 
 
 def measure_peeking(
@@ -27,7 +28,7 @@ def measure_peeking(
     *,
     seed: int,
     settings: Mapping[str, Any],
-    result: Mapping[str, Any],
+    tested: Sequence[FoldScoresRecord],
     exclude_leaks: bool = False,
     on_fold: Callable[[int], object] = lambda fold: None,
 ) -> dict[str, Any]:
@@ -35,16 +36,15 @@ def measure_peeking(
 
     Args:
         head: a name of the catalogue; settings: as the run was given them; seed: the run's.
-        result: the run's result.json: its folds, what each chose, and what each scored.
+        tested: the run's folds, what each chose, and what each scored.
         exclude_leaks: as in the run.
         on_fold: called with each fold when it is done.
 
     Returns:
-        {"format", "note", "folds": [{"fold", "honest": {"setting", "accuracy"},
-        "candidates": [{"setting", "accuracy"}]}], "honest", "peeked_by_fold", "peeked_overall"}: the means over folds
-        of the honest choice, of the best candidate of each fold, and of the one candidate that is best on average.
+        The content of a `PeekingRecord`: with the means over folds of the honest choice, of the best candidate of each
+        fold, and of the one candidate that is best on average.
     """
-    told = {entry["fold"]: entry for entry in result["folds"]}
+    told = {entry.fold: entry for entry in tested}
     folds = []
     for fold, train, test in outer_splits(embeddings.folds):
         if fold not in told:
@@ -60,10 +60,11 @@ def measure_peeking(
         ]
         if not candidates:
             raise ConfigError(f"What peeking would add can't be measured for head {head!r}: it has no candidates.")
-        honest = {"setting": dict(told[fold]["chosen"]), "accuracy": told[fold]["accuracy"]}
+        honest = {"setting": dict(told[fold].chosen), "accuracy": told[fold].accuracy}
         folds.append({"fold": fold, "honest": honest, "candidates": candidates})
         on_fold(fold)
-    return {"format": FORMAT, "note": "measured after the run and never used by it", "folds": folds, **_summary(folds)}
+    note = "measured after the run and never used by it"
+    return {"format": PeekingRecord.FORMAT, "note": note, "folds": folds, **_summary(folds)}
 
 
 def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float]:

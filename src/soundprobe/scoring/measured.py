@@ -1,22 +1,56 @@
-"""What is measured beside a run on request, `learning-curve.json` and `peeking.json`: names and reading."""
+"""What is measured beside a run on request: the records `learning-curve.json` and `peeking.json`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, ClassVar
 
-from soundprobe.base.files import read_json_of_format
+from pydantic import Field
 
-LEARNING_CURVE_FILE = "learning-curve.json"
-PEEKING_FILE = "peeking.json"
-FORMAT = 1
+from soundprobe.base.stored import Count, Entry, Fold, Record, Settings
 
 
-def read_learning_curve(folder: Path) -> dict[str, Any] | None:
-    """What was measured, or None where nothing was, or by another version."""
-    return read_json_of_format(folder / LEARNING_CURVE_FILE, FORMAT)
+class CurvePoint(Entry):
+    """One fold's scores when trained on a share of its training recordings, which are so many, of so many clips."""
+
+    share: float
+    recordings: Count
+    clips: Count
+    accuracy: float
+    macro_f1: float
 
 
-def read_peeking(folder: Path) -> dict[str, Any] | None:
-    """What was measured, or None where nothing was, or by another version."""
-    return read_json_of_format(folder / PEEKING_FILE, FORMAT)
+class CurveFold(Entry):
+    fold: Fold
+    points: list[CurvePoint]
+
+
+class LearningCurveRecord(Record):
+    """See `soundprobe.extras.learning_curve`. `shares` ascend to 1, the run itself."""
+
+    FILE: ClassVar[str] = "learning-curve.json"
+    shares: list[float]
+    folds: list[CurveFold]
+
+
+class Candidate(Entry):
+    """A setting, and its accuracy on a fold's test clips."""
+
+    setting: Settings
+    accuracy: float
+
+
+class PeekedFold(Entry):
+    fold: Fold
+    honest: Candidate
+    candidates: list[Candidate]
+
+
+class PeekingRecord(Record):
+    """See `soundprobe.extras.peeking`. The last three are means over folds, and the last is of one setting for all."""
+
+    FILE: ClassVar[str] = "peeking.json"
+    note: str = ""
+    folds: Annotated[list[PeekedFold], Field(min_length=1)]
+    honest: float
+    peeked_by_fold: float
+    peeked_overall: float

@@ -10,20 +10,140 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path, read_json, write_json
+from soundprobe.base.files import atomic_path, parse_json
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
+from soundprobe.base.stored import Count, DatasetRecord, Entry, Fold, Record, Settings, UsedBackboneRecord
 from soundprobe.scoring import metrics
 
-FORMAT = 1
+
+class TestedDatasetRecord(DatasetRecord):
+    """`failed` of the clips have no embedding; `left_out` names them and those that lack a twin side by side."""
+
+    failed: Count
+    left_out: list[str] = Field(default=[])
+
+
+class HeadRecord(Entry):
+    """A head: `settings` as the user gave them, and what was done to the labels or the training clips."""
+
+    name: str
+    title: str
+    settings: Settings
+    seed: int
+    key: str
+
+
+class FoldScoresRecord(Entry):
+    """One tested fold; see `FoldResult` for chosen, history and seconds."""
+
+    fold: Fold
+    train_clips: Count
+    test_clips: Count
+    accuracy: float
+    macro_f1: float
+    chosen: Settings
+    history: list[Settings] = Field(default=[])
+    seconds: float
+
+
+class ScoreRecord(Entry):
+    """A score's mean over folds and its spread; `std_sample` is None where there is one fold."""
+
+    mean: float
+    std_population: float
+    std_sample: float | None = None
+
+
+class SummaryRecord(Entry):
+    accuracy: ScoreRecord
+    macro_f1: ScoreRecord
+
+
+class RunRecord(Record):
+    """`result.json`: one backbone and head over the folds that were tested.
+
+    Attributes:
+        device: where it was trained; mixed_precision: the 16-bit type, of a fine-tuning run that had one.
+        command, versions, created, seconds: how, with what, when (ISO 8601) and how long it was made.
+        overfitting: of a fine-tuning run, see `soundprobe.scoring.overfitting`.
+        complete: whether `folds` are all of the data set's.
+    """
+
+    REMEDY: ClassVar[str] = "Delete the run's folder and run its command again."
+    kind: Literal["probe", "finetune"]
+    dataset: TestedDatasetRecord
+    backbone: UsedBackboneRecord
+    head: HeadRecord
+    device: str = ""
+    mixed_precision: str | None = None
+    command: str
+    versions: Settings
+    created: str
+    seconds: float
+    overfitting: Settings | None = None
+    folds: list[FoldScoresRecord]
+    summary: SummaryRecord
+    complete: bool
+
+    @model_validator(mode="after")
+    def _one_entry_a_fold(self) -> Self:
+        if len(set(self.tested)) != len(self.folds):
+            raise PydanticCustomError("fold_twice", "lists a fold more than once")
+        return self
+
+    @property
+    def tested(self) -> list[int]:
+        """The folds that were tested, in the order of `folds`."""
+        return [entry.fold for entry in self.folds]
+
+
+class HeadOriginRecord(Entry):
+    """What a fold's head belongs to: embeddings, classes and data. `dropout` is that of a fine-tuned network."""
+
+    backbone: UsedBackboneRecord
+    class_names: list[str]
+    head: str
+    dataset: DatasetRecord
+    dropout: float | None = None
+
+
+class NetworkRecord(HeadOriginRecord, Record):
+    """The metadata of `fold-NN-network.safetensors`: what the network that never saw `fold` belongs to."""
+
+    FORMAT: ClassVar[int | None] = None
+    REMEDY: ClassVar[str] = "Fine-tune again with --force."
+    fold: Fold
+
+
+class FoldRecord(Record):
+    """The metadata of `fold-NN.safetensors`; see `FoldResult` for most of it.
+
+    Attributes:
+        test_ids: (n,); params: the head's settings, as its `state_params` gives them.
+        about: what the head belongs to.
+    """
+
+    FORMAT: ClassVar[int | None] = None
+    REMEDY: ClassVar[str] = "Delete it and run the command again."
+    fold: Fold
+    test_ids: list[str]
+    chosen: Settings
+    history: list[Settings]
+    train_clips: Count
+    seconds: float
+    params: Settings
+    about: HeadOriginRecord
 
 
 def fold_path(folder: Path, fold: int) -> Path:
@@ -50,46 +170,50 @@ def write_fold(
     tensors = {f"head.{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
     tensors["test.proba"] = np.ascontiguousarray(result.proba, dtype=np.float32)
     tensors["test.label"] = np.ascontiguousarray(result.y_true, dtype=np.int64)
-    metadata = {
-        "fold": result.fold,
-        "test_ids": [str(clip) for clip in result.ids],
-        "chosen": dict(result.chosen),
-        "history": [dict(step) for step in result.history],
-        "train_clips": result.train_clips,
-        "seconds": result.seconds,
-        "params": dict(params),
-        "about": dict(about),
-    }
+    record = FoldRecord.of(
+        {
+            "fold": result.fold,
+            "test_ids": [str(clip) for clip in result.ids],
+            "chosen": dict(result.chosen),
+            "history": [dict(step) for step in result.history],
+            "train_clips": result.train_clips,
+            "seconds": result.seconds,
+            "params": dict(params),
+            "about": dict(about),
+        },
+        fold_path(folder, result.fold),
+    )
     with atomic_path(fold_path(folder, result.fold)) as temporary:
-        save_file(tensors, temporary, metadata={"soundprobe": json.dumps(metadata)})
+        save_file(tensors, temporary, metadata={"soundprobe": json.dumps(record.content)})
 
 
-def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], dict[str, Any]]:
-    """A fold's result, its head's arrays, and its metadata (`params`, `about`, ...).
+def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord]:
+    """A fold's result, its head's arrays, and what is kept with them (`params`, `about`, ...).
 
     Raises:
         StoreError: the file is missing, cut short, or not one of ours.
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = json.loads(file.metadata()["soundprobe"])
+            record = FoldRecord.of(parse_json(file.metadata()["soundprobe"]), path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+        labels, proba = tensors["test.label"], tensors["test.proba"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{path} can't be read as a trained head ({error}). Delete it and run the command again."
         ) from error
     result = FoldResult(
-        fold=int(metadata["fold"]),
-        ids=np.asarray(metadata["test_ids"], dtype=np.str_),
-        y_true=tensors["test.label"],
-        proba=tensors["test.proba"],
-        chosen=metadata["chosen"],
-        history=metadata["history"],
-        train_clips=int(metadata["train_clips"]),
-        seconds=float(metadata["seconds"]),
+        fold=record.fold,
+        ids=np.asarray(record.test_ids, dtype=np.str_),
+        y_true=labels,
+        proba=proba,
+        chosen=record.chosen,
+        history=record.history,
+        train_clips=record.train_clips,
+        seconds=record.seconds,
     )
     arrays = {name.removeprefix("head."): array for name, array in tensors.items() if name.startswith("head.")}
-    return result, arrays, metadata
+    return result, arrays, record
 
 
 def read_finished_folds(folder: Path, folds: Sequence[int]) -> list[FoldResult]:
@@ -124,7 +248,8 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
     forget_result(folder)
     with atomic_path(folder / "predictions.parquet") as temporary:
         pq.write_table(table, temporary)
-    write_json(folder / "result.json", summarise(run))
+    path = folder / "result.json"
+    RunRecord.of(summarise(run), path).write(path)
 
 
 def forget_result(folder: Path) -> None:
@@ -135,24 +260,19 @@ def forget_result(folder: Path) -> None:
 def is_current(folder: Path, folds: Sequence[int]) -> bool:
     """Whether the folder's result is there, readable, and of just those of `folds` whose files are there."""
     try:
-        result = read_result(folder)
+        tested = read_result(folder).tested
     except StoreError:
         return False
-    return {entry["fold"] for entry in result["folds"]} == {fold for fold in folds if fold_path(folder, fold).exists()}
+    return set(tested) == {fold for fold in folds if fold_path(folder, fold).exists()}
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """The content of `result.json`.
+def read_result(folder: Path) -> RunRecord:
+    """`result.json` of the run in `folder`.
 
     Raises:
         StoreError: it is missing, unreadable, or of another version.
     """
-    content = read_json(folder / "result.json")
-    if content.get("format") != FORMAT:
-        raise StoreError(
-            f"{folder} has format {content.get('format')!r}; this version reads format {FORMAT}. Run its command again."
-        )
-    return content
+    return RunRecord.read(folder / "result.json")
 
 
 def summarise(run: RunResult) -> dict[str, Any]:
@@ -160,7 +280,7 @@ def summarise(run: RunResult) -> dict[str, Any]:
     folds = [_fold_summary(result) for result in sorted(run.folds, key=lambda result: result.fold)]
     scores = {name: metrics.mean_std([fold[name] for fold in folds]) for name in ("accuracy", "macro_f1")}
     return {
-        "format": FORMAT,
+        "format": RunRecord.FORMAT,
         **run.info,
         "folds": folds,
         "summary": {

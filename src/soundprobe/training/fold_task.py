@@ -219,8 +219,9 @@ def _write(
     )
     state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
     path = results.network_path(task.folder, task.fold)
+    record = results.NetworkRecord.of({**task.about, "fold": task.fold}, path)
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"soundprobe": json.dumps({**task.about, "fold": task.fold})})
+        save_file(state, temporary, metadata={"soundprobe": json.dumps(record.content)})
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
     results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
     for phase in ("selection", "refit"):

@@ -15,20 +15,31 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, DataError, StoreError
-from soundprobe.base.files import read_json, write_json
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
+from soundprobe.base.stored import Count, Record
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings.embed import DECODE_THREADS, decode_scanned
 from soundprobe.embeddings.forward import stacked
 
 CHUNK_CLIPS = 64
+
+
+class InputsRecord(Record):
+    """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason."""
+
+    FORMAT: ClassVar[int | None] = None
+    REMEDY: ClassVar[str] = "Delete its folder and run the command again."
+    samples: Count
+    waves: bool
+    failures: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +118,19 @@ def prepare_inputs(
         if isinstance(array, np.memmap):
             array.flush()
     np.save(folder / "lengths.npy", lengths)
-    write_json(folder / "inputs.json", {"samples": samples, "waves": keep_waves, "failures": failures})
+    path = folder / "inputs.json"
+    InputsRecord.of({"samples": samples, "waves": keep_waves, "failures": failures}, path).write(path)
 
 
 def open_inputs(folder: Path) -> Inputs:
     """What `prepare_inputs` left in `folder`."""
-    about = read_json(folder / "inputs.json")
+    record = InputsRecord.read(folder / "inputs.json")
     return Inputs(
         spectrograms=np.load(folder / "spectrograms.npy", mmap_mode="r"),
-        waves=np.load(folder / "waves.npy", mmap_mode="r") if about["waves"] else None,
+        waves=np.load(folder / "waves.npy", mmap_mode="r") if record.waves else None,
         lengths=np.load(folder / "lengths.npy"),
-        samples=about["samples"],
-        failures=about["failures"],
+        samples=record.samples,
+        failures=record.failures,
     )
 
 

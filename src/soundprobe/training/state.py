@@ -111,10 +111,22 @@ class TrainingState:
         )
 
     def restore(self, path: Path) -> None:
-        """Goes on from the checkpoint at `path`, where there is one."""
+        """Goes on from the checkpoint at `path`, where there is one.
+
+        Raises:
+            StoreError: it is damaged, or of another network or optimiser.
+        """
         saved = load_checkpoint(path)
         if saved is None:
             return
+        try:
+            self._take(saved)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise StoreError(
+                f"{path} is no checkpoint of this run ({one_line(error)[:100]}). Delete it: its fold then begins anew."
+            ) from error
+
+    def _take(self, saved: dict[str, Any]) -> None:
         self.network.load_state_dict(saved["network"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.scaler.load_state_dict(saved["scaler"])

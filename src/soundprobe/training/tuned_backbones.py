@@ -20,8 +20,9 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DataError, StoreError
-from soundprobe.base.files import digest_key, printable
+from soundprobe.base.files import digest_key, parse_json, printable
 from soundprobe.base.records import Clips
+from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.scan import Scan
 from soundprobe.scoring import results
 
@@ -30,23 +31,23 @@ KIND: Final = "fine-tuned"
 
 @dataclass(frozen=True, eq=False)
 class FinetunedRun:
-    """A finished run: its folder, its result.json, and the digest of each fold's network file."""
+    """A finished run: its folder, its record, and the digest of each fold's network file."""
 
     folder: Path
-    result: Mapping[str, Any]
+    record: results.RunRecord
     networks: Mapping[int, str]
 
     @property
     def key(self) -> str:
-        return str(self.result["head"]["key"])
+        return self.record.head.key
 
     @property
     def folds(self) -> list[int]:
         return sorted(self.networks)
 
     @property
-    def dataset(self) -> Mapping[str, Any]:
-        return self.result["dataset"]
+    def dataset(self) -> DatasetRecord:
+        return self.record.dataset
 
     @property
     def networks_sha256(self) -> str:
@@ -55,10 +56,10 @@ class FinetunedRun:
 
     def check_data(self, data_digest: str) -> None:
         """Raises DataError where the clips are not those that the run was trained on."""
-        if data_digest != self.dataset["fingerprint"]:
+        if data_digest != self.dataset.fingerprint:
             raise DataError(
                 f"These clips are not those that {self.folder} was trained on (fingerprint {data_digest[:12]}..., not "
-                f"{self.dataset['fingerprint'][:12]}...): a network may have been trained on clips that it would be "
+                f"{self.dataset.fingerprint[:12]}...): a network may have been trained on clips that it would be "
                 "tested on. Give the --data of the run, or fine-tune again."
             )
 
@@ -68,21 +69,21 @@ class FinetunedRun:
         Args:
             scanned: of the run's own clips.
         """
-        told = self.result["backbone"]
-        spec = BACKBONES[str(told["name"])]
+        told = self.record.backbone
+        spec = BACKBONES[told.name]
         longest_s = float(scanned.duration_s.max())
-        return spec.input_samples(longest_s, told["settings"]["clip_seconds"]) / spec.sample_rate_hz
+        return spec.input_samples(longest_s, told.settings["clip_seconds"]) / spec.sample_rate_hz
 
     def describe(self) -> dict[str, Any]:
         """What embeddings and heads keep of the run: where and what it is, and what its networks began as."""
         return {
             "run": self.key,
             "path": printable(str(self.folder.resolve())),
-            "backbone": self.result["backbone"]["name"],
-            "backbone_key": self.result["backbone"]["key"],
-            "start": self.result["backbone"]["weights_label"],
-            "seed": self.result["head"]["seed"],
-            "recipe": dict(self.result["head"]["settings"]),
+            "backbone": self.record.backbone.name,
+            "backbone_key": self.record.backbone.key,
+            "start": self.record.backbone.weights_label,
+            "seed": self.record.head.seed,
+            "recipe": dict(self.record.head.settings),
             "folds": self.folds,
             "networks_sha256": self.networks_sha256,
             "networks": {str(fold): sha256 for fold, sha256 in self.networks.items()},
@@ -104,25 +105,24 @@ def open_run(path: str | Path) -> FinetunedRun:
         )
     if not (folder / "result.json").exists() and not list(folder.glob("fold-*-network.safetensors")):
         raise ConfigError(f"--finetuned {folder} is no folder of a fine-tuning run: it holds no networks.")
-    result = results.read_result(folder)
-    if result["kind"] != "finetune":
+    record = results.read_result(folder)
+    if record.kind != "finetune":
         raise ConfigError(
             f"--finetuned {folder} is the run of a probe, which trains no network. Give a finetune-... folder."
         )
-    if result["head"]["settings"].get("carry_over"):
+    if record.head.settings.get("carry_over"):
         raise ConfigError(
             f"--finetuned {folder}: its network was carried over from fold to fold, so it was trained on the clips of "
             "every fold but the first before it was tested on them. Fine-tune without --carry-over."
         )
-    done = {entry["fold"] for entry in result["folds"]}
-    folds = [int(fold) for fold in result["dataset"]["folds"]]
-    missing = [fold for fold in folds if fold not in done or not results.network_path(folder, fold).exists()]
+    folds = record.dataset.folds
+    missing = [fold for fold in folds if fold not in record.tested or not results.network_path(folder, fold).exists()]
     if missing:
         raise StoreError(
             f"{folder} lacks the network of fold {', '.join(map(str, missing))}, and embeddings are made of all folds "
-            f"or none. Finish the run first: {result['command']}"
+            f"or none. Finish the run first: {record.command}"
         )
-    return FinetunedRun(folder, result, {fold: sha256_of(results.network_path(folder, fold)) for fold in folds})
+    return FinetunedRun(folder, record, {fold: sha256_of(results.network_path(folder, fold)) for fold in folds})
 
 
 def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts: bool = True) -> LoadedBackbone:
@@ -136,24 +136,22 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
         StoreError: the file is damaged, or is not this run's network of this fold.
         ConfigError: this version's front end is not the one that the network was trained on.
     """
-    path, told = results.network_path(run.folder, fold), run.result["backbone"]
+    path, told = results.network_path(run.folder, fold), run.record.backbone
     tensors = _read_network(run, path, fold)
-    asked = run.result["head"]["settings"].get("data.clip_seconds")
-    plain = load_backbone(str(told["name"]), weights="random", clip_seconds=asked, shortcuts=shortcuts, progress=False)
-    if json.loads(json.dumps(plain.settings)) != told["settings"]:
+    asked = run.record.head.settings.get("data.clip_seconds")
+    plain = load_backbone(told.name, weights="random", clip_seconds=asked, shortcuts=shortcuts, progress=False)
+    if json.loads(json.dumps(plain.settings)) != told.settings:
         raise ConfigError(f"{path} was trained on another front end than this version has. Fine-tune again.")
     network = plain.on_spectrograms()
     state = {name.removeprefix("backbone."): tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
     problems = misfits(network.state_dict(), state)
     if problems:
-        raise StoreError(
-            f"{path} is no network of {told['name']}: {'; '.join(problems)}. Fine-tune again with --force."
-        )
+        raise StoreError(f"{path} is no network of {told.name}: {'; '.join(problems)}. Fine-tune again with --force.")
     network.load_state_dict(state)
-    label = f"fine-tuned in each fold from {told['weights_label']}"
+    label = f"fine-tuned in each fold from {told.weights_label}"
     return LoadedBackbone(
         spec=dataclasses.replace(
-            plain.spec, name=f"{told['name']}-finetuned", title=f"{told['title']} fine-tuned in each fold"
+            plain.spec, name=f"{told.name}-finetuned", title=f"{told.title} fine-tuned in each fold"
         ),
         network=network,
         weights=WeightsInfo(KIND, run.networks[fold], label),
@@ -166,15 +164,15 @@ def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
     result, arrays, _ = results.read_fold(results.fold_path(run.folder, fold))
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["soundprobe"])
+            about = results.NetworkRecord.of(parse_json(file.metadata()["soundprobe"]), path)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as a network ({error}). Fine-tune again with --force.") from error
     if sha256_of(path) != run.networks[fold]:
         raise StoreError(f"{path} was trained anew while its embeddings were being made. Run the same command again.")
     own = (
-        about["fold"] == result.fold == fold
-        and about["dataset"]["fingerprint"] == run.dataset["fingerprint"]
+        about.fold == result.fold == fold
+        and about.dataset.fingerprint == run.dataset.fingerprint
         and np.array_equal(tensors["head.weight"].numpy().T, arrays["weights"])
     )
     if not own:
@@ -194,7 +192,7 @@ def check_alone(given: Mapping[str, object]) -> None:
 
 def data_of(run: FinetunedRun, data: str | Path | Clips | None) -> tuple[str | Path | Clips, dict[str, Any]]:
     """Where the run's clips are, by itself or as the user says, and how it opened them."""
-    opened_as = dict(run.dataset["opened_as"] or {})
+    opened_as = dict(run.dataset.opened_as or {})
     if data is None and not opened_as:
         raise ConfigError(
             f"{run.folder} does not say where its clips were, because it was given them in Python. Give data."

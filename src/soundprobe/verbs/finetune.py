@@ -27,6 +27,7 @@ from soundprobe.embeddings.store import locked, remove_leftovers
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
+from soundprobe.scoring.results import RunRecord
 from soundprobe.training.feeding import augmentations_of
 from soundprobe.training.fold_task import FoldTask, NetworkPlan, run_fold
 from soundprobe.training.inputs import Table, open_inputs, prepare_inputs
@@ -38,11 +39,16 @@ from soundprobe.training.recipes import FinetuneRecipe, default_config, finetune
 
 @dataclass(frozen=True)
 class Finetuning:
-    """What a run came to: its folder, what stands in `result.json`, and whether it was there before."""
+    """What a run came to: its folder, its record, and whether it was there before."""
 
     folder: Path
-    result: Mapping[str, Any]
+    record: RunRecord
     reused: bool
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What stands in `result.json`."""
+        return self.record.content
 
 
 def finetune(
@@ -108,11 +114,11 @@ def finetune(
 
 def describe(done: Finetuning) -> str:
     """One line on a finished run: what it was made of and what it scored."""
-    backbone, head, score = done.result["backbone"], done.result["head"], done.result["summary"]
+    backbone, head, score = done.record.backbone, done.record.head, done.record.summary
     return (
-        f"{backbone['name']} ({backbone['weights_label']}) / {head['title']}, seed {head['seed']}: "
-        f"accuracy {score['accuracy']['mean']:.3f} +- {score['accuracy']['std_population']:.3f}, "
-        f"macro-F1 {score['macro_f1']['mean']:.3f} over {len(done.result['folds'])} folds"
+        f"{backbone.name} ({backbone.weights_label}) / {head.title}, seed {head.seed}: "
+        f"accuracy {score.accuracy.mean:.3f} +- {score.accuracy.std_population:.3f}, "
+        f"macro-F1 {score.macro_f1.mean:.3f} over {len(done.record.folds)} folds"
         f"{' (there before)' if done.reused else ''}"
     )
 
@@ -195,7 +201,7 @@ def _run(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, prog
     clips = dataclasses.replace(job.clips, columns={**job.clips.columns, **heard})
     results.write_result(folder, RunResult(finished, clips.class_names, info), clips)
     done = results.read_result(folder)
-    if done["complete"]:
+    if done.complete:
         shutil.rmtree(inputs, ignore_errors=True)
     return Finetuning(folder, done, reused=False)
 

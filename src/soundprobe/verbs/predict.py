@@ -28,6 +28,7 @@ from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.machine import choose_device
 from soundprobe.base.records import Source
+from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
 from soundprobe.embeddings.forward import embed_waves, stacked
 from soundprobe.embeddings.precision import PRECISIONS, declared, in_half
 from soundprobe.heads.catalog import load_head
@@ -202,31 +203,30 @@ def load_predictor(
         )
     heads, abouts, folds = [], [], []
     for path in files:
-        result, arrays, metadata = results.read_fold(path)
-        about = metadata["about"]
-        if about.get("head") == "finetune":
+        result, arrays, record = results.read_fold(path)
+        about = record.about
+        if about.head == "finetune":
             raise ConfigError(
                 f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
             )
-        heads.append(load_head(about["head"], arrays, metadata["params"]))
+        heads.append(load_head(about.head, arrays, record.params))
         abouts.append(about)
         folds.append(result.fold)
     about = abouts[0]
-    if any(other["backbone"]["key"] != about["backbone"]["key"] for other in abouts):
+    if any(other.backbone.key != about.backbone.key for other in abouts):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
-    tuned = about["backbone"].get("finetuned")
-    if tuned:
-        networks = _networks_of(about["backbone"], place, weights, folds)
+    if about.backbone.finetuned is not None:
+        networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
         members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about["backbone"], place, weights, progress)), tuple(heads)),)
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
     if width != heads[0].n_features_in_:
         raise ConfigError(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
-            f"{about['backbone']['name']} gives {width}. Probe again with this version."
+            f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about["class_names"]), members, choose_device(device))
+    return Predictor(place, tuple(about.class_names), members, choose_device(device))
 
 
 def predict(
@@ -248,11 +248,10 @@ def predict(
 
 
 def _networks_of(
-    about: dict[str, Any], folder: Path, weights: str | Path | None, folds: Sequence[int]
+    about: UsedBackboneRecord, told: NetworksRecord, folder: Path, weights: str | Path | None, folds: Sequence[int]
 ) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
-    told = about["finetuned"]
-    place = Path(told["path"] if weights is None else weights)
+    place = Path(told.path if weights is None else weights)
     if not place.exists():
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "
@@ -260,23 +259,23 @@ def _networks_of(
         )
     run = open_run(place)
     for fold in folds:
-        if run.networks.get(fold) != told["networks"][str(fold)]:
+        if run.networks.get(fold) != told.networks.get(str(fold)):
             raise ConfigError(
                 f"The network of fold {fold} in {place} is not the one that the heads in {folder} were trained on. "
                 "Extract with --finetuned and probe again, or give the right run with --weights FOLDER."
             )
-        yield load_network(run, fold, about["settings"]["clip_seconds"], shortcuts=False)
+        yield load_network(run, fold, about.settings["clip_seconds"], shortcuts=False)
 
 
 def _backbones_of(
-    about: dict[str, Any], folder: Path, weights: str | Path | None, progress: bool
+    about: UsedBackboneRecord, folder: Path, weights: str | Path | None, progress: bool
 ) -> Iterable[LoadedBackbone]:
     """The backbones that a head's metadata name, each checked to give the very embeddings that it was trained on."""
-    fields = ("name", "weights", "weights_label", "weights_sha256")
-    columns = [str(about[field]).split("+") for field in fields]
+    told = (about.name, about.weights, about.weights_label, about.weights_sha256)
+    columns = [text.split("+") for text in told]
     names = columns[0]
     for name, kind, label, sha256 in itertools.zip_longest(*columns, fillvalue=""):
-        settings = about["settings"] if len(names) == 1 else about["settings"].get(name)
+        settings = about.settings if len(names) == 1 else about.settings.get(name)
         if settings is None:
             raise ConfigError(f"The heads in {folder} don't say the settings of {name}. Probe again.")
         yield _backbone(name, kind, label, sha256, settings, folder, weights, progress)

@@ -28,16 +28,22 @@ from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.heads.head import head_device
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
-from soundprobe.scoring.label_controls import check_control, judged_by, shuffle_labels
+from soundprobe.scoring.label_controls import SHUFFLED_LABELS, check_control, judged_by, shuffle_labels
+from soundprobe.scoring.results import RunRecord
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one probe came to: its folder, what stands in `result.json`, and whether it was there before."""
+    """What one probe came to: its folder, the record of the run, and whether it was there before."""
 
     folder: Path
-    result: Mapping[str, Any]
+    record: RunRecord
     reused: bool
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What stands in `result.json`."""
+        return self.record.content
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ def probe(
                 plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks, control)
                 done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                 for extra in wanted:
-                    extra.measure_after(done.folder, done.result, read, plan, progress=progress, again=not done.reused)
+                    extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=not done.reused)
                 probes.append(done)
                 if on_probe:
                     on_probe(done)
@@ -154,12 +160,12 @@ def probe(
 
 def describe(done: Probe) -> str:
     """One line on a finished probe: what it was made of and what it scored."""
-    backbone, head, score = done.result["backbone"], done.result["head"], done.result["summary"]
-    control = f" [control: {head['settings']['control']}]" if head["settings"].get("control") else ""
+    backbone, head, score = done.record.backbone, done.record.head, done.record.summary
+    control = f" [control: {head.settings['control']}]" if head.settings.get("control") else ""
     return (
-        f"{backbone['name']} ({backbone['weights_label']}) / {head['name']}, seed {head['seed']}{control}: "
-        f"accuracy {score['accuracy']['mean']:.3f} +- {score['accuracy']['std_population']:.3f}, "
-        f"macro-F1 {score['macro_f1']['mean']:.3f} over {len(done.result['folds'])} folds"
+        f"{backbone.name} ({backbone.weights_label}) / {head.name}, seed {head.seed}{control}: "
+        f"accuracy {score.accuracy.mean:.3f} +- {score.accuracy.std_population:.3f}, "
+        f"macro-F1 {score.macro_f1.mean:.3f} over {len(done.record.folds)} folds"
         f"{' (there before)' if done.reused else ''}"
     )
 
@@ -239,7 +245,7 @@ def _run(
 
 NOT_OF_FINETUNED = {
     "--exclude-leaks": "the networks were trained on the leaking clips, whatever the head is trained on",
-    "--control shuffled-labels": "the networks learnt from true labels, so chance would clear the head alone",
+    f"--control {SHUFFLED_LABELS}": "the networks learnt from true labels, so chance would clear the head alone",
     "--learning-curve": "the networks were trained on all recordings, however few the head gets",
 }
 """What says nothing about embeddings of fine-tuned networks, and why."""

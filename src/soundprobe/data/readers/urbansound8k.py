@@ -15,12 +15,13 @@ from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, read_table
+from soundprobe.scoring.notes import FOLD_CLIPS
 
 METADATA = Path("metadata", "UrbanSound8K.csv")
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 OFFICIAL_NAME = "urbansound8k"
 OFFICIAL_CLIPS = 8_732
-OFFICIAL_FOLDS = {1: 873, 2: 888, 3: 925, 4: 990, 5: 936, 6: 823, 7: 838, 8: 806, 9: 816, 10: 837}
+OFFICIAL_FOLDS = dict(enumerate(FOLD_CLIPS, start=1))
 
 
 def read_urbansound8k(path: str | Path, *, name: str | None = None) -> Clips:

@@ -33,7 +33,7 @@ class Collection:
         """The runs of each data set, that is of each name, fingerprint and list of classes, in the order of names."""
         groups: dict[tuple[str, str, tuple[str, ...]], list[Run]] = {}
         for run in self.runs:
-            key = (str(run.dataset["name"]), str(run.dataset["fingerprint"]), run.class_names)
+            key = (run.record.dataset.name, run.record.dataset.fingerprint, run.class_names)
             groups.setdefault(key, []).append(run)
         return tuple(tuple(groups[key]) for key in sorted(groups))
 
@@ -43,9 +43,9 @@ class Collection:
         Raises:
             StoreError: there is no run on such a data set.
         """
-        runs = tuple(run for run in self.runs if run.dataset["name"] == name)
+        runs = tuple(run for run in self.runs if run.record.dataset.name == name)
         if not runs:
-            available = {str(run.dataset["name"]) for run in self.runs}
+            available = {run.record.dataset.name for run in self.runs}
             raise StoreError(unknown("data set with results", name, available))
         folders = {run.path.split("/")[0] for run in runs}
         unreadable = tuple(run for run in self.unreadable if run.path.split("/")[0] in folders)

@@ -6,6 +6,7 @@ All of it is read from result.json; what a run is never follows from its score.
 from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
+from soundprobe.scoring.label_controls import SHUFFLED_LABELS
 
 CONTROL = "random weights: control"
 PART_CONTROL = "random weights in part: control"
@@ -17,45 +18,42 @@ OWN_FILE = "weights from a file"
 CARRIED_OVER = "carried over from fold to fold: contaminated"
 LEAKS_OUT = "leaking training clips left out"
 
-SHUFFLED_LABELS = "shuffled-labels"
-"""The value of a head's setting "control" in result.json; `soundprobe.scoring.label_controls` writes it."""
-
 
 def weights_of(run: Run) -> list[str]:
     """The kind of weights of each backbone that stands side by side: "pretrained", "random" or "file"."""
-    return str(run.backbone["weights"]).split("+")
+    return run.record.backbone.weights.split("+")
 
 
 def has_shuffled_labels(run: Run) -> bool:
     """Whether the training labels were shuffled, so that nothing could be learnt."""
-    return run.head["settings"].get("control") == SHUFFLED_LABELS
+    return run.record.head.settings.get("control") == SHUFFLED_LABELS
 
 
 def has_random_weights(run: Run) -> bool:
     """Whether a backbone with random weights, even one of several, was probed: the yardstick of pretraining."""
-    return run.info["kind"] == "probe" and "random" in weights_of(run)
+    return run.record.kind == "probe" and "random" in weights_of(run)
 
 
 def is_finetuned_in_folds(run: Run) -> bool:
     """Whether a head was probed on networks that were fine-tuned in each fold: neither frozen nor one."""
-    return run.info["kind"] == "probe" and bool(run.backbone.get("finetuned"))
+    return run.record.kind == "probe" and run.record.backbone.finetuned is not None
 
 
 def is_carried_over(run: Run) -> bool:
     """Whether the network went on from fold to fold, as in the notes: trained on clips that it was then tested on."""
-    return run.head["settings"].get("carry_over") is True
+    return run.record.head.settings.get("carry_over") is True
 
 
 def leaves_leaks_out(run: Run) -> bool:
     """Whether training clips were left out whose recording is also tested."""
-    return run.head["settings"].get("exclude_leaks") is True
+    return run.record.head.settings.get("exclude_leaks") is True
 
 
 def precisions_of(run: Run) -> list[str]:
     """The precision of each backbone that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
-    settings = run.backbone["settings"]
-    names = str(run.backbone["name"]).split("+")
-    each = [settings] if len(names) == 1 else [settings.get(name) for name in names]
+    backbone = run.record.backbone
+    names = backbone.name.split("+")
+    each = [backbone.settings] if len(names) == 1 else [backbone.settings.get(name) for name in names]
     return [str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each]
 
 
@@ -69,8 +67,8 @@ def tag_of(run: Run) -> str:
         found.append(SHUFFLED)
     if has_random_weights(run):
         found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
-    elif is_finetuned_in_folds(run):
-        found.append(TUNED_SCRATCH if str(run.backbone["finetuned"]["start"]).startswith("random") else TUNED)
+    elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
+        found.append(TUNED_SCRATCH if networks.start.startswith("random") else TUNED)
     elif "random" in weights:
         found.append(SCRATCH)
     elif "file" in weights:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.runs.extra_results import read_extras
-from soundprobe.reporting.runs.run_files import NUMBER, UnreadableRunError, read_info, read_predictions
+from soundprobe.reporting.runs.run_files import UnreadableRunError, read_predictions, read_record
 from soundprobe.scoring import metrics
+from soundprobe.scoring.results import RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4
 """By how much a figure in result.json may differ from the recomputed one: it may be rounded to four digits."""
@@ -44,7 +45,7 @@ class Run:
 
     Attributes:
         path: the run's folder below the heads folder, with "/" between its parts.
-        info: result.json.
+        record: result.json; info is its plain content.
         folds: F tested folds, in their order.
         ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32. In the order of the file.
         groups: (N,) str, the recording of each clip; None where the file does not say it.
@@ -54,7 +55,7 @@ class Run:
     """
 
     path: str
-    info: Mapping[str, Any]
+    record: RunRecord
     folds: tuple[FoldScores, ...]
     ids: np.ndarray
     fold: np.ndarray
@@ -66,6 +67,10 @@ class Run:
     learning_curve: Mapping[str, Any] | None = None
     peeking: Mapping[str, Any] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        return self.record.content
 
     @property
     def dataset(self) -> Mapping[str, Any]:
@@ -81,7 +86,7 @@ class Run:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return tuple(str(name) for name in self.dataset["class_names"])
+        return tuple(self.record.dataset.class_names)
 
     @cached_property
     def per_class_f1(self) -> np.ndarray:
@@ -102,11 +107,11 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
             disagrees with the predictions beside it.
     """
     path = folder.relative_to(heads_folder).as_posix()
-    info = read_info(folder)
-    table = read_predictions(folder, len(info["dataset"]["class_names"]))
+    record = read_record(folder)
+    table = read_predictions(folder, len(record.dataset.class_names))
     y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
-    told = {entry["fold"]: entry for entry in info["folds"]}
-    _agree(info, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
+    told = {entry.fold: entry for entry in record.folds}
+    _agree(record, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
     scores = []
     for number in sorted(told):
         rows, entry = fold == number, told[number]
@@ -116,14 +121,14 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
                 test_clips=int(rows.sum()),
                 accuracy=metrics.accuracy(y_true[rows], predicted[rows]),
                 macro_f1=metrics.macro_f1(y_true[rows], predicted[rows]),
-                train_clips=entry["train_clips"],
-                seconds=entry["seconds"],
-                chosen=entry["chosen"],
+                train_clips=entry.train_clips,
+                seconds=entry.seconds,
+                chosen=entry.chosen,
             )
         )
     run = Run(
         path,
-        info,
+        record,
         tuple(scores),
         table["clip_id"],
         fold,
@@ -134,41 +139,38 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
         columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
         **read_extras(folder)._asdict(),
     )
-    check_agreement(run, told)
+    check_agreement(run)
     return run
 
 
-def check_agreement(run: Run, told: Mapping[int, Mapping[str, Any]]) -> None:
+def check_agreement(run: Run) -> None:
     """Compares result.json with what its predictions give.
 
     Raises:
         UnreadableRunError: a figure, a count or `complete` differs.
     """
-    info = run.info
-    for scores in run.folds:
-        entry, where = told[scores.fold], f"fold {scores.fold}"
-        _agree(info, f"{where}: test_clips", entry["test_clips"], scores.test_clips)
-        for name in ("accuracy", "macro_f1"):
-            _agree(info, f"{where}: {name}", entry[name], getattr(scores, name))
+    record = run.record
+    for entry, scores in zip(sorted(record.folds, key=lambda entry: entry.fold), run.folds, strict=True):
+        for name in ("test_clips", "accuracy", "macro_f1"):
+            _agree(record, f"fold {scores.fold}: {name}", getattr(entry, name), getattr(scores, name))
     for name in ("accuracy", "macro_f1"):
         stats = metrics.mean_std([getattr(scores, name) for scores in run.folds])
-        claimed = info["summary"].get(name)
-        claimed = claimed if isinstance(claimed, dict) else {}
-        for part in ("mean", "std_population", "std_sample"):
-            _agree(info, f"summary: {name} {part}", claimed.get(part), getattr(stats, part))
-    missing = sorted(set(run.dataset["folds"]) - {scores.fold for scores in run.folds})
-    _agree(info, "complete", info["complete"], not missing)
-    clips, failed = run.dataset["clips"], run.dataset["failed"]
-    if info["complete"] and len(run.ids) not in (clips, clips - failed):
-        _agree(info, "dataset: clips", clips, len(run.ids))
+        told = getattr(record.summary, name)
+        for part in ScoreRecord.model_fields:
+            _agree(record, f"summary: {name} {part}", getattr(told, part), getattr(stats, part))
+    missing = set(record.dataset.folds) - set(record.tested)
+    _agree(record, "complete", record.complete, not missing)
+    clips, failed = record.dataset.clips, record.dataset.failed
+    if record.complete and len(run.ids) not in (clips, clips - failed):
+        _agree(record, "dataset: clips", clips, len(run.ids))
 
 
-def _agree(info: Mapping[str, Any], what: str, claimed: Any, found: Any) -> None:
+def _agree(record: RunRecord, what: str, claimed: Any, found: Any) -> None:
     if _same(claimed, found):
         return
     raise UnreadableRunError(
         f"result.json says {what} is {claimed!r}, but its predictions.parquet gives {found!r}, so one of the two is "
-        f"not this run's; delete the folder and run again: {info['command']}"
+        f"not this run's; delete the folder and run again: {record.command}"
     )
 
 
@@ -176,5 +178,5 @@ def _same(claimed: Any, found: Any) -> bool:
     if isinstance(found, float):
         if math.isnan(found):
             return claimed is None or (isinstance(claimed, float) and math.isnan(claimed))
-        return isinstance(claimed, NUMBER) and abs(claimed - found) <= TOLERANCE
+        return claimed is not None and abs(claimed - found) <= TOLERANCE
     return bool(claimed == found)

@@ -5,9 +5,7 @@ Letters: N predicted clips, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,88 +13,31 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import read_json
-
-FORMAT = 1
-KINDS = ("probe", "finetune")
-NUMBER = (int, float)
-FIELDS: Mapping[str, type | tuple[type, ...]] = {
-    "dataset.name": str,
-    "dataset.fingerprint": str,
-    "dataset.clips": int,
-    "dataset.failed": int,
-    "dataset.class_names": list,
-    "dataset.folds": list,
-    "backbone.name": str,
-    "backbone.title": str,
-    "backbone.weights": str,
-    "backbone.embedding_dim": int,
-    "backbone.parameters": int,
-    "backbone.key": str,
-    "backbone.settings": dict,
-    "head.name": str,
-    "head.title": str,
-    "head.settings": dict,
-    "head.seed": int,
-    "head.key": str,
-    "folds": list,
-    "summary": dict,
-    "complete": bool,
-    "command": str,
-    "versions": dict,
-    "created": str,
-    "seconds": NUMBER,
-}
-"""The fields of result.json that a report needs, with their JSON types."""
+from soundprobe.base.stored import RecordError
+from soundprobe.scoring.results import RunRecord, read_result
 
 
 class UnreadableRunError(Exception):
     """A run's folder can't be read. The message is the reason, short, for the list on the page."""
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """result.json of `folder`, with every field that a report needs.
+def read_record(folder: Path) -> RunRecord:
+    """result.json of `folder`.
 
     Raises:
         UnreadableRunError: it is missing, not JSON, of another format, or lacks a field.
     """
-    path = folder / "result.json"
-    if not path.exists():
+    if not (folder / "result.json").exists():
         raise UnreadableRunError("no result.json: the run is still going, or stopped before its end")
     try:
-        info = read_json(path)
-    except StoreError:
-        raise UnreadableRunError("result.json is not a whole JSON object") from None
-    if info.get("format") != FORMAT:
-        raise UnreadableRunError(f"result.json has format {info.get('format')!r}; this version reads format {FORMAT}")
-    if info.get("kind") not in KINDS:
-        raise UnreadableRunError(f"result.json has kind {info.get('kind')!r}; known are {' and '.join(KINDS)}")
-    for name, kind in FIELDS.items():
-        value: Any = info
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if not isinstance(value, kind):
-            raise UnreadableRunError(f"result.json has no valid field {name!r}")
-    if not all(_is_fold(entry) for entry in info["folds"]):
-        raise UnreadableRunError("result.json has no valid field 'folds': an entry lacks a figure")
-    if len({entry["fold"] for entry in info["folds"]}) != len(info["folds"]):
-        raise UnreadableRunError("result.json lists a fold more than once")
-    dataset = info["dataset"]
-    if not all(isinstance(fold, int) for fold in dataset["folds"]):
-        raise UnreadableRunError("result.json has a fold in 'dataset.folds' that is not a whole number")
-    if not dataset["class_names"] or not all(isinstance(name, str) for name in dataset["class_names"]):
-        raise UnreadableRunError("result.json has no names in 'dataset.class_names'")
-    return info
+        return read_result(folder)
+    except StoreError as error:
+        raise UnreadableRunError(f"result.json {reason_of(error)}") from None
 
 
-def _is_fold(entry: object) -> bool:
-    whole, figures = ("fold", "train_clips", "test_clips"), ("accuracy", "macro_f1", "seconds")
-    return (
-        isinstance(entry, dict)
-        and all(isinstance(entry.get(name), int) for name in whole)
-        and all(isinstance(entry.get(name), NUMBER) for name in figures)
-        and isinstance(entry.get("chosen"), dict)
-    )
+def reason_of(error: StoreError) -> str:
+    """Why a record can't be used, short, for the list on the page."""
+    return error.reason if isinstance(error, RecordError) else "is not a whole JSON object"
 
 
 def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
