@@ -75,7 +75,7 @@ def test_extract_after_any_change_does_not_reuse_old_embeddings(toy, tmp_path, m
         row[5] = "2"
         metadata.write_text("\n".join([text[0], ",".join(row), *text[2:]]) + "\n")
     else:
-        monkeypatch.setattr("soundprobe.verbs.extract.DECODE_VERSION", 999)
+        monkeypatch.setattr("soundprobe.embeddings.embed.DECODE_VERSION", 999)
     (second,) = embed(data, tmp_path / "out", **options)
     assert second.folder != first.folder
     assert second.reused == 0

@@ -47,7 +47,8 @@ def test_convolve_in_passes_gives_the_same(passes_of: int, monkeypatch: pytest.M
     maps = torch.randn(5, 9, 6, 7)
     expected = convolve(conv, maps)
     monkeypatch.setattr("soundprobe.backbones.fast.winograd.WORKSPACE_BYTES", passes_of * 4 * 3 * 2 * 36 * 7)
-    torch.testing.assert_close(convolve(conv, maps), expected, rtol=0, atol=1e-5)
+    # Within rounding and not equal: on some processors the size of a product chooses its kernel.
+    torch.testing.assert_close(convolve(conv, maps), expected, rtol=0, atol=1e-4)
 
 
 def test_convolve_on_two_threads_at_once_and_in_any_mode_gives_the_same() -> None:
