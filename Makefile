@@ -13,7 +13,7 @@ OPTIONAL := dask int8 tensorboard
 STAMP := $(VENV)/.installed-$(VERSION)
 
 # The way from files to a report, on the command line too, without the heads' and networks' own tests.
-QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py \
+QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
 .PHONY: install demo test test-quick lowest lint format constraints python clean
@@ -42,7 +42,7 @@ test-quick: install
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
-	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,int8,tensorboard,test install
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,int8,tensorboard,test SUPPORTED="3.11 3.12" install
 	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
 
 lint: install
