@@ -1,18 +1,34 @@
-# make install | demo | test | lint. Each needs Python 3.11 and nothing else; a second call installs nothing.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# make install | demo | test | lint, with Python 3.11, 3.12 or 3.13. Each installs what it needs first, and only once.
+# make PYTHON=python3.13 VENV=.venv-3.13 test: another Python, beside the first.
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# What VENV was made with, or else the first that starts: a name on the path may be a shim with nothing behind it.
+PYTHON ?= $(shell for name in $(BIN)/python python3.11 python3.12 python3.13 python3; do \
+	"$$name" -c '' 2>/dev/null && echo "$$name" && break; done)
+VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+SUPPORTED := 3.11 3.12 3.13
+CONSTRAINTS := constraints.txt
+EXTRAS := dev
+OPTIONAL := dask int8 tensorboard
+STAMP := $(VENV)/.installed-$(VERSION)
 
-.PHONY: install demo test lint format constraints plotly clean
+# The way from files to a report, on the command line too, without the heads' and networks' own tests.
+QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
+	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
+
+.PHONY: install demo test test-quick lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
-	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, this is {v[0]}.{v[1]}. Say which: make PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[dev]"
+python:
+	@$(if $(filter $(VERSION),$(SUPPORTED)),:,$(error soundprobe is tested on Python $(SUPPORTED), and '$(PYTHON)' is $(or $(VERSION),none that starts). Say which: make PYTHON=/path/to/python3.11))
+
+# A folder of another Python's is made anew: its stamp bears the version and goes with it.
+$(STAMP): pyproject.toml $(CONSTRAINTS) | python
+	$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null \
+		|| "$(PYTHON)" -m venv --clear $(VENV)
+	PIP_CONSTRAINT=$(CURDIR)/$(CONSTRAINTS) $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[$(EXTRAS)]"
 	touch $@
 
 demo: install
@@ -20,6 +36,14 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-quick: install
+	$(BIN)/python -m pytest $(QUICK)
+
+# The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
+lowest:
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,int8,tensorboard,test SUPPORTED="3.11 3.12" install
+	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
 
 lint: install
 	$(BIN)/ruff check .
@@ -31,13 +55,19 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Pins what is installed now; to move to newer versions, edit constraints.txt or install them, then run this.
+# Adds what pyproject.toml asks for and drops what it no longer does, for every Python and system, and keeps all other pins.
+# To move one: make constraints UV="--upgrade-package torch". The lowest are direct dependencies at their floors, the rest as
+# they go with these.
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 constraints: install
-	$(BIN)/python -m pip freeze --exclude-editable --all | grep -v -i '^pip==' | sort -f > constraints.txt
+	$(RESOLVE) --all-extras $(UV) --output-file constraints.txt
+	$(RESOLVE) --resolution lowest-direct $(OPTIONAL:%=--extra %) --output-file .lowest
+	$(RESOLVE) $(OPTIONAL:%=--extra %) --extra test --constraint .lowest --output-file constraints-lowest.txt
+	rm .lowest
 
 # Fetches the plotly.js of report.html again (needs npm) and checks its digest; see tools/fetch_plotly.py.
 plotly:
 	"$(PYTHON)" tools/fetch_plotly.py
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -176,12 +176,10 @@ def rows_of(parts: Sequence[store.Part], clips: Clips) -> np.ndarray:
 
 
 def panns(name: str, device: torch.device) -> Row:
-    from soundprobe.backbones.panns import cnn14_class
+    from original_cnn14 import original_cnn14
 
     model = load_backbone("panns", weights="random")
-    network = cnn14_class()(
-        sample_rate=32000, window_size=1024, hop_size=320, mel_bins=64, fmin=50, fmax=14000, classes_num=527
-    ).eval()
+    network = original_cnn14()
     state = {key.removeprefix("cnn."): value for key, value in model.network.state_dict().items()}
     network.load_state_dict({key: value for key, value in state.items() if key != "mel_basis"}, strict=False)
     network.to(device)

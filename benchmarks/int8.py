@@ -100,17 +100,9 @@ def panns_loop(model: LoadedBackbone) -> Embed:
     """`panns_inference`: librosa.load, and its network with its own front end, one clip at a time."""
     import librosa
 
-    from soundprobe.backbones.panns import CLASSES, HOP, MEL_BANDS, N_FFT, cnn14_class
+    from original_cnn14 import original_cnn14
 
-    network: Any = cnn14_class()(
-        sample_rate=32_000,
-        window_size=N_FFT,
-        hop_size=HOP,
-        mel_bins=MEL_BANDS,
-        fmin=50,
-        fmax=14_000,
-        classes_num=CLASSES,
-    ).eval()
+    network = original_cnn14()
 
     def run(files: list[str]) -> np.ndarray:
         found = []

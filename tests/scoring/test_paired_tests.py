@@ -25,7 +25,6 @@ from soundprobe.scoring.against_notes import compare_with_notes, estimate_design
 from soundprobe.scoring.bootstrap import METRICS, Interval, Predictions, Scores, resample
 from soundprobe.scoring.paired_tests import (
     average,
-    compare_with_one,
     corrected_t_test,
     holm,
     kfold_ratio,
@@ -214,7 +213,7 @@ def test_resample_is_the_same_for_any_order_of_clips_and_any_run_of_the_same_see
     )
     assert np.array_equal(first.draws["macro_f1"], second.draws["macro_f1"])
     assert not np.array_equal(first.draws["macro_f1"], other.draws["macro_f1"])
-    fold = resample(run.in_folds([1]), resamples=100)
+    fold = resample(run.take(run.folds == 1), resamples=100)
     assert np.array_equal(fold.draws["accuracy"][:, 0], first.draws["accuracy"][:, 1])
 
 
@@ -408,6 +407,10 @@ def paired_runs(name: str = "worse") -> tuple[Scores, Scores]:
     return resample(run), resample(dataclasses.replace(run, predicted=worse, name=name))
 
 
+def one_fold(run: Predictions) -> Predictions:
+    return run.take(run.folds == 3)
+
+
 def test_paired_differences_are_run_less_reference() -> None:
     better, worse = paired_runs()
     found = paired(better, worse, test_train_ratio=0.2, metric="macro_f1")
@@ -437,7 +440,7 @@ def test_paired_run_with_itself_differs_by_nothing() -> None:
 
 
 def test_paired_on_one_fold_has_an_interval_and_no_t_test() -> None:
-    better, worse = (resample(scores.predictions.in_folds([3])) for scores in paired_runs())
+    better, worse = (resample(one_fold(scores.predictions)) for scores in paired_runs())
     found = paired(better, worse, test_train_ratio=0.2)
     assert found.mean.excludes_zero
     assert (found.t_test.p, found.sign_test.p, found.p_holm, found.is_clear) == (None, 1.0, None, False)
@@ -450,7 +453,7 @@ def test_paired_runs_on_different_clips_are_refused_naming_the_clips() -> None:
     with pytest.raises(DataError, match=r"1 \('clip-00007'\) only in the first, none only in the second") as caught:
         paired(better, fewer, test_train_ratio=0.2)
     assert "\n" not in str(caught.value)
-    other = resample(run.in_folds([0, 1]))
+    other = resample(run.take(run.folds < 2))
     with pytest.raises(DataError, match=r"800 \('clip-00400', 'clip-00401', 'clip-00402', ...\) only in the first"):
         paired(better, other, test_train_ratio=0.2)
 
@@ -478,24 +481,10 @@ def test_paired_runs_redrawn_differently_or_by_an_unknown_metric_are_refused() -
         paired(better, resample(dataclasses.replace(worse.predictions, n_classes=5)), test_train_ratio=0.2)
 
 
-def test_compare_with_one_adjusts_for_the_number_of_runs() -> None:
-    better, worse = paired_runs()
-    found = compare_with_one(better, [worse, better, worse], test_train_ratio=0.2)
-    alone = paired(worse, better, test_train_ratio=0.2)
-    assert [one.comparisons for one in found] == [3, 3, 3]
-    assert found[0].p_holm == pytest.approx(3 * alone.t_test.p)
-    assert found[1].p_holm == 1.0
-    assert found[0].t_test == alone.t_test
-    assert compare_with_one(better, [], test_train_ratio=0.2) == ()
-
-
 def test_comparison_is_json_without_nan() -> None:
-    better, worse = (
-        resample(scores.predictions.in_folds([3])) for scores in paired_runs("<img src=x onerror=alert(1)>")
-    )
-    found = compare_with_one(better, [worse], test_train_ratio=0.2)
-    text = json.dumps([dataclasses.asdict(one) for one in found], allow_nan=False)
-    assert json.loads(text)[0]["run"] == "<img src=x onerror=alert(1)>"
+    better, worse = (resample(one_fold(scores.predictions)) for scores in paired_runs("<img src=x onerror=alert(1)>"))
+    text = json.dumps(dataclasses.asdict(paired(worse, better, test_train_ratio=0.2)), allow_nan=False)
+    assert json.loads(text)["run"] == "<img src=x onerror=alert(1)>"
     against = compare_with_notes(600, 873, design_effect=4.0)
     assert json.loads(json.dumps(dataclasses.asdict(against), allow_nan=False))["by_clip"]["run"]["method"] == "Wilson"
 

@@ -1,36 +1,90 @@
-"""CNN14 of PANNs (Kong et al. 2020, arXiv 1912.10211), with the layers of the package panns_inference.
+"""CNN14 of PANNs (Kong et al. 2020, arXiv 1912.10211).
 
-Importing that package runs wget and writes to the home folder, so only its file of model classes is run, and without
-its unused import of matplotlib.pyplot, which would write a font cache to the home folder.
+The network is written here and not imported from panns_inference, whose import runs wget, writes to the home folder and
+loads matplotlib and numba. A test imports the original with a home folder of its own and holds this one to it: the same
+tensors under the same names, so that published files load, the same random weights for a seed, and equal embeddings.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, dropout, relu_
 
 from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
 from soundprobe.backbones.fast.shortcuts import may_shortcut
-from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
+from soundprobe.backbones.melspectrogram import POWER_FLOOR, PowerSpectrogram, full_precision
 from soundprobe.backbones.protocol import SpectrogramBackbone
-
-PACKAGE = "_soundprobe_panns_inference"
-"""The name that panns_inference's files get here, so that the user's own `import panns_inference` stays as it is."""
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024
 HOP = 320
 MEL_BANDS = 64
+LOWEST_HZ, HIGHEST_HZ = 50, 14_000
 CLASSES = 527
-POWER_FLOOR = 1e-10
+
+
+class ConvBlock(nn.Module):
+    """Two 3x3 convolutions, each with BatchNorm and ReLU, then a mean over `pool` x `pool`."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, pool: int) -> None:
+        super().__init__()
+        self.pool = pool
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        nn.init.xavier_uniform_(self.conv1.weight)
+        nn.init.xavier_uniform_(self.conv2.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = relu_(self.bn1(self.conv1(maps)))
+        maps = relu_(self.bn2(self.conv2(maps)))
+        return avg_pool2d(maps, self.pool)
+
+
+class Cnn14(nn.Module):
+    """The published network after its spectrogram. `fc_audioset`, its classifier, is kept because its file has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for _ in range(2):
+            # The original's spectrum draws the weights of two convolutions and throws them away. So does this, or a
+            # seed would give other random weights than the original and earlier versions.
+            nn.Conv1d(1, N_FFT // 2 + 1, N_FFT, bias=False)
+        self.bn0 = nn.BatchNorm2d(MEL_BANDS)
+        self.conv_block1 = ConvBlock(1, 64, pool=2)
+        self.conv_block2 = ConvBlock(64, 128, pool=2)
+        self.conv_block3 = ConvBlock(128, 256, pool=2)
+        self.conv_block4 = ConvBlock(256, 512, pool=2)
+        self.conv_block5 = ConvBlock(512, 1024, pool=2)
+        self.conv_block6 = ConvBlock(1024, 2048, pool=1)
+        self.fc1 = nn.Linear(2048, 2048)
+        self.fc_audioset = nn.Linear(2048, CLASSES)
+        for layer in (self.fc1, self.fc_audioset):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, 1, M, F) to embeddings (B, D)."""
+        maps = self.bn0(spectrogram.transpose(1, 3)).transpose(1, 3)  # a mean and a variance for every band
+        for block in (
+            self.conv_block1,
+            self.conv_block2,
+            self.conv_block3,
+            self.conv_block4,
+            self.conv_block5,
+            self.conv_block6,
+        ):
+            maps = dropout(block(maps), 0.2, training=self.training)
+        of_time = maps.mean(dim=3)  # (B, D, time)
+        pooled = of_time.amax(dim=2) + of_time.mean(dim=2)
+        hidden = relu_(self.fc1(dropout(pooled, 0.5, training=self.training)))
+        return dropout(hidden, 0.5, training=self.training)
 
 
 class Panns(SpectrogramBackbone):
@@ -52,23 +106,11 @@ class Panns(SpectrogramBackbone):
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
         super().__init__(prepare_cnn14)
-        self.cnn = cnn14_class()(
-            sample_rate=SAMPLE_RATE_HZ,
-            window_size=N_FFT,
-            hop_size=HOP,
-            mel_bins=MEL_BANDS,
-            fmin=50,
-            fmax=14_000,
-            classes_num=CLASSES,
-        )
+        self.cnn = Cnn14()
         # Persistent, unlike other front ends' tensors: CNN14's 8 and 16 kHz siblings have layers of the same shapes,
         # and only the shape of this matrix keeps their files from being loaded here.
-        mel_basis = self.cnn.get_parameter("logmel_extractor.melW").detach().clone()  # (513, F)
-        self.register_buffer("mel_basis", mel_basis)
+        self.register_buffer("mel_basis", torch.from_numpy(mel_bands().T))  # (513, F)
         self.power = PowerSpectrogram(n_fft=N_FFT, hop=HOP, window=torch.hann_window(N_FFT), pad_mode="reflect")
-        self.cnn.spectrogram_extractor = nn.Identity()
-        self.cnn.logmel_extractor = nn.Identity()
-        self.cnn.spec_augmenter = nn.Identity()
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) to log-mel (B, F, M) in dB. `lengths` is ignored: silence is part of what CNN14 hears."""
@@ -80,7 +122,7 @@ class Panns(SpectrogramBackbone):
         """Log-mel (B, F, M), M >= 32, to embeddings (B, D)."""
         if spectrogram.shape[2] >= SHORTEST and may_shortcut(self, spectrogram):
             return embed_cnn14(self.prepared.of(self.cnn), spectrogram)
-        return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))["embedding"]  # takes (B, 1, M, F)
+        return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,34 +141,19 @@ class Panns(SpectrogramBackbone):
         return own
 
 
-def cnn14_class() -> type[nn.Module]:
-    """The class `Cnn14` of panns_inference, without what importing that package would do.
+def mel_bands() -> np.ndarray:
+    """(F, 513) float32: Slaney's triangles, bit for bit those of `librosa.filters.mel`, which the original uses.
 
-    Raises:
-        ModuleNotFoundError: panns_inference is not installed.
+    torchaudio computes them in float32, with other bits; importing librosa.filters takes longer than importing torch.
     """
-    name = f"{PACKAGE}.models"
-    if name not in sys.modules:
-        found = importlib.util.find_spec("panns_inference")  # finds, and runs nothing
-        if found is None or found.origin is None:
-            raise ModuleNotFoundError("panns_inference is not installed; run: pip install panns-inference")
-        folder = Path(found.origin).parent
-        package = ModuleType(PACKAGE)
-        package.__path__ = [str(folder)]  # where the model file's relative import looks
-        sys.modules[PACKAGE] = package
-        sys.modules[name] = _run_without_matplotlib(folder / "models.py", name)
-    return sys.modules[name].Cnn14
-
-
-def _run_without_matplotlib(file: Path, name: str) -> ModuleType:
-    tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-    tree.body = [node for node in tree.body if not _imports_matplotlib(node)]
-    module = ModuleType(name)
-    module.__file__ = str(file)
-    module.__package__ = PACKAGE
-    exec(compile(tree, str(file), "exec"), module.__dict__)  # noqa: S102 (an installed package's own file)
-    return module
-
-
-def _imports_matplotlib(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "matplotlib" for alias in node.names)
+    linear_step, log_from_hz, log_step = 200.0 / 3, 1000.0, np.log(6.4) / 27.0  # Hz and, from 1 kHz on, log Hz a mel
+    log_from = log_from_hz / linear_step
+    lowest = LOWEST_HZ / linear_step
+    highest = log_from + np.log(HIGHEST_HZ / log_from_hz) / log_step
+    mels = np.linspace(lowest, highest, MEL_BANDS + 2)
+    hz = np.where(mels < log_from, linear_step * mels, log_from_hz * np.exp(log_step * (mels - log_from)))
+    ramps = np.subtract.outer(hz, np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE_HZ))  # (F + 2, 513)
+    rising = -ramps[:-2] / np.diff(hz)[:-1, None]
+    falling = ramps[2:] / np.diff(hz)[1:, None]
+    triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return (triangles * (2.0 / (hz[2:] - hz[:-2]))[:, None]).astype(np.float32)  # each of the same area

@@ -9,7 +9,7 @@ Letters: N clips, C classes, F folds, G recordings of one fold, B resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,10 +83,6 @@ class Predictions:
         """The predictions at `rows`, a boolean mask or index array of (N,): those of one salience, say."""
         names = ("ids", "labels", "predicted", "folds", "groups")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
-
-    def in_folds(self, folds: Sequence[int]) -> Predictions:
-        """The predictions of some of the folds."""
-        return self.take(np.isin(self.folds, list(folds)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from soundprobe.scoring.metrics import MeanStd, mean_std
 TITLE = "SimpleCNN of the notes"
 DATASET = "urbansound8k"
 DATASET_CLIPS = 8732
-EPOCHS = 10
 PARAMETERS = 1_400_970
 CLEAN_FOLD = 1
 """The only fold that was tested with a network that had not been trained on it."""

@@ -190,21 +190,6 @@ def paired(run: Scores, reference: Scores, *, test_train_ratio: float, metric: s
     )
 
 
-def compare_with_one(
-    reference: Scores, runs: Sequence[Scores], *, test_train_ratio: float, metric: str = "accuracy"
-) -> tuple[Paired, ...]:
-    """Each of `runs` against `reference`, in the given order, with Holm's correction for their number.
-
-    Raises:
-        DataError: as `paired`.
-    """
-    found = [paired(run, reference, test_train_ratio=test_train_ratio, metric=metric) for run in runs]
-    adjusted = holm([one.t_test.p for one in found])
-    return tuple(
-        dataclasses.replace(one, p_holm=p, comparisons=len(found)) for one, p in zip(found, adjusted, strict=True)
-    )
-
-
 def average(seeds: Sequence[Scores], name: str) -> Scores:
     """The mean scores of runs that differ only in their seed, as the scores of one run called `name`.
 
