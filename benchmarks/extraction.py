@@ -49,8 +49,8 @@ from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import BATCH_CLIPS
 from soundprobe.embeddings.precision import check_precision, declared, in_half
+from soundprobe.embeddings.store import BATCH_CLIPS
 from soundprobe.verbs.bench import gemm_peak_gflops
 
 Peer = Callable[[Sequence[str]], np.ndarray]

@@ -15,7 +15,8 @@ from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
-from soundprobe.embeddings.embed import BATCH_CLIPS, Job, embed_parts, plan_parts
+from soundprobe.embeddings.embed import Job, embed_parts, plan_parts
+from soundprobe.embeddings.store import BATCH_CLIPS
 
 COUNTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 

@@ -31,7 +31,6 @@ from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings.embed import (
-    BATCH_CLIPS,
     DECODE_THREADS,
     Job,
     batches,
@@ -40,6 +39,7 @@ from soundprobe.embeddings.embed import (
     embed_parts,
     plan_parts,
 )
+from soundprobe.embeddings.store import BATCH_CLIPS
 
 
 def main() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from soundprobe.scoring.results import FinishedRun
 from soundprobe.verbs.extract import Extraction, extract
-from soundprobe.verbs.probe import Probe, probe
+from soundprobe.verbs.probe import probe
 
 WEIGHTS = "mn04_as_mAP_432.pt"
 
 
-def probed_sets(precision: str, shared: Path, root: Path) -> tuple[dict[str, Extraction], dict[str, Probe]]:
+def probed_sets(precision: str, shared: Path, root: Path) -> tuple[dict[str, Extraction], dict[str, FinishedRun]]:
     """The sets of 397 clips in "fp32" and in `precision` below root/embeddings, and the linear probe on each."""
     options: dict[str, Any] = {"backbone": "mn04", "weights": shared / "weights" / WEIGHTS, "device": "cpu"}
     data, embeddings = shared / "data" / "UrbanSound8K", root / "embeddings"

@@ -20,10 +20,11 @@ from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.reporting import collect_runs, write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
+from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.inputs import InputsRecord
 from soundprobe.training.state import load_checkpoint, save_checkpoint
 from soundprobe.verbs.extract import extract
-from soundprobe.verbs.finetune import Finetuning, finetune
+from soundprobe.verbs.finetune import finetune
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 
@@ -214,7 +215,7 @@ def test_this_version_writes_the_same_fields_in_the_same_order(samples, tmp_path
         assert outline_of(path) == outline_of(old), old
 
 
-def go_on(samples: Path) -> Finetuning:
+def go_on(samples: Path) -> FinishedRun:
     """The command that was interrupted, once more."""
     return finetune(
         samples / "clips" / "clips.csv",

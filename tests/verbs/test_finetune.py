@@ -25,7 +25,7 @@ from soundprobe.scoring import results
 from soundprobe.scoring.overfitting import overfitting
 from soundprobe.training import fold_task as fold_module
 from soundprobe.training.inputs import Part
-from soundprobe.verbs.finetune import describe, finetune
+from soundprobe.verbs.finetune import finetune
 from sounds import write_urbansound_layout
 
 RECIPE = """
@@ -114,7 +114,7 @@ def test_finished_run_is_not_done_again(done: Path, tiny: Path, quick: str):
     again = finetune(str(tiny), config=quick, heads=done.parents[2], progress=False)
     assert again.reused
     assert (done / "result.json").read_bytes() == before
-    assert "(there before)" in describe(again)
+    assert "(there before)" in again.describe()
 
 
 def test_stored_network_gives_the_stored_predictions(done: Path):

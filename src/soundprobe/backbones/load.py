@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,12 @@ from torch import Tensor, nn
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
-from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.spec import PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.registry import code_of, resolve
 
-PRETRAINED, RANDOM = "pretrained", "random"
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
 NAMED = 3  # tensors that a message names before it only counts
 
@@ -116,14 +114,14 @@ def load_backbone(
         spec.check_clip_seconds(clip_seconds)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"--seed {seed} is not valid: give a whole number from 0 to 2**63 - 1.")
-    check_weights(spec, weights)
+    spec.check_weights(weights)
     of_file = weights not in (None, PRETRAINED, RANDOM)
     published = weights in (None, PRETRAINED) and spec.weights is not None
     file = _weights_file(spec, PRETRAINED if weights is None else weights, progress) if of_file or published else None
     network: Any = _build(spec, clip_seconds, seed)
     if spec.parameters is None:
         spec = replace(spec, parameters=sum(tensor.numel() for tensor in network.state_dict().values()))
-        check_weights(spec, weights)
+        spec.check_weights(weights)
     if spec.parameters == 0:
         info = WeightsInfo("none", state_digest(network.state_dict()), "no weights")
     elif file is not None:
@@ -137,27 +135,6 @@ def load_backbone(
         network.eval()
     network.allow_shortcuts(shortcuts)
     return LoadedBackbone(spec, network, info, _settings(spec, clip_seconds))
-
-
-def check_weights(spec: BackboneSpec, weights: str | Path | None) -> None:
-    """Raises WeightsError where the backbone can't have such weights, as far as its spec tells without any being read.
-
-    Args:
-        weights: as for `load_backbone`.
-    """
-    if spec.parameters == 0:
-        if weights is not None:
-            raise WeightsError(f"{spec.name} has no weights, because nothing in it is learnt. Leave --weights out.")
-    elif weights in (None, PRETRAINED):
-        if spec.parameters is not None and not spec.has_published_weights:
-            raise WeightsError(
-                f"{spec.name} has no pretrained weights, because it is trained from scratch: "
-                "use --weights random, a file of your own, or finetune."
-            )
-    elif weights != RANDOM and not Path(weights).is_file():
-        near = difflib.get_close_matches(str(weights), (PRETRAINED, RANDOM), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise WeightsError(f"No weights file at {str(weights)!r}.{hint} Give pretrained, random, or a file's path.")
 
 
 def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from soundprobe.backbones.weights.verify import WeightFile
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, WeightsError, unknown
 
+PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
 """The precisions that a network on spectrograms has for nothing."""
+PRECISIONS = (*FLOATS, "int8")
 
 
 @dataclass(frozen=True)
@@ -97,4 +101,45 @@ class BackboneSpec:
             raise ConfigError(
                 f"--clip-seconds {clip_seconds} is not valid for {self.name}: "
                 f"give {self.min_seconds} to {self.max_seconds}."
+            )
+
+    def check_weights(self, weights: str | Path | None) -> None:
+        """Whether the backbone can have such weights, as far as can be told without any being read.
+
+        Args:
+            weights: as for `load_backbone`.
+
+        Raises:
+            WeightsError: it has none, none were published, there is no such file, or they are not in the cache and
+                can't be fetched.
+        """
+        if self.parameters == 0:
+            if weights is not None:
+                raise WeightsError(f"{self.name} has no weights, because nothing in it is learnt. Leave --weights out.")
+        elif weights in (None, PRETRAINED):
+            if self.parameters is not None and not self.has_published_weights:
+                raise WeightsError(
+                    f"{self.name} has no pretrained weights, because it is trained from scratch: "
+                    "use --weights random, a file of your own, or finetune."
+                )
+        elif weights != RANDOM and not Path(weights).is_file():
+            near = difflib.get_close_matches(str(weights), (PRETRAINED, RANDOM), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise WeightsError(f"No weights file at {str(weights)!r}.{hint} Give pretrained, random, or a file's path.")
+
+    def check_precision(self, precision: str) -> None:
+        """Raises ConfigError where `precision` is unknown, or not to be had for this backbone on any machine."""
+        if precision not in PRECISIONS:
+            raise ConfigError(unknown("precision", precision, PRECISIONS))
+        if precision not in self.precisions:
+            raise ConfigError(
+                f"--precision {precision} is not offered for {self.name}, only {', '.join(self.precisions)}. "
+                "Leave it out."
+            )
+
+    def check_trainable(self) -> None:
+        """Raises ConfigError where it can't be fine-tuned."""
+        if not self.trainable:
+            raise ConfigError(
+                f"{self.name} can't be fine-tuned. Probe it as it is: soundprobe extract --backbone {self.name}"
             )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +43,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # gone already, or its folder never came to be
             temporary.unlink()
+
+
+def check_room(folder: Path, needed_bytes: float) -> None:
+    """Whether files of so many bytes can be written in `folder`, which need not be there yet.
+
+    Raises:
+        StoreError: it is no folder, is read-only, or its disk is too full.
+    """
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise StoreError(f"Can't write {folder}: {place} is no folder. Choose another.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreError(f"Can't write {folder}: {place} is read-only. Choose another.")
+    free_bytes = shutil.disk_usage(place).free
+    if free_bytes < needed_bytes:
+        raise StoreError(
+            f"Can't write {folder}: about {needed_bytes / 1e6:.0f} MB are needed and {free_bytes / 1e6:.0f} MB free. "
+            "Free space there or choose another folder."
+        )
 
 
 def sync_folder(folder: Path) -> None:

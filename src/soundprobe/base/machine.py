@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+HEAD_DEVICES = ("auto", "cpu", "cuda")
+"""MPS has no float64, in which the losses of the linear head are summed."""
 PACKAGES = ("soundprobe", "numpy", "pyarrow", "scikit-learn", "soundfile", "soxr", "torch", "transformers")
+
+
+def check_device_name(name: str) -> None:
+    """Raises ConfigError where `name` is none of `DEVICES`; whether the machine has it, `choose_device` tells."""
+    if name not in DEVICES:
+        raise ConfigError(unknown("device", name, DEVICES))
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -21,16 +29,26 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         ConfigError: the name is unknown, or this machine has no such device.
     """
+    check_device_name(name)
     import torch
 
-    if name not in DEVICES:
-        raise ConfigError(unknown("device", name, DEVICES))
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(device for device in ("cuda", "mps", "cpu") if there[device])
     if not there[name]:
         raise ConfigError(f"--device {name}: PyTorch finds no such device on this machine. Use --device cpu or auto.")
     return torch.device(name)
+
+
+def head_device(name: str) -> str:
+    """ "cpu" or "cuda": `name`, or for "auto" CUDA where there is one.
+
+    Raises:
+        ConfigError: it is none of `HEAD_DEVICES`, or this machine has no such device.
+    """
+    if name not in HEAD_DEVICES:
+        raise ConfigError(unknown("device of a head", name, HEAD_DEVICES))
+    return "cuda" if name != "cpu" and choose_device(name).type == "cuda" else "cpu"
 
 
 def half_type(device: torch.device) -> torch.dtype | None:

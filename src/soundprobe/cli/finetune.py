@@ -65,7 +65,6 @@ def finetune(
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a backbone in each fold and score it on the fold that it never saw. Goes on where a stopped run was."""
-    from soundprobe.verbs.finetune import describe
     from soundprobe.verbs.finetune import finetune as run
 
     options = {"training.freeze": freeze, "data.salience": salience, "data.salience_weight": salience_weight}
@@ -90,7 +89,7 @@ def finetune(
         command=given_command(),
     )
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{describe(done)} -> {done.folder}", markup=False)
+    out.print(f"{done.describe()} -> {done.folder}", markup=False)
     if done.record.dataset.failed:
         left_out = ", ".join(done.record.dataset.left_out[:10])
         Console(stderr=True).print(f"{done.record.dataset.failed} clips failed: {left_out}", markup=False)

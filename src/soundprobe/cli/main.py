@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
@@ -37,7 +36,6 @@ from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
-INT8 = ", ".join(spec.name for spec in BACKBONES.own.values() if "int8" in spec.precisions)
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
 
@@ -144,7 +142,7 @@ def extract(
         str,
         typer.Option(
             "--precision",
-            help=f"fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs; {INT8}).",
+            help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs, some backbones).",
         ),
     ] = "fp32",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
@@ -269,6 +267,7 @@ def backbones() -> None:
     """The backbones: size, embedding width, cost, and whether their weights are in the cache."""
     from rich.table import Table
 
+    from soundprobe.backbones.catalog import BACKBONES
     from soundprobe.backbones.weights.verify import is_cached
 
     table = Table(box=None, pad_edge=False)

@@ -79,7 +79,6 @@ def probe(
 ) -> None:
     """Train a light head on the embeddings in each fold and score it on the fold that it never saw."""
     from soundprobe.base.config import ProbeRecipe, read_recipe
-    from soundprobe.verbs.probe import describe
     from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
@@ -105,5 +104,5 @@ def probe(
         force=force,
         progress=not quiet,
         command=given_command(),
-        on_probe=lambda done: out.print(f"{describe(done)} -> {done.folder}", markup=False),
+        on_probe=lambda done: out.print(f"{done.describe()} -> {done.folder}", markup=False),
     )

@@ -32,7 +32,6 @@ from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
 from soundprobe.embeddings.forward import embed_waves, stacked
 
-BATCH_CLIPS = 16
 PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
 DECODE_THREADS = min(8, os.cpu_count() or 1)

@@ -11,42 +11,26 @@ All but fp32 are compared with it on some of the clips, and refused where they d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES, Half, check_fast
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.embeddings.embed import Job
 from soundprobe.embeddings.quantising import check_half, quantised, quantised_unchecked
 
-PRECISIONS = ("fp32", *HALF_TYPES, "int8")
 
-
-def check_precision(precision: str, names: Sequence[str], device: torch.device) -> None:
-    """Raises ConfigError where `precision` is unknown, or can't be had for one of the backbones `names` on `device`."""
-    check_known(precision)
-    for name in names:
-        if precision not in BACKBONES[name].precisions:
-            able = ", ".join(spec.name for spec in BACKBONES.usable() if precision in spec.precisions)
-            raise ConfigError(f"--precision {precision} is not offered for {name}, only for {able}. Leave it out.")
+def check_device(precision: str, device: torch.device) -> None:
+    """Raises ConfigError where `device` can't run networks in `precision`, or no faster than in float32."""
     if precision in HALF_TYPES:
         check_fast(precision, device)
     if precision == "int8":
         from soundprobe.backbones.int8 import check_engines
 
         check_engines(device)
-
-
-def check_known(precision: str) -> None:
-    """Raises ConfigError where `precision` is none of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        raise ConfigError(unknown("precision", precision, PRECISIONS))
 
 
 def precision_of(model: LoadedBackbone) -> str:

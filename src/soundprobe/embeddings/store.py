@@ -13,11 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 from pydantic import Field
 
@@ -35,6 +33,11 @@ from soundprobe.base.stored import (
     Settings,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_CLIPS = 16
+"""Clips of one forward pass, where nobody says otherwise."""
 RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
 
 
@@ -99,6 +102,28 @@ class SetRecord(BegunSetRecord):
     embedded: Count
     parts: list[PartRecord]
     failures: list[FailureRecord]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one backbone's extraction came to.
+
+    Attributes:
+        folder: the set's folder; fold: the only one that may be scored on it, of a network that was fine-tuned.
+        clips: how many clips have embeddings; reused: how many of them were there before.
+        failures: clip id -> reason.
+        seconds: wall time of decoding and embedding, scan left out.
+    """
+
+    folder: Path
+    backbone: str
+    weights_label: str
+    precision: str
+    clips: int
+    reused: int
+    failures: Mapping[str, str]
+    seconds: float
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +203,9 @@ def write_part(
         DataError: a further column has a name that the format keeps for itself.
         StoreError: the disk is full or can't be written.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     clash = sorted(set(clips.columns) & set(RESERVED_COLUMNS))
     if clash:
         raise DataError(
@@ -214,6 +242,9 @@ def write_part(
 
 def finished_part(path: Path, planned: Iterable[str]) -> Part | None:
     """The part at `path` if it is there, whole, and holds the clips that it should; else None."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.exists():
         return None
     try:
@@ -305,6 +336,8 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     Raises:
         StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
     """
+    import pyarrow as pa
+
     record = embedding_set.record
     dim = record.backbone.embedding_dim
     tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
@@ -340,6 +373,9 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
 
 def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path, memory_map=True)
     except (OSError, pa.ArrowInvalid) as error:

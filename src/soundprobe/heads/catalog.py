@@ -22,6 +22,8 @@ class HeadSpec:
         description: one line for lists.
         repaying_bytes: of float32 features, from which on folds in processes of their own save more than the two or
             three seconds that a process takes to start.
+        proba: "module:function" of a saved head's probabilities without its class, see `heads.inference.Proba`; left
+            out where predictions take the class.
         has_device: whether it can be trained on a GPU, through its setting `device`.
     """
 
@@ -29,6 +31,7 @@ class HeadSpec:
     title: str
     target: str
     description: str
+    proba: str = ""
     repaying_bytes: float = 16e6
     has_device: bool = False
 
@@ -60,6 +63,7 @@ HEADS = Registry(
             name="linear",
             title="Linear",
             target="soundprobe.heads.linear:LinearHead",
+            proba="soundprobe.heads.inference:linear_proba",
             description="logistic regression; strength chosen on inner splits",
             has_device=True,
         ),
@@ -67,6 +71,7 @@ HEADS = Registry(
             name="mlp",
             title="MLP",
             target="soundprobe.heads.mlp:MLPHead",
+            proba="soundprobe.heads.inference:mlp_proba",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
             repaying_bytes=1e6,
             has_device=True,
@@ -75,6 +80,7 @@ HEADS = Registry(
             name="knn",
             title="kNN",
             target="soundprobe.heads.knn:KNNHead",
+            proba="soundprobe.heads.inference:knn_proba",
             description="nearest neighbours by cosine; k chosen on inner splits",
         ),
     ),
@@ -107,12 +113,17 @@ def make_head(name: str, /, seed: int = 0, **settings: Any) -> Any:
 
 
 def load_head(name: str, arrays: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
-    """The fitted head that `state_dict` gave as `arrays` and `state_params` as `params`.
+    """The fitted head that `state_dict` gave as `arrays` and `state_params` as `params`, for predictions.
 
     Raises:
         ConfigError: the name is unknown, or something that the head needs is missing.
     """
-    return HEADS[name].load().from_state(arrays, params)
+    spec = HEADS[name]
+    if not spec.proba:
+        return spec.load().from_state(arrays, params)
+    from soundprobe.heads.inference import FittedHead
+
+    return FittedHead(spec.title, resolve(spec.proba, f"head {name!r}"), arrays, params)
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

@@ -14,12 +14,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from soundprobe.base.errors import ConfigError, unknown
-from soundprobe.base.machine import choose_device
+from soundprobe.base.errors import ConfigError
 from soundprobe.heads.scaling import scaler_of, standardised
-
-HEAD_DEVICES = ("auto", "cpu", "cuda")
-"""MPS has no float64, in which the losses of the linear head are summed."""
 
 
 class Head(ClassifierMixin, BaseEstimator, ABC):
@@ -138,28 +134,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         """(N, C) float64 from standardised rows Z (N, D) float32."""
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """(N, C) probabilities of (N, C) logits, in the dtype of the logits."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
 def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     """The mean of -log p(label), from logits (N, C) and labels (N,)."""
     top = logits.max(axis=1)
     normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
     return float((normaliser - logits[np.arange(len(labels)), labels]).mean())
-
-
-def head_device(name: str) -> str:
-    """ "cpu" or "cuda": `name`, or for "auto" CUDA where there is one.
-
-    Raises:
-        ConfigError: it is none of `HEAD_DEVICES`, or this machine has no such device.
-    """
-    if name not in HEAD_DEVICES:
-        raise ConfigError(unknown("device of a head", name, HEAD_DEVICES))
-    return "cuda" if name != "cpu" and choose_device(name).type == "cuda" else "cpu"
 
 
 def check_numbers(

@@ -6,17 +6,19 @@ Letters: N rows, D features, C classes, S inner splits.
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
 from soundprobe.base.errors import SoundprobeWarning
-from soundprobe.heads.feature_matrix import FeatureMatrix
-from soundprobe.heads.head import Head, check_numbers, head_device, log_loss, softmax
-from soundprobe.heads.lbfgs import Solution
-from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
+from soundprobe.base.machine import head_device
+from soundprobe.heads.head import Head, check_numbers, log_loss
+from soundprobe.heads.inference import linear_proba
 from soundprobe.scoring.folds import inner_split
+
+if TYPE_CHECKING:
+    from soundprobe.heads.lbfgs import Solution
+    from soundprobe.heads.softmax_stack import SoftmaxStack
 
 RISEN = 1.05
 
@@ -73,6 +75,11 @@ class LinearHead(Head):
         head_device(self.device)
 
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
+
+        from soundprobe.heads.feature_matrix import FeatureMatrix
+        from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
+
         strengths = sorted({float(strength) for strength in self.strengths})
         history: list[dict[str, Any]] = []
         chosen, start = strengths[0], None
@@ -107,8 +114,7 @@ class LinearHead(Head):
         self.history_ = [*history, final]
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
-        # In float64, so that a row's prediction does not hang on the rows that it is multiplied with.
-        return softmax(Z.astype(np.float64) @ self.weights_.astype(np.float64) + self.bias_)
+        return linear_proba(self, Z)
 
 
 def _scores(
@@ -122,8 +128,7 @@ def _scores(
     history = []
     for split, (_, val) in enumerate(splits):
         y = labels[val]
-        rows = torch.from_numpy(val).to(stack.labels.device)
-        logits = stack.logits(found.x, split, rows).cpu().numpy().astype(np.float64)
+        logits = stack.logits(found.x, split, val).cpu().numpy().astype(np.float64)
         history.append(
             {
                 "strength": strength,

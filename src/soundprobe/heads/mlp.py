@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from soundprobe.heads.head import Head, check_numbers, head_device, softmax
-from soundprobe.heads.mlp_training import MemberRecipe, Rows, train, validate
+from soundprobe.base.machine import head_device
+from soundprobe.heads.head import Head, check_numbers
+from soundprobe.heads.inference import mlp_proba
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
-from soundprobe.heads.threads import threads_for
 from soundprobe.scoring.folds import inner_split
+
+if TYPE_CHECKING:
+    from soundprobe.heads.mlp_training import MemberRecipe
 
 WORTHWHILE = 0.99
 """A mean validation loss must fall below this share of the one before for training to go on."""
@@ -90,6 +92,11 @@ class MLPHead(Head):
         head_device(self.device)
 
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
+
+        from soundprobe.heads.mlp_training import Rows, train
+        from soundprobe.heads.threads import threads_for
+
         largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
         # Whatever mode the caller is in, training needs gradients.
         with torch.inference_mode(False), torch.enable_grad(), threads_for(largest_step):
@@ -110,6 +117,8 @@ class MLPHead(Head):
 
     def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
         """One mapping for each width, rate and epoch."""
+        from soundprobe.heads.mlp_training import Rows, train, validate
+
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
         rows = Rows.of(Z, labels, *split_scalers(Z, splits), head_device(self.device))
         history: list[dict[str, Any]] = []
@@ -132,6 +141,10 @@ class MLPHead(Head):
         self, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, groups: np.ndarray | None = None
     ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Every width and rate after every epoch; each pair is trained once, on all rows."""
+        import torch
+
+        from soundprobe.heads.mlp_training import Rows, train
+
         classes, labels = np.unique(y, return_inverse=True)
         X, X_test = np.asarray(X, dtype=np.float32), np.asarray(X_test, dtype=np.float32)
         mean, scale = scaler_of(X)
@@ -151,6 +164,8 @@ class MLPHead(Head):
 
     def recipe_for(self, width: int, learning_rate: float, n_rows: int) -> MemberRecipe:
         """How one network is trained on so many rows."""
+        from soundprobe.heads.mlp_training import MemberRecipe
+
         return MemberRecipe(
             width=width,
             hidden_layers=self.hidden_layers,
@@ -162,8 +177,4 @@ class MLPHead(Head):
         )
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
-        x = Z.astype(np.float64)  # as in LinearHead: a row's prediction must not hang on the rows beside it
-        for layer in range(self.hidden_layers + 1):
-            x = x @ getattr(self, f"weights_{layer}_").astype(np.float64) + getattr(self, f"bias_{layer}_")
-            x = np.maximum(x, 0) if layer < self.hidden_layers else x
-        return softmax(x)
+        return mlp_proba(self, Z)

@@ -184,12 +184,12 @@ class SoftmaxStack:
         loss += 0.5 * penalty.double() * weights.square().sum(dim=(1, 2), dtype=torch.float64)
         return loss, gradient.view(p, -1)
 
-    def logits(self, x: torch.Tensor, split: int, rows: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor, split: int, rows: np.ndarray) -> torch.Tensor:
         """(n, C) float32: what problem `split` of x (S, C * (D + 1)) makes of `rows` (n,), of training or not."""
         coefficients = self.on_given_features(x)[split]  # (C, D + 1)
         weights, bias = coefficients[:, :-1].contiguous(), coefficients[:, -1]
         scores = torch.cat([block.scores(weights) for _, block in self.features], dim=1)  # (C, N)
-        return scores[:, rows].T + bias
+        return scores[:, torch.as_tensor(rows, device=scores.device)].T + bias
 
     def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
         """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
@@ -146,6 +145,32 @@ class FoldRecord(Record):
     about: HeadOriginRecord
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a verb that trains came to: the run's folder, its record, and whether it was there before."""
+
+    folder: Path
+    record: RunRecord
+    reused: bool
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What stands in `result.json`."""
+        return self.record.content
+
+    def describe(self) -> str:
+        """One line on what it was made of and what it scored."""
+        backbone, head, score = self.record.backbone, self.record.head, self.record.summary
+        control = head.settings.get("control")
+        return (
+            f"{backbone.name} ({backbone.weights_label}) / {head.name if self.record.kind == 'probe' else head.title}, "
+            f"seed {head.seed}{f' [control: {control}]' if control else ''}: "
+            f"accuracy {score.accuracy.mean:.3f} +- {score.accuracy.std_population:.3f}, "
+            f"macro-F1 {score.macro_f1.mean:.3f} over {len(self.record.folds)} folds"
+            f"{' (there before)' if self.reused else ''}"
+        )
+
+
 def fold_path(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold:02d}.safetensors"
 
@@ -233,6 +258,9 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
     ids = np.concatenate([fold.ids for fold in folds])
     order = np.argsort(clips.ids)
     rows = order[np.searchsorted(clips.ids, ids, sorter=order)]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     columns = {f"clip.{name}": pa.array(np.asarray(column)[rows].tolist()) for name, column in clips.columns.items()}
     table = pa.table(
         {

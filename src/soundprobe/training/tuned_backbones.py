@@ -11,13 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key, parse_json, printable
@@ -25,6 +23,9 @@ from soundprobe.base.records import Clips
 from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.scan import Scan
 from soundprobe.scoring import results
+
+if TYPE_CHECKING:
+    from soundprobe.backbones.load import LoadedBackbone
 
 KIND: Final = "fine-tuned"
 
@@ -44,6 +45,10 @@ class FinetunedRun:
     @property
     def folds(self) -> list[int]:
         return sorted(self.networks)
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.record.backbone.embedding_dim
 
     @property
     def dataset(self) -> DatasetRecord:
@@ -136,6 +141,8 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
         StoreError: the file is damaged, or is not this run's network of this fold.
         ConfigError: this version's front end is not the one that the network was trained on.
     """
+    from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
+
     path, told = results.network_path(run.folder, fold), run.record.backbone
     tensors = _read_network(run, path, fold)
     asked = run.record.head.settings.get("data.clip_seconds")
@@ -161,6 +168,8 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
 
 def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
     """The network's tensors, checked to be what the fold's record describes."""
+    from safetensors import SafetensorError, safe_open
+
     result, arrays, _ = results.read_fold(results.fold_path(run.folder, fold))
     try:
         with safe_open(path, framework="pt") as file:

@@ -19,13 +19,15 @@ import torch
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES
 from soundprobe.backbones.load import load_backbone
-from soundprobe.base.errors import ConfigError
+from soundprobe.backbones.spec import PRECISIONS
+from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.base.machine import choose_device, half_type
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import scan
-from soundprobe.embeddings.embed import BATCH_CLIPS, PART_CLIPS, Job, embed_parts, plan_parts
-from soundprobe.embeddings.precision import check_known, check_precision, declared, in_precision_unchecked, precision_of
+from soundprobe.embeddings.embed import PART_CLIPS, Job, embed_parts, plan_parts
+from soundprobe.embeddings.precision import check_device, declared, in_precision_unchecked, precision_of
+from soundprobe.embeddings.store import BATCH_CLIPS
 
 CLIP_SECONDS = 4.0  # as UrbanSound8K's
 FILE_RATE_HZ = 44_100
@@ -164,14 +166,16 @@ def _offered(
     if not precisions:
         raise ConfigError("No precision given. Name one or several, such as --precision fp32,bf16.")
     for precision in precisions:
-        check_known(precision)
+        if precision not in PRECISIONS:
+            raise ConfigError(unknown("precision", precision, PRECISIONS))
     pairs: list[tuple[str, str]] = []
     left_out: dict[str, list[str]] = {}
     why: ConfigError | None = None
     for name in names:
         for precision in precisions:
             try:
-                check_precision(precision, [name], device)
+                BACKBONES[name].check_precision(precision)
+                check_device(precision, device)
                 pairs.append((name, precision))
             except ConfigError as error:
                 left_out.setdefault(precision, []).append(name)

@@ -6,50 +6,25 @@ The networks of a fine-tuning run embed every clip once each, into a set for eac
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.load import LoadedBackbone, load_backbone
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.spec import PRETRAINED, BackboneSpec
+from soundprobe.backbones.weights.verify import fetch
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.files import digest_key
-from soundprobe.base.machine import choose_device, versions
+from soundprobe.base.files import check_room
+from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data
+from soundprobe.data.catalog import DATASETS, MADE_FOLDS, data_address, find_layout, open_data
 from soundprobe.data.scan import Scan, fingerprint, scan
-from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import BATCH_CLIPS, Job, embed_parts, embedding_key, plan_parts
-from soundprobe.embeddings.precision import check_precision, declared, in_precision, precision_of
+from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
 
-
-@dataclass(frozen=True)
-class Extraction:
-    """What one backbone's extraction came to.
-
-    Attributes:
-        folder: the set's folder; fold: the only one that may be scored on it, of a network that was fine-tuned.
-        clips: how many clips have embeddings; reused: how many of them were there before.
-        failures: clip id -> reason.
-        seconds: wall time of decoding and embedding, scan left out.
-    """
-
-    folder: Path
-    backbone: str
-    weights_label: str
-    precision: str
-    clips: int
-    reused: int
-    failures: Mapping[str, str]
-    seconds: float
-    fold: int | None = None
+if TYPE_CHECKING:
+    from soundprobe.backbones.load import LoadedBackbone
 
 
 def extract(
@@ -97,21 +72,17 @@ def extract(
     """
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
-    torch_device = choose_device(device)
+    check_device_name(device)
     how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
-    models: Sequence[LoadedBackbone] = ()
+    specs: Sequence[BackboneSpec] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
-        names = _backbone_names("mn04" if backbone is None else backbone)
-        check_precision(precision, names, torch_device)
-        load: dict[str, Any] = {
-            "weights": weights,
-            "clip_seconds": clip_seconds,
-            "seed": seed,
-            "progress": progress,
-        }
-        # All of them first: missing weights show before gigabytes are scanned.
-        models = [declared(load_backbone(name, **load), precision) for name in names]
+        specs = _specs("mn04" if backbone is None else backbone)
+        for spec in specs:
+            spec.check_precision(precision)
+            spec.check_weights(weights)
+            if clip_seconds is not None:
+                spec.check_clip_seconds(clip_seconds)
     else:
         given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
         check_alone(
@@ -125,8 +96,25 @@ def extract(
         )
         run = open_run(finetuned)
         data, how = data_of(run, data)
+    if not isinstance(data, Clips) and str(data) not in DATASETS:  # what has a name may take minutes to fetch
+        find_layout(data)
+    for spec in specs:
+        if spec.weights is not None and weights in (None, PRETRAINED):
+            fetch(spec.weights, progress=progress)  # missing weights show before gigabytes are scanned
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
+    numbers = sum(spec.embedding_dim for spec in specs) if run is None else run.embedding_dim * len(run.folds)
+    check_room(Path(embeddings), len(clips) * numbers * 4)
+    # Only now what takes seconds to import, PyTorch first.
+    from soundprobe.backbones.load import load_backbone
+    from soundprobe.embeddings.embed import Job
+    from soundprobe.embeddings.make_set import make_set
+    from soundprobe.embeddings.precision import check_device, declared
+
+    torch_device = choose_device(device)
+    check_device(precision, torch_device)
+    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "seed": seed, "progress": progress}
+    models = [declared(load_backbone(spec.name, **load), precision) for spec in specs]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     digest = fingerprint(clips, scanned)
@@ -134,7 +122,7 @@ def extract(
     extractions = []
     for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
         job = Job(model, clips, scanned, torch_device, batch_size, jobs)
-        extractions.append(_extract_one(job, Path(embeddings), origin, progress, command, belongs))
+        extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:
             on_extraction(extractions[-1])
     return extractions
@@ -142,6 +130,8 @@ def extract(
 
 def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
+    from soundprobe.embeddings.embed import embedding_key
+
     run.check_data(data_digest)
     clip_seconds = run.clip_seconds(scanned)
     for fold in run.folds:
@@ -151,92 +141,9 @@ def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator
         yield model, {**about, "network_sha256": model.weights.sha256}
 
 
-def _backbone_names(backbone: str | Sequence[str]) -> list[str]:
+def _specs(backbone: str | Sequence[str]) -> list[BackboneSpec]:
     names = backbone.split(",") if isinstance(backbone, str) else list(backbone)
     names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not names:
         raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
-    from soundprobe.backbones.catalog import BACKBONES
-
-    for name in names:
-        BACKBONES[name]
-    return names
-
-
-def _extract_one(
-    job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
-) -> Extraction:
-    spec, clips = job.model.spec, job.clips
-    key, name, fold = embedding_key(job.model, origin["fingerprint"]), spec.name, None
-    if belongs is not None:
-        fold = int(belongs["fold"])
-        key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
-        name = f"{spec.name}-fold-{fold:02d}"
-    folder = store.set_folder(root, clips.name, name, key)
-    planned = plan_parts(clips, job.scanned, job.model)
-    began = time.perf_counter()
-    with store.locked(folder):
-        store.remove_leftovers(folder)
-        found = {
-            number: store.finished_part(store.part_path(folder, number), clips.ids[[clip.row for clip in part]])
-            for number, part in enumerate(planned)
-        }
-        done = {number: part for number, part in found.items() if part is not None}
-        reused = sum(part.clips for part in done.values())
-        left = {number: part for number, part in enumerate(planned) if number not in done}
-        if left or not store.is_complete(folder):
-            meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
-            job, about_precision = in_precision(job, folder, progress)
-            meta |= about_precision
-            began = time.perf_counter()
-            store.write_meta(folder, {**meta, "complete": False})
-            with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
-                done.update(embed_parts(job, left, folder, bar))
-            new = sum(map(len, left.values()))
-            rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
-            store.write_meta(
-                folder, {**meta, **rate, **_outcome(clips, [done[number] for number in range(len(planned))])}
-            )
-    return Extraction(
-        folder=folder,
-        backbone=spec.name,
-        weights_label=job.model.weights.label,
-        precision=precision_of(job.model),
-        clips=sum(part.clips for part in done.values()),
-        reused=reused,
-        failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
-        seconds=time.perf_counter() - began,
-        fold=fold,
-    )
-
-
-def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
-    clips = job.clips
-    return {
-        "key": key,
-        "dataset": {
-            "name": clips.name,
-            **origin,
-            "clips": len(clips),
-            "class_names": list(clips.class_names),
-            "folds": sorted({int(fold) for fold in clips.folds}),
-        },
-        "backbone": job.model.describe(),
-        "decode_version": DECODE_VERSION,
-        "device": str(job.device),
-        "command": command,
-        "versions": versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _outcome(clips: Clips, parts: Sequence[store.Part]) -> dict[str, Any]:
-    failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
-    embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
-    return {
-        "complete": True,
-        "embedded_folds": np.unique(clips.folds[embedded]).tolist(),
-        "embedded": sum(part.clips for part in parts),
-        "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
-        "failures": failures,
-    }
+    return [BACKBONES[name] for name in names]

@@ -16,24 +16,25 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from soundprobe.audio.decode import decode, read_bytes, source_name
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.half import HALF_TYPES
-from soundprobe.backbones.load import LoadedBackbone, load_backbone
+from soundprobe.backbones.spec import PRECISIONS
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
-from soundprobe.base.machine import choose_device
+from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
-from soundprobe.embeddings.forward import embed_waves, stacked
-from soundprobe.embeddings.precision import PRECISIONS, declared, in_half
 from soundprobe.heads.catalog import load_head
 from soundprobe.scoring import results
 from soundprobe.training.tuned_backbones import load_network, open_run
+
+if TYPE_CHECKING:
+    import torch
+
+    from soundprobe.backbones.load import LoadedBackbone
 
 BATCH_WINDOWS = 16
 SEED = re.compile(r"random \(seed (\d+)\)")
@@ -148,6 +149,8 @@ class Predictor:
 
     def _embed(self, backbone: LoadedBackbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
         """(W, D) float32 embeddings of W waves, each cut or padded as `extract` does."""
+        from soundprobe.embeddings.forward import embed_waves, stacked
+
         rows = []
         backbone.network.to(self.device)
         for start in range(0, len(waves), BATCH_WINDOWS):
@@ -194,6 +197,7 @@ def load_predictor(
         ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
+    check_device_name(device)
     place = Path(folder)
     files = sorted(place.glob("fold-*.safetensors"))
     if not files:
@@ -242,8 +246,8 @@ def predict(
     Raises:
         AudioError: a clip can't be decoded.
     """
-    predictor = load_predictor(head, weights=weights, device=device, progress=progress)
     paths = [clips] if isinstance(clips, str | Path) else list(clips)
+    predictor = load_predictor(head, weights=weights, device=device, progress=progress)
     return [predictor.predict(str(path)) for path in paths]
 
 
@@ -306,6 +310,10 @@ def _backbone(
     if kind == "file" and weights is None:
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
     asked = weights if kind == "file" else None if kind == "none" else kind
+    BACKBONES[name].check_weights(asked)
+    from soundprobe.backbones.load import load_backbone
+    from soundprobe.embeddings.precision import declared, in_half
+
     clip_seconds = settings.get("clip_seconds")
     if clip_seconds == BACKBONES[name].clip_seconds:
         clip_seconds = None
@@ -331,4 +339,4 @@ def _backbone(
             "Extract and probe again."
         )
     # On any device, also where 16 bits are no faster: a head belongs to the numbers that it was trained on.
-    return in_half(backbone) if precision in HALF_TYPES else backbone
+    return backbone if precision == "fp32" else in_half(backbone)

@@ -14,36 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import versions
+from soundprobe.base.machine import head_device, versions
 from soundprobe.base.parallel import jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.base.registry import code_of
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.embeddings.store import locked
-from soundprobe.extras.measure import LEARNING_CURVE, PEEKING, with_copies_joined
 from soundprobe.heads.catalog import HEADS, make_head
-from soundprobe.heads.head import head_device
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
 from soundprobe.scoring.label_controls import SHUFFLED_LABELS, check_control, judged_by, shuffle_labels
-from soundprobe.scoring.results import RunRecord
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What one probe came to: its folder, the record of the run, and whether it was there before."""
-
-    folder: Path
-    record: RunRecord
-    reused: bool
-
-    @property
-    def result(self) -> Mapping[str, Any]:
-        """What stands in `result.json`."""
-        return self.record.content
+from soundprobe.scoring.results import FinishedRun
 
 
 @dataclass(frozen=True)
@@ -97,8 +83,8 @@ def probe(
     force: bool = False,
     progress: bool = True,
     command: str = "",
-    on_probe: Callable[[Probe], None] | None = None,
-) -> list[Probe]:
+    on_probe: Callable[[FinishedRun], None] | None = None,
+) -> list[FinishedRun]:
     """Trains heads on stored embeddings, fold by fold, and keeps heads, predictions and scores below `heads`.
 
     Settings are chosen inside the training folds of each fold; its test fold is predicted once. What is finished is
@@ -129,20 +115,22 @@ def probe(
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     if "device" in (settings or {}):
         raise ConfigError("device is not a setting of a head here: give --device.")
-    device = head_device(device)
     for name in names:
-        make_head(name, seed=0, **(settings or {}))  # a wrong name or setting shows before anything is read
+        HEADS[name]
     check_control(control)
     if control and (learning_curve or measure_peeking):
         raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
-    wanted = [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
+    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
+    device = head_device(device)
+    for name in names:
+        make_head(name, seed=0, **(settings or {}))  # a wrong setting shows before anything is read
+    wanted = _extras(learning_curve, measure_peeking)
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     if jobs is None and (engine != "processes" or device != "cpu"):
         jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
     probes = []
-    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
     for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
         read = functools.cache(functools.partial(read_features, feature_set))
@@ -158,18 +146,6 @@ def probe(
     return probes
 
 
-def describe(done: Probe) -> str:
-    """One line on a finished probe: what it was made of and what it scored."""
-    backbone, head, score = done.record.backbone, done.record.head, done.record.summary
-    control = f" [control: {head.settings['control']}]" if head.settings.get("control") else ""
-    return (
-        f"{backbone.name} ({backbone.weights_label}) / {head.name}, seed {head.seed}{control}: "
-        f"accuracy {score.accuracy.mean:.3f} +- {score.accuracy.std_population:.3f}, "
-        f"macro-F1 {score.macro_f1.mean:.3f} over {len(done.record.folds)} folds"
-        f"{' (there before)' if done.reused else ''}"
-    )
-
-
 def _run(
     plan: Plan,
     read: Callable[[], tuple[Embeddings, list[str]]],
@@ -181,7 +157,7 @@ def _run(
     force: bool,
     progress: bool,
     command: str,
-) -> Probe:
+) -> FinishedRun:
     features, key = plan.features, plan.head_key
     folder = (
         root
@@ -197,7 +173,7 @@ def _run(
                 results.fold_path(folder, fold).unlink(missing_ok=True)
         missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
         if not missing and results.is_current(folder, features.folds):
-            return Probe(folder, results.read_result(folder), reused=True)
+            return FinishedRun(folder, results.read_result(folder), reused=True)
         began = time.perf_counter()
         embeddings, left_out = read()
         about = {
@@ -228,7 +204,7 @@ def _run(
                     embeddings.features,
                     labels,
                     embeddings.folds,
-                    (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
+                    _recordings(embeddings, plan.exclude_leaks),
                     embeddings.ids,
                     len(embeddings.class_names),
                     only_folds=missing,
@@ -240,7 +216,7 @@ def _run(
         finished = results.read_finished_folds(folder, features.folds)
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
-        return Probe(folder, results.read_result(folder), reused=False)
+        return FinishedRun(folder, results.read_result(folder), reused=False)
 
 
 NOT_OF_FINETUNED = {
@@ -264,6 +240,24 @@ def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> 
             raise ConfigError(f"{why} Leave the option out, or probe frozen embeddings.")
         warnings.warn(f"{why} It is left out.", SoundprobeWarning, stacklevel=2)
     return [feature_set for feature_set in found if feature_set not in tuned]
+
+
+def _extras(learning_curve: bool, measure_peeking: bool) -> list[Any]:
+    """What is to be measured after each run."""
+    if not learning_curve and not measure_peeking:
+        return []
+    from soundprobe.extras.measure import LEARNING_CURVE, PEEKING
+
+    return [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
+
+
+def _recordings(embeddings: Embeddings, exclude_leaks: bool) -> np.ndarray:
+    """(N,) str the recordings; those that hold copies of one clip under one name where leaks are excluded."""
+    if not exclude_leaks:
+        return embeddings.groups
+    from soundprobe.extras.measure import with_copies_joined
+
+    return with_copies_joined(embeddings).groups
 
 
 def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:

@@ -12,7 +12,7 @@ from soundprobe.data.catalog import open_data
 from soundprobe.data.synth.generate import clip_count, ensure_synth
 from soundprobe.reporting import ReportPaths, format_summary, write_report
 from soundprobe.verbs.extract import extract
-from soundprobe.verbs.probe import describe, probe
+from soundprobe.verbs.probe import probe
 
 
 def demo(
@@ -47,7 +47,7 @@ def demo(
             heads=root / "heads",
             progress=progress,
             command="soundprobe demo",
-            on_probe=lambda done: say(f"    {describe(done)}"),
+            on_probe=lambda done: say(f"    {done.describe()}"),
         )
     say("3/3 report")
     written = write_report(root / "heads", root / "reports", dataset=clips.name, embeddings=root / "embeddings")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from soundprobe.heads.head import Head, softmax
+from soundprobe.heads.head import Head
+from soundprobe.heads.inference import softmax
 
 
 class CentroidHead(Head):

@@ -1,0 +1,108 @@
+"""One network's embeddings of all clips, as a set in the store: parts that are there already are not made again."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.audio.decode import DECODE_VERSION
+from soundprobe.base.files import digest_key
+from soundprobe.base.machine import versions
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.records import Clips
+from soundprobe.embeddings import store
+from soundprobe.embeddings.embed import Job, embed_parts, embedding_key, plan_parts
+from soundprobe.embeddings.precision import in_precision, precision_of
+
+
+def make_set(
+    job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
+) -> store.Extraction:
+    """Embeds what is not there yet.
+
+    Args:
+        root: the store's; origin: the data's fingerprint and how it was opened, for `meta.json`.
+        belongs: of a fine-tuned network, the fold that alone may be scored on the set, and its run; else None.
+
+    Raises:
+        SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
+    """
+    spec, clips = job.model.spec, job.clips
+    key, name, fold = embedding_key(job.model, origin["fingerprint"]), spec.name, None
+    if belongs is not None:
+        fold = int(belongs["fold"])
+        key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
+        name = f"{spec.name}-fold-{fold:02d}"
+    folder = store.set_folder(root, clips.name, name, key)
+    planned = plan_parts(clips, job.scanned, job.model)
+    began = time.perf_counter()
+    with store.locked(folder):
+        store.remove_leftovers(folder)
+        found = {
+            number: store.finished_part(store.part_path(folder, number), clips.ids[[clip.row for clip in part]])
+            for number, part in enumerate(planned)
+        }
+        done = {number: part for number, part in found.items() if part is not None}
+        reused = sum(part.clips for part in done.values())
+        left = {number: part for number, part in enumerate(planned) if number not in done}
+        if left or not store.is_complete(folder):
+            meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
+            job, about_precision = in_precision(job, folder, progress)
+            meta |= about_precision
+            began = time.perf_counter()
+            store.write_meta(folder, {**meta, "complete": False})
+            with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
+                done.update(embed_parts(job, left, folder, bar))
+            new = sum(map(len, left.values()))
+            rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
+            store.write_meta(
+                folder, {**meta, **rate, **_outcome(clips, [done[number] for number in range(len(planned))])}
+            )
+    return store.Extraction(
+        folder=folder,
+        backbone=spec.name,
+        weights_label=job.model.weights.label,
+        precision=precision_of(job.model),
+        clips=sum(part.clips for part in done.values()),
+        reused=reused,
+        failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
+        seconds=time.perf_counter() - began,
+        fold=fold,
+    )
+
+
+def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
+    clips = job.clips
+    return {
+        "key": key,
+        "dataset": {
+            "name": clips.name,
+            **origin,
+            "clips": len(clips),
+            "class_names": list(clips.class_names),
+            "folds": sorted({int(fold) for fold in clips.folds}),
+        },
+        "backbone": job.model.describe(),
+        "decode_version": DECODE_VERSION,
+        "device": str(job.device),
+        "command": command,
+        "versions": versions(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _outcome(clips: Clips, parts: Sequence[store.Part]) -> dict[str, Any]:
+    failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
+    embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
+    return {
+        "complete": True,
+        "embedded_folds": np.unique(clips.folds[embedded]).tolist(),
+        "embedded": sum(part.clips for part in parts),
+        "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
+        "failures": failures,
+    }
