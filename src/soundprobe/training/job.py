@@ -83,7 +83,7 @@ class Job:
         }
 
     def describe_backbone(self) -> dict[str, Any]:
-        """The `backbone` field of result.json, as `featuresets` writes it."""
+        """The `backbone` field of result.json, as a feature set writes it."""
         return {
             **self.model.describe(),
             "key": self.backbone_key,
