@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import PRETRAINED, BackboneSpec
-from soundprobe.backbones.weights.verify import fetch
+from soundprobe.backbones.weights.verify import fetch, is_cached
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.files import check_room
+from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
@@ -99,12 +99,11 @@ def extract(
     if not isinstance(data, Clips) and str(data) not in DATASETS:  # what has a name may take minutes to fetch
         find_layout(data)
     for spec in specs:
-        if spec.weights is not None and weights in (None, PRETRAINED):
+        if spec.weights is not None and weights in (None, PRETRAINED) and not is_cached(spec.weights):
             fetch(spec.weights, progress=progress)  # missing weights show before gigabytes are scanned
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    numbers = sum(spec.embedding_dim for spec in specs) if run is None else run.embedding_dim * len(run.folds)
-    check_room(Path(embeddings), len(clips) * numbers * 4)
+    check_room(Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, specs, run))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import Job
@@ -139,6 +138,15 @@ def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator
         whole = dataclasses.replace(model, weights=dataclasses.replace(model.weights, sha256=run.networks_sha256))
         about = {**run.describe(), "key": embedding_key(whole, data_digest), "fold": fold}
         yield model, {**about, "network_sha256": model.weights.sha256}
+
+
+def _new_numbers(root: Path, dataset: str, specs: Sequence[BackboneSpec], run: FinetunedRun | None) -> int:
+    """How many a clip gets, of backbones that have no set of the data yet; whether one is whole shows later."""
+    dims = {spec.name: spec.embedding_dim for spec in specs}
+    if run is not None:
+        dims = {f"{run.record.backbone.name}-finetuned": run.embedding_dim * len(run.folds)}
+    there = root / path_name(dataset)
+    return sum(dim for name, dim in dims.items() if not any(there.glob(f"{path_name(name)}-*")))
 
 
 def _specs(backbone: str | Sequence[str]) -> list[BackboneSpec]:

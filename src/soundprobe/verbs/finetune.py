@@ -10,7 +10,7 @@ import numpy as np
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError, DataError
-from soundprobe.base.files import check_room
+from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data
@@ -79,7 +79,8 @@ def finetune(
             "as they are. Leave --folds out."
         )
     wanted = _wanted(clips, only_folds)
-    check_room(Path(heads), 4 * (spec.parameters or 0) * len(wanted))
+    begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
+    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.run import make_job, run_job
 
