@@ -39,7 +39,7 @@ SpanKind = Literal[
 
 @dataclass(frozen=True)
 class Span:
-    """Words of one kind. `title` explains them; `style` tells tags apart ("control", "origin", "partial", "notes")."""
+    """Words of one kind. `title` explains them; `style` tells tags apart: "control", "origin", "partial", ..."""
 
     kind: SpanKind
     words: Words = ""

@@ -191,12 +191,12 @@ class Comparison:
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
 
-        None for what has nothing pretrained about it, as a network trained from scratch, for what was fine-tuned before
-        it was probed, whose lead would be the fine-tuning's as well, and where only other heads or
-        other kinds of run were tried with random weights: more than the weights would differ.
+        None for what has nothing pretrained about it, as a network trained from scratch or a baseline without weights,
+        for what was fine-tuned before it was probed, whose lead would be the fine-tuning's as well, and where only
+        other heads or other kinds of run were tried with random weights: more than the weights would differ.
         """
         mine = row.first
-        if row.is_control or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
+        if row.is_control or row.is_baseline or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
             return None
         controls = [
             other

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -55,12 +56,12 @@ class Row:
     @property
     def title(self) -> str:
         """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
-        how = "frozen"
+        how = "" if marks.has_no_weights(self.first) else ", frozen"
         if self.first.info["kind"] == "finetune":
-            how = "trained from scratch" if "random" in marks.weights_of(self.first) else "fine-tuned"
+            how = ", trained from scratch" if "random" in marks.weights_of(self.first) else ", fine-tuned"
         elif marks.is_finetuned_in_folds(self.first):
-            how = "then frozen"
-        return one_line(f"{self.first.backbone['title']}, {how}; {self.first.head['title']}")
+            how = ", then frozen"
+        return one_line(f"{self.first.backbone['title']}{how}; {self.first.head['title']}")
 
     @property
     def control(self) -> str:
@@ -73,6 +74,16 @@ class Row:
     def is_control(self) -> bool:
         """Whether the row is a yardstick and no contender."""
         return bool(self.control)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing was learnt before the head: ranked as any other, and beyond pretraining's help."""
+        return marks.has_no_weights(self.first) and not self.is_control
+
+    @property
+    def role(self) -> Literal["control", "baseline", "run"]:
+        """How the row is drawn."""
+        return "control" if self.is_control else "baseline" if self.is_baseline else "run"
 
     @property
     def contaminated(self) -> bool:
@@ -96,8 +107,8 @@ class Row:
 
     @property
     def tag_kind(self) -> str:
-        """How the tag is drawn: "control", "notes" (contaminated) or "origin"."""
-        return "notes" if self.contaminated else "control" if self.is_control else "origin"
+        """How the tag is drawn: "control", "baseline", "notes" (contaminated) or "origin"."""
+        return "notes" if self.contaminated else "origin" if self.role == "run" else self.role
 
     @property
     def complete(self) -> bool:

@@ -10,6 +10,7 @@ from soundprobe.scoring.label_controls import SHUFFLED_LABELS
 
 CONTROL = "random weights: control"
 PART_CONTROL = "random weights in part: control"
+BASELINE = "baseline: nothing learnt"
 SHUFFLED = "shuffled labels: control"
 SCRATCH = "random start: trained from scratch"
 TUNED = "fine-tuned in each fold"
@@ -20,8 +21,14 @@ LEAKS_OUT = "leaking training clips left out"
 
 
 def weights_of(run: Run) -> list[str]:
-    """The kind of weights of each backbone that stands side by side: "pretrained", "random" or "file"."""
+    """The kind of weights of each backbone that stands side by side: "pretrained", "random", "file" or "none"."""
     return run.record.backbone.weights.split("+")
+
+
+def networks_of(run: Run) -> list[str]:
+    """The names of the backbones, of those side by side, that have weights."""
+    names = run.record.backbone.name.split("+")
+    return [name for name, weights in zip(names, weights_of(run), strict=False) if weights != "none"]
 
 
 def has_shuffled_labels(run: Run) -> bool:
@@ -32,6 +39,11 @@ def has_shuffled_labels(run: Run) -> bool:
 def has_random_weights(run: Run) -> bool:
     """Whether a backbone with random weights, even one of several, was probed: the yardstick of pretraining."""
     return run.record.kind == "probe" and "random" in weights_of(run)
+
+
+def has_no_weights(run: Run) -> bool:
+    """Whether nothing was learnt before the head, as in statistics of a spectrogram: neither pretrained nor random."""
+    return set(weights_of(run)) == {"none"}
 
 
 def is_finetuned_in_folds(run: Run) -> bool:
@@ -50,29 +62,31 @@ def leaves_leaks_out(run: Run) -> bool:
 
 
 def precisions_of(run: Run) -> list[str]:
-    """The precision of each backbone that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
+    """The precision of each network that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
     backbone = run.record.backbone
-    names = backbone.name.split("+")
-    each = [backbone.settings] if len(names) == 1 else [backbone.settings.get(name) for name in names]
+    several = "+" in backbone.name
+    each = [backbone.settings.get(name) if several else backbone.settings for name in networks_of(run)]
     return [str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each]
 
 
 def tag_of(run: Run) -> str:
     """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
-    weights = weights_of(run)
+    weights = set(weights_of(run)) - {"none"}
     found = []
     if is_carried_over(run):
         found.append(CARRIED_OVER)
     if has_shuffled_labels(run):
         found.append(SHUFFLED)
     if has_random_weights(run):
-        found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
+        found.append(CONTROL if weights == {"random"} else PART_CONTROL)
     elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
         found.append(TUNED_SCRATCH if networks.start.startswith("random") else TUNED)
     elif "random" in weights:
         found.append(SCRATCH)
     elif "file" in weights:
         found.append(OWN_FILE)
+    elif not weights and not has_shuffled_labels(run):
+        found.append(BASELINE)
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""
     found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]

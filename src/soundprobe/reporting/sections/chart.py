@@ -32,7 +32,7 @@ class ChartRow:
     """One run: a mark at the mean, a whisker over its 95 % interval, and its folds.
 
     Attributes:
-        style: "run", "control", "contaminated" or "partial".
+        style: "run", "baseline", "control", "contaminated" or "partial".
         row: the row of the tables that it draws.
         low, mean, high: whisker and mark; without an interval the whisker has no length.
         value, interval: the mean and its interval in words.
@@ -109,7 +109,7 @@ def axis_over(shares: Iterable[float]) -> Axis:
 
 def _chart_row(row: Row, axis: Axis, marks_clean: bool) -> ChartRow:
     mean, interval = row.accuracy.mean, row.scores.interval()
-    style = "contaminated" if row.contaminated else "control" if row.is_control else "run"
+    style = "contaminated" if row.contaminated else row.role
     return ChartRow(
         style=style if row.complete else "partial",
         row=row,

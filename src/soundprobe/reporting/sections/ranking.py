@@ -30,10 +30,13 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         if len(comparison.contenders) > 2
         else ""
     )
+    baselines = any(row.is_baseline for row in comparison.rows)
+    none = " A baseline has no weights that could be random." if baselines else ""
     yield Text(
         "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and the "
         f"standard deviations over folds, population (as in the notes) and sample, which say how much folds differ."
-        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.{leans}',
+        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.'
+        f"{none}{leans}",
         role="how",
     )
     columns = [
@@ -93,7 +96,7 @@ def _lead(comparison: Comparison, row: Row) -> Cell:
     control = comparison.control_of(row)
     difference = compare(row, control) if control else None
     if difference is None:
-        return Cell(Span("quiet", "control" if row.is_control else "no control"), "")
+        return Cell(Span("quiet", "no control" if row.role == "run" else row.role), "")
     other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
     return Cell((points(difference.mean), other), difference.mean)
 

@@ -64,7 +64,8 @@ def color_of(place: int, row: Row) -> str:
 
 def row_trace(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
     """The row's marks in a chart, of `place`'s colour; `more` is what it has besides, or other than usual."""
-    marker = {"color": color_of(place, row), "size": 8, "symbol": "circle-open" if row.is_control else "circle"}
+    symbol = {"control": "circle-open", "baseline": "square", "run": "circle"}[row.role]
+    marker = {"color": color_of(place, row), "size": 8, "symbol": symbol}
     usual = {"type": "scatter", "mode": "markers", "name": label(row.full_name, 60), "x": x, "y": y}
     marker |= more.pop("marker", {})
     return {**usual, "marker": marker, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
@@ -74,5 +75,6 @@ def row_line(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: st
     """As `row_trace`, its marks joined by a line."""
     color = color_of(place, row)
     line = {"color": color, "dash": "dot" if row.is_control else "solid"}
-    usual = {"mode": "lines+markers", "line": line, "marker": {"size": 7, "symbol": "circle"}}
+    marker = {"size": 7, "symbol": "square" if row.is_baseline else "circle"}
+    usual = {"mode": "lines+markers", "line": line, "marker": marker}
     return row_trace(place, row, x, y, hover, **usual, **more)

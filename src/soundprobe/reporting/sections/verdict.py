@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.runs.marks import networks_of, weights_of
 from soundprobe.reporting.sections.statistics import notes_comparisons
-from soundprobe.reporting.wording import between, count, one_line, p_value, percent, plural, points, points_between
+from soundprobe.reporting.wording import (
+    between,
+    count,
+    listing,
+    one_line,
+    p_value,
+    percent,
+    plural,
+    points,
+    points_between,
+)
 from soundprobe.scoring import notes
 
 
@@ -53,11 +64,12 @@ def _headline(comparison: Comparison, best: Row) -> str:
             f"{percent(best.accuracy.mean)} % accuracy."
         )
     figure = f"{percent(best.accuracy.mean)} % accuracy"
+    baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
     if len(comparison.contenders) > 1:
         where = f", on {name}:" if comparison.controls else f" on {name}:"
-        return f"{best.name} is the best of {comparison.field}{where} {figure}."
+        return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
     besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
-    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}."
+    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
 
 
 def _unfinished(comparison: Comparison) -> str:
@@ -112,6 +124,13 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
     difference = compare(*pair) if pair else None
     if best.is_control:
         return Finding(question, "", "", "Not known: no backbone with pretrained weights has been run here.")
+    owes = f"The best run owes nothing to pretraining: {best.name} is a baseline. " if best.is_baseline else ""
+    if owes and difference is None:
+        text = (
+            f"{owes}No pretrained run here has a control with the same head: extract a pretrained backbone with both "
+            "--weights, then probe both."
+        )
+        return Finding(question, "", "", text)
     if (pair is None or difference is None) and (best.first.info["kind"] == "finetune" or best.caution):
         return Finding(
             question,
@@ -121,19 +140,20 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
             "Extract a pretrained backbone with both --weights, then probe both.",
         )
     if pair is None or difference is None:
+        it = listing(networks_of(best.first)) if "none" in weights_of(best.first) else "it"
         return Finding(
             question,
             "",
             "",
             f"Not known: {one_line(best.first.backbone['name'])} has no control with the same head here. Extract "
-            "it again with --weights random, then probe both.",
+            f"{it} again with --weights random, then probe both.",
         )
     row, control = pair
     subject = "It" if row is best else row.name
     also = "" if difference.matched else " and other settings"
     side = "ahead of" if difference.mean >= 0 else "behind"
     text = (
-        f"{subject} is {_distance(difference.mean)} {side} the same network "
+        f"{owes}{subject} is {_distance(difference.mean)} {side} the same network "
         f"with random weights{also}, which reaches {percent(control.accuracy.mean)} %; ahead in {difference.better} of "
         f"{plural(difference.folds, 'fold')}"
     )
