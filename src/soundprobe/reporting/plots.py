@@ -85,19 +85,18 @@ def rounded(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def scatter(name: str, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """A trace of marks, or with `mode` of lines, that say `hover` and their name when they are pointed at."""
+    hover = f"{hover}<extra>%{{fullData.name}}</extra>"
+    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "hovertemplate": hover, **more}
+
+
 def reach(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
     """Plotly's error bars from intervals of shares, for figures in percent."""
     above = [100 * (one.high - one.value) if one.high is not None else 0.0 for one in intervals]
     below = [100 * (one.value - one.low) if one.low is not None else 0.0 for one in intervals]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": above,
-        "arrayminus": below,
-        "thickness": 1.5,
-        "width": 0,
-        "color": color,
-    }
+    ends = {"symmetric": False, "array": above, "arrayminus": below}
+    return {"type": "data", **ends, "thickness": 1.5, "width": 0, "color": color}
 
 
 def named_axis(names: Sequence[str], *, below: Sequence[str] = (), **more: Any) -> dict[str, Any]:

@@ -144,15 +144,9 @@ class Row:
         """Mean and spreads over folds of `fold_macro_f1`."""
         return mean_std(self.fold_macro_f1)
 
-    @cached_property
-    def accuracy_over_seeds(self) -> MeanStd:
-        """Mean and spreads over seeds of each seed's mean accuracy."""
-        return mean_std([float(np.mean([scores.accuracy for scores in run.folds])) for run in self.runs])
-
-    @cached_property
-    def macro_f1_over_seeds(self) -> MeanStd:
-        """Mean and spreads over seeds of each seed's mean macro-F1."""
-        return mean_std([float(np.mean([scores.macro_f1 for scores in run.folds])) for run in self.runs])
+    def over_seeds(self, metric: str) -> MeanStd:
+        """Mean and spreads over seeds of each seed's mean accuracy or macro-F1."""
+        return mean_std([float(np.mean([getattr(scores, metric) for scores in run.folds])) for run in self.runs])
 
     @cached_property
     def predictions(self) -> tuple[Predictions, ...]:
@@ -189,6 +183,10 @@ class Row:
         """(C, C) counts over tested folds and seeds pooled: rows are true classes, columns predicted ones."""
         return np.sum([run.confusion for run in self.runs], axis=0)
 
+    def matches(self, other: Row) -> bool:
+        """Whether both have the same settings, whatever their seeds and weights."""
+        return _but_seed(self.first) == _but_seed(other.first)
+
     @property
     def excluded_clips(self) -> int:
         """How many training clips were left out as leaks, over all folds of the first seed."""
@@ -213,10 +211,6 @@ class Row:
         """Accuracy on `fold`, or None where it was not tested."""
         return float(self.fold_accuracy[self.folds.index(fold)]) if fold in self.folds else None
 
-    def macro_f1_on(self, fold: int) -> float | None:
-        """Macro-F1 on `fold`, or None where it was not tested."""
-        return float(self.fold_macro_f1[self.folds.index(fold)]) if fold in self.folds else None
-
     @cached_property
     def chosen(self) -> Mapping[str, Mapping[str, int]]:
         """For each setting that was chosen inside the training folds: how many folds, of all seeds, chose each."""
@@ -236,3 +230,10 @@ class Row:
             else {**dict(list(values.items())[:4]), "others": sum(list(values.values())[4:])}
             for name, values in self.chosen.items()
         }
+
+
+def _but_seed(run: Run) -> list[dict[str, object]]:
+    return [
+        {name: value for name, value in settings.items() if "seed" not in name and name != "weights"}
+        for settings in (run.backbone["settings"], run.head["settings"])
+    ]

@@ -8,17 +8,6 @@ from __future__ import annotations
 from soundprobe.reporting.runs.run import Run
 from soundprobe.scoring.label_controls import SHUFFLED_LABELS
 
-CONTROL = "random weights: control"
-PART_CONTROL = "random weights in part: control"
-BASELINE = "baseline: nothing learnt"
-SHUFFLED = "shuffled labels: control"
-SCRATCH = "random start: trained from scratch"
-TUNED = "fine-tuned in each fold"
-TUNED_SCRATCH = "trained from scratch in each fold"
-OWN_FILE = "weights from a file"
-CARRIED_OVER = "carried over from fold to fold: contaminated"
-LEAKS_OUT = "leaking training clips left out"
-
 
 def weights_of(run: Run) -> list[str]:
     """The kind of weights of each backbone that stands side by side: "pretrained", "random", "file" or "none"."""
@@ -74,22 +63,24 @@ def tag_of(run: Run) -> str:
     weights = set(weights_of(run)) - {"none"}
     found = []
     if is_carried_over(run):
-        found.append(CARRIED_OVER)
+        found.append("carried over from fold to fold: contaminated")
     if has_shuffled_labels(run):
-        found.append(SHUFFLED)
+        found.append("shuffled labels: control")
     if has_random_weights(run):
-        found.append(CONTROL if weights == {"random"} else PART_CONTROL)
+        found.append("random weights: control" if weights == {"random"} else "random weights in part: control")
     elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
-        found.append(TUNED_SCRATCH if networks.start.startswith("random") else TUNED)
+        found.append(
+            "trained from scratch in each fold" if networks.start.startswith("random") else "fine-tuned in each fold"
+        )
     elif "random" in weights:
-        found.append(SCRATCH)
+        found.append("random start: trained from scratch")
     elif "file" in weights:
-        found.append(OWN_FILE)
+        found.append("weights from a file")
     elif not weights and not has_shuffled_labels(run):
-        found.append(BASELINE)
+        found.append("baseline: nothing learnt")
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""
     found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]
     if leaves_leaks_out(run):
-        found.append(LEAKS_OUT)
+        found.append("leaking training clips left out")
     return "; ".join(found)

@@ -35,7 +35,6 @@ class ChartRow:
         style: "run", "baseline", "control", "contaminated" or "partial".
         row: the row of the tables that it draws.
         low, mean, high: whisker and mark; without an interval the whisker has no length.
-        value, interval: the mean and its interval in words.
     """
 
     style: str
@@ -44,20 +43,17 @@ class ChartRow:
     mean: float
     high: float
     folds: tuple[FoldMark, ...]
-    value: str
-    interval: str
 
 
 @dataclass(frozen=True)
 class NotesRow:
-    """The notes' CNN: fold 1 with its binomial interval, the contaminated folds and their mean."""
+    """The notes' CNN: fold 1 with its binomial interval, and the contaminated folds."""
 
     clean: FoldMark
     low: float
     high: float
     interval: str
     contaminated: tuple[FoldMark, ...]
-    mean: float
 
 
 @dataclass(frozen=True)
@@ -120,8 +116,6 @@ def _chart_row(row: Row, axis: Axis, marks_clean: bool) -> ChartRow:
             _mark(axis, fold, share, marks_clean and fold == notes.CLEAN_FOLD)
             for fold, share in zip(row.folds, row.fold_accuracy, strict=True)
         ),
-        value=percent(mean),
-        interval=between(interval),
     )
 
 
@@ -139,7 +133,6 @@ def _notes_row(axis: Axis) -> NotesRow:
         high=axis.x(interval.high or 1.0),
         interval=between(interval),
         contaminated=tuple(mark for mark in marks if not mark.clean),
-        mean=axis.x(notes.accuracy().mean),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.pairs import Pair, facts_of
+from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Heading, Plotted, Span, Table, Text, code
 from soundprobe.reporting.sections.section import Section
@@ -225,9 +225,10 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     peeking = next((run.peeking for run in row.runs if run.peeking), None)
+    pair = pair_of(row, comparison.against_controls)
     return {
         "peeking": None if peeking is None else {name: peeking[name] for name in PEEKED},
-        "against_control": facts_of(row, comparison.against_controls, comparison.rows),
+        "against_control": pair and pair.facts(comparison.rows),
     }
 
 

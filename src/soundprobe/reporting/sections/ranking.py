@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
-from soundprobe.reporting.compared.pairs import place_of
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.pairs import pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
@@ -93,19 +93,18 @@ def _on_clean_fold(row: Row) -> float | None:
 
 
 def _lead(comparison: Comparison, row: Row) -> Cell:
-    control = comparison.control_of(row)
-    difference = compare(row, control) if control else None
-    if difference is None:
+    pair = pair_of(row, comparison.over_control)
+    if pair is None:
         return Cell(Span("quiet", "no control" if row.role == "run" else row.role), "")
-    other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
-    return Cell((points(difference.mean), other), difference.mean)
+    other = () if row.matches(pair.other) else Span("mark", "*", "the nearest control has other settings")
+    return Cell((points(pair.accuracy.mean.value), other), pair.accuracy.mean.value)
 
 
 def _spread(row: Row) -> Words:
     if len(row.runs) == 1:
         return ()
     title = "population standard deviation of the seeds' mean accuracies"
-    return (" ", Span("aside", f"± {percent(row.accuracy_over_seeds.std_population)}", title))
+    return (" ", Span("aside", f"± {percent(row.over_seeds('accuracy').std_population)}", title))
 
 
 def _style(comparison: Comparison, row: Row) -> str:
@@ -122,21 +121,20 @@ def _notes_line(comparison: Comparison) -> list[Cell | Words]:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    control = comparison.control_of(row)
-    difference = compare(row, control) if control else None
+    pair = pair_of(row, comparison.over_control)
     return {
         "rank": comparison.rank_of(row),
         "accuracy": row.accuracy._asdict(),
         "macro_f1": row.macro_f1._asdict(),
-        "seed_spread": {"accuracy": row.accuracy_over_seeds._asdict(), "macro_f1": row.macro_f1_over_seeds._asdict()},
+        "seed_spread": {metric: row.over_seeds(metric)._asdict() for metric in METRICS},
         "intervals": {metric: dataclasses.asdict(row.scores.interval(metric)) for metric in METRICS},
-        "control": place_of(control, comparison.rows),
-        "over_control": difference
+        "control": pair and place_of(pair.other, comparison.rows),
+        "over_control": pair
         and {
-            "mean": difference.mean,
-            "folds_better": difference.better,
-            "folds": difference.folds,
-            "matched": difference.matched,
+            "mean": pair.accuracy.mean.value,
+            "folds_better": pair.accuracy.sign_test.ahead,
+            "folds": len(pair.accuracy.folds),
+            "matched": row.matches(pair.other),
         },
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
-from soundprobe.reporting.plots import PALETTE, label
+from soundprobe.reporting.plots import PALETTE, label, scatter
 from soundprobe.scoring import notes
 
 SHOWN = 5
@@ -65,10 +65,8 @@ def color_of(place: int, row: Row) -> str:
 def row_trace(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
     """The row's marks in a chart, of `place`'s colour; `more` is what it has besides, or other than usual."""
     symbol = {"control": "circle-open", "baseline": "square", "run": "circle"}[row.role]
-    marker = {"color": color_of(place, row), "size": 8, "symbol": symbol}
-    usual = {"type": "scatter", "mode": "markers", "name": label(row.full_name, 60), "x": x, "y": y}
-    marker |= more.pop("marker", {})
-    return {**usual, "marker": marker, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
+    marker = {"color": color_of(place, row), "size": 8, "symbol": symbol, **more.pop("marker", {})}
+    return scatter(label(row.full_name, 60), x, y, hover, marker=marker, **more)
 
 
 def row_line(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:

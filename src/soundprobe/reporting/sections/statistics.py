@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import Pair, facts_of
+from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
     Bullets,
@@ -169,6 +169,10 @@ def notes_comparisons(comparison: Comparison) -> tuple[tuple[Row, NotesCompariso
     return tuple((row, against) for row, against in found if against is not None)
 
 
+def against_notes(comparison: Comparison, row: Row) -> NotesComparison | None:
+    return next((one for other, one in notes_comparisons(comparison) if other is row), None)
+
+
 def _on_clean_fold(row: Row) -> NotesComparison | None:
     here = [one.folds == notes.CLEAN_FOLD for one in row.predictions]
     clips = int(here[0].sum())
@@ -212,10 +216,11 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    against = next((one for other, one in notes_comparisons(comparison) if other is row), None)
+    against = against_notes(comparison, row)
+    pair = pair_of(row, comparison.against_best)
     return {
         "doubts": list(doubts_of(row)),
-        "against_best": facts_of(row, comparison.against_best, comparison.rows),
+        "against_best": pair and pair.facts(comparison.rows),
         "against_notes": against
         and {
             "clips": against.clips,

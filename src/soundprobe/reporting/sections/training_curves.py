@@ -10,7 +10,7 @@ import numpy as np
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, on_page
-from soundprobe.reporting.plots import PALETTE, Plot, Variant
+from soundprobe.reporting.plots import PALETTE, Plot, Variant, scatter
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
 from soundprobe.reporting.wording import percent
@@ -53,8 +53,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _plot(rows: Sequence[Row]) -> Plot:
     variants = [Variant(row.full_name, _epochs(row)) for row in rows]
+    longest = max(len(history) for row in rows for history in histories_of(row))
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if _longest(rows) <= 20 else 0},
+        "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if longest <= 20 else 0},
         "yaxis": {"title": {"text": "loss (cross-entropy, nats)"}, "rangemode": "tozero"},
     }
     return Plot("training", "Losses by epoch: bold the mean of the folds, thin each fold", variants, layout, 400)
@@ -93,28 +94,14 @@ def _epochs(row: Row) -> list[dict[str, Any]]:
             traces.append({"type": "scatter", "x": _numbered(values), "y": values, "line": line, **thin})
         longest = max(map(len, folds))
         mean = [float(np.mean([one[epoch] for one in folds if epoch < len(one)])) for epoch in range(longest)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": title,
-                "legendgroup": name,
-                "x": _numbered(mean),
-                "y": mean,
-                "line": {"color": color, "width": 3},
-                "marker": {"color": color, "size": 5},
-                "hovertemplate": "epoch %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
-            }
-        )
+        line, marker = {"color": color, "width": 3}, {"color": color, "size": 5}
+        look = {"mode": "lines+markers", "legendgroup": name, "line": line, "marker": marker}
+        traces.append(scatter(title, _numbered(mean), mean, "epoch %{x}: %{y:.3f}", **look))
     return traces
 
 
 def _numbered(values: Sequence[object]) -> list[int]:
     return list(range(1, len(values) + 1))
-
-
-def _longest(rows: Sequence[Row]) -> int:
-    return max(len(history) for row in rows for history in histories_of(row))
 
 
 def _is_number(value: object) -> bool:
