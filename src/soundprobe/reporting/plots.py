@@ -35,7 +35,7 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A chart with one or several variants, of which the reader chooses.
+    """A chart with one or several variants, a run each, of which the reader chooses.
 
     Attributes:
         key: names it among the charts of one data set.
@@ -43,7 +43,6 @@ class Plot:
         variants: the first is drawn first.
         layout: Plotly's, common to all variants.
         height: in CSS pixels.
-        choose: what the variants are, such as "Run".
     """
 
     key: str
@@ -51,11 +50,6 @@ class Plot:
     variants: Sequence[Variant]
     layout: Mapping[str, Any]
     height: int = 360
-    choose: str = "Run"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(variant.name for variant in self.variants)
 
     def to_json(self) -> Markup:
         """The figure for a `<script type="application/json">`: nothing in it can end the element."""

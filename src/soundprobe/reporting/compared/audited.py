@@ -14,9 +14,6 @@ from soundprobe.data.audit.audit import Audit, audit
 from soundprobe.embeddings import store
 from soundprobe.reporting.runs.run import Run
 
-COLUMNS = ("salience",)
-"""Of the clips' further columns, those that the audit itself counts."""
-
 
 def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
     """The audit of the clips that the fullest of `runs` tested; None where no run says the clips' recordings.
@@ -38,7 +35,7 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
         folds=fullest.fold,
         groups=fullest.groups,
         class_names=fullest.class_names,
-        columns={name: fullest.columns[name] for name in COLUMNS if name in fullest.columns},
+        columns={name: values for name, values in fullest.columns.items() if name == "salience"},
     )
     return audit(
         clips,

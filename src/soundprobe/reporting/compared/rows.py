@@ -188,15 +188,6 @@ class Row:
         return _but_seed(self.first) == _but_seed(other.first)
 
     @property
-    def excluded_clips(self) -> int:
-        """How many training clips were left out as leaks, over all folds of the first seed."""
-        return sum(int(scores.chosen.get("excluded_clips", 0)) for scores in self.first.folds)
-
-    @property
-    def folds_with_exclusions(self) -> int:
-        return sum(1 for scores in self.first.folds if scores.chosen.get("excluded_clips"))
-
-    @property
     def seconds(self) -> float:
         """Time to choose and train the heads of the tested folds, averaged over seeds."""
         return float(np.mean([sum(scores.seconds for scores in run.folds) for run in self.runs]))

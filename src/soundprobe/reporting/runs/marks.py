@@ -69,9 +69,8 @@ def tag_of(run: Run) -> str:
     if has_random_weights(run):
         found.append("random weights: control" if weights == {"random"} else "random weights in part: control")
     elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
-        found.append(
-            "trained from scratch in each fold" if networks.start.startswith("random") else "fine-tuned in each fold"
-        )
+        how = "trained from scratch" if networks.start.startswith("random") else "fine-tuned"
+        found.append(f"{how} in each fold")
     elif "random" in weights:
         found.append("random start: trained from scratch")
     elif "file" in weights:

@@ -126,8 +126,9 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"calibration": dataclasses.asdict(calibrate(row))}
-
-
-SECTION = Section("calibration", "How far probabilities can be believed", _show, row_facts=_row_facts)
+SECTION = Section(
+    "calibration",
+    "How far probabilities can be believed",
+    _show,
+    row_facts=lambda comparison, row: {"calibration": dataclasses.asdict(calibrate(row))},
+)

@@ -108,8 +108,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"training": last_epochs(row) if any(histories_of(row)) else None}
-
-
-SECTION = Section("training", "Training curves", _show, row_facts=_row_facts)
+SECTION = Section(
+    "training",
+    "Training curves",
+    _show,
+    row_facts=lambda comparison, row: {"training": last_epochs(row) if any(histories_of(row)) else None},
+)
