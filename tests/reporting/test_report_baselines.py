@@ -82,7 +82,7 @@ def test_every_output_shows_the_mark_and_none_calls_a_baseline_pretrained_or_ran
 
 def test_charts_draw_baselines_as_squares(heads):
     comparison = only_comparison(heads)
-    assert [bar.style for bar in chart_of(comparison).rows] == ["run", "baseline", "control"]
+    assert [style for _, style in chart_of(comparison).rows] == ["run", "baseline", "control"]
     symbols = [row_trace(0, row, [], [], "")["marker"]["symbol"] for row in comparison.rows]
     assert symbols == ["circle", "square", "circle-open"]
 

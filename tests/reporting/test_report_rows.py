@@ -227,11 +227,12 @@ def test_chart_places_marks_on_its_axis(urban_heads):
     chart = chart_of(comparison)
     axis = axis_over([0.4])
     assert (axis.x(axis.low), axis.x(1.0), axis.x(2.0)) == (0.0, 100.0, 100.0)
-    assert [bar.style for bar in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
+    assert [style for _, style in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
     assert chart.notes is not None
-    for bar in chart.rows:
-        assert 0 <= bar.low <= bar.mean <= bar.high <= 100
-        assert [mark.clean for mark in bar.folds] == [True] + [False] * (len(bar.folds) - 1)
+    for row, _ in chart.rows:
+        low, high = chart.whisker(row.scores.interval(), row.accuracy.mean)
+        assert 0 <= low <= chart.axis.x(row.accuracy.mean) <= high <= 100
+        assert (len(chart.folds(row, clean=True)), len(chart.folds(row, clean=False))) == (1, len(row.folds) - 1)
 
 
 @pytest.mark.parametrize("shares", [[0.0], [0.04], [0.5], [0.9999], [1.0]])
