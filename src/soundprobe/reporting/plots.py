@@ -35,14 +35,10 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A chart with one or several variants, a run each, of which the reader chooses.
+    """A chart with one or several variants, a run each, of which the reader chooses; the first is drawn first.
 
-    Attributes:
-        key: names it among the charts of one data set.
-        title: what it shows, for those who can't see it.
-        variants: the first is drawn first.
-        layout: Plotly's, common to all variants.
-        height: in CSS pixels.
+    `key` names it among the charts of one data set, `title` says what it shows to those who can't see it, `layout` is
+    Plotly's and common to all variants, `height` is in CSS pixels.
     """
 
     key: str

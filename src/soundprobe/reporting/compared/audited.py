@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -46,8 +45,7 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
 
 
 def _column(run: Run, name: str) -> np.ndarray | None:
-    values: Any = run.columns.get(name)
-    return None if values is None else np.asarray(values.tolist())
+    return np.asarray(run.columns[name].tolist()) if name in run.columns else None
 
 
 def _find_embeddings(runs: Sequence[Run], clips: Clips, root: Path) -> Embeddings | None:

@@ -18,7 +18,7 @@ from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span
 from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
-from soundprobe.reporting.wording import MISSING, between, percent, plural
+from soundprobe.reporting.wording import between, percent, plural
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import average
 
@@ -62,14 +62,12 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 def _table(one: Breakdown) -> Table:
     counts = [f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}" for clips, recordings in one.counts]
     headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
-    columns = columns_of(headings, lambda pair, place: _cell(pair[1][place]))
+    columns = columns_of(headings, lambda pair, place: pair[1][place], shown=_shown)
     label = f"Accuracy {one.title.lower()}"
     return run_table(columns, one.cells, label, row=lambda pair: pair[0], heading="Accuracy, %")
 
 
-def _cell(accuracy: Interval | None) -> Words:
-    if accuracy is None:
-        return MISSING
+def _shown(accuracy: Interval) -> Words:
     return (lead(percent(accuracy.value)), " ", Span("aside", between(accuracy)))
 
 

@@ -72,9 +72,8 @@ def histories_of(row: Row) -> list[list[Mapping[str, Any]]]:
 def last_epochs(row: Row) -> dict[str, float | None]:
     """Means over folds of each figure of the last epoch, and the notes' overfitting; None where a fold lacks it."""
     last = [history[-1] for history in histories_of(row) if history]
-    names = (*LOSSES, "validation_accuracy", "epoch")
     means: dict[str, float | None] = {}
-    for name in names:
+    for name in (*LOSSES, "validation_accuracy", "epoch"):
         values = [float(step[name]) for step in last if _is_number(step.get(name))]
         means[name] = float(np.mean(values)) if len(values) == len(last) else None
     return {**means, **overfitting_percents(histories_of(row))}
