@@ -1,42 +1,114 @@
-"""How long `soundprobe` takes to answer, next to starting Python at all.
+"""How long `soundprobe` takes to answer, as ratios to `import torch` in the same run.
 
     python benchmarks/startup.py --rounds 10
 
-Rounds are interleaved: each starts every command once, in a process of its own.
+Each command is timed as a whole process: extract and predict on a clip or two of noise, with mn04's random weights,
+until they are done; probe and report where everything is there already; wrong names and paths until the one line that
+says so. Rounds are interleaved: each starts every command once.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
-from machine_note import describe, spread
+import numpy as np
+import soundfile
 
-COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "soundprobe --help": ["-m", "soundprobe", "--help"],
-    "soundprobe --version": ["-m", "soundprobe", "--version"],
-    "soundprobe probe --help": ["-m", "soundprobe", "probe", "--help"],
-    "soundprobe report --help": ["-m", "soundprobe", "report", "--help"],
-}
+from machine_note import describe
+
+RATE_HZ = 22_050
+IMPORTED = """import sys
+from soundprobe.cli.main import main
+try:
+    main()
+finally:
+    print("torch" in sys.modules)"""
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def write_clips(folder: Path, clips: int) -> Path:
+    """A manifest of `clips` noises of 4 s, of two classes in two folds."""
+    noise = np.random.default_rng(0)
+    rows = ["path,label,fold"]
+    for number in range(clips):
+        soundfile.write(folder / f"{number}.wav", noise.uniform(-0.5, 0.5, 4 * RATE_HZ), RATE_HZ)
+        rows.append(f"{number}.wav,{'ab'[number % 2]},{1 + number // 2 % 2}")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    return folder / "clips.csv"
+
+
+def commands_in(folder: Path) -> dict[str, list[str]]:
+    """What is timed, by name. Makes what probe and report find."""
+    many, one = folder / "many", folder / "one"
+    for place, clips in ((many, 40), (one, 2)):
+        place.mkdir()
+        write_clips(place, clips)
+    soundprobe = ["-m", "soundprobe"]
+    extract = [*soundprobe, "extract", "--backbone", "mn04", "--weights", "random", "--quiet"]
+    for arguments in (
+        [*extract, "--data", str(many / "clips.csv")],
+        [*soundprobe, "probe", "--head", "linear", "--quiet"],
+    ):
+        subprocess.run([sys.executable, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    run = next((folder / "heads").glob("*/*/linear-*"))
+    return {
+        "import torch": ["-c", "import torch"],
+        "python -c pass": ["-c", "pass"],
+        "soundprobe --help": [*soundprobe, "--help"],
+        "extract, two clips": [*extract, "--data", str(one / "clips.csv"), "--embeddings", "NEW"],
+        "predict, one clip": [*soundprobe, "predict", str(one / "0.wav"), "--head", str(run), "--quiet"],
+        "probe, all there": [*soundprobe, "probe", "--head", "linear", "--quiet"],
+        "report": [*soundprobe, "report", "--no-audio"],
+        "extract: no such path": [*extract, "--data", "nowhere/"],
+        "extract: no such backbone": [*soundprobe, "extract", "--backbone", "mn4", "--data", str(one)],
+        "predict: no such head": [*soundprobe, "predict", str(one / "0.wav"), "--head", "heads/nothing"],
+        "probe: no such head": [*soundprobe, "probe", "--head", "liner"],
+        "finetune: no such recipe": [*soundprobe, "finetune", "--config", "notes-simplecn"],
+    }
+
+
+def imports_torch(arguments: list[str], folder: Path) -> bool:
+    """Whether the command imports PyTorch."""
+    if arguments[:2] != ["-m", "soundprobe"]:
+        return "torch" in arguments[-1]
+    code = [sys.executable, "-c", IMPORTED, *fresh(arguments[2:], folder)]
+    return subprocess.run(code, cwd=folder, capture_output=True, text=True).stdout.strip().endswith("True")
+
+
+def fresh(arguments: list[str], folder: Path) -> list[str]:
+    return [tempfile.mkdtemp(dir=folder) if argument == "NEW" else argument for argument in arguments]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
-    milliseconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for round_ in range(options.rounds + 1):
-        for name, arguments in COMMANDS.items():
-            began = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-            if round_:  # the first round reads the files from disk
-                milliseconds[name].append((time.perf_counter() - began) * 1000)
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        commands = commands_in(folder)
+        for round_ in range(options.rounds + 1):
+            for name, arguments in commands.items():
+                asked = fresh(arguments, folder)
+                began = time.perf_counter()
+                subprocess.run(
+                    [sys.executable, *asked], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                )
+                if round_:  # the first round reads the files from disk
+                    seconds.setdefault(name, []).append(time.perf_counter() - began)
+        imported = {name: imports_torch(arguments, folder) for name, arguments in commands.items()}
     print(f"{describe()}; {options.rounds} interleaved rounds")
-    for name, values in milliseconds.items():
-        print(f"{name:<28}{spread(values):>32} ms")
+    torch = seconds["import torch"]
+    for name, values in seconds.items():
+        ratio = statistics.median(value / base for value, base in zip(values, torch, strict=True))
+        told = "imports torch" if imported[name] else "no torch"
+        print(f"{name:<28}{statistics.median(values):8.2f} s{ratio:8.2f}   {told}")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from made_sets import rewrite_about
 from probed_sets import probed_sets
 from soundprobe.backbones.half import Half, check_fast
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.spec import PRECISIONS
 from soundprobe.base.errors import ConfigError, QuantisationError
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import quantising, store
 from soundprobe.embeddings.embed import Job
-from soundprobe.embeddings.precision import PRECISIONS, declared, in_half
+from soundprobe.embeddings.precision import declared, in_half
 from soundprobe.embeddings.quantising import Heard, check_half, compare, cosines, faint, judge
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head

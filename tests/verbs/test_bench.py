@@ -17,13 +17,13 @@ from soundprobe.verbs.bench import Bench, Speed, bench, write_clips
 @pytest.fixture
 def fast_in_bf16(monkeypatch) -> None:
     """A CPU that is fast in bfloat16, whatever this one is: elsewhere it is emulated."""
-    for room in ("backbones.half", "benchmarking"):
+    for room in ("backbones.half", "verbs.bench"):
         monkeypatch.setattr(f"soundprobe.{room}.half_type", lambda device: torch.bfloat16)
 
 
 @pytest.fixture
 def slow_in_16_bits(monkeypatch) -> None:
-    for room in ("backbones.half", "benchmarking"):
+    for room in ("backbones.half", "verbs.bench"):
         monkeypatch.setattr(f"soundprobe.{room}.half_type", lambda device: None)
 
 

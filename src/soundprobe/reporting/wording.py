@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from soundprobe.scoring.bootstrap import Interval
+if TYPE_CHECKING:
+    from soundprobe.scoring.bootstrap import Interval
 
 MISSING = "–"
 # Characters that could turn the text around them about (bidirectional overrides and isolates).

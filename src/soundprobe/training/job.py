@@ -12,6 +12,7 @@ import torch
 
 from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.augment.catalog import AUGMENTATIONS
+from soundprobe.augment.compose import Augmentations
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import half_type, versions
@@ -19,7 +20,6 @@ from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
 from soundprobe.scoring.folds import PROTOCOL_VERSION
-from soundprobe.training.feeding import augmentations_of
 from soundprobe.training.fold_task import NetworkPlan
 from soundprobe.training.recipes import FinetuneRecipe, flattened
 
@@ -33,6 +33,7 @@ class Job:
 
     recipe: FinetuneRecipe
     recipe_name: str
+    augmentations: Augmentations
     clips: Clips
     scanned: Scan
     data_digest: str
@@ -51,7 +52,7 @@ class Job:
         return digest_key(
             {
                 "settings": flattened(self.recipe),
-                "augment": augmentations_of(self.recipe).tables(),
+                "augment": self.augmentations.tables(),
                 **self._code_of_augmentations(),
                 "seed": self.plan.seed,
                 "initial_sha256": self.initial_sha256,
@@ -82,7 +83,7 @@ class Job:
         }
 
     def describe_backbone(self) -> dict[str, Any]:
-        """The `backbone` field of result.json, as `featuresets` writes it."""
+        """The `backbone` field of result.json, as a feature set writes it."""
         return {
             **self.model.describe(),
             "key": self.backbone_key,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.weights.state_dicts import state_digest
@@ -54,7 +55,7 @@ def make_job(
     Raises:
         SoundprobeError: a field of the recipe's augmentations, or a device, that is not valid; unreadable weights.
     """
-    augmentations_of(recipe)  # a wrong field shows before anything is read
+    augmentations = augmentations_of(recipe)  # a wrong field shows before anything is read
     device = str(choose_device(device))
     clip_seconds = recipe.data.clip_seconds
     model = load_backbone(recipe.backbone, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress)
@@ -66,6 +67,7 @@ def make_job(
     return Job(
         recipe=recipe,
         recipe_name=recipe_name,
+        augmentations=augmentations,
         clips=clips,
         scanned=scanned,
         data_digest=digest,
@@ -96,8 +98,8 @@ def run_job(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, p
     began = time.perf_counter()
     remove_leftovers(folder)
     remove_leftovers(folder / "checkpoints")
-    inputs, device = folder / "inputs", choose_device(job.device.partition(":")[0])
-    keep_waves = any(True for _ in augmentations_of(job.recipe).of_stage("wave"))
+    inputs, device = folder / "inputs", torch.device(job.device)
+    keep_waves = any(True for _ in job.augmentations.of_stage("wave"))
     title = f"{job.model.spec.name}, {job.clips.name}"
     if missing:
         with progress_bar(f"decode {job.clips.name}", len(job.clips), "clips", shown=progress) as bar:

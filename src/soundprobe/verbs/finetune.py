@@ -58,6 +58,7 @@ def finetune(
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.
     """
+    config = config or default_config(backbone)
     recipe = finetune_recipe(backbone, config, overrides, epochs_fixed=epochs_fixed)
     spec = BACKBONES[recipe.backbone]
     spec.check_trainable()
@@ -84,7 +85,7 @@ def finetune(
 
     job = make_job(
         recipe,
-        Path(config or default_config(backbone)).stem,
+        Path(config).stem,
         clips,
         opened_as=opened_as,
         weights=str(start),

@@ -1,0 +1,106 @@
+"""The registry: soundprobe's own, other packages' by entry points, and addresses. Packages are real ones."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.base.registry import Registry, code_of, resolve
+
+
+@dataclass(frozen=True)
+class Spec:
+    name: str
+    target: str = ""
+
+
+def registry() -> Registry[Spec]:
+    return Registry("thing", "soundprobe.test_things", [Spec("own", "json:loads")], also=("pre:<name>",))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with entry points, as pip leaves one: three things, one of which can't be imported."""
+    (tmp_path / "other_things.py").write_text(
+        "from test_registry import Spec\n"
+        "class Good:\n    spec = Spec('whatever')\n"
+        "class Bare:\n    pass\n"
+        "PLAIN = Spec('plain', 'json:dumps')\n"
+    )
+    about = tmp_path / "other_things-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: other-things\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[soundprobe.test_things]\n"
+        "good = other_things:Good\n"
+        "plain = other_things:PLAIN\n"
+        "bare = other_things:Bare\n"
+        "broken = no_such_package:Thing\n"
+        "own = other_things:PLAIN\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.delitem(sys.modules, "other_things", raising=False)
+    return tmp_path
+
+
+def test_spec_of_an_entry_point_is_called_as_the_entry_point_is_and_knows_its_class(package: Path) -> None:
+    found = registry()["good"]
+    assert (found.name, found.target) == ("good", "other_things:Good")
+    assert registry()["plain"].target == "json:dumps"
+
+
+def test_registry_iterates_over_its_own_first_and_an_own_name_cannot_be_taken(package: Path) -> None:
+    things = registry()
+    assert list(things) == ["own", "bare", "broken", "good", "plain"]
+    assert things["own"].target == "json:loads"
+    assert len(things) == 5
+    assert "good" in things
+    assert "other" not in things
+
+
+def test_one_broken_package_is_named_and_the_others_are_used(package: Path) -> None:
+    with pytest.warns(SoundprobeWarning) as caught:
+        names = [spec.name for spec in registry().usable()]
+    assert names == ["own", "good", "plain"]
+    told = sorted(str(warning.message) for warning in caught)
+    assert "thing 'bare': other_things:Bare is no Spec" in told[0]
+    assert "no_such_package:Thing can't be imported" in told[1]
+
+
+def test_address_is_a_name_too(package: Path) -> None:
+    found = registry()["other_things:Good"]
+    assert (found.name, found.target) == ("other_things:Good", "other_things:Good")
+
+
+@pytest.mark.parametrize("address", ["nowhere:Thing", "json:nothing", ":Thing", "a b:c", "..:x"])
+def test_address_of_nothing_is_one_line(address: str) -> None:
+    with pytest.raises(ConfigError, match="can't be imported") as caught:
+        registry()[address]
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(ConfigError, match=r"Unknown thing 'owm'. Did you mean 'own'\? Available: own, pre:<name>."):
+        registry()["owm"]
+
+
+def test_spec_that_has_no_target_is_made_where_the_kind_knows_how(package: Path) -> None:
+    things = Registry(
+        "thing", "soundprobe.test_things", [Spec("own")], spec_of=lambda name, found: Spec(found.__name__)
+    )
+    assert things["bare"] == Spec("bare", "other_things:Bare")
+
+
+def test_code_of_another_package_changes_with_its_file_and_ours_has_none(package: Path) -> None:
+    before = code_of("other_things:Good")
+    assert len(before["code_sha256"]) == 64
+    with (package / "other_things.py").open("a") as file:
+        file.write("# changed\n")
+    assert code_of("other_things:Good") != before
+    assert code_of("soundprobe.base.registry:Registry") == {}
+    assert resolve("json:loads", "x")("1") == 1

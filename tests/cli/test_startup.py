@@ -1,0 +1,121 @@
+"""What a command imports before it knows that it can do its work: nothing heavy for a wrong name or path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from command_line import soundprobe
+from sounds import write_urbansound_layout
+
+HEAVY = {
+    "torch",
+    "torchaudio",
+    "torchvision",
+    "transformers",
+    "timm",
+    "datasets",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+}
+RUN = """import sys
+from soundprobe.cli.main import main
+sys.argv = ["soundprobe", *sys.argv[1:]]
+code = 0
+try:
+    main()
+except SystemExit as stop:
+    code = stop.code or 0
+print(code, *sorted(set(sys.modules)))"""
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips, a set of embeddings and a head."""
+    folder = tmp_path_factory.mktemp("startup")
+    write_urbansound_layout(folder / "clips")
+    for command in ("extract -b simplecnn --weights random --data clips", "probe --head linear,knn"):
+        done = soundprobe(*command.split(), cwd=folder)
+        assert done.returncode == 0, done.stderr
+    (folder / "full").write_text("no folder")
+    return folder
+
+
+def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
+    """The exit code, the names of all modules, and what went to standard error."""
+    environ = {**os.environ, "SOUNDPROBE_OFFLINE": "1", "SOUNDPROBE_CACHE": str(cwd / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *command.split()], cwd=cwd, env=environ, capture_output=True, text=True
+    )
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), set(modules), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("extract -b mn04 --data nowhere/", "nowhere"),
+        ("extract -b mn4 --data clips", "Unknown backbone"),
+        ("extract -b mn04 --data clips --weights nothing.pt", "No weights file"),
+        ("extract -b mn04 --data clips", "forbids to fetch"),
+        ("extract -b simplecnn --data clips", "trained from scratch"),
+        ("extract -b logmel-stats --data clips --weights random", "Leave --weights out"),
+        ("extract -b mn04 --data clips --weights random --precision fp8", "Unknown precision"),
+        ("extract -b simplecnn --data clips --weights random --precision int8", "not offered"),
+        ("extract -b mn04 --data clips --weights random --device gpu", "Unknown device"),
+        ("extract -b ast --data clips --weights random --clip-seconds 99", "not valid for ast"),
+        ("extract -b mn04 --data clips --weights random --embeddings full/here", "no folder"),
+        ("extract --finetuned nowhere", "no such run"),
+        ("probe --head liner", "Unknown head"),
+        ("probe --embeddings nowhere", "No finished embeddings"),
+        ("probe --backbone mn5", "Unknown backbone"),
+        ("predict clips/audio/fold1 --head nowhere", "No trained heads"),
+        ("finetune --config nothing", "Unknown recipe"),
+        ("finetune -b logmel-stats --config finetune-timm --data clips", "can't be fine-tuned"),
+        ("finetune -b simplecnn --data nowhere", "nowhere"),
+        ("finetune -b mn04 --weights nothing.pt --data clips", "No weights file"),
+        ("finetune -b simplecnn --data clips --heads full/here", "no folder"),
+        ("report --heads nowhere", "No runs found"),
+    ],
+)
+def test_wrong_name_or_path_is_one_line_before_anything_heavy_is_imported(
+    command: str, message: str, probed: Path
+) -> None:
+    code, modules, told = loaded(command, probed)
+    assert code == 1, told
+    assert message in told
+    assert len(told.strip().splitlines()) == 1, told
+    if not command.startswith("report"):  # which computes with scipy
+        assert not modules & HEAVY
+    assert "torch" not in modules
+
+
+def test_probe_that_was_done_before_and_report_import_no_torch(probed: Path) -> None:
+    for command in ("probe --head linear,knn -q", "report --no-audio"):
+        code, modules, told = loaded(command, probed)
+        assert code == 0, told
+        assert "torch" not in modules, command
+
+
+def test_predict_imports_torch_for_the_backbone_but_not_what_heads_are_trained_with(probed: Path) -> None:
+    clip = next((probed / "clips" / "audio").glob("*/*.wav"))
+    for head in sorted((probed / "heads").glob("*/*/*")):
+        code, modules, told = loaded(f"predict {clip} --head {head}", probed)
+        assert code == 0, told
+        assert "torch" in modules
+        assert not modules & {
+            "sklearn",
+            "scipy",
+            "pandas",
+            "pyarrow",
+            "transformers",
+            "timm",
+            "torchvision",
+            "datasets",
+        }
