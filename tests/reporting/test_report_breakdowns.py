@@ -60,14 +60,14 @@ def test_conditions_are_pooled_accuracies_of_their_clips(heads):
     right = run.y_true == run.predicted
     for column, value in enumerate((1, 2)):
         here = run.columns["salience"] == value
-        assert salience.clips[column] == here.sum()
-        assert salience.cells[0][column].value == pytest.approx(right[here].mean())
-        assert salience.cells[0][column].low < right[here].mean() < salience.cells[0][column].high
+        assert salience.counts[column][0] == here.sum()
+        assert salience.cells[0][1][column].value == pytest.approx(right[here].mean())
+        assert salience.cells[0][1][column].low < right[here].mean() < salience.cells[0][1][column].high
     assert salience.conditions == ("foreground", "background")
-    assert sum(length.clips) == 397
+    assert sum(clips for clips, _ in length.counts) == 397
     assert length.conditions[-1] == "the full 4 s"
     full = run.columns["duration_s"] >= 3.98
-    assert length.cells[0][-1].value == pytest.approx(right[full].mean())
+    assert length.cells[0][1][-1].value == pytest.approx(right[full].mean())
 
 
 def test_conditions_are_left_out_where_clips_do_not_differ(tmp_path):

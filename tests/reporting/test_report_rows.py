@@ -8,7 +8,7 @@ import pytest
 from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 
 from soundprobe.reporting import collect_runs
-from soundprobe.reporting.compared.comparison import Comparison, Standing, compare, comparisons_of
+from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.confusion import most_frequent
@@ -31,7 +31,7 @@ def test_rows_join_runs_that_differ_in_their_seed_only(tmp_path):
     assert row.accuracy.mean == pytest.approx(by_hand.mean())
     assert row.accuracy.std_population == pytest.approx(by_hand.mean(axis=0).std())
     assert row.accuracy.std_sample == pytest.approx(by_hand.mean(axis=0).std(ddof=1))
-    assert row.accuracy_over_seeds.std_population == pytest.approx(by_hand.mean(axis=1).std())
+    assert row.over_seeds("accuracy").std_population == pytest.approx(by_hand.mean(axis=1).std())
     assert row.confusion.sum() == 3 * 397
 
 
@@ -119,9 +119,9 @@ def test_control_is_the_one_of_the_same_backbone_and_head_first(tmp_path):
     comparison = only_comparison(tmp_path)
     control = comparison.control_of(comparison.best)
     assert (control.first.backbone["name"], control.first.head["name"]) == ("mn04", "mlp")
-    assert compare(comparison.best, control).matched
+    assert comparison.best.matches(control)
     mean = np.mean(comparison.best.fold_accuracy - control.fold_accuracy)
-    assert compare(comparison.best, control).mean == pytest.approx(mean)
+    assert comparison.over_control[0].accuracy.mean.value == pytest.approx(mean)
 
 
 def test_control_of_another_head_or_kind_of_run_is_no_control(tmp_path):
@@ -227,11 +227,12 @@ def test_chart_places_marks_on_its_axis(urban_heads):
     chart = chart_of(comparison)
     axis = axis_over([0.4])
     assert (axis.x(axis.low), axis.x(1.0), axis.x(2.0)) == (0.0, 100.0, 100.0)
-    assert [bar.style for bar in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
+    assert [style for _, style in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
     assert chart.notes is not None
-    for bar in chart.rows:
-        assert 0 <= bar.low <= bar.mean <= bar.high <= 100
-        assert [mark.clean for mark in bar.folds] == [True] + [False] * (len(bar.folds) - 1)
+    for row, _ in chart.rows:
+        low, high = chart.whisker(row.scores.interval(), row.accuracy.mean)
+        assert 0 <= low <= chart.axis.x(row.accuracy.mean) <= high <= 100
+        assert (len(chart.folds(row, clean=True)), len(chart.folds(row, clean=False))) == (1, len(row.folds) - 1)
 
 
 @pytest.mark.parametrize("shares", [[0.0], [0.04], [0.5], [0.9999], [1.0]])

@@ -39,7 +39,7 @@ SpanKind = Literal[
 
 @dataclass(frozen=True)
 class Span:
-    """Words of one kind. `title` explains them; `style` tells tags apart ("control", "origin", "partial", "notes")."""
+    """Words of one kind. `title` explains them; `style` tells tags apart: "control", "origin", "partial", ..."""
 
     kind: SpanKind
     words: Words = ""
@@ -80,15 +80,15 @@ def joined(parts: Sequence[Words], separator: Words = ", ") -> Words:
 
 
 class Element:
-    """A block of a section; `kind` names its macro in templates/elements.html and its case in each renderer."""
+    """A block of a section; `kind` names its macro in templates/elements.html."""
 
-    kind = ""
+    @property
+    def kind(self) -> str:
+        return type(self).__name__.lower()
 
 
 class Text(Element):
     """A paragraph: to be read, or "how" figures were made, or a "caveat" on what they can't bear."""
-
-    kind = "text"
 
     def __init__(self, *words: Words, role: Literal["", "how", "caveat"] = "") -> None:
         self.words, self.role = words, role
@@ -99,7 +99,6 @@ class Heading(Element):
     """A heading inside a section."""
 
     words: Words
-    kind = "heading"
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,6 @@ class Bullets(Element):
 
     items: Sequence[Words]
     style: str = ""
-    kind = "bullets"
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,6 @@ class Definitions(Element):
     """Terms, each with what it is."""
 
     items: Sequence[tuple[str, Words]]
-    kind = "definitions"
 
 
 @dataclass(frozen=True)
@@ -212,7 +209,6 @@ class Table(Element):
     styled: Callable[[Any], str] = lambda _: ""
     notes: Sequence[Sequence[Cell | Words]] = ()
     named: bool = True
-    kind = "table"
 
     @property
     def lines(self) -> list[Line]:
@@ -258,7 +254,6 @@ class Plotted(Element):
 
     plot: Plot
     figures: Sequence[Element]
-    kind = "plotted"
 
 
 @dataclass(frozen=True)
@@ -267,7 +262,6 @@ class Fold(Element):
 
     summary: Words
     elements: Sequence[Element]
-    kind = "fold"
 
 
 @dataclass(frozen=True)
@@ -276,7 +270,6 @@ class Beside(Element):
 
     main: Sequence[Element]
     margin: Sequence[Element]
-    kind = "beside"
 
 
 @dataclass(frozen=True)
@@ -286,4 +279,3 @@ class Interactive(Element):
     template: str
     instead: Words
     values: Mapping[str, Any] = field(default_factory=dict)
-    kind = "interactive"

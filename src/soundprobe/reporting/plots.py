@@ -35,15 +35,10 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A chart with one or several variants, of which the reader chooses.
+    """A chart with one or several variants, a run each, of which the reader chooses; the first is drawn first.
 
-    Attributes:
-        key: names it among the charts of one data set.
-        title: what it shows, for those who can't see it.
-        variants: the first is drawn first.
-        layout: Plotly's, common to all variants.
-        height: in CSS pixels.
-        choose: what the variants are, such as "Run".
+    `key` names it among the charts of one data set, `title` says what it shows to those who can't see it, `layout` is
+    Plotly's and common to all variants, `height` is in CSS pixels.
     """
 
     key: str
@@ -51,11 +46,6 @@ class Plot:
     variants: Sequence[Variant]
     layout: Mapping[str, Any]
     height: int = 360
-    choose: str = "Run"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(variant.name for variant in self.variants)
 
     def to_json(self) -> Markup:
         """The figure for a `<script type="application/json">`: nothing in it can end the element."""
@@ -85,19 +75,18 @@ def rounded(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def scatter(name: str, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
+    """A trace of marks, or with `mode` of lines, that say `hover` and their name when they are pointed at."""
+    hover = f"{hover}<extra>%{{fullData.name}}</extra>"
+    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "hovertemplate": hover, **more}
+
+
 def reach(intervals: Sequence[Interval], color: str) -> dict[str, Any]:
     """Plotly's error bars from intervals of shares, for figures in percent."""
     above = [100 * (one.high - one.value) if one.high is not None else 0.0 for one in intervals]
     below = [100 * (one.value - one.low) if one.low is not None else 0.0 for one in intervals]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": above,
-        "arrayminus": below,
-        "thickness": 1.5,
-        "width": 0,
-        "color": color,
-    }
+    ends = {"symmetric": False, "array": above, "arrayminus": below}
+    return {"type": "data", **ends, "thickness": 1.5, "width": 0, "color": color}
 
 
 def named_axis(names: Sequence[str], *, below: Sequence[str] = (), **more: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,18 +32,16 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}"
 
 
-def between(interval: Interval, digits: int = 1) -> str:
+def between(interval: Interval, shown: Callable[[float], str] = percent) -> str:
     """The ends of an interval of shares, in percent: "92.1 to 96.4"."""
     if interval.low is None or interval.high is None:
         return MISSING
-    return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}"
+    return f"{shown(interval.low)} to {shown(interval.high)}"
 
 
 def points_between(interval: Interval) -> str:
     """The ends of an interval of differences, in points: "−0.3 to +2.8"."""
-    if interval.low is None or interval.high is None:
-        return MISSING
-    return f"{points(interval.low)} to {points(interval.high)}"
+    return between(interval, points)
 
 
 def p_value(p: float | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import Audit, audit
 from soundprobe.embeddings import store
 from soundprobe.reporting.runs.run import Run
-
-COLUMNS = ("salience",)
-"""Of the clips' further columns, those that the audit itself counts."""
 
 
 def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
@@ -38,7 +34,7 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
         folds=fullest.fold,
         groups=fullest.groups,
         class_names=fullest.class_names,
-        columns={name: fullest.columns[name] for name in COLUMNS if name in fullest.columns},
+        columns={name: values for name, values in fullest.columns.items() if name == "salience"},
     )
     return audit(
         clips,
@@ -49,8 +45,7 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
 
 
 def _column(run: Run, name: str) -> np.ndarray | None:
-    values: Any = run.columns.get(name)
-    return None if values is None else np.asarray(values.tolist())
+    return np.asarray(run.columns[name].tolist()) if name in run.columns else None
 
 
 def _find_embeddings(runs: Sequence[Run], clips: Clips, root: Path) -> Embeddings | None:

@@ -13,7 +13,7 @@ from soundprobe.data.audit.audit import Audit
 from soundprobe.reporting.compared.audited import audit_runs
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
-from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_rows, with_holm
+from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
@@ -30,22 +30,6 @@ class Standing(Enum):
     """Some of UrbanSound8K's clips: shown beside each other, but fold 1 holds other clips than the notes' fold 1."""
     OTHER = "other clips"
     """Another data set: the notes' figures are context only."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One row's accuracy less another's, on the folds that both tested.
-
-    Attributes:
-        mean: mean over those folds, a share (0.01 is one point).
-        better, folds: in how many of the folds the first row is ahead.
-        matched: whether the two rows have the same head and settings, so that only what is compared differs.
-    """
-
-    mean: float
-    better: int
-    folds: int
-    matched: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +103,6 @@ class Comparison:
         return next((row for row in self.ranked if not row.is_control), next(iter(self.ranked), None))
 
     @property
-    def runner_up(self) -> Row | None:
-        """The next best ranked row after `best` that is no control."""
-        return next((row for row in self.contenders if row is not self.best), None)
-
-    @property
     def contenders(self) -> tuple[Row, ...]:
         """The ranked rows that are no controls, best first."""
         return tuple(row for row in self.ranked if not row.is_control)
@@ -142,20 +121,22 @@ class Comparison:
     @cached_property
     def against_best(self) -> tuple[Pair, ...]:
         """Every other contender against the best one, in the order of the ranking, with Holm's correction."""
-        return pair_all(self.contenders[1:], self.contenders[0]) if self.contenders else ()
+        return with_holm(pair_all((row, self.contenders[0]) for row in self.contenders[1:]))
+
+    @cached_property
+    def over_control(self) -> tuple[Pair, ...]:
+        """Each row against its control, where it has one; every p as if it were the only one."""
+        return pair_all((row, self.control_of(row)) for row in self.rows)
 
     @cached_property
     def against_controls(self) -> tuple[Pair, ...]:
-        """Each contender against the same backbone and head with random weights, where that was run; with Holm's."""
-        found = [(row, self.control_of(row)) for row in self.contenders]
-        pairs = [pair_rows(row, control) for row, control in found if control is not None]
-        return with_holm([pair for pair in pairs if pair is not None])
+        """Each contender against its control, with Holm's correction."""
+        return with_holm([pair for pair in self.over_control if pair.row in self.contenders])
 
     @cached_property
     def without_leaks(self) -> tuple[Pair, ...]:
         """Each row that left leaking training clips out, against the row that is otherwise the same and kept them."""
-        pairs = [pair_rows(row, kept) for row in self.rows if (kept := self._with_leaks(row)) is not None]
-        return with_holm([pair for pair in pairs if pair is not None])
+        return with_holm(pair_all((row, self._with_leaks(row)) for row in self.rows))
 
     @cached_property
     def audit(self) -> Audit | None:
@@ -191,12 +172,12 @@ class Comparison:
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
 
-        None for what has nothing pretrained about it, as a network trained from scratch, for what was fine-tuned before
-        it was probed, whose lead would be the fine-tuning's as well, and where only other heads or
-        other kinds of run were tried with random weights: more than the weights would differ.
+        None for what has nothing pretrained about it, as a network trained from scratch or a baseline without weights,
+        for what was fine-tuned before it was probed, whose lead would be the fine-tuning's as well, and where only
+        other heads or other kinds of run were tried with random weights: more than the weights would differ.
         """
         mine = row.first
-        if row.is_control or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
+        if row.is_control or row.is_baseline or "random" in weights_of(mine) or is_finetuned_in_folds(mine):
             return None
         controls = [
             other
@@ -206,22 +187,7 @@ class Comparison:
             and other.first.info["kind"] == mine.info["kind"]
             and other.first.head["name"] == mine.head["name"]
         ]
-        matched = [other for other in controls if _matched(row, other)]
-        return next(iter(matched or controls), None)
-
-    def best_with_control(self) -> tuple[Row, Row] | None:
-        """The best contender that has a control, and that control."""
-        pairs = ((row, self.control_of(row)) for row in self.contenders)
-        return next(((row, control) for row, control in pairs if control is not None), None)
-
-
-def compare(row: Row, other: Row) -> Difference | None:
-    """`row` less `other` on the folds that both tested, or None where there are none."""
-    folds = sorted(set(row.folds) & set(other.folds))
-    if not folds:
-        return None
-    mine, theirs = _on(row, folds), _on(other, folds)
-    return Difference(float(np.mean(mine - theirs)), int(np.sum(mine > theirs)), len(folds), _matched(row, other))
+        return max(controls, key=row.matches, default=None)
 
 
 def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
@@ -253,19 +219,3 @@ def with_recordings(runs: Sequence[Run]) -> list[Run]:
         else run
         for run in runs
     ]
-
-
-def _on(row: Row, folds: list[int]) -> np.ndarray:
-    return row.fold_accuracy[[row.folds.index(fold) for fold in folds]]
-
-
-def _matched(row: Row, other: Row) -> bool:
-    mine, theirs = row.first, other.first
-    return mine.head["name"] == theirs.head["name"] and _but_seed(mine) == _but_seed(theirs)
-
-
-def _but_seed(run: Run) -> tuple[object, object]:
-    def kept(settings: dict[str, object]) -> dict[str, object]:
-        return {name: value for name, value in settings.items() if "seed" not in name and name != "weights"}
-
-    return kept(run.backbone["settings"]), kept(run.head["settings"])

@@ -88,7 +88,7 @@ def _telling(settings: list[dict[str, Any]]) -> list[str]:
     """
 
     def order(name: str) -> tuple[bool, bool, str]:
-        return _is_partial(name, settings), name != RECIPE, name
+        return not all(name in one for one in settings), name != RECIPE, name
 
     names = sorted({name for one in settings for name in one}, key=order)
     chosen: list[str] = []
@@ -98,11 +98,6 @@ def _telling(settings: list[dict[str, Any]]) -> list[str]:
         if told == len(settings) or not best or _distinct([*chosen, best], settings) == told:
             return sorted(chosen)
         chosen.append(best)
-
-
-def _is_partial(name: str, settings: list[dict[str, Any]]) -> bool:
-    """Whether some rows lack the setting."""
-    return not all(name in one for one in settings)
 
 
 def _distinct(names: list[str], settings: list[dict[str, Any]]) -> int:

@@ -6,7 +6,7 @@ The statistics are `soundprobe.scoring.paired_tests`'s; this module brings rows 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,7 @@ from soundprobe.scoring.paired_tests import Paired, average, holm, kfold_ratio, 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """`row` less `other` on the clips that both tested.
-
-    Attributes:
-        accuracy, macro_f1: the comparison in each metric.
-        clips: how many clips both tested.
-        same_clips: whether neither tested a clip more.
-    """
+    """`row` less `other` on the `clips` that both tested; `same_clips` where neither tested one more."""
 
     row: Row
     other: Row
@@ -71,9 +65,10 @@ def pair_rows(row: Row, other: Row) -> Pair | None:
     )
 
 
-def pair_all(rows: Sequence[Row], other: Row) -> tuple[Pair, ...]:
-    """Each of `rows` against `other`, with Holm's correction; those that share no clip with it are left out."""
-    return with_holm([pair for row in rows if (pair := pair_rows(row, other)) is not None])
+def pair_all(couples: Iterable[tuple[Row, Row | None]]) -> tuple[Pair, ...]:
+    """The pair of each couple that shares a clip; a row without another has none."""
+    pairs = (pair_rows(row, other) for row, other in couples if other is not None)
+    return tuple(pair for pair in pairs if pair is not None)
 
 
 def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
@@ -92,18 +87,15 @@ def place_of(row: Row | None, rows: Sequence[Row]) -> int | None:
     return next((place for place, other in enumerate(rows) if other is row), None)
 
 
-def facts_of(row: Row, pairs: Sequence[Pair], rows: Sequence[Row]) -> dict[str, Any] | None:
-    """The facts of the pair in which `row` comes first; None where there is none."""
-    return next((pair.facts(rows) for pair in pairs if pair.row is row), None)
+def pair_of(row: Row, pairs: Sequence[Pair]) -> Pair | None:
+    """The pair in which `row` comes first; None where there is none."""
+    return next((pair for pair in pairs if pair.row is row), None)
 
 
 def _facts(one: Paired) -> dict[str, Any]:
+    named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
     content = dataclasses.asdict(one)
-    return {
-        **{name: content[name] for name in ("mean", "folds", "differences", "t_test", "sign_test", "p_holm")},
-        "comparisons": one.comparisons,
-        "clear": one.is_clear,
-    }
+    return {**{name: content[name] for name in named}, "clear": one.is_clear}
 
 
 def _scores_on(row: Row, ids: np.ndarray) -> Scores:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -55,12 +56,12 @@ class Row:
     @property
     def title(self) -> str:
         """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
-        how = "frozen"
+        how = "" if marks.has_no_weights(self.first) else ", frozen"
         if self.first.info["kind"] == "finetune":
-            how = "trained from scratch" if "random" in marks.weights_of(self.first) else "fine-tuned"
+            how = ", trained from scratch" if "random" in marks.weights_of(self.first) else ", fine-tuned"
         elif marks.is_finetuned_in_folds(self.first):
-            how = "then frozen"
-        return one_line(f"{self.first.backbone['title']}, {how}; {self.first.head['title']}")
+            how = ", then frozen"
+        return one_line(f"{self.first.backbone['title']}{how}; {self.first.head['title']}")
 
     @property
     def control(self) -> str:
@@ -73,6 +74,16 @@ class Row:
     def is_control(self) -> bool:
         """Whether the row is a yardstick and no contender."""
         return bool(self.control)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing was learnt before the head: ranked as any other, and beyond pretraining's help."""
+        return marks.has_no_weights(self.first) and not self.is_control
+
+    @property
+    def role(self) -> Literal["control", "baseline", "run"]:
+        """How the row is drawn."""
+        return "control" if self.is_control else "baseline" if self.is_baseline else "run"
 
     @property
     def contaminated(self) -> bool:
@@ -96,8 +107,8 @@ class Row:
 
     @property
     def tag_kind(self) -> str:
-        """How the tag is drawn: "control", "notes" (contaminated) or "origin"."""
-        return "notes" if self.contaminated else "control" if self.is_control else "origin"
+        """How the tag is drawn: "control", "baseline", "notes" (contaminated) or "origin"."""
+        return "notes" if self.contaminated else "origin" if self.role == "run" else self.role
 
     @property
     def complete(self) -> bool:
@@ -133,15 +144,9 @@ class Row:
         """Mean and spreads over folds of `fold_macro_f1`."""
         return mean_std(self.fold_macro_f1)
 
-    @cached_property
-    def accuracy_over_seeds(self) -> MeanStd:
-        """Mean and spreads over seeds of each seed's mean accuracy."""
-        return mean_std([float(np.mean([scores.accuracy for scores in run.folds])) for run in self.runs])
-
-    @cached_property
-    def macro_f1_over_seeds(self) -> MeanStd:
-        """Mean and spreads over seeds of each seed's mean macro-F1."""
-        return mean_std([float(np.mean([scores.macro_f1 for scores in run.folds])) for run in self.runs])
+    def over_seeds(self, metric: str) -> MeanStd:
+        """Mean and spreads over seeds of each seed's mean accuracy or macro-F1."""
+        return mean_std([float(np.mean([getattr(scores, metric) for scores in run.folds])) for run in self.runs])
 
     @cached_property
     def predictions(self) -> tuple[Predictions, ...]:
@@ -178,14 +183,9 @@ class Row:
         """(C, C) counts over tested folds and seeds pooled: rows are true classes, columns predicted ones."""
         return np.sum([run.confusion for run in self.runs], axis=0)
 
-    @property
-    def excluded_clips(self) -> int:
-        """How many training clips were left out as leaks, over all folds of the first seed."""
-        return sum(int(scores.chosen.get("excluded_clips", 0)) for scores in self.first.folds)
-
-    @property
-    def folds_with_exclusions(self) -> int:
-        return sum(1 for scores in self.first.folds if scores.chosen.get("excluded_clips"))
+    def matches(self, other: Row) -> bool:
+        """Whether both have the same settings, whatever their seeds and weights."""
+        return _but_seed(self.first) == _but_seed(other.first)
 
     @property
     def seconds(self) -> float:
@@ -201,10 +201,6 @@ class Row:
     def accuracy_on(self, fold: int) -> float | None:
         """Accuracy on `fold`, or None where it was not tested."""
         return float(self.fold_accuracy[self.folds.index(fold)]) if fold in self.folds else None
-
-    def macro_f1_on(self, fold: int) -> float | None:
-        """Macro-F1 on `fold`, or None where it was not tested."""
-        return float(self.fold_macro_f1[self.folds.index(fold)]) if fold in self.folds else None
 
     @cached_property
     def chosen(self) -> Mapping[str, Mapping[str, int]]:
@@ -225,3 +221,10 @@ class Row:
             else {**dict(list(values.items())[:4]), "others": sum(list(values.values())[4:])}
             for name, values in self.chosen.items()
         }
+
+
+def _but_seed(run: Run) -> list[dict[str, object]]:
+    return [
+        {name: value for name, value in settings.items() if "seed" not in name and name != "weights"}
+        for settings in (run.backbone["settings"], run.head["settings"])
+    ]

@@ -23,19 +23,14 @@ TAGS = {
     "strong": ("b", ""),
     "lead": ("b", ""),
     "struck": ("s", ""),
-    "name": ("span", "name"),
     "code": ("code", ""),
     "command": ("code", "command"),
-    "tag": ("span", "tag"),
-    "quiet": ("span", "quiet"),
     "aside": ("small", "inline"),
     "below": ("small", ""),
     "small": ("small", "inline"),
     "mark": ("abbr", ""),
-    "setting": ("span", "setting"),
-    "thin": ("span", "thin"),
 }
-"""The tag and the CSS class of each kind of span."""
+"""The tag and the CSS class of each kind of span; of others <span> and the kind."""
 PLOTLY = "plotly-cartesian.min.js"
 
 
@@ -69,7 +64,7 @@ def words_html(words: Words) -> Markup:
     inner = words_html(words.words)
     if words.kind == "page":
         return inner
-    tag, css = TAGS[words.kind]
+    tag, css = TAGS.get(words.kind, ("span", words.kind))
     attributes = Markup("")
     if css or words.style:
         attributes += Markup(' class="{}"').format(_classes(css, words.style))
@@ -101,6 +96,7 @@ def _templates() -> jinja2.Environment:
     environment.filters.update(
         words=words_html,
         percent=wording.percent,
+        between=wording.between,
         count=wording.count,
         one_line=wording.one_line,
         together=wording.together,

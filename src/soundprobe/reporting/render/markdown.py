@@ -83,7 +83,7 @@ def _blocks(elements: Iterable[Element], level: str) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    head = [_heading(column.group, words_markdown(column.heading)) for column in table.columns]
+    head = [f"{escape(one.group)}: " * bool(one.group) + words_markdown(one.heading) for one in table.columns]
     rule = ["---" if column.text or not place else "---:" for place, column in enumerate(table.columns)]
     rows: list[Sequence[str]] = [head, rule]
     for line in (*table.lines, *table.notes_lines):
@@ -93,10 +93,6 @@ def _table(table: Table) -> str:
             cells.append(words_markdown(cell.words))
         rows.append([*cells, *[""] * (len(table.columns) - len(cells))])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def _heading(group: str, heading: str) -> str:
-    return f"{escape(group)}: {heading}" if group else heading
 
 
 def words_markdown(words: Words) -> str:

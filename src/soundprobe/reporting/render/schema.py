@@ -31,8 +31,9 @@ of a class without clips) is null.
             "caution": what must be known to read it, or "",
             "control_of": "random weights", "shuffled labels" or "", "contaminated": bool (carried over),
             "rank": int, or null where it has none, as every control, "complete": bool,
-            "backbone": {"name", "title", "weights", "weights_label", "weights_sha256", "embedding_dim", "parameters",
-                         "key", "settings", "commands"}, "head": {"name", "title", "settings"},
+            "backbone": {"name", "title", "weights": "pretrained", "random", "file", "fine-tuned" or "none" (a baseline:
+                         nothing learnt), "weights_label", "weights_sha256", "embedding_dim", "parameters", "key",
+                         "settings", "commands"}, "head": {"name", "title", "settings"},
             "accuracy": STATS, "macro_f1": STATS, averaged over seeds before;
             "intervals": {"accuracy": INTERVAL, "macro_f1": INTERVAL}, "doubts": [why they may be too narrow],
             "seed_spread": {"accuracy": STATS, "macro_f1": STATS} over the seeds' means,

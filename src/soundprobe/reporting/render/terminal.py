@@ -58,41 +58,24 @@ def format_summary(source: _Report | Collection) -> Summary:
 def format_table(comparison: Comparison) -> Table:
     """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
     shows_notes = comparison.standing is not Standing.OTHER
-    table = Table(
-        title=Text(
-            f"{one_line(comparison.name)}: percent, mean ± population std, 95 % interval, over {_folds(comparison)}"
-        ),
-        title_justify="left",
-    )
+    over = plural(len(comparison.folds), "fold")
+    title = f"{one_line(comparison.name)}: percent, mean ± population std, 95 % interval, over {over}"
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("95 %", justify="right", no_wrap=True)
-    table.add_column("macro-F1", justify="right", no_wrap=True)
-    if shows_notes:
-        table.add_column(f"fold {notes.CLEAN_FOLD}", justify="right", no_wrap=True)
+    for heading in ("accuracy", "95 %", "macro-F1", *([f"fold {notes.CLEAN_FOLD}"] if shows_notes else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
-        cells: list[str | Text] = [
-            str(comparison.rank_of(row) or MISSING),
-            _name(row),
-            _spread(row.accuracy),
-            between(row.scores.interval()),
-            _spread(row.macro_f1),
-        ]
+        rank = str(comparison.rank_of(row) or MISSING)
+        cells = (_spread(row.accuracy), between(row.scores.interval()), _spread(row.macro_f1))
         clean = [percent(row.accuracy_on(notes.CLEAN_FOLD))] if shows_notes else []
-        table.add_row(*cells, *clean, style="dim" if row.is_control else "")
+        table.add_row(rank, _name(row), *cells, *clean, style="dim" if row.is_control else "")
     if shows_notes:
         table.add_section()
         where = "" if comparison.standing is Standing.SAME else " [on other clips]"
         name = Text.assemble(notes.TITLE, (f" [contaminated but for fold {notes.CLEAN_FOLD}]{where}", "yellow"))
-        table.add_row(
-            MISSING,
-            name,
-            _spread(notes.accuracy()),
-            MISSING,
-            _spread(notes.macro_f1()),
-            percent(notes.clean().accuracy),
-        )
+        figures = (_spread(notes.accuracy()), MISSING, _spread(notes.macro_f1()), percent(notes.clean().accuracy))
+        table.add_row(MISSING, name, *figures)
     return table
 
 
@@ -105,10 +88,6 @@ def _name(row: Row) -> Text:
 
 def _spread(stats: tuple[float, float, float]) -> str:
     return f"{percent(stats[0])} ± {percent(stats[1])}"
-
-
-def _folds(comparison: Comparison) -> str:
-    return plural(len(comparison.folds), "fold")
 
 
 def _remarks(comparison: Comparison) -> str:

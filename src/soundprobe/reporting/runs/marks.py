@@ -8,20 +8,16 @@ from __future__ import annotations
 from soundprobe.reporting.runs.run import Run
 from soundprobe.scoring.label_controls import SHUFFLED_LABELS
 
-CONTROL = "random weights: control"
-PART_CONTROL = "random weights in part: control"
-SHUFFLED = "shuffled labels: control"
-SCRATCH = "random start: trained from scratch"
-TUNED = "fine-tuned in each fold"
-TUNED_SCRATCH = "trained from scratch in each fold"
-OWN_FILE = "weights from a file"
-CARRIED_OVER = "carried over from fold to fold: contaminated"
-LEAKS_OUT = "leaking training clips left out"
-
 
 def weights_of(run: Run) -> list[str]:
-    """The kind of weights of each backbone that stands side by side: "pretrained", "random" or "file"."""
+    """The kind of weights of each backbone that stands side by side: "pretrained", "random", "file" or "none"."""
     return run.record.backbone.weights.split("+")
+
+
+def networks_of(run: Run) -> list[str]:
+    """The names of the backbones, of those side by side, that have weights."""
+    names = run.record.backbone.name.split("+")
+    return [name for name, weights in zip(names, weights_of(run), strict=False) if weights != "none"]
 
 
 def has_shuffled_labels(run: Run) -> bool:
@@ -32,6 +28,11 @@ def has_shuffled_labels(run: Run) -> bool:
 def has_random_weights(run: Run) -> bool:
     """Whether a backbone with random weights, even one of several, was probed: the yardstick of pretraining."""
     return run.record.kind == "probe" and "random" in weights_of(run)
+
+
+def has_no_weights(run: Run) -> bool:
+    """Whether nothing was learnt before the head, as in statistics of a spectrogram: neither pretrained nor random."""
+    return set(weights_of(run)) == {"none"}
 
 
 def is_finetuned_in_folds(run: Run) -> bool:
@@ -50,32 +51,35 @@ def leaves_leaks_out(run: Run) -> bool:
 
 
 def precisions_of(run: Run) -> list[str]:
-    """The precision of each backbone that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
+    """The precision of each network that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
     backbone = run.record.backbone
-    names = backbone.name.split("+")
-    each = [backbone.settings] if len(names) == 1 else [backbone.settings.get(name) for name in names]
+    several = "+" in backbone.name
+    each = [backbone.settings.get(name) if several else backbone.settings for name in networks_of(run)]
     return [str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each]
 
 
 def tag_of(run: Run) -> str:
     """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
-    weights = weights_of(run)
+    weights = set(weights_of(run)) - {"none"}
     found = []
     if is_carried_over(run):
-        found.append(CARRIED_OVER)
+        found.append("carried over from fold to fold: contaminated")
     if has_shuffled_labels(run):
-        found.append(SHUFFLED)
+        found.append("shuffled labels: control")
     if has_random_weights(run):
-        found.append(CONTROL if set(weights) == {"random"} else PART_CONTROL)
+        found.append("random weights: control" if weights == {"random"} else "random weights in part: control")
     elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
-        found.append(TUNED_SCRATCH if networks.start.startswith("random") else TUNED)
+        how = "trained from scratch" if networks.start.startswith("random") else "fine-tuned"
+        found.append(f"{how} in each fold")
     elif "random" in weights:
-        found.append(SCRATCH)
+        found.append("random start: trained from scratch")
     elif "file" in weights:
-        found.append(OWN_FILE)
+        found.append("weights from a file")
+    elif not weights and not has_shuffled_labels(run):
+        found.append("baseline: nothing learnt")
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""
     found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]
     if leaves_leaks_out(run):
-        found.append(LEAKS_OUT)
+        found.append("leaking training clips left out")
     return "; ".join(found)

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.reporting.runs.extra_results import read_extras
-from soundprobe.reporting.runs.run_files import UnreadableRunError, read_predictions, read_record
+from soundprobe.reporting.runs.run_files import UnreadableRunError, read_extras, read_predictions, read_record
 from soundprobe.scoring import metrics
 from soundprobe.scoring.results import RunRecord, ScoreRecord
 
@@ -137,7 +136,7 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
         table["proba"],
         groups=table.get("group"),
         columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
-        **read_extras(folder)._asdict(),
+        **read_extras(folder),
     )
     check_agreement(run)
     return run

@@ -1,4 +1,4 @@
-"""The two files of a run's folder, `result.json` and `predictions.parquet`, read and checked one by one.
+"""The files of a run's folder, `result.json`, `predictions.parquet` and what was measured beside them, checked.
 
 Letters: N predicted clips, C classes.
 """
@@ -6,6 +6,7 @@ Letters: N predicted clips, C classes.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from soundprobe.base.errors import StoreError
 from soundprobe.base.stored import RecordError
+from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import RunRecord, read_result
 
 
@@ -38,6 +40,22 @@ def read_record(folder: Path) -> RunRecord:
 def reason_of(error: StoreError) -> str:
     """Why a record can't be used, short, for the list on the page."""
     return error.reason if isinstance(error, RecordError) else "is not a whole JSON object"
+
+
+def read_extras(folder: Path) -> dict[str, Any]:
+    """What was measured beside the run: `learning_curve` and `peeking`, None where it was not, or can't be used.
+
+    That is no reason to lose the run: `unreadable` says why, by the file's name. Never raises for what the files hold.
+    """
+    found: dict[str, Any] = {"unreadable": {}}
+    for name, kind in (("learning_curve", LearningCurveRecord), ("peeking", PeekingRecord)):
+        try:
+            record = kind.read_if_there(folder / kind.FILE)
+            found[name] = None if record is None else record.content
+        except StoreError as error:
+            why = f"{reason_of(error)}, so what it measured is left out; the run itself is not"
+            found["unreadable"][kind.FILE] = why
+    return found
 
 
 def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:

@@ -111,17 +111,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 
 def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [0, 100],
-            "y": [0, 100],
-            "line": {"dash": "dash", "width": 1, "color": "var(--quiet)"},
-            "hoverinfo": "skip",
-            "name": "as sure as right",
-        }
-    ]
+    line = {"dash": "dash", "width": 1, "color": "var(--quiet)"}
+    right = {"type": "scatter", "mode": "lines", "name": "as sure as right", "x": [0, 100], "y": [0, 100]}
+    traces: list[dict[str, Any]] = [{**right, "line": line, "hoverinfo": "skip"}]
     for place, (row, one) in enumerate(found):
         bins = [each for each in one.bins if each.clips >= FEWEST]
         x, y = [100 * each.confidence for each in bins], [100 * each.accuracy for each in bins]
@@ -134,8 +126,9 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"calibration": dataclasses.asdict(calibrate(row))}
-
-
-SECTION = Section("calibration", "How far probabilities can be believed", _show, row_facts=_row_facts)
+SECTION = Section(
+    "calibration",
+    "How far probabilities can be believed",
+    _show,
+    row_facts=lambda comparison, row: {"calibration": dataclasses.asdict(calibrate(row))},
+)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Span, Text, Words, joined, lead
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_table
@@ -45,8 +43,4 @@ def cautions_of(comparison: Comparison) -> tuple[str, ...]:
     return tuple(f"{listing(names)}: {caution}" for caution, names in found.items())
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"chosen": {name: dict(values) for name, values in row.chosen.items()}}
-
-
-SECTION = Section("chosen", "Chosen settings", _show, row_facts=_row_facts)
+SECTION = Section("chosen", "Chosen settings", _show, row_facts=lambda comparison, row: {"chosen": row.chosen})

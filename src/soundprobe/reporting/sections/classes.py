@@ -21,7 +21,7 @@ from soundprobe.reporting.elements import (
     name,
     on_page,
 )
-from soundprobe.reporting.plots import PALETTE, Plot, Variant, named_axis, percent_axis, reach
+from soundprobe.reporting.plots import PALETTE, Plot, Variant, named_axis, percent_axis, reach, scatter
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, between, count, heat, one_line, percent
@@ -93,18 +93,10 @@ def _plot(rows: Sequence[Row]) -> Plot:
         for place, (key, symbol) in enumerate((("f1", "circle"), ("precision", "triangle-up"), ("recall", "diamond"))):
             there = [(number, one[2][key]) for number, one in enumerate(figures) if key in one[2]]
             color = PALETTE[place]
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "name": {"f1": "F1"}.get(key, key),
-                    "x": [100 * cell.value for _, cell in there],
-                    "y": [number + 0.22 * (place - 1) for number, _ in there],
-                    "error_x": reach([cell for _, cell in there], color),
-                    "marker": {"symbol": symbol, "size": 8, "color": color},
-                    "hovertemplate": "%{x:.1f} %<extra>%{fullData.name}</extra>",
-                }
-            )
+            x, y = [100 * cell.value for _, cell in there], [number + 0.22 * (place - 1) for number, _ in there]
+            look = {"error_x": reach([cell for _, cell in there], color)}
+            look["marker"] = {"symbol": symbol, "size": 8, "color": color}
+            traces.append(scatter({"f1": "F1"}.get(key, key), x, y, "%{x:.1f} %", **look))
         layout = {"yaxis": named_axis([one[0] for one in figures], autorange="reversed")}
         variants.append(Variant(row.full_name, traces, layout))
     layout = {"xaxis": percent_axis("with 95 % intervals"), "yaxis": {"showgrid": True}}

@@ -18,7 +18,7 @@ from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span
 from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
-from soundprobe.reporting.wording import MISSING, between, percent, plural
+from soundprobe.reporting.wording import between, percent, plural
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import average
 
@@ -35,18 +35,16 @@ class Breakdown:
     """Rows' accuracy under each of K conditions; None where a row tested no such clip.
 
     Attributes:
-        key: names its chart; title, unit: what the conditions are of.
-        conditions: K names; clips, recordings: how many there are of each in the first row.
-        cells: for each row its K intervals.
+        key: names its chart; title: what the conditions are of.
+        conditions: K names; counts: the clips and recordings that there are of each.
+        cells: each row with its K intervals.
     """
 
     key: str
     title: str
     conditions: tuple[str, ...]
-    clips: tuple[int, ...]
-    recordings: tuple[int, ...]
-    rows: tuple[Row, ...]
-    cells: tuple[tuple[Interval | None, ...], ...]
+    counts: tuple[tuple[int, int], ...]
+    cells: tuple[tuple[Row, tuple[Interval | None, ...]], ...]
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
@@ -62,19 +60,14 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 
 def _table(one: Breakdown) -> Table:
-    counts = [
-        f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}"
-        for clips, recordings in zip(one.clips, one.recordings, strict=True)
-    ]
+    counts = [f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}" for clips, recordings in one.counts]
     headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
-    columns = columns_of(headings, lambda pair, place: _cell(pair[1][place]))
-    pairs = list(zip(one.rows, one.cells, strict=True))
-    return run_table(columns, pairs, f"Accuracy {one.title.lower()}", row=lambda pair: pair[0], heading="Accuracy, %")
+    columns = columns_of(headings, lambda pair, place: pair[1][place], shown=_shown)
+    label = f"Accuracy {one.title.lower()}"
+    return run_table(columns, one.cells, label, row=lambda pair: pair[0], heading="Accuracy, %")
 
 
-def _cell(accuracy: Interval | None) -> Words:
-    if accuracy is None:
-        return MISSING
+def _shown(accuracy: Interval) -> Words:
     return (lead(percent(accuracy.value)), " ", Span("aside", between(accuracy)))
 
 
@@ -86,10 +79,15 @@ def breakdowns_of(rows: Sequence[Row]) -> tuple[Breakdown, ...]:
         ("length", "By clip length", "duration_s", _of_length),
     ):
         values = [column_of(row, column) for row in rows]
-        known = next((one for one in values if one is not None), None)
-        names = conditions(known) if known is not None else ()
-        if len(names) > 1:
-            found.append(_breakdown(key, title, rows, values, names))
+        known = next(((row, one) for row, one in zip(rows, values, strict=True) if one is not None), None)
+        names = conditions(known[1]) if known else ()
+        if known is None or len(names) < 2:
+            continue
+        groups = [known[0].predictions[0].groups[_within(known[1], one)] for one in names]
+        counts = tuple((len(some), len(np.unique(some))) for some in groups)
+        cells = [tuple(_accuracy(row, column, one) for one in names) for row, column in zip(rows, values, strict=True)]
+        told = tuple(zip(rows, cells, strict=True))
+        found.append(Breakdown(key, title, tuple(name for name, _, _ in names), counts, told))
     return tuple(found)
 
 
@@ -142,29 +140,15 @@ def _between_s(low: float, high: str) -> str:
     return f"{low:g} to under {high}" if low else f"under {high}"
 
 
-def _breakdown(
-    key: str, title: str, rows: Sequence[Row], values: Sequence[np.ndarray | None], names: Sequence[Condition]
-) -> Breakdown:
-    cells, counts = [], []
-    for row, column in zip(rows, values, strict=True):
-        found: list[Interval | None] = []
-        for _, low, high in names:
-            mask = np.zeros(0, dtype=bool) if column is None else (column >= low) & (column < high)
-            found.append(pooled_accuracy(row, mask) if mask.any() else None)
-            first = row.predictions[0]
-            counts.append((int(mask.sum()), len(np.unique(first.groups[mask])) if mask.any() else 0))
-        cells.append(tuple(found))
-    first_row = next(place for place, column in enumerate(values) if column is not None)
-    told = counts[first_row * len(names) : (first_row + 1) * len(names)]
-    return Breakdown(
-        key,
-        title,
-        tuple(name for name, _, _ in names),
-        tuple(clips for clips, _ in told),
-        tuple(recordings for _, recordings in told),
-        tuple(rows),
-        tuple(cells),
-    )
+def _within(values: np.ndarray, condition: Condition) -> np.ndarray:
+    """(N,) bool, which clips the condition is of."""
+    _, low, high = condition
+    return (values >= low) & (values < high)
+
+
+def _accuracy(row: Row, values: np.ndarray | None, condition: Condition) -> Interval | None:
+    mask = None if values is None else _within(values, condition)
+    return pooled_accuracy(row, mask) if mask is not None and mask.any() else None
 
 
 def pooled_accuracy(row: Row, mask: np.ndarray) -> Interval:
@@ -175,15 +159,15 @@ def pooled_accuracy(row: Row, mask: np.ndarray) -> Interval:
 
 
 def _plot(one: Breakdown) -> Plot:
-    width = 0.5 / max(len(one.rows), 1)
+    rows = len(one.cells)
     traces = []
-    for place, (row, cells) in enumerate(zip(one.rows, one.cells, strict=True)):
-        shift = (place - (len(one.rows) - 1) / 2) * width
+    for place, (row, cells) in enumerate(one.cells):
+        shift = (place - (rows - 1) / 2) * 0.5 / rows
         there = [(column, cell) for column, cell in enumerate(cells) if cell is not None]
         x, y = [column + shift for column, _ in there], [100 * cell.value for _, cell in there]
         bars = reach([cell for _, cell in there], color_of(place, row))
         traces.append(row_trace(place, row, x, y, "%{y:.1f} %", error_y=bars, marker={"size": 9}))
-    names, clips = one.conditions, [plural(number, "clip") for number in one.clips]
+    names, clips = one.conditions, [plural(number, "clip") for number, _ in one.counts]
     layout = {
         "xaxis": named_axis(names, below=clips, range=[-0.5, len(names) - 0.5], showgrid=False),
         "yaxis": percent_axis("accuracy"),
@@ -193,22 +177,20 @@ def _plot(one: Breakdown) -> Plot:
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     found = breakdowns_of([row]) if row in shown_rows(comparison) else ()
-    return {
-        "by": {
-            one.key: [
-                {
-                    "condition": condition,
-                    "clips": clips,
-                    "recordings": recordings,
-                    "accuracy": None if cell is None else dataclasses.asdict(cell),
-                }
-                for condition, clips, recordings, cell in zip(
-                    one.conditions, one.clips, one.recordings, one.cells[0], strict=True
-                )
-            ]
-            for one in found
+    return {"by": {one.key: _facts(one) for one in found}}
+
+
+def _facts(one: Breakdown) -> list[dict[str, Any]]:
+    ((_, cells),) = one.cells
+    return [
+        {
+            "condition": condition,
+            "clips": clips,
+            "recordings": recordings,
+            "accuracy": None if cell is None else dataclasses.asdict(cell),
         }
-    }
+        for condition, (clips, recordings), cell in zip(one.conditions, one.counts, cells, strict=True)
+    ]
 
 
 SECTION = Section("conditions", "Foreground, background and length", _show, row_facts=_row_facts)

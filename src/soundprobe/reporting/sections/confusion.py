@@ -79,15 +79,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     frequent = most_frequent(best, limit=10)
     mistakes: list[Element] = [Text("It made no mistake.")]
     if frequent:
-        said = [
-            (
-                name(one.true),
-                " taken for ",
-                name(one.predicted),
-                f": {plural(one.count, 'clip')}, {percent(one.share, 0)} % of the class",
-            )
-            for one in frequent
-        ]
+        said = []
+        for one in frequent:
+            clips = f": {plural(one.count, 'clip')}, {percent(one.share, 0)} % of the class"
+            said.append((name(one.true), " taken for ", name(one.predicted), clips))
         mistakes = [Heading(f"Most frequent mistakes of {best.name}"), Bullets(said)]
     rows = (best, *(row for row in comparison.rows if row is not best))
     plot = _plot(rows[: max(1, CELLS // len(comparison.class_names) ** 2)])
@@ -117,27 +112,21 @@ def _plot(rows: Sequence[Row]) -> Plot:
     variants = []
     for row in rows:
         shares, counts = row_shares(row.confusion), row.confusion
-        variants.append(
-            Variant(
-                row.full_name,
-                [
-                    {
-                        "type": "heatmap",
-                        "z": np.round(100 * shares, 2).tolist(),
-                        "customdata": counts.tolist(),
-                        "zmin": 0,
-                        "zmax": 100,
-                        "xgap": 1,
-                        "ygap": 1,
-                        "showscale": False,
-                        "colorscale": [[0, "var(--raised)"], [0.25, "var(--heat-low)"], [1, "var(--heat)"]],
-                        **(_cell_texts(shares) if len(names) <= 20 else {}),
-                        "hovertemplate": "true: %{y}<br>taken for: %{x}<br>%{z:.1f} % of the class, %{customdata} "
-                        "clips<extra></extra>",
-                    }
-                ],
-            )
-        )
+        texts = _cell_texts(shares) if len(names) <= 20 else {}
+        heatmap = {
+            "type": "heatmap",
+            "z": np.round(100 * shares, 2).tolist(),
+            "customdata": counts.tolist(),
+            "zmin": 0,
+            "zmax": 100,
+            "xgap": 1,
+            "ygap": 1,
+            "showscale": False,
+            "colorscale": [[0, "var(--raised)"], [0.25, "var(--heat-low)"], [1, "var(--heat)"]],
+            "hovertemplate": "true: %{y}<br>taken for: %{x}<br>%{z:.1f} % of the class, %{customdata} "
+            "clips<extra></extra>",
+        }
+        variants.append(Variant(row.full_name, [heatmap | texts]))
     layout = {
         "xaxis": named_axis(names, title={"text": "taken for"}, side="bottom", showgrid=False, tickangle=-45),
         "yaxis": named_axis(names, title={"text": "true class"}, autorange="reversed", showgrid=False),
@@ -152,8 +141,6 @@ def _cell_texts(shares: np.ndarray) -> dict[str, Any]:
     return {"text": [[text.replace("<", "&lt;") for text in line] for line in texts], "texttemplate": "%{text}"}
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"confusion": row.confusion}
-
-
-SECTION = Section("confusion", "What is taken for what", _show, row_facts=_row_facts)
+SECTION = Section(
+    "confusion", "What is taken for what", _show, row_facts=lambda comparison, row: {"confusion": row.confusion}
+)

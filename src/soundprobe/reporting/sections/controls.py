@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.pairs import Pair, facts_of
+from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Heading, Plotted, Span, Table, Text, code
 from soundprobe.reporting.sections.section import Section
@@ -181,7 +181,8 @@ def _leaks(pairs: Sequence[Pair]) -> Iterator[Element]:
 
 
 def _left_out(row: Row) -> str:
-    return f"{count(row.excluded_clips)} in {plural(row.folds_with_exclusions, 'fold')}"
+    clips = [int(scores.chosen.get("excluded_clips", 0)) for scores in row.first.folds]
+    return f"{count(sum(clips))} in {plural(sum(map(bool, clips)), 'fold')}"
 
 
 def shuffled_of(comparison: Comparison) -> tuple[Shuffled, ...]:
@@ -210,13 +211,15 @@ def peeked_of(comparison: Comparison) -> tuple[Peeked, ...]:
     """Every row for whose runs the candidates were scored on the test folds; the first such seed."""
     found = []
     for row in comparison.rows:
-        content = next((run.peeking for run in row.runs if run.peeking), None)
-        if content is None:
-            continue
-        candidates = max(len(fold["candidates"]) for fold in content["folds"])
-        honest, by_fold, overall = (float(content[name]) for name in PEEKED)
-        found.append(Peeked(row, honest, by_fold, overall, candidates))
+        if content := _peeking(row):
+            candidates = max(len(fold["candidates"]) for fold in content["folds"])
+            honest, by_fold, overall = (float(content[name]) for name in PEEKED)
+            found.append(Peeked(row, honest, by_fold, overall, candidates))
     return tuple(found)
+
+
+def _peeking(row: Row) -> Mapping[str, Any] | None:
+    return next((run.peeking for run in row.runs if run.peeking), None)
 
 
 def _facts(comparison: Comparison) -> dict[str, Any]:
@@ -224,10 +227,11 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    peeking = next((run.peeking for run in row.runs if run.peeking), None)
+    peeking = _peeking(row)
+    pair = pair_of(row, comparison.against_controls)
     return {
-        "peeking": None if peeking is None else {name: peeking[name] for name in PEEKED},
-        "against_control": facts_of(row, comparison.against_controls, comparison.rows),
+        "peeking": peeking and {name: peeking[name] for name in PEEKED},
+        "against_control": pair and pair.facts(comparison.rows),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
@@ -48,8 +47,9 @@ def _plot(timed: Sequence[Row]) -> Plot:
     return Plot("cost", "Accuracy against the time to embed a clip", [Variant("", traces)], layout, 380)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"seconds": row.seconds, "seconds_per_clip": row.seconds_per_clip}
-
-
-SECTION = Section("cost", "Cost", _show, row_facts=_row_facts)
+SECTION = Section(
+    "cost",
+    "Cost",
+    _show,
+    row_facts=lambda comparison, row: {"seconds": row.seconds, "seconds_per_clip": row.seconds_per_clip},
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.audit.balance import FoldBalance
@@ -166,8 +165,4 @@ def verdict_of_audit(found: Audit) -> str:
     )
 
 
-def _facts(comparison: Comparison) -> dict[str, Any]:
-    return {"audit": None if comparison.audit is None else comparison.audit.to_json()}
-
-
-SECTION = Section("audit", "Can the folds be trusted?", _show, _facts)
+SECTION = Section("audit", "Can the folds be trusted?", _show, lambda one: {"audit": one.audit and one.audit.to_json()})

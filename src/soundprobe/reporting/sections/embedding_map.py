@@ -226,26 +226,16 @@ def _data(
     judged: Judgements, placed: Placed, class_names: Sequence[str], clips: set[str], media: Media
 ) -> dict[str, Any]:
     """What the script needs: each point's clip, class, predicted class, confidence and fold; sounds of `clips`."""
-    points = [
-        [
-            str(judged.ids[row]),
-            int(judged.label[row]),
-            int(judged.predicted[row]),
-            round(100 * float(judged.confidence[row])),
-            int(judged.fold[row]),
-        ]
-        for row in placed.rows
-    ]
+    sure = np.round(100 * judged.confidence.astype(np.float64)).astype(np.int64)
+    columns = (judged.ids, judged.label, judged.predicted, sure, judged.fold)
+    points = list(zip(*(column[placed.rows].tolist() for column in columns), strict=True))
     sounds = {}
     for clip in sorted(clips):
         made = media.ready[clip]
         assert made.sound is not None
-        sounds[clip] = [_base64(made.sound), _base64(made.picture), round(made.duration_s, 3)]
+        sound, picture = (base64.b64encode(one).decode() for one in (made.sound, made.picture))
+        sounds[clip] = [sound, picture, round(made.duration_s, 3)]
     return {"classes": [one_line(name) for name in class_names], "points": points, "sounds": sounds}
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
 
 
 SECTION = Section("map", "A map of the embeddings", _show)

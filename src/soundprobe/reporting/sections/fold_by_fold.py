@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
@@ -17,11 +17,12 @@ from soundprobe.reporting.elements import (
     Span,
     Text,
     Words,
+    columns_of,
     lead,
     on_page,
     struck,
 )
-from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
+from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach, scatter
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, notes_name, row_trace, run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, heat, percent
@@ -36,8 +37,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     )
     figures: list[Element] = []
     for title, measure in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1")):
-        columns = [Column(str(fold), _on(fold, measure)) for fold in comparison.folds]
-        columns.append(Column("mean", _mean(measure), style="sum"))
+        columns = list(_columns(comparison.folds, measure))
         own = [_notes_line(comparison, measure)] if same else []
         table = run_table(columns, comparison.rows, f"{title} fold by fold", "heat", notes=own)
         figures += [Heading(f"{title}, percent"), table]
@@ -46,22 +46,19 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     yield Text(f"± is the population standard deviation over folds.{struck}", role="how")
 
 
-def _on(fold: int, measure: str) -> Callable[[Row], Cell]:
-    def cell(row: Row) -> Cell:
-        share = getattr(row, f"{measure}_on")(fold)
-        if share is None:
+def _columns(folds: Sequence[int], measure: str) -> Iterator[Column]:
+    def on(row: Row, place: int) -> Cell:
+        if folds[place] not in row.folds:
             return Cell(MISSING, style="quiet", title="not tested")
+        share = getattr(row, f"fold_{measure}")[row.folds.index(folds[place])]
         return Cell(percent(share), tint=heat(share))
 
-    return cell
-
-
-def _mean(measure: str) -> Callable[[Row], Words]:
-    def words(row: Row) -> Words:
+    def mean(row: Row) -> Words:
         stats: MeanStd = getattr(row, measure)
         return (lead(percent(stats.mean)), f" ± {percent(stats.std_population)}")
 
-    return words
+    yield from columns_of(map(str, folds), on)
+    yield Column("mean", mean, style="sum")
 
 
 def _notes_line(comparison: Comparison, measure: str) -> list[Cell | Words]:
@@ -92,20 +89,10 @@ def _plot(comparison: Comparison) -> Plot:
 
 
 def _notes_trace(folds: Sequence[int]) -> dict[str, Any]:
-    clean = [fold.fold == notes.CLEAN_FOLD for fold in notes.FOLDS]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": f"{notes.TITLE}: contaminated but for fold {notes.CLEAN_FOLD}",
-        "x": [folds.index(fold.fold) for fold in notes.FOLDS],
-        "y": [100 * fold.accuracy for fold in notes.FOLDS],
-        "marker": {
-            "color": "var(--notes)",
-            "size": 10,
-            "symbol": ["diamond" if one else "x-thin-open" for one in clean],
-        },
-        "hovertemplate": "%{y:.1f} %<extra>%{fullData.name}</extra>",
-    }
+    x, y = [folds.index(fold.fold) for fold in notes.FOLDS], [100 * fold.accuracy for fold in notes.FOLDS]
+    symbols = ["diamond" if fold.fold == notes.CLEAN_FOLD else "x-thin-open" for fold in notes.FOLDS]
+    name = f"{notes.TITLE}: contaminated but for fold {notes.CLEAN_FOLD}"
+    return scatter(name, x, y, "%{y:.1f} %", marker={"color": "var(--notes)", "size": 10, "symbol": symbols})
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

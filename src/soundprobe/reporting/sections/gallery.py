@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element, Interactive, Text, code, on_page
 from soundprobe.reporting.sections.section import Section
@@ -46,21 +45,6 @@ class Judgements:
     def confidence(self) -> np.ndarray:
         """(N,) the probability of the predicted class."""
         return self.proba.max(axis=1)
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One clip of the gallery. `player` is None where the clip was not found."""
-
-    clip: str
-    group: str
-    fold: int
-    true: str
-    predicted: str
-    true_share: float
-    predicted_share: float
-    player: Markup | None
-    silent: bool
 
 
 def judgements_of(row: Row) -> Judgements:
@@ -102,11 +86,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Text("It made no mistake.")
         return
     clips = media.fetch([str(judged.ids[row]) for row in rows], silent_too=True)
-    mistakes = [_mistake(judged, row, comparison.class_names, media, clips) for row in rows]
-    yield _what(
-        best, len(rows), int((judged.predicted != judged.label).sum()), not media.reason and media.options.audio
-    )
-    missing = 0 if media.reason else sum(one.clip not in clips for one in mistakes)
+    mistakes = [_mistake(judged, row, comparison.class_names, clips) for row in rows]
+    wrong = int((judged.predicted != judged.label).sum())
+    yield _what(best, len(rows), wrong, not media.reason and media.options.audio)
+    missing = 0 if media.reason else len(rows) - len(clips)
     is_ = "is" if missing == 1 else "are"
     if media.reason:
         yield Text(on_page(one_line(media.reason)), role="caveat")
@@ -115,7 +98,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Text(on_page(f"{told}, and {is_} not played."), role="caveat")
     if not media.options.audio:
         yield Text(on_page("The sounds were left out with ", code("--no-audio"), "."), role="how")
-    elif any(one.silent for one in mistakes):
+    elif any(clip.sound is None for clip in clips.values()):
         some = "Some stand without sound, because the page has room for so much only: raise "
         yield Text(on_page(some, code("--max-audio-mb"), "."), role="how")
     yield Interactive("gallery.html", "The clips are in report.html, to look at and to hear.", {"mistakes": mistakes})
@@ -136,24 +119,20 @@ def _what(best: Row, shown: int, wrong: int, can_be_heard: bool) -> Text:
     )
 
 
-def _mistake(
-    judged: Judgements, row: int, names: tuple[str, ...], media: Media, clips: Mapping[str, PageClip]
-) -> Mistake:
-    clip = str(judged.ids[row])
-    true, predicted = one_line(names[judged.label[row]]), one_line(names[judged.predicted[row]])
-    made = clips.get(clip)
-    label = f"{true} taken for {predicted}, clip {one_line(clip)}"
-    return Mistake(
-        clip=clip,
-        group=media.groups.get(clip, ""),
-        fold=int(judged.fold[row]),
-        true=true,
-        predicted=predicted,
-        true_share=float(judged.proba[row, judged.label[row]]),
-        predicted_share=float(judged.proba[row, judged.predicted[row]]),
-        player=None if made is None else player(made, label, key=clip),
-        silent=made is not None and made.sound is None,
-    )
+def _mistake(judged: Judgements, row: int, names: tuple[str, ...], clips: Mapping[str, PageClip]) -> dict[str, Any]:
+    """One clip of the gallery; it has no player where it was not found."""
+    clip, label, taken_for = str(judged.ids[row]), judged.label[row], judged.predicted[row]
+    true, predicted = one_line(names[label]), one_line(names[taken_for])
+    title = f"{true} taken for {predicted}, clip {one_line(clip)}"
+    return {
+        "clip": clip,
+        "fold": judged.fold[row],
+        "true": true,
+        "predicted": predicted,
+        "true_share": float(judged.proba[row, label]),
+        "predicted_share": float(judged.proba[row, taken_for]),
+        "player": player(clips[clip], title, key=clip) if clip in clips else None,
+    }
 
 
 SECTION = Section("gallery", "The worst mistakes", _show)

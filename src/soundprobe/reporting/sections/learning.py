@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,18 +40,10 @@ def learning_curve_of(row: Row) -> tuple[CurvePoint, ...]:
         here = [point for fold in content["folds"] for point in fold["points"] if point["share"] == share]
         if not here:
             continue
-        accuracy = [point["accuracy"] for point in here]
-        points.append(
-            CurvePoint(
-                share=share,
-                **{
-                    name: float(np.mean([point[name] for point in here]))
-                    for name in ("recordings", "clips", "accuracy", "macro_f1")
-                },
-                spread=float(np.std(accuracy, ddof=1)) if len(here) > 1 else 0.0,
-                folds=len(here),
-            )
-        )
+        names = ("recordings", "clips", "accuracy", "macro_f1")
+        means = {name: float(np.mean([point[name] for point in here])) for name in names}
+        spread = float(np.std([point["accuracy"] for point in here], ddof=1)) if len(here) > 1 else 0.0
+        points.append(CurvePoint(share, **means, spread=spread, folds=len(here)))
     return tuple(points)
 
 
@@ -97,8 +88,11 @@ def _plot(found: Sequence[tuple[Row, Sequence[CurvePoint]]]) -> Plot:
     return Plot("learning", title, [Variant("", traces)], layout, 400)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"learning_curve": [dataclasses.asdict(point) for point in learning_curve_of(row)]}
-
-
-SECTION = Section("learning", "Would more recordings help?", _show, row_facts=_row_facts)
+SECTION = Section(
+    "learning",
+    "Would more recordings help?",
+    _show,
+    row_facts=lambda comparison, row: {
+        "learning_curve": [dataclasses.asdict(point) for point in learning_curve_of(row)]
+    },
+)

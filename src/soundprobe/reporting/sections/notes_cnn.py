@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from soundprobe.reporting.elements import Cell, Element, Span, Table, Text, Words, columns_of, struck
@@ -69,16 +69,6 @@ def facts() -> Mapping[str, Any]:
         "clean_fold": notes.CLEAN_FOLD,
         "parameters": notes.PARAMETERS,
         "contamination": notes.CONTAMINATION,
-        "folds": [
-            {
-                "fold": fold.fold,
-                "accuracy": fold.accuracy,
-                "macro_f1": fold.macro_f1,
-                "first_loss": fold.first_loss,
-                "last_loss": fold.last_loss,
-                "contaminated": fold.fold != notes.CLEAN_FOLD,
-            }
-            for fold in notes.FOLDS
-        ],
+        "folds": [{**asdict(fold), "contaminated": fold.fold != notes.CLEAN_FOLD} for fold in notes.FOLDS],
         "contaminated_mean": {"accuracy": notes.accuracy()._asdict(), "macro_f1": notes.macro_f1()._asdict()},
     }

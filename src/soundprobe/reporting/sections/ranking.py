@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
-from soundprobe.reporting.compared.pairs import place_of
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.pairs import pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
@@ -30,10 +30,13 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         if len(comparison.contenders) > 2
         else ""
     )
+    baselines = any(row.is_baseline for row in comparison.rows)
+    none = " A baseline has no weights that could be random." if baselines else ""
     yield Text(
         "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and the "
         f"standard deviations over folds, population (as in the notes) and sample, which say how much folds differ."
-        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.{leans}',
+        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.'
+        f"{none}{leans}",
         role="how",
     )
     columns = [
@@ -90,19 +93,18 @@ def _on_clean_fold(row: Row) -> float | None:
 
 
 def _lead(comparison: Comparison, row: Row) -> Cell:
-    control = comparison.control_of(row)
-    difference = compare(row, control) if control else None
-    if difference is None:
-        return Cell(Span("quiet", "control" if row.is_control else "no control"), "")
-    other = () if difference.matched else Span("mark", "*", "the nearest control has other settings")
-    return Cell((points(difference.mean), other), difference.mean)
+    pair = pair_of(row, comparison.over_control)
+    if pair is None:
+        return Cell(Span("quiet", "no control" if row.role == "run" else row.role), "")
+    other = () if row.matches(pair.other) else Span("mark", "*", "the nearest control has other settings")
+    return Cell((points(pair.accuracy.mean.value), other), pair.accuracy.mean.value)
 
 
 def _spread(row: Row) -> Words:
     if len(row.runs) == 1:
         return ()
     title = "population standard deviation of the seeds' mean accuracies"
-    return (" ", Span("aside", f"± {percent(row.accuracy_over_seeds.std_population)}", title))
+    return (" ", Span("aside", f"± {percent(row.over_seeds('accuracy').std_population)}", title))
 
 
 def _style(comparison: Comparison, row: Row) -> str:
@@ -119,21 +121,20 @@ def _notes_line(comparison: Comparison) -> list[Cell | Words]:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    control = comparison.control_of(row)
-    difference = compare(row, control) if control else None
+    pair = pair_of(row, comparison.over_control)
     return {
         "rank": comparison.rank_of(row),
         "accuracy": row.accuracy._asdict(),
         "macro_f1": row.macro_f1._asdict(),
-        "seed_spread": {"accuracy": row.accuracy_over_seeds._asdict(), "macro_f1": row.macro_f1_over_seeds._asdict()},
+        "seed_spread": {metric: row.over_seeds(metric)._asdict() for metric in METRICS},
         "intervals": {metric: dataclasses.asdict(row.scores.interval(metric)) for metric in METRICS},
-        "control": place_of(control, comparison.rows),
-        "over_control": difference
+        "control": pair and place_of(pair.other, comparison.rows),
+        "over_control": pair
         and {
-            "mean": difference.mean,
-            "folds_better": difference.better,
-            "folds": difference.folds,
-            "matched": difference.matched,
+            "mean": pair.accuracy.mean.value,
+            "folds_better": pair.accuracy.sign_test.ahead,
+            "folds": len(pair.accuracy.folds),
+            "matched": row.matches(pair.other),
         },
     }
 

@@ -9,7 +9,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -115,8 +114,9 @@ def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[Hard
     return tuple(found)
 
 
-def _facts(comparison: Comparison) -> dict[str, Any]:
-    return {"hardest_recordings": [dataclasses.asdict(one) for one in hardest_recordings(comparison)]}
-
-
-SECTION = Section("recordings", "The hardest recordings", _show, _facts)
+SECTION = Section(
+    "recordings",
+    "The hardest recordings",
+    _show,
+    facts=lambda one: {"hardest_recordings": [dataclasses.asdict(found) for found in hardest_recordings(one)]},
+)

@@ -8,6 +8,7 @@ from typing import Any
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import BREAK, Definitions, Element, Fold, Span, Text, Words, code, joined, name
+from soundprobe.reporting.runs.marks import has_no_weights
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
@@ -28,9 +29,11 @@ def _recipe(row: Row) -> Definitions:
     items: list[tuple[str, Words]] = [("Embeddings", joined(commands, BREAK))] if commands else []
     items += [(f"Seed {run.head['seed']}", (_command(run.info["command"]), _made(run))) for run in row.runs]
     weights: Words = one_line(backbone["weights"])
-    if backbone.get("weights_label"):
+    if has_no_weights(row.first):
+        weights = one_line(backbone.get("weights_label") or "none")
+    elif backbone.get("weights_label"):
         weights = f"{weights}: {one_line(backbone['weights_label'])}"
-    if backbone.get("weights_sha256"):
+    if backbone.get("weights_sha256") and not has_no_weights(row.first):
         weights = (weights, Span("below", ("sha256 ", code(backbone["weights_sha256"]))))
     items += [("Weights", weights), ("Backbone", _keyed(backbone)), ("Head", _keyed(head))]
     return Definitions([*items, ("Versions", setting_text(row.first.info["versions"]))])

@@ -13,10 +13,6 @@ from soundprobe.reporting.elements import Element
 Facts = Mapping[str, Any]
 
 
-def _none(*_: object) -> Facts:
-    return {}
-
-
 @dataclass(frozen=True)
 class Section:
     """One part of the report on a data set; what it yields is shown in every format.
@@ -32,5 +28,5 @@ class Section:
     key: str
     title: str
     show: Callable[[Comparison], Iterable[Element]]
-    facts: Callable[[Comparison], Facts] = _none
-    row_facts: Callable[[Comparison, Row], Facts] = _none
+    facts: Callable[[Comparison], Facts] = lambda comparison: {}
+    row_facts: Callable[[Comparison, Row], Facts] = lambda comparison, row: {}

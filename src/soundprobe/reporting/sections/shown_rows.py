@@ -8,7 +8,7 @@ from typing import Any
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
-from soundprobe.reporting.plots import PALETTE, label
+from soundprobe.reporting.plots import PALETTE, label, scatter
 from soundprobe.scoring import notes
 
 SHOWN = 5
@@ -64,15 +64,15 @@ def color_of(place: int, row: Row) -> str:
 
 def row_trace(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
     """The row's marks in a chart, of `place`'s colour; `more` is what it has besides, or other than usual."""
-    marker = {"color": color_of(place, row), "size": 8, "symbol": "circle-open" if row.is_control else "circle"}
-    usual = {"type": "scatter", "mode": "markers", "name": label(row.full_name, 60), "x": x, "y": y}
-    marker |= more.pop("marker", {})
-    return {**usual, "marker": marker, "hovertemplate": f"{hover}<extra>%{{fullData.name}}</extra>", **more}
+    symbol = {"control": "circle-open", "baseline": "square", "run": "circle"}[row.role]
+    marker = {"color": color_of(place, row), "size": 8, "symbol": symbol, **more.pop("marker", {})}
+    return scatter(label(row.full_name, 60), x, y, hover, marker=marker, **more)
 
 
 def row_line(place: int, row: Row, x: Sequence[Any], y: Sequence[Any], hover: str, **more: Any) -> dict[str, Any]:
     """As `row_trace`, its marks joined by a line."""
     color = color_of(place, row)
     line = {"color": color, "dash": "dot" if row.is_control else "solid"}
-    usual = {"mode": "lines+markers", "line": line, "marker": {"size": 7, "symbol": "circle"}}
+    marker = {"size": 7, "symbol": "square" if row.is_baseline else "circle"}
+    usual = {"mode": "lines+markers", "line": line, "marker": marker}
     return row_trace(place, row, x, y, hover, **usual, **more)

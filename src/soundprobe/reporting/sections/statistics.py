@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import Pair, facts_of
+from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
     Bullets,
@@ -146,12 +146,8 @@ def _against_notes(comparison: Comparison, against: Sequence[tuple[Row, NotesCom
         Column("Clips worth", lambda one: f"{count(one[1].clips / one[1].design_effect)} of {count(one[1].clips)}"),
         Column("Difference", lambda one: "clear" if one[1].is_clear else "not clear", text=True),
     ]
-    own: list[Cell | Words] = [
-        notes_name(comparison.standing),
-        lead(percent(notes.clean().accuracy)),
-        between(against[0][1].by_clip.notes),
-    ]
-    own.append(Cell("", style="quiet", span=5))
+    clean, interval = lead(percent(notes.clean().accuracy)), between(against[0][1].by_clip.notes)
+    own = [notes_name(comparison.standing), clean, interval, Cell("", style="quiet", span=5)]
     yield run_table(columns, against, f"{fold.capitalize()} against the notes", row=lambda one: one[0], notes=[own])
 
 
@@ -169,6 +165,10 @@ def notes_comparisons(comparison: Comparison) -> tuple[tuple[Row, NotesCompariso
     return tuple((row, against) for row, against in found if against is not None)
 
 
+def against_notes(comparison: Comparison, row: Row) -> NotesComparison | None:
+    return next((one for other, one in notes_comparisons(comparison) if other is row), None)
+
+
 def _on_clean_fold(row: Row) -> NotesComparison | None:
     here = [one.folds == notes.CLEAN_FOLD for one in row.predictions]
     clips = int(here[0].sum())
@@ -176,31 +176,24 @@ def _on_clean_fold(row: Row) -> NotesComparison | None:
     if clips == 0 or missing < 0:
         return None
     right = [(one.labels == one.predicted)[rows] for one, rows in zip(row.predictions, here, strict=True)]
-    effect = float(
-        np.mean(
-            [
-                estimate_design_effect(correct, one.groups[rows])
-                for correct, one, rows in zip(right, row.predictions, here, strict=True)
-            ]
-        )
-    )
+    groups = [one.groups[rows] for one, rows in zip(row.predictions, here, strict=True)]
+    effect = float(np.mean([estimate_design_effect(*of_seed) for of_seed in zip(right, groups, strict=True)]))
     return compare_with_notes(round(float(np.mean(right)) * clips), clips, missing=missing, design_effect=effect)
 
 
 def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
     """Differences with their intervals, one below the other; a filled mark is a clear difference."""
     shown = [pair.row.name for pair in pairs]
+    accent, surface = "var(--accent)", "var(--surface)"
+    means = [pair.accuracy.mean for pair in pairs]
+    filled = [accent if pair.accuracy.is_clear else surface for pair in pairs]
     trace = {
         "type": "scatter",
         "mode": "markers",
-        "x": [100 * pair.accuracy.mean.value for pair in pairs],
+        "x": [100 * mean.value for mean in means],
         "y": list(range(len(pairs))),
-        "error_x": reach([pair.accuracy.mean for pair in pairs], "var(--accent)"),
-        "marker": {
-            "size": 11,
-            "color": ["var(--accent)" if pair.accuracy.is_clear else "var(--surface)" for pair in pairs],
-            "line": {"width": 2, "color": "var(--accent)"},
-        },
+        "error_x": reach(means, accent),
+        "marker": {"size": 11, "color": filled, "line": {"width": 2, "color": accent}},
         "hovertemplate": "%{y}<br>%{x:+.1f} points<extra></extra>",
     }
     layout = {
@@ -212,10 +205,11 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    against = next((one for other, one in notes_comparisons(comparison) if other is row), None)
+    against = against_notes(comparison, row)
+    pair = pair_of(row, comparison.against_best)
     return {
         "doubts": list(doubts_of(row)),
-        "against_best": facts_of(row, comparison.against_best, comparison.rows),
+        "against_best": pair and pair.facts(comparison.rows),
         "against_notes": against
         and {
             "clips": against.clips,

@@ -10,7 +10,7 @@ import numpy as np
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Plotted, Table, Text, on_page
-from soundprobe.reporting.plots import PALETTE, Plot, Variant
+from soundprobe.reporting.plots import PALETTE, Plot, Variant, scatter
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
 from soundprobe.reporting.wording import percent
@@ -53,8 +53,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _plot(rows: Sequence[Row]) -> Plot:
     variants = [Variant(row.full_name, _epochs(row)) for row in rows]
+    longest = max(len(history) for row in rows for history in histories_of(row))
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if _longest(rows) <= 20 else 0},
+        "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if longest <= 20 else 0},
         "yaxis": {"title": {"text": "loss (cross-entropy, nats)"}, "rangemode": "tozero"},
     }
     return Plot("training", "Losses by epoch: bold the mean of the folds, thin each fold", variants, layout, 400)
@@ -71,9 +72,8 @@ def histories_of(row: Row) -> list[list[Mapping[str, Any]]]:
 def last_epochs(row: Row) -> dict[str, float | None]:
     """Means over folds of each figure of the last epoch, and the notes' overfitting; None where a fold lacks it."""
     last = [history[-1] for history in histories_of(row) if history]
-    names = (*LOSSES, "validation_accuracy", "epoch")
     means: dict[str, float | None] = {}
-    for name in names:
+    for name in (*LOSSES, "validation_accuracy", "epoch"):
         values = [float(step[name]) for step in last if _is_number(step.get(name))]
         means[name] = float(np.mean(values)) if len(values) == len(last) else None
     return {**means, **overfitting_percents(histories_of(row))}
@@ -93,19 +93,9 @@ def _epochs(row: Row) -> list[dict[str, Any]]:
             traces.append({"type": "scatter", "x": _numbered(values), "y": values, "line": line, **thin})
         longest = max(map(len, folds))
         mean = [float(np.mean([one[epoch] for one in folds if epoch < len(one)])) for epoch in range(longest)]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": title,
-                "legendgroup": name,
-                "x": _numbered(mean),
-                "y": mean,
-                "line": {"color": color, "width": 3},
-                "marker": {"color": color, "size": 5},
-                "hovertemplate": "epoch %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
-            }
-        )
+        line, marker = {"color": color, "width": 3}, {"color": color, "size": 5}
+        look = {"mode": "lines+markers", "legendgroup": name, "line": line, "marker": marker}
+        traces.append(scatter(title, _numbered(mean), mean, "epoch %{x}: %{y:.3f}", **look))
     return traces
 
 
@@ -113,16 +103,13 @@ def _numbered(values: Sequence[object]) -> list[int]:
     return list(range(1, len(values) + 1))
 
 
-def _longest(rows: Sequence[Row]) -> int:
-    return max(len(history) for row in rows for history in histories_of(row))
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    return {"training": last_epochs(row) if any(histories_of(row)) else None}
-
-
-SECTION = Section("training", "Training curves", _show, row_facts=_row_facts)
+SECTION = Section(
+    "training",
+    "Training curves",
+    _show,
+    row_facts=lambda comparison, row: {"training": last_epochs(row) if any(histories_of(row)) else None},
+)

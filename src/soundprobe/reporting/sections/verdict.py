@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, compare
+from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.sections.statistics import notes_comparisons
-from soundprobe.reporting.wording import between, count, one_line, p_value, percent, plural, points, points_between
+from soundprobe.reporting.runs.marks import networks_of, weights_of
+from soundprobe.reporting.sections.statistics import against_notes
+from soundprobe.reporting.wording import (
+    between,
+    count,
+    listing,
+    one_line,
+    p_value,
+    percent,
+    plural,
+    points,
+    points_between,
+)
 from soundprobe.scoring import notes
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer: what was asked, the figure (empty where there is none), its unit, and what it means in words."""
+    """One answer: what was asked, what it means in words, and the figure with its unit where there is one."""
 
     question: str
-    figure: str
-    unit: str
     meaning: str
+    figure: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +64,12 @@ def _headline(comparison: Comparison, best: Row) -> str:
             f"{percent(best.accuracy.mean)} % accuracy."
         )
     figure = f"{percent(best.accuracy.mean)} % accuracy"
+    baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
     if len(comparison.contenders) > 1:
         where = f", on {name}:" if comparison.controls else f" on {name}:"
-        return f"{best.name} is the best of {comparison.field}{where} {figure}."
+        return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
     besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
-    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}."
+    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
 
 
 def _unfinished(comparison: Comparison) -> str:
@@ -80,104 +92,96 @@ def _best(comparison: Comparison, best: Row) -> Finding:
         f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation); "
         f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
-    runner_up = comparison.runner_up
-    pair = next((pair for pair in comparison.against_best if pair.row is runner_up), None)
-    if runner_up and pair:
-        signs = pair.accuracy.sign_test
+    pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
+    if pair:
         text += (
-            f" The next, {runner_up.name}, is {_distance(pair.accuracy.mean.value)} behind, in {signs.behind} of "
+            f" The next, {pair.row.name}, is {_distance(pair)} behind, in {pair.accuracy.sign_test.behind} of "
             f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
         )
-    return Finding("Accuracy of the best run", percent(best.accuracy.mean), "%", text)
+    return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
 
 
-def _distance(share: float) -> str:
-    return f"{percent(abs(share))} {'point' if percent(abs(share)) == '1.0' else 'points'}"
+def _distance(pair: Pair) -> str:
+    distance = percent(abs(pair.accuracy.mean.value))
+    return f"{distance} {'point' if distance == '1.0' else 'points'}"
 
 
 def _clearly(pair: Pair) -> str:
     """Whether a difference is clear, with its interval and its p value."""
-    interval = f"interval {points_between(pair.accuracy.mean)}"
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f", p {value if value.startswith('<') else f'= {value}'}{corrected}"
-    if pair.accuracy.is_clear:
-        return f"a clear difference ({interval}{p})"
-    return f"not a clear difference ({interval}{p})"
+    return f"{_clear(pair.accuracy.is_clear)} (interval {points_between(pair.accuracy.mean)}{p})"
+
+
+def _clear(is_clear: bool) -> str:
+    return "a clear difference" if is_clear else "not a clear difference"
 
 
 def _pretraining(comparison: Comparison, best: Row) -> Finding:
     question = "What pretraining is worth"
-    pair = comparison.best_with_control()
-    difference = compare(*pair) if pair else None
     if best.is_control:
-        return Finding(question, "", "", "Not known: no backbone with pretrained weights has been run here.")
-    if (pair is None or difference is None) and (best.first.info["kind"] == "finetune" or best.caution):
-        return Finding(
-            question,
-            "",
-            "",
-            "Not known: no probe here has a control with the same head, and a network that was trained whole has none. "
-            "Extract a pretrained backbone with both --weights, then probe both.",
-        )
-    if pair is None or difference is None:
-        return Finding(
-            question,
-            "",
-            "",
-            f"Not known: {one_line(best.first.backbone['name'])} has no control with the same head here. Extract "
-            "it again with --weights random, then probe both.",
-        )
-    row, control = pair
-    subject = "It" if row is best else row.name
-    also = "" if difference.matched else " and other settings"
-    side = "ahead of" if difference.mean >= 0 else "behind"
+        return Finding(question, "Not known: no backbone with pretrained weights has been run here.")
+    owes = f"The best run owes nothing to pretraining: {best.name} is a baseline. " if best.is_baseline else ""
+    pair = next(iter(comparison.against_controls), None)
+    if pair is None:
+        return Finding(question, owes + _no_control(best))
+    subject = "It" if pair.row is best else pair.row.name
+    also = "" if pair.row.matches(pair.other) else " and other settings"
+    side = "ahead of" if pair.accuracy.mean.value >= 0 else "behind"
     text = (
-        f"{subject} is {_distance(difference.mean)} {side} the same network "
-        f"with random weights{also}, which reaches {percent(control.accuracy.mean)} %; ahead in {difference.better} of "
-        f"{plural(difference.folds, 'fold')}"
+        f"{owes}{subject} is {_distance(pair)} {side} the same network with random weights{also}, which reaches "
+        f"{percent(pair.other.accuracy.mean)} %; ahead in {pair.accuracy.sign_test.ahead} of "
+        f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
     )
-    tested = next((one for one in comparison.against_controls if one.row is row), None)
-    text += f": {_clearly(tested)}." if tested else "."
-    return Finding(question, points(difference.mean), "points", text)
+    return Finding(question, text, points(pair.accuracy.mean.value), "points")
+
+
+def _no_control(best: Row) -> str:
+    """Why nobody knows what pretraining is worth, and how to find out."""
+    both = "Extract a pretrained backbone with both --weights, then probe both."
+    if best.is_baseline:
+        return f"No pretrained run here has a control with the same head. {both}"
+    if best.first.info["kind"] == "finetune" or best.caution:
+        return (
+            "Not known: no probe here has a control with the same head, and a network that was trained whole has none. "
+            f"{both}"
+        )
+    it = listing(networks_of(best.first)) if "none" in weights_of(best.first) else "it"
+    return (
+        f"Not known: {one_line(best.first.backbone['name'])} has no control with the same head here. Extract {it} "
+        "again with --weights random, then probe both."
+    )
 
 
 def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
-    question = "Against the notes' CNN"
-    clean = notes.clean()
+    question, fold = "Against the notes' CNN", notes.CLEAN_FOLD
+    clean = notes.clean().accuracy
     if comparison.standing is Standing.OTHER:
         text = (
-            f"Not comparable: the notes' CNN was tested on UrbanSound8K, on other clips than these. "
-            f"(There, only its fold 1 is a test result: {percent(clean.accuracy)} %.)"
+            "Not comparable: the notes' CNN was tested on UrbanSound8K, on other clips than these. "
+            f"(There, only its fold 1 is a test result: {percent(clean)} %.)"
         )
-        return Finding(question, "", "", text)
+        return Finding(question, text)
     if comparison.standing is Standing.SAMPLE:
-        here = best.accuracy_on(notes.CLEAN_FOLD) if best else None
-        reached = "" if here is None else f"The best run reaches {percent(here)} % on fold {notes.CLEAN_FOLD} of it. "
+        here = best.accuracy_on(fold) if best else None
+        reached = "" if here is None else f"The best run reaches {percent(here)} % on fold {fold} of it. "
         text = (
             f"Not a direct comparison: this is a sample of {count(comparison.clips)} of UrbanSound8K's "
-            f"{count(notes.DATASET_CLIPS)} clips. {reached}The CNN's fold {notes.CLEAN_FOLD}, its only test result, "
-            f"is {percent(clean.accuracy)} %, on other clips."
+            f"{count(notes.DATASET_CLIPS)} clips. {reached}The CNN's fold {fold}, its only test result, is "
+            f"{percent(clean)} %, on other clips."
         )
-        return Finding(question, "", "", text)
-    return _on_clean_fold(question, comparison, best)
-
-
-def _on_clean_fold(question: str, comparison: Comparison, best: Row | None) -> Finding:
-    clean = notes.clean()
-    unranked = [row for row in comparison.rows if not row.is_ranked]
-    tested = [row for row in unranked if row.accuracy_on(notes.CLEAN_FOLD) is not None and not row.is_control]
-    row = best or next(iter(tested), None)
-    here = row.accuracy_on(notes.CLEAN_FOLD) if row else None
+        return Finding(question, text)
+    unranked = [row for row in comparison.rows if not (row.is_ranked or row.is_control)]
+    row = best or next((row for row in unranked if fold in row.folds), None)
+    here = row.accuracy_on(fold) if row else None
     if row is None or here is None:
-        return Finding(question, "", "", f"Not known: no run has tested fold {notes.CLEAN_FOLD} yet.")
+        return Finding(question, f"Not known: no run has tested fold {fold} yet.")
     text = (
-        f"On fold {notes.CLEAN_FOLD}, the only one that can be compared, {row.name} reaches {percent(here)} % and the "
-        f"CNN {percent(clean.accuracy)} %"
+        f"On fold {fold}, the only one that can be compared, {row.name} reaches {percent(here)} % and the CNN "
+        f"{percent(clean)} %"
     )
-    against = next((one for other, one in notes_comparisons(comparison) if other is row), None)
-    if against is not None:
+    if against := against_notes(comparison, row):
         interval = f"interval {points_between(against.by_recording.difference)} points, binomial"
-        text += f": {'a clear difference' if against.is_clear else 'not a clear difference'} ({interval})"
-    text += "."
-    return Finding(question, points(here - clean.accuracy), f"points on fold {notes.CLEAN_FOLD}", text)
+        text += f": {_clear(against.is_clear)} ({interval})"
+    return Finding(question, f"{text}.", points(here - clean), f"points on fold {fold}")
