@@ -49,7 +49,7 @@ from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
-from soundprobe.embeddings.precision import check_precision, declared, in_half
+from soundprobe.embeddings.precision import check_device, declared, in_half
 from soundprobe.embeddings.store import BATCH_CLIPS
 from soundprobe.verbs.bench import gemm_peak_gflops
 
@@ -90,7 +90,7 @@ def main() -> None:
         return
     device, precisions = choose_device(options.device), options.precision.split(",")
     for precision in precisions:
-        check_precision(precision, [], device)
+        check_device(precision, device)
     peaks = {precision: gemm_peak_gflops(device, dtype=DTYPES[precision]) for precision in precisions}
     rows = [row_in(precision, ROWS[name](name, device)) for name in options.names for precision in precisions]
     for round_ in range(options.rounds + 1):

@@ -11,6 +11,7 @@ import torch
 from other_device import DEVICE, OtherDevice, other_device
 from soundprobe.augment.compose import build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base.errors import ConfigError
 from soundprobe.heads.catalog import make_head
@@ -24,7 +25,7 @@ from soundprobe.training.recipes import finetune_recipe
 from soundprobe.training.state import Setting, TrainingState
 
 SETTINGS: dict[str, Any] = {"ast": {"clip_seconds": 1.0}}
-BACKBONES = ("ast", "crnn", "mn04", "panns", "piczak", "simplecnn", "vgg")
+NETWORKS = sorted(name for name, spec in BACKBONES.items() if spec.trainable)
 
 
 def backbone(name: str) -> tuple[LoadedBackbone, torch.Tensor, torch.Tensor]:
@@ -35,7 +36,7 @@ def backbone(name: str) -> tuple[LoadedBackbone, torch.Tensor, torch.Tensor]:
     return model, wave, torch.tensor([samples, samples // 2, samples, samples])
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_embeddings_of_another_device_are_those_of_the_cpu(name: str) -> None:
     model, wave, lengths = backbone(name)
     module = model.network.eval()
@@ -66,7 +67,7 @@ def losses(name: str, device: str) -> list[float]:
     return [train_step(state, np.arange(len(wave)), recipe.training, generator) for _ in range(2)]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_training_on_another_device_takes_the_cpus_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, *_, **__: x)  # each device draws its own
     here = losses(name, "cpu")

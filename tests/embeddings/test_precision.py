@@ -194,11 +194,14 @@ def test_fp16_is_offered_on_every_cuda_device(monkeypatch, fast):
     check_fast("fp16", torch.device("cuda"))
 
 
-def test_extract_in_half_on_a_cpu_without_it_says_so_before_it_opens_anything(tmp_path, monkeypatch):
+def test_extract_in_half_on_a_cpu_without_it_says_so_before_it_reads_a_clip(tmp_path, monkeypatch):
     monkeypatch.setattr("soundprobe.backbones.half.half_type", lambda device: None)
-    options = {"weights": "random", "device": "cpu", "embeddings": tmp_path, "progress": False}
+    data = write_urbansound_layout(tmp_path / "clips", folds=1)
+    options = {"weights": "random", "device": "cpu", "embeddings": tmp_path / "embeddings", "progress": False}
+    monkeypatch.setattr("soundprobe.verbs.extract.scan", None)  # would fail if a clip were read
     with pytest.raises(ConfigError, match=r"--precision bf16 is faster than fp32 on"):
-        extract(tmp_path / "not opened", backbone="mn04", precision="bf16", **options)
+        extract(data, backbone="mn04", precision="bf16", **options)
+    assert not (tmp_path / "embeddings").exists()
 
 
 def test_every_precision_has_a_key_of_its_own_and_float32_the_one_it_always_had():

@@ -194,7 +194,7 @@ def test_extract_refused_by_the_check_leaves_no_set_behind(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "vgg"}, r"int8 is not offered for vgg, only for ast, mn04, panns"),
+        ({"backbone": "vgg"}, r"int8 is not offered for vgg, only fp32, bf16, fp16"),
         ({"backbone": "mn04", "precision": "int9"}, r"Unknown precision 'int9'. Did you mean 'int8'\?"),
         ({"backbone": "mn04,vgg"}, r"int8 is not offered for vgg"),
     ],

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, dropout, relu_
 
 from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
 from soundprobe.backbones.fast.shortcuts import may_shortcut
@@ -42,9 +41,9 @@ class ConvBlock(nn.Module):
         nn.init.xavier_uniform_(self.conv2.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        maps = relu_(self.bn1(self.conv1(maps)))
-        maps = relu_(self.bn2(self.conv2(maps)))
-        return avg_pool2d(maps, self.pool)
+        maps = nn.functional.relu_(self.bn1(self.conv1(maps)))
+        maps = nn.functional.relu_(self.bn2(self.conv2(maps)))
+        return nn.functional.avg_pool2d(maps, self.pool)
 
 
 class Cnn14(nn.Module):
@@ -80,11 +79,11 @@ class Cnn14(nn.Module):
             self.conv_block5,
             self.conv_block6,
         ):
-            maps = dropout(block(maps), 0.2, training=self.training)
+            maps = nn.functional.dropout(block(maps), 0.2, training=self.training)
         of_time = maps.mean(dim=3)  # (B, D, time)
         pooled = of_time.amax(dim=2) + of_time.mean(dim=2)
-        hidden = relu_(self.fc1(dropout(pooled, 0.5, training=self.training)))
-        return dropout(hidden, 0.5, training=self.training)
+        hidden = nn.functional.relu_(self.fc1(nn.functional.dropout(pooled, 0.5, training=self.training)))
+        return nn.functional.dropout(hidden, 0.5, training=self.training)
 
 
 class Panns(SpectrogramBackbone):
