@@ -2,14 +2,16 @@
 
     python benchmarks/startup.py --rounds 10
 
-Each command is timed as a whole process: extract and predict on a clip or two of noise, with mn04's random weights,
-until they are done; probe and report where everything is there already; wrong names and paths until the one line that
-says so. Rounds are interleaved: each starts every command once.
+Each command is timed as a whole process, on noise and mn04's random weights: extract and predict until the first clip
+is decoded and about to be embedded, where they end at once, as the `import torch` does that they are held to; probe and
+report where everything is there already; wrong names and paths until the one line that says so. Rounds are interleaved:
+each starts every command once.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,19 @@ try:
     main()
 finally:
     print("torch" in sys.modules)"""
+FIRST_CLIP = """import dataclasses, os
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.mn04 import Mn04
+
+class FirstClip(Mn04):
+    spec = dataclasses.replace(BACKBONES["mn04"], target="")
+
+    def embed(self, waves, lengths):
+        if "STOP" in os.environ:
+            os._exit(0)
+        return super().embed(waves, lengths)
+"""
+ENDS_AT_ONCE = ("import torch", "extract, to the first clip", "predict, to the first clip")
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -49,8 +64,9 @@ def commands_in(folder: Path) -> dict[str, list[str]]:
     for place, clips in ((many, 40), (one, 2)):
         place.mkdir()
         write_clips(place, clips)
+    (folder / "first_clip.py").write_text(FIRST_CLIP)  # python -m finds it in the folder that it runs in
     soundprobe = ["-m", "soundprobe"]
-    extract = [*soundprobe, "extract", "--backbone", "mn04", "--weights", "random", "--quiet"]
+    extract = [*soundprobe, "extract", "--backbone", "first_clip:FirstClip", "--weights", "random", "--quiet"]
     for arguments in (
         [*extract, "--data", str(many / "clips.csv")],
         [*soundprobe, "probe", "--head", "linear", "--quiet"],
@@ -58,14 +74,17 @@ def commands_in(folder: Path) -> dict[str, list[str]]:
         subprocess.run([sys.executable, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     run = next((folder / "heads").glob("*/*/linear-*"))
     return {
-        "import torch": ["-c", "import torch"],
+        "import torch": ["-c", "import os, torch; os._exit(0)"],
+        "import torch, and end": ["-c", "import torch"],
         "python -c pass": ["-c", "pass"],
         "soundprobe --help": [*soundprobe, "--help"],
+        "extract, to the first clip": [*extract, "--data", str(one / "clips.csv"), "--embeddings", "NEW"],
+        "predict, to the first clip": [*soundprobe, "predict", str(one / "0.wav"), "--head", str(run), "--quiet"],
         "extract, two clips": [*extract, "--data", str(one / "clips.csv"), "--embeddings", "NEW"],
         "predict, one clip": [*soundprobe, "predict", str(one / "0.wav"), "--head", str(run), "--quiet"],
         "probe, all there": [*soundprobe, "probe", "--head", "linear", "--quiet"],
         "report": [*soundprobe, "report", "--no-audio"],
-        "extract: no such path": [*extract, "--data", "nowhere/"],
+        "extract: no such path": [*soundprobe, "extract", "--backbone", "mn04", "--data", "nowhere/"],
         "extract: no such backbone": [*soundprobe, "extract", "--backbone", "mn4", "--data", str(one)],
         "predict: no such head": [*soundprobe, "predict", str(one / "0.wav"), "--head", "heads/nothing"],
         "probe: no such head": [*soundprobe, "probe", "--head", "liner"],
@@ -95,17 +114,16 @@ def main() -> None:
         commands = commands_in(folder)
         for round_ in range(options.rounds + 1):
             for name, arguments in commands.items():
-                asked = fresh(arguments, folder)
+                asked = [sys.executable, *fresh(arguments, folder)]
+                environ = {**os.environ, "STOP": "1"} if name in ENDS_AT_ONCE else None
                 began = time.perf_counter()
-                subprocess.run(
-                    [sys.executable, *asked], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
+                subprocess.run(asked, cwd=folder, env=environ, check=False, **QUIET)
                 if round_:  # the first round reads the files from disk
                     seconds.setdefault(name, []).append(time.perf_counter() - began)
         imported = {name: imports_torch(arguments, folder) for name, arguments in commands.items()}
     print(f"{describe()}; {options.rounds} interleaved rounds")
-    torch = seconds["import torch"]
     for name, values in seconds.items():
+        torch = seconds["import torch" if name in ENDS_AT_ONCE else "import torch, and end"]
         ratio = statistics.median(value / base for value, base in zip(values, torch, strict=True))
         told = "imports torch" if imported[name] else "no torch"
         print(f"{name:<28}{statistics.median(values):8.2f} s{ratio:8.2f}   {told}")
