@@ -158,14 +158,14 @@ def embed_files(
     model: LoadedBackbone, clips: Clips, scanned: Scan, device: torch.device, batch_size: int
 ) -> np.ndarray:
     """(N, D) in the order of `clips`, by the path that `soundprobe extract` takes, store included."""
-    job = pipeline.Job(model, clips, scanned, device, batch_size, None)
+    job = pipeline.EmbeddingJob(model, clips, scanned, device, batch_size, None)
     with tempfile.TemporaryDirectory() as folder:
         left = dict(enumerate(pipeline.plan_parts(clips, scanned, model)))
         parts = [part for _, part in pipeline.embed_parts(job, left, Path(folder), Progress(lambda clips: None))]
         return rows_of(parts, clips)
 
 
-def rows_of(parts: Sequence[store.Part], clips: Clips) -> np.ndarray:
+def rows_of(parts: Sequence[store.SetPart], clips: Clips) -> np.ndarray:
     import pyarrow.parquet
 
     found = {}

@@ -15,7 +15,7 @@ from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
-from soundprobe.embeddings.embed import Job, embed_parts, plan_parts
+from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, plan_parts
 from soundprobe.embeddings.store import BATCH_CLIPS
 
 COUNTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
@@ -50,7 +50,7 @@ def measure_growth(model: LoadedBackbone, clips: Clips, scanned: Scan, most: int
     print(f"{'clips':>7}{'seconds':>10}{'ms a clip':>11}{'memory, MB':>12}{'its peak, MB':>14}")
     seen: list[tuple[int, float, float]] = []
     for count in [min(100, most), *(count for count in COUNTS if count <= most)]:  # the first one warms up
-        job = Job(model, *repeated(clips, scanned, count), torch.device("cpu"), BATCH_CLIPS, None)
+        job = EmbeddingJob(model, *repeated(clips, scanned, count), torch.device("cpu"), BATCH_CLIPS, None)
         left = dict(enumerate(plan_parts(job.clips, job.scanned, model)))
         peak_mb = 0.0
 

@@ -28,7 +28,7 @@ from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import quantising
-from soundprobe.embeddings.embed import Job
+from soundprobe.embeddings.embed import EmbeddingJob
 
 Embed = Callable[[list[str]], np.ndarray]
 
@@ -50,7 +50,7 @@ def main() -> None:
 def compare(name: str, options: argparse.Namespace) -> None:
     model = load_backbone(name, weights=options.weights)
     clips = open_data(options.data, limit=options.limit)
-    job = Job(model, clips, scan(clips), torch.device("cpu"), 8, None)
+    job = EmbeddingJob(model, clips, scan(clips), torch.device("cpu"), 8, None)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         in_int8, check = quantising.quantised(job, Path(folder), progress=False)

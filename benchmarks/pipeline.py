@@ -32,7 +32,7 @@ from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings.embed import (
     DECODE_THREADS,
-    Job,
+    EmbeddingJob,
     batches,
     decode_ahead,
     embed_batch,
@@ -54,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(options.model_threads)
     model = load_backbone(options.name, weights="random")
     clips, scanned = repeated(*four_seconds(open_data(options.data), options.clips), options.clips)
-    job = Job(model, clips, scanned, torch.device("cpu"), BATCH_CLIPS, options.jobs)
+    job = EmbeddingJob(model, clips, scanned, torch.device("cpu"), BATCH_CLIPS, options.jobs)
     plan = dict(enumerate(plan_parts(clips, scanned, model)))
     with ThreadPoolExecutor(options.jobs) as pool:
         batch, decoded = next(decode_ahead(job, batches(plan, BATCH_CLIPS), pool))

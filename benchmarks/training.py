@@ -31,7 +31,7 @@ from soundprobe.base.machine import half_type
 from soundprobe.base.progress import progress_bar
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.training.inputs import Inputs, Part, Table, open_inputs, prepare_inputs
+from soundprobe.training.inputs import ClipsPart, ClipsTable, Inputs, open_inputs, prepare_inputs
 from soundprobe.training.loop import train, train_step
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe, finetune_recipe
@@ -41,20 +41,20 @@ from soundprobe.verbs.bench import gemm_peak_gflops
 CPU = torch.device("cpu")
 
 
-def parts_of(data: str, limit: int, folder: Path) -> tuple[Part, Part, int]:
+def parts_of(data: str, limit: int, folder: Path) -> tuple[ClipsPart, ClipsPart, int]:
     """Training and validation clips with their log-mels, and the number of classes: the last fold validates."""
     clips = open_data(data, limit=limit)
     scanned = scan(clips)
     model = load_backbone("simplecnn", weights="random")
     with progress_bar("decode", len(clips), "clips", shown=False) as bar:
         prepare_inputs(folder, clips, scanned, model, CPU, keep_waves=False, bar=bar)
-    table = Table(clips.ids, clips.labels, clips.folds, clips.groups, np.ones(len(clips), dtype=np.float32))
+    table = ClipsTable(clips.ids, clips.labels, clips.folds, clips.groups, np.ones(len(clips), dtype=np.float32))
     last = clips.folds == clips.folds.max()
     inputs = open_inputs(folder)
     return table.part(inputs, np.flatnonzero(~last)), table.part(inputs, np.flatnonzero(last)), len(clips.class_names)
 
 
-def ours(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
+def ours(training: ClipsPart, validation: ClipsPart, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
     """Trains with soundprobe's loop. Returns the validation accuracy after the last epoch."""
     model = load_backbone("simplecnn", weights="random", seed=seed)
     network = FinetunedNetwork(model.network, model.spec.embedding_dim, classes, dropout=recipe.head.dropout, seed=seed)
@@ -63,7 +63,7 @@ def ours(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int,
     return float(history[-1]["validation_accuracy"])
 
 
-def plain(training: Part, validation: Part, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
+def plain(training: ClipsPart, validation: ClipsPart, recipe: FinetuneRecipe, classes: int, seed: int) -> float:
     """Trains with the plain loop. Returns the validation accuracy after the last epoch."""
     backbone = load_backbone("simplecnn", weights="random", seed=seed).network
     torch.manual_seed(seed)
@@ -139,7 +139,7 @@ def ratio_spread(ratios: list[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def random_part(model_name: str, clips: int) -> tuple[Part, nn.Module, float, int]:
+def random_part(model_name: str, clips: int) -> tuple[ClipsPart, nn.Module, float, int]:
     """Noise as 4 s clips, the backbone, its GFLOP a clip, and its embedding's width."""
     model = load_backbone(model_name, weights="random")
     samples = model.spec.input_samples(4.0)
@@ -148,13 +148,13 @@ def random_part(model_name: str, clips: int) -> tuple[Part, nn.Module, float, in
         spectrograms = model.network.spectrogram(waves).numpy()  # type: ignore[operator]
     labels = np.arange(clips) % 10
     ids = np.array([f"c{row}" for row in range(clips)])
-    table = Table(ids, labels, np.ones(clips, dtype=np.int64), ids, np.ones(clips, dtype=np.float32))
+    table = ClipsTable(ids, labels, np.ones(clips, dtype=np.int64), ids, np.ones(clips, dtype=np.float32))
     part = table.part(Inputs(spectrograms, None, np.full(clips, samples), samples, {}), np.arange(clips))
     return part, model.network, 2 * model.spec.gmacs, model.spec.embedding_dim
 
 
 def step_of(
-    part: Part, module: nn.Module, width: int, recipe: FinetuneRecipe, device: torch.device
+    part: ClipsPart, module: nn.Module, width: int, recipe: FinetuneRecipe, device: torch.device
 ) -> Callable[[], None]:
     network = FinetunedNetwork(module, width, 10, dropout=0.0, seed=0)
     setting = Setting(fold=1, seed=0, device=device, sample_rate_hz=32_000)

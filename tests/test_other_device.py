@@ -18,7 +18,7 @@ from soundprobe.heads.catalog import make_head
 from soundprobe.heads.head import Head
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.mlp import MLPHead
-from soundprobe.training.inputs import Inputs, Table
+from soundprobe.training.inputs import ClipsTable, Inputs
 from soundprobe.training.loop import train_step
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import finetune_recipe
@@ -55,7 +55,7 @@ def losses(name: str, device: str) -> list[float]:
         spectrograms = model.network.eval().spectrogram(wave, lengths).numpy()
     network = FinetunedNetwork(model.network, model.spec.embedding_dim, 3, dropout=0.0, seed=0).to(device)
     ids = np.array([f"c{row}" for row in range(len(wave))])
-    table = Table(
+    table = ClipsTable(
         ids, np.arange(len(wave)) % 3, np.ones(len(wave), dtype=np.int64), ids, np.ones(len(wave), np.float32)
     )
     inputs = Inputs(spectrograms, wave.numpy(), lengths.numpy(), wave.shape[1], {})

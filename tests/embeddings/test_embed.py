@@ -18,25 +18,25 @@ from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import embed as pipeline
-from soundprobe.embeddings.embed import BATCHES_AHEAD, Job, batches, decode_ahead, plan_parts
+from soundprobe.embeddings.embed import BATCHES_AHEAD, EmbeddingJob, batches, decode_ahead, plan_parts
 from sounds import write_urbansound_layout
 
 BATCH = 3
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+def job(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingJob:
     """60 clips of 0.2 s."""
     data = write_urbansound_layout(
         tmp_path_factory.mktemp("data") / "toy", folds=4, recordings=5, slices=1, seconds=0.2
     )
     clips = open_data(str(data))
     model = load_backbone("mn04", weights="random")
-    return Job(model, clips, scan(clips), torch.device("cpu"), BATCH, 1)
+    return EmbeddingJob(model, clips, scan(clips), torch.device("cpu"), BATCH, 1)
 
 
 def test_decode_ahead_holds_a_bounded_number_of_clips_however_slow_the_network(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: EmbeddingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
     decode = pipeline.decode
@@ -54,7 +54,7 @@ def test_decode_ahead_holds_a_bounded_number_of_clips_however_slow_the_network(
     assert number == 20
 
 
-def test_decode_ahead_decodes_while_the_network_runs(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_ahead_decodes_while_the_network_runs(job: EmbeddingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     # A decoder that waits for the network's third batch to begin could never end if one waited for the other.
     begun = threading.Event()
     decode = pipeline.decode
@@ -75,7 +75,7 @@ def test_decode_ahead_decodes_while_the_network_runs(job: Job, monkeypatch: pyte
     assert len(asked) == 60
 
 
-def test_embed_parts_of_clips_that_end_in_another_order_gives_each_its_own(job: Job, tmp_path: Path) -> None:
+def test_embed_parts_of_clips_that_end_in_another_order_gives_each_its_own(job: EmbeddingJob, tmp_path: Path) -> None:
     plan = dict(enumerate(plan_parts(job.clips, job.scanned, job.model)))
     backwards = {number: part[::-1] for number, part in plan.items()}
     found = []
@@ -116,7 +116,7 @@ def threads() -> Iterator[Callable[[int], None]]:
     ("torch_threads", "streams", "of_each"), [(1, 1, [1]), (2, 2, [1]), (3, 3, [1]), (9, 4, [2, 3])]
 )
 def test_embed_streams_runs_a_batch_on_each_thread_and_keeps_their_order(
-    job: Job, threads: Callable[[int], None], torch_threads: int, streams: int, of_each: list[int]
+    job: EmbeddingJob, threads: Callable[[int], None], torch_threads: int, streams: int, of_each: list[int]
 ) -> None:
     threads(torch_threads)
     meeting = Meeting(streams)
@@ -139,7 +139,7 @@ def test_embed_streams_runs_a_batch_on_each_thread_and_keeps_their_order(
 
 
 def test_embed_streams_when_a_batch_fails_raises_and_starts_no_further_ones(
-    job: Job, threads: Callable[[int], None]
+    job: EmbeddingJob, threads: Callable[[int], None]
 ) -> None:
     threads(2)
     asked = []
@@ -159,7 +159,7 @@ def test_embed_streams_when_a_batch_fails_raises_and_starts_no_further_ones(
 
 
 def test_streams_of_a_network_with_threads_of_its_own_or_on_a_gpu_is_one(
-    job: Job, threads: Callable[[int], None]
+    job: EmbeddingJob, threads: Callable[[int], None]
 ) -> None:
     threads(2)
 
@@ -198,7 +198,7 @@ def test_batches_give_every_stream_as_many_of_nearly_one_size(
 
 
 def test_embed_parts_in_streams_gives_the_embeddings_of_one_stream(
-    job: Job, threads: Callable[[int], None], tmp_path: Path
+    job: EmbeddingJob, threads: Callable[[int], None], tmp_path: Path
 ) -> None:
     import pyarrow.parquet
 

@@ -18,7 +18,7 @@ from soundprobe.base.errors import ConfigError, QuantisationError
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import quantising, store
-from soundprobe.embeddings.embed import Job
+from soundprobe.embeddings.embed import EmbeddingJob
 from soundprobe.embeddings.precision import declared, in_half
 from soundprobe.embeddings.quantising import Heard, check_half, compare, cosines, faint, judge
 from soundprobe.embeddings.sets import find_feature_sets, read_features
@@ -87,7 +87,7 @@ def test_network_whose_numbers_vanish_in_fp16_is_refused(tmp_path):
         load_backbone("mn04", weights="random"), "fp16"
     )  # embeddings near 1e-9, which fp16 has no numbers for
     clips = open_data(write_urbansound_layout(tmp_path / "toy"))
-    job = Job(model, clips, scan(clips), CPU, 8, None)
+    job = EmbeddingJob(model, clips, scan(clips), CPU, 8, None)
     with pytest.raises(QuantisationError, match=r"fp16 is refused for mn04.*Extract without --precision fp16\.$"):
         check_half(job, in_half(model).network, "fp16", progress=False)
 

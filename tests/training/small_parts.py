@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.protocol import SpectrogramBackbone
-from soundprobe.training.inputs import Inputs, Part, Table
+from soundprobe.training.inputs import ClipsPart, ClipsTable, Inputs
 from soundprobe.training.networks import FinetunedNetwork
 
 BANDS, FRAMES, CLASSES, WIDTH = 6, 10, 3, 5
@@ -53,7 +53,7 @@ def small_network(dropout: float = 0.0, seed: int = 0) -> FinetunedNetwork:
         return FinetunedNetwork(TwoBlocks(dropout), WIDTH, CLASSES, dropout=dropout, seed=seed)
 
 
-def small_part(clips: int = 24, seed: int = 0, *, waves: bool = False) -> Part:
+def small_part(clips: int = 24, seed: int = 0, *, waves: bool = False) -> ClipsPart:
     """Clips of 3 classes that differ in their spectrogram's level; 2 clips of each recording."""
     rng = np.random.default_rng(seed)
     labels = np.arange(clips) % CLASSES
@@ -63,5 +63,5 @@ def small_part(clips: int = 24, seed: int = 0, *, waves: bool = False) -> Part:
     inputs = Inputs(spectrograms, flat, np.full(clips, BANDS * FRAMES), BANDS * FRAMES, {})
     groups = np.array([f"r{label}-{row // CLASSES // 2}" for row, label in enumerate(labels)])
     ids = np.array([f"c{row:02d}" for row in range(clips)])
-    table = Table(ids, labels, np.ones(clips, dtype=np.int64), groups, np.ones(clips, dtype=np.float32))
+    table = ClipsTable(ids, labels, np.ones(clips, dtype=np.int64), groups, np.ones(clips, dtype=np.float32))
     return table.part(inputs, np.arange(clips))

@@ -24,7 +24,7 @@ from soundprobe.heads.catalog import make_head
 from soundprobe.reporting import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate
-from soundprobe.training.fold_task import NetworkPlan
+from soundprobe.training.fold_training import NetworkPlan
 from soundprobe.training.networks import probabilities
 from soundprobe.training.tuned_backbones import load_network, open_run
 from soundprobe.verbs.extract import Extraction, extract

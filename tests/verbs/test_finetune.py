@@ -23,8 +23,8 @@ from soundprobe.base.records import Clips, FoldResult
 from soundprobe.data.catalog import open_data
 from soundprobe.scoring import results
 from soundprobe.scoring.overfitting import overfitting
-from soundprobe.training import fold_task as fold_module
-from soundprobe.training.inputs import Part
+from soundprobe.training import fold_training as fold_module
+from soundprobe.training.inputs import ClipsPart
 from soundprobe.verbs.finetune import finetune
 from sounds import write_urbansound_layout
 
@@ -162,13 +162,13 @@ def test_test_clips_reach_no_batch_of_training_or_validation(
     read: list[tuple[bool, set[str]]] = []
     inside = [False]
     for name in ("spectrograms", "waves"):
-        plain = getattr(Part, name)
+        plain = getattr(ClipsPart, name)
 
-        def spy(self: Part, which: np.ndarray, plain: Any = plain) -> Any:
+        def spy(self: ClipsPart, which: np.ndarray, plain: Any = plain) -> Any:
             read.append((inside[0], {str(clip) for clip in self.ids[which]}))
             return plain(self, which)
 
-        monkeypatch.setattr(Part, name, spy)
+        monkeypatch.setattr(ClipsPart, name, spy)
     for name in ("train", "start_from_probe"):
         plain_function = getattr(fold_module, name)
 

@@ -16,7 +16,7 @@ NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
 
 
 @dataclass(frozen=True)
-class Block:
+class Bottleneck:
     """A line of the paper's table 1, in channels at full width.
 
     Attributes:
@@ -32,7 +32,7 @@ class Block:
     stride: int
 
 
-def scaled(channels: float) -> int:
+def width_of(channels: float) -> int:
     """The next multiple of 8, but not less than nine tenths of it."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
@@ -75,10 +75,10 @@ class SqueezeExcitation(nn.Module):
 class InvertedResidual(nn.Module):
     """Widen, convolve each channel by itself, excite, narrow; added to the input where the shapes are the same."""
 
-    def __init__(self, block: Block, width: float) -> None:
+    def __init__(self, block: Bottleneck, width: float) -> None:
         super().__init__()
         channels_in, expanded, channels_out = (
-            scaled(width * channels) for channels in (block.channels_in, block.expanded, block.channels_out)
+            width_of(width * channels) for channels in (block.channels_in, block.expanded, block.channels_out)
         )
         activation: type[nn.Module] = nn.Hardswish if block.hard_swish else nn.ReLU
         layers: list[nn.Module] = []
@@ -86,7 +86,7 @@ class InvertedResidual(nn.Module):
             layers.append(ConvNorm(channels_in, expanded, 1, activation))
         layers.append(ConvNorm(expanded, expanded, block.kernel, activation, stride=block.stride, groups=expanded))
         if block.excite:
-            layers.append(SqueezeExcitation(expanded, scaled(expanded // 4)))
+            layers.append(SqueezeExcitation(expanded, width_of(expanded // 4)))
         layers.append(ConvNorm(expanded, channels_out, 1, None))
         self.block = nn.Sequential(*layers)
         self.residual = block.stride == 1 and channels_in == channels_out

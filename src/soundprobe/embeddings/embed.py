@@ -56,7 +56,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Job:
+class EmbeddingJob:
     """One backbone's extraction: what stays the same from part to part."""
 
     model: LoadedBackbone
@@ -93,8 +93,8 @@ def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[
 
 
 def embed_parts(
-    job: Job, left: Mapping[int, Sequence[PlannedClip]], folder: Path, bar: Progress
-) -> Iterator[tuple[int, store.Part]]:
+    job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path, bar: Progress
+) -> Iterator[tuple[int, store.SetPart]]:
     """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds.
 
     Decoding runs on threads ahead of the network, across the borders of parts.
@@ -154,7 +154,9 @@ Decoded = np.ndarray | AudioError
 """A clip's samples (T,) float32, or why it has none."""
 
 
-def decode_ahead(job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor) -> Generator[tuple[Batch, list[Decoded]]]:
+def decode_ahead(
+    job: EmbeddingJob, stream: Iterator[Batch], pool: ThreadPoolExecutor
+) -> Generator[tuple[Batch, list[Decoded]]]:
     """Yields each batch with its clips' samples, or why a clip has none, decoded `BATCHES_AHEAD` batches ahead."""
     waiting: deque[tuple[Batch, list[Future[Decoded]]]] = deque()
     for batch in stream:
@@ -167,7 +169,7 @@ def decode_ahead(job: Job, stream: Iterator[Batch], pool: ThreadPoolExecutor) ->
         yield ready, [future.result() for future in futures]
 
 
-def _decode(job: Job, clip: PlannedClip) -> Decoded:
+def _decode(job: EmbeddingJob, clip: PlannedClip) -> Decoded:
     return decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
 
 
@@ -195,7 +197,7 @@ def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -
         return error
 
 
-def streams_of(job: Job) -> int:
+def streams_of(job: EmbeddingJob) -> int:
     """How many batches go through the network at once: on a CPU one for each of PyTorch's threads, up to four."""
     if job.device.type != "cpu" or job.model.network.fills_cores:
         return 1
@@ -206,7 +208,7 @@ Embedded = list[np.ndarray | AudioError]
 
 
 def embed_streams(
-    job: Job, decoded_batches: Iterator[tuple[Batch, list[Decoded]]], streams: int
+    job: EmbeddingJob, decoded_batches: Iterator[tuple[Batch, list[Decoded]]], streams: int
 ) -> Generator[tuple[Batch, Embedded]]:
     """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
     if streams == 1:
@@ -239,7 +241,7 @@ def embed_streams(
         torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
 
 
-def embed_batch(job: Job, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:
+def embed_batch(job: EmbeddingJob, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:
     """For each clip of the batch its embedding (D,) float32, or why it has none."""
     good = [wave for wave in decoded if isinstance(wave, np.ndarray)]
     rows: Iterator[np.ndarray] = iter(())

@@ -16,12 +16,12 @@ from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import Job, embed_parts, embedding_key, plan_parts
+from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, embedding_key, plan_parts
 from soundprobe.embeddings.precision import in_precision, precision_of
 
 
 def make_set(
-    job: Job, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
+    job: EmbeddingJob, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
 ) -> store.Extraction:
     """Embeds what is not there yet.
 
@@ -76,7 +76,7 @@ def make_set(
     )
 
 
-def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
+def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
     clips = job.clips
     return {
         "key": key,
@@ -96,7 +96,7 @@ def _meta(job: Job, origin: dict[str, Any], key: str, command: str) -> dict[str,
     }
 
 
-def _outcome(clips: Clips, parts: Sequence[store.Part]) -> dict[str, Any]:
+def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
     embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
     return {

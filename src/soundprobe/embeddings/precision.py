@@ -19,7 +19,7 @@ import torch
 
 from soundprobe.backbones.half import HALF_TYPES, Half, check_fast
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.embeddings.embed import Job
+from soundprobe.embeddings.embed import EmbeddingJob
 from soundprobe.embeddings.quantising import check_half, quantised, quantised_unchecked
 
 
@@ -54,7 +54,7 @@ def in_half(model: LoadedBackbone) -> LoadedBackbone:
     return replace(model, network=Half(model.on_spectrograms(), precision_of(model)))
 
 
-def in_precision(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, Any]]:
+def in_precision(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[EmbeddingJob, dict[str, Any]]:
     """The job with its network in the precision that it declares, and what `meta.json` says of that.
 
     Args:
@@ -76,7 +76,7 @@ def in_precision(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str,
     return replace(job, model=half), {"precision_check": check}
 
 
-def in_precision_unchecked(job: Job, folder: Path, progress: bool) -> Job:
+def in_precision_unchecked(job: EmbeddingJob, folder: Path, progress: bool) -> EmbeddingJob:
     """As `in_precision`, but whatever the embeddings are worth: for measuring speed."""
     precision = precision_of(job.model)
     if precision == "int8":

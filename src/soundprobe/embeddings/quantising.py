@@ -31,7 +31,7 @@ from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, DataError, QuantisationError
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import Count, Entry, Record
-from soundprobe.embeddings.embed import Job, decode_scanned
+from soundprobe.embeddings.embed import EmbeddingJob, decode_scanned
 from soundprobe.embeddings.forward import embed_waves, stacked
 
 CPU = torch.device("cpu")
@@ -79,7 +79,7 @@ class QuantisedRecord(Record):
     check: Check
 
 
-def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, Any]]:
+def quantised(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[EmbeddingJob, dict[str, Any]]:
     """The job with its network in int8, and what its check found, for `meta.json`.
 
     The network is kept in `folder` (network.xml, network.bin, and network.json, which is written last), so a run that
@@ -100,7 +100,7 @@ def quantised(job: Job, folder: Path, progress: bool) -> tuple[Job, dict[str, An
     return replace(job, model=replace(job.model, network=network)), {**kept.check.model_dump(), **BOUNDS}
 
 
-def quantised_unchecked(job: Job, folder: Path, progress: bool) -> Job:
+def quantised_unchecked(job: EmbeddingJob, folder: Path, progress: bool) -> EmbeddingJob:
     """The job with its network in int8, however far from float32, written to `folder`: for measuring speed."""
     scheme, file = SCHEMES[job.model.spec.name], folder / "network.xml"
     _calibrate(job, scheme, file, progress)
@@ -108,7 +108,7 @@ def quantised_unchecked(job: Job, folder: Path, progress: bool) -> Job:
     return replace(job, model=replace(job.model, network=network))
 
 
-def check_half(job: Job, half: Backbone, precision: str, progress: bool) -> dict[str, Any]:
+def check_half(job: EmbeddingJob, half: Backbone, precision: str, progress: bool) -> dict[str, Any]:
     """How near `half`, the network of `job` in a 16-bit type, is to float32 on some of the clips, for `meta.json`.
 
     Raises:
@@ -123,7 +123,7 @@ def check_half(job: Job, half: Backbone, precision: str, progress: bool) -> dict
     return {**found.model_dump(), **BOUNDS}
 
 
-def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:
+def _quantise(job: EmbeddingJob, scheme: Scheme, file: Path, progress: bool) -> Check:
     model, checked = job.model, _calibrate(job, scheme, file, progress)
     with progress_bar(f"check {model.spec.name}", len(checked), "clips", shown=progress) as bar:
         int8 = Int8(model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
@@ -137,7 +137,7 @@ def _quantise(job: Job, scheme: Scheme, file: Path, progress: bool) -> Check:
     return found
 
 
-def _calibrate(job: Job, scheme: Scheme, file: Path, progress: bool) -> list[Heard]:
+def _calibrate(job: EmbeddingJob, scheme: Scheme, file: Path, progress: bool) -> list[Heard]:
     """Writes the int8 network to `file`. Returns the clips to check it with."""
     model, rows = job.model, _pool_rows(job)
     with progress_bar(f"quantise {model.spec.name}", len(rows), "clips", shown=progress) as bar:
@@ -149,13 +149,13 @@ def _calibrate(job: Job, scheme: Scheme, file: Path, progress: bool) -> list[Hea
     return checked
 
 
-def _pool_rows(job: Job) -> list[int]:
+def _pool_rows(job: EmbeddingJob) -> list[int]:
     """The rows of `POOL` clips that can be read, those with the least digests: any, but the same ones every time."""
     good = [row for row in range(len(job.clips)) if not job.scanned.errors[row]]
     return sorted(good, key=lambda row: (str(job.scanned.sha256[row]), str(job.clips.ids[row])))[:POOL]
 
 
-def _decoded(job: Job, rows: Sequence[int], precision: str, on_clip: Callable[[int], None]) -> list[Heard]:
+def _decoded(job: EmbeddingJob, rows: Sequence[int], precision: str, on_clip: Callable[[int], None]) -> list[Heard]:
     """The clips at `rows` that can be decoded, cut or padded as `extract` does, the quietest first."""
     heard = []
     for row in rows:

@@ -42,7 +42,7 @@ RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256"
 
 
 @dataclass(frozen=True)
-class Part:
+class SetPart:
     """One Parquet file of a set: its path, how many clips it holds, and which of its clips failed and why."""
 
     path: Path
@@ -189,7 +189,7 @@ def write_part(
     audio_sha256: np.ndarray,
     duration_s: np.ndarray,
     failures: Mapping[str, str],
-) -> Part:
+) -> SetPart:
     """Writes one part, atomically.
 
     Args:
@@ -237,10 +237,10 @@ def write_part(
             use_dictionary=False,
             write_statistics=False,
         )
-    return Part(path, len(table), failures)
+    return SetPart(path, len(table), failures)
 
 
-def finished_part(path: Path, planned: Iterable[str]) -> Part | None:
+def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
     """The part at `path` if it is there, whole, and holds the clips that it should; else None."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -254,7 +254,7 @@ def finished_part(path: Path, planned: Iterable[str]) -> Part | None:
     about = file.metadata or {}
     if about.get(b"soundprobe.plan", b"").decode() != plan_digest(planned):
         return None
-    return Part(path, file.num_rows, json.loads(about[b"soundprobe.failures"]))
+    return SetPart(path, file.num_rows, json.loads(about[b"soundprobe.failures"]))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own abbreviation)
 from torch import Tensor
 
-from soundprobe.training.inputs import Part
+from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.networks import FinetunedNetwork, probabilities
 
 
@@ -39,7 +39,7 @@ def clip_losses(logits: Tensor, votes: Tensor, targets: Tensor, label_smoothing:
 
 
 def judge(
-    network: FinetunedNetwork, part: Part, device: torch.device, batch_size: int, half: torch.dtype | None = None
+    network: FinetunedNetwork, part: ClipsPart, device: torch.device, batch_size: int, half: torch.dtype | None = None
 ) -> Judgement:
     """The network's answer to the clean clips of `part`, in float32, or with the 16-bit type `half` where it helps."""
     network.eval()
@@ -62,7 +62,7 @@ def judge(
     )
 
 
-def embed(network: FinetunedNetwork, part: Part, device: torch.device, batch_size: int) -> np.ndarray:
+def embed(network: FinetunedNetwork, part: ClipsPart, device: torch.device, batch_size: int) -> np.ndarray:
     """(n, D) float32 embeddings of the clean clips of `part`, as a frozen probe sees them."""
     network.eval()
     found = []

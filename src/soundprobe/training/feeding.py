@@ -16,7 +16,7 @@ from torch import Tensor
 
 from soundprobe.augment.compose import Augmentations, build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
-from soundprobe.training.inputs import Part
+from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe
 
@@ -67,7 +67,7 @@ class Feed:
 
     def __init__(
         self,
-        training: Part,
+        training: ClipsPart,
         augmentations: Augmentations,
         network: FinetunedNetwork,
         *,
@@ -110,7 +110,7 @@ class Feed:
             return self.network.backbone.spectrogram(wave, lengths), lengths
 
 
-def noise_bank(training: Part, seed: int) -> NoiseBank:
+def noise_bank(training: ClipsPart, seed: int) -> NoiseBank:
     """Up to `NOISE_CLIPS` of the training clips, drawn with `seed`."""
     which = np.sort(np.random.default_rng(seed).permutation(len(training))[:NOISE_CLIPS])
     waves, lengths = training.waves(which)

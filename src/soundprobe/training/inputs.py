@@ -151,7 +151,7 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ClipsPart:
     """Some clips of a data set, and nothing of the others: what a network is trained on, or judged by.
 
     Attributes:
@@ -182,8 +182,8 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """The columns of all N clips that parts are cut from; see `Part`."""
+class ClipsTable:
+    """The columns of all N clips that parts are cut from; see `ClipsPart`."""
 
     ids: np.ndarray
     labels: np.ndarray
@@ -191,6 +191,6 @@ class Table:
     groups: np.ndarray
     weights: np.ndarray
 
-    def part(self, inputs: Inputs, rows: np.ndarray) -> Part:
+    def part(self, inputs: Inputs, rows: np.ndarray) -> ClipsPart:
         recordings = np.unique(self.groups, return_inverse=True)[1]
-        return Part(inputs, rows, self.ids[rows], self.labels[rows], recordings[rows], self.weights[rows])
+        return ClipsPart(inputs, rows, self.ids[rows], self.labels[rows], recordings[rows], self.weights[rows])

@@ -20,12 +20,12 @@ from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
 from soundprobe.scoring.folds import PROTOCOL_VERSION
-from soundprobe.training.fold_task import NetworkPlan
+from soundprobe.training.fold_training import NetworkPlan
 from soundprobe.training.recipes import FinetuneRecipe, flattened
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class FinetuneJob:
     """One run: everything that its folds share. `backbone_key` is that of the backbone's frozen embeddings.
 
     `recipe_name` is what the recipe is called, without folder and ending; nothing is computed from it.

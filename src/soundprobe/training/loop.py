@@ -19,7 +19,7 @@ from soundprobe.base.errors import TrainingError
 from soundprobe.training.averaging import between
 from soundprobe.training.evaluating import clip_losses, judge
 from soundprobe.training.feeding import batches_of, seeded
-from soundprobe.training.inputs import Part
+from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe, TrainingTable
 from soundprobe.training.schedules import rate_factor
@@ -48,7 +48,11 @@ class Trained:
 
 
 def train(
-    network: FinetunedNetwork, training: Part, validation: Part | None, recipe: FinetuneRecipe, setting: Setting
+    network: FinetunedNetwork,
+    training: ClipsPart,
+    validation: ClipsPart | None,
+    recipe: FinetuneRecipe,
+    setting: Setting,
 ) -> Trained:
     """Trains `network` on `training`; the epoch is chosen on `validation`, or is the last where there is none.
 
@@ -82,7 +86,7 @@ def train(
     return Trained(weights, course.best_epoch or course.epoch, course.history, course.seconds)
 
 
-def train_epoch(state: TrainingState, training: Part, recipe: FinetuneRecipe, setting: Setting) -> dict[str, Any]:
+def train_epoch(state: TrainingState, training: ClipsPart, recipe: FinetuneRecipe, setting: Setting) -> dict[str, Any]:
     """One pass over the training clips. Returns the beginning of the epoch's line of history."""
     table, epoch = recipe.training, state.course.epoch + 1
     loss_sum, factor = 0.0, 1.0
@@ -127,7 +131,7 @@ def train_step(state: TrainingState, batch: np.ndarray, table: TrainingTable, ge
 
 
 def judge_epoch(
-    state: TrainingState, validation: Part | None, line: dict[str, Any], table: TrainingTable, device: torch.device
+    state: TrainingState, validation: ClipsPart | None, line: dict[str, Any], table: TrainingTable, device: torch.device
 ) -> None:
     """Adds the validation part's scores to the epoch's `line`, and keeps the weights where they are the best so far."""
     line |= {"validation_loss": None, "validation_accuracy": None}

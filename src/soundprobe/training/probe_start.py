@@ -14,7 +14,7 @@ import torch
 
 from soundprobe.heads.linear import LinearHead
 from soundprobe.training.evaluating import embed
-from soundprobe.training.inputs import Part
+from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.networks import FinetunedNetwork
 
 ABSENT = 10.0
@@ -22,7 +22,7 @@ ABSENT = 10.0
 
 
 def start_from_probe(
-    network: FinetunedNetwork, training: Part, *, device: torch.device, batch_size: int, seed: int
+    network: FinetunedNetwork, training: ClipsPart, *, device: torch.device, batch_size: int, seed: int
 ) -> dict[str, Any]:
     """Fits the linear probe on the training clips' embeddings and puts it in the head's place, its scaler folded in.
 

@@ -25,7 +25,7 @@ from soundprobe.base.machine import choose_device, half_type
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import scan
-from soundprobe.embeddings.embed import PART_CLIPS, Job, embed_parts, plan_parts
+from soundprobe.embeddings.embed import PART_CLIPS, EmbeddingJob, embed_parts, plan_parts
 from soundprobe.embeddings.precision import check_device, declared, in_precision_unchecked, precision_of
 from soundprobe.embeddings.store import BATCH_CLIPS
 
@@ -139,7 +139,9 @@ def bench(
             runs = []
             for number, (name, kind) in enumerate(pairs):
                 model = declared(load_backbone(name, weights="random"), kind)
-                job = _ready(Job(model, clips, scanned, torch_device, batch_size, jobs), folder / f"network-{number}")
+                job = _ready(
+                    EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs), folder / f"network-{number}"
+                )
                 runs.append((job, _trial(job, seconds, scan_seconds, folder)))
                 bar.advance(1)
             for _ in range(rounds):
@@ -185,7 +187,7 @@ def _offered(
     return pairs, left_out
 
 
-def _ready(job: Job, folder: Path) -> Job:
+def _ready(job: EmbeddingJob, folder: Path) -> EmbeddingJob:
     """The job in its precision. Int8 is calibrated on a clip of each file, which is enough for its speed."""
     folder.mkdir()
     clips = job.clips.take(np.arange(FILES))
@@ -193,7 +195,7 @@ def _ready(job: Job, folder: Path) -> Job:
     return replace(job, model=in_precision_unchecked(few, folder, progress=False).model)
 
 
-def _trial(job: Job, seconds: float, scan_seconds: float, folder: Path) -> Speed:
+def _trial(job: EmbeddingJob, seconds: float, scan_seconds: float, folder: Path) -> Speed:
     """Warms up, and finds how many clips take about `seconds`."""
     _time(job, 1, folder)
     per_clip = _time(job, TRIAL_CLIPS, folder) / TRIAL_CLIPS
@@ -201,7 +203,7 @@ def _trial(job: Job, seconds: float, scan_seconds: float, folder: Path) -> Speed
     return Speed(job.model.spec.name, precision_of(job.model), 2 * job.model.spec.gmacs, clips, scan_seconds)
 
 
-def _time(job: Job, clips: int, folder: Path) -> float:
+def _time(job: EmbeddingJob, clips: int, folder: Path) -> float:
     """Seconds from the files of the first `clips` clips to their embeddings on disk."""
     planned = [clip for part in plan_parts(job.clips, job.scanned, job.model) for clip in part][:clips]
     parts = {start: planned[start : start + PART_CLIPS] for start in range(0, clips, PART_CLIPS)}

@@ -106,7 +106,7 @@ def extract(
     check_room(Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, specs, run))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
-    from soundprobe.embeddings.embed import Job
+    from soundprobe.embeddings.embed import EmbeddingJob
     from soundprobe.embeddings.make_set import make_set
     from soundprobe.embeddings.precision import check_device, declared
 
@@ -120,7 +120,7 @@ def extract(
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []
     for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
-        job = Job(model, clips, scanned, torch_device, batch_size, jobs)
+        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs)
         extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:
             on_extraction(extractions[-1])

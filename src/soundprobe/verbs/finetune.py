@@ -82,7 +82,7 @@ def finetune(
     begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
     check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted))
     # Only now what takes seconds to import, PyTorch first.
-    from soundprobe.training.run import make_job, run_job
+    from soundprobe.training.finetuning import make_job, run_job
 
     job = make_job(
         recipe,

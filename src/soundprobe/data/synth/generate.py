@@ -25,9 +25,9 @@ from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import cache_folder, sync_folder
 from soundprobe.data.synth import acoustics as a
 from soundprobe.data.synth.acoustics import Render
-from soundprobe.data.synth.sounds import RECIPES, Recipe
+from soundprobe.data.synth.sounds import RECIPES, SoundRecipe
 
-__all__ = ["RECIPES", "Recipe", "ensure_synth", "write_synth"]
+__all__ = ["RECIPES", "SoundRecipe", "ensure_synth", "write_synth"]
 
 VERSION = 1
 """Stands in the folder's name. Raise it with any change that alters a sample."""
@@ -195,7 +195,7 @@ def render_clip(recording: Recording, number: int) -> np.ndarray:
     return heard * (a.db(recording.peak_db) / max(float(np.abs(heard).max()), 1e-9))
 
 
-def _draw_duration_s(clip: Generator, recipe: Recipe) -> float:
+def _draw_duration_s(clip: Generator, recipe: SoundRecipe) -> float:
     return float(min(clip.uniform(recipe.shortest_s, recipe.longest_s), LONGEST_S))
 
 

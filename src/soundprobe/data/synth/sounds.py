@@ -20,7 +20,7 @@ from soundprobe.data.synth.street import children_playing, dog_bark, gun_shot, s
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SoundRecipe:
     """How a class sounds.
 
     Attributes:
@@ -36,16 +36,20 @@ class Recipe:
     longest_s: float = 6.0
 
 
-RECIPES: dict[str, Recipe] = {
-    "air_conditioner": Recipe(air_conditioner, "stationary low-passed noise, a blade tone and mains hum"),
-    "car_horn": Recipe(car_horn, "two steady harmonic tones a third apart, near 420 and 500 Hz, on and off", 0.4, 5.0),
-    "children_playing": Recipe(children_playing, "overlapping high voices with formants, in calls, in a yard"),
-    "dog_bark": Recipe(dog_bark, "short rough bursts with formants and falling pitch, in groups", 0.4, 6.0),
-    "drilling": Recipe(drilling, "motor harmonics and gear whine that sag under load, with grinding noise", 1.0, 7.0),
-    "engine_idling": Recipe(engine_idling, "20 to 40 uneven firings a second through low exhaust resonances"),
-    "gun_shot": Recipe(gun_shot, "a blast that decays within some 30 ms, echoes and a long tail", 0.6, 2.6),
-    "jackhammer": Recipe(jackhammer, "17 to 30 blows a second: ringing steel, bursts of paving, thuds", 1.2, 7.0),
-    "siren": Recipe(siren, "a harmonic tone that sweeps between about 600 and 1,500 Hz, wailing or yelping"),
-    "street_music": Recipe(street_music, "plucked or bowed chords and a melody in one key, some with drums"),
+RECIPES: dict[str, SoundRecipe] = {
+    "air_conditioner": SoundRecipe(air_conditioner, "stationary low-passed noise, a blade tone and mains hum"),
+    "car_horn": SoundRecipe(
+        car_horn, "two steady harmonic tones a third apart, near 420 and 500 Hz, on and off", 0.4, 5.0
+    ),
+    "children_playing": SoundRecipe(children_playing, "overlapping high voices with formants, in calls, in a yard"),
+    "dog_bark": SoundRecipe(dog_bark, "short rough bursts with formants and falling pitch, in groups", 0.4, 6.0),
+    "drilling": SoundRecipe(
+        drilling, "motor harmonics and gear whine that sag under load, with grinding noise", 1.0, 7.0
+    ),
+    "engine_idling": SoundRecipe(engine_idling, "20 to 40 uneven firings a second through low exhaust resonances"),
+    "gun_shot": SoundRecipe(gun_shot, "a blast that decays within some 30 ms, echoes and a long tail", 0.6, 2.6),
+    "jackhammer": SoundRecipe(jackhammer, "17 to 30 blows a second: ringing steel, bursts of paving, thuds", 1.2, 7.0),
+    "siren": SoundRecipe(siren, "a harmonic tone that sweeps between about 600 and 1,500 Hz, wailing or yelping"),
+    "street_music": SoundRecipe(street_music, "plucked or bowed chords and a melody in one key, some with drums"),
 }
 """The ten classes in the order of UrbanSound8K's class ids."""

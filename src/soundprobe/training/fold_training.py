@@ -20,7 +20,7 @@ from soundprobe.base.files import atomic_path
 from soundprobe.base.records import FoldResult
 from soundprobe.scoring import results
 from soundprobe.training.evaluating import judge
-from soundprobe.training.inputs import Part, Table, open_inputs
+from soundprobe.training.inputs import ClipsPart, ClipsTable, open_inputs
 from soundprobe.training.log import history_path, tensorboard_writer, write_history
 from soundprobe.training.loop import Trained, train
 from soundprobe.training.networks import FinetunedNetwork
@@ -52,7 +52,7 @@ class NetworkPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class FoldTask:
+class FoldTraining:
     """One fold's work, as it is handed to a worker.
 
     Attributes:
@@ -68,7 +68,7 @@ class FoldTask:
     inputs: Path
     recipe: FinetuneRecipe
     plan: NetworkPlan
-    table: Table
+    table: ClipsTable
     rows: np.ndarray
     test: np.ndarray
     kept: np.ndarray | None
@@ -79,7 +79,7 @@ class FoldTask:
     about: Mapping[str, Any]
 
 
-def run_fold(task: FoldTask) -> int:
+def run_fold(task: FoldTraining) -> int:
     """Trains and tests one fold and writes its files. Returns the fold."""
     device, recipe = torch.device(task.device), task.recipe
     inputs = open_inputs(task.inputs)
@@ -102,7 +102,7 @@ def run_fold(task: FoldTask) -> int:
     return task.fold
 
 
-def _parts(task: FoldTask, good: np.ndarray, table: ValidationTable) -> tuple[np.ndarray, np.ndarray | None]:
+def _parts(task: FoldTraining, good: np.ndarray, table: ValidationTable) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows of the whole data set that train and that validate, cut from the training folds' clips alone."""
     rows = task.rows[good[task.rows]]
     columns = task.table
@@ -127,7 +127,7 @@ def _parts(task: FoldTask, good: np.ndarray, table: ValidationTable) -> tuple[np
     return training, None if validation is None else rows[validation]
 
 
-def _initial(task: FoldTask) -> tuple[FinetunedNetwork, dict[str, Any]]:
+def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
     """The network that the fold starts from, and its digest for the record.
 
     Raises:
@@ -145,7 +145,7 @@ def _initial(task: FoldTask) -> tuple[FinetunedNetwork, dict[str, Any]]:
     return network, {"initial_weights": digest[:12]}
 
 
-def _probe_start(network: FinetunedNetwork, training: Part, task: FoldTask) -> dict[str, Any]:
+def _probe_start(network: FinetunedNetwork, training: ClipsPart, task: FoldTraining) -> dict[str, Any]:
     if task.recipe.head.init != "probe":
         return {}
     batch_size = task.recipe.training.batch_size
@@ -154,7 +154,7 @@ def _probe_start(network: FinetunedNetwork, training: Part, task: FoldTask) -> d
     )
 
 
-def _refit(network: FinetunedNetwork, training: Part, selection: Trained, task: FoldTask) -> Trained:
+def _refit(network: FinetunedNetwork, training: ClipsPart, selection: Trained, task: FoldTraining) -> Trained:
     """Trains anew on all training clips, for as many epochs of the same schedule as were chosen."""
     recipe = task.recipe.model_copy(
         update={
@@ -171,7 +171,7 @@ def checkpoint_path(folder: Path, fold: int, phase: str) -> Path:
     return folder / "checkpoints" / f"fold-{fold:02d}-{phase}.pt"
 
 
-def _setting(task: FoldTask, phase: str, stop_after: int = 0) -> Setting:
+def _setting(task: FoldTraining, phase: str, stop_after: int = 0) -> Setting:
     """Training's setting; each epoch's line goes to the fold's CSV file and, where there is one, to TensorBoard."""
     logs = history_path(task.folder, task.fold)
     log = None
@@ -196,7 +196,7 @@ def _setting(task: FoldTask, phase: str, stop_after: int = 0) -> Setting:
 
 
 def _write(
-    task: FoldTask,
+    task: FoldTraining,
     network: FinetunedNetwork,
     chosen: dict[str, Any],
     trained: Trained,

@@ -26,9 +26,9 @@ from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.feeding import augmentations_of
-from soundprobe.training.fold_task import FoldTask, NetworkPlan, run_fold
-from soundprobe.training.inputs import Table, open_inputs, prepare_inputs
-from soundprobe.training.job import Job
+from soundprobe.training.fold_training import FoldTraining, NetworkPlan, run_fold
+from soundprobe.training.inputs import ClipsTable, open_inputs, prepare_inputs
+from soundprobe.training.job import FinetuneJob
 from soundprobe.training.log import history_path, live_table
 from soundprobe.training.parts import keep_salience, loss_weights
 from soundprobe.training.recipes import FinetuneRecipe
@@ -46,7 +46,7 @@ def make_job(
     device: str,
     progress: bool,
     command: str,
-) -> Job:
+) -> FinetuneJob:
     """What all folds share, the network that each starts from among it.
 
     Args:
@@ -64,7 +64,7 @@ def make_job(
         scanned = scan(clips, on_progress=bar.advance)
     initial = state_digest(plan.build().state_dict())
     digest = fingerprint(clips, scanned)
-    return Job(
+    return FinetuneJob(
         recipe=recipe,
         recipe_name=recipe_name,
         augmentations=augmentations,
@@ -82,7 +82,7 @@ def make_job(
     )
 
 
-def run_job(job: Job, folder: Path, wanted: list[int], jobs: int, force: bool, progress: bool) -> FinishedRun:
+def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force: bool, progress: bool) -> FinishedRun:
     """Trains the folds `wanted` that are not there yet, and writes the record of those that are.
 
     Args:
@@ -137,9 +137,9 @@ def _forget(folder: Path, folds: Sequence[int]) -> None:
             path.unlink()
 
 
-def _tasks(job: Job, folder: Path, inputs: Path, missing: Sequence[int]) -> list[FoldTask]:
+def _tasks(job: FinetuneJob, folder: Path, inputs: Path, missing: Sequence[int]) -> list[FoldTraining]:
     clips = job.clips
-    table = Table(clips.ids, clips.labels, clips.folds, clips.groups, loss_weights(clips, job.recipe.data))
+    table = ClipsTable(clips.ids, clips.labels, clips.folds, clips.groups, loss_weights(clips, job.recipe.data))
     kept = keep_salience(clips.columns.get("salience"), job.recipe.data)
     about = {
         "kind": "finetune",
@@ -153,7 +153,7 @@ def _tasks(job: Job, folder: Path, inputs: Path, missing: Sequence[int]) -> list
     for fold, rows, test in outer_splits(clips.folds):
         if fold in missing:
             tasks.append(
-                FoldTask(
+                FoldTraining(
                     fold=fold,
                     folder=folder,
                     inputs=inputs,
