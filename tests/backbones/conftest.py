@@ -24,7 +24,8 @@ def random_backbone() -> Loader:
         if name not in loaded:
             weights = None if BACKBONES[name].parameters == 0 else "random"
             loaded[name] = load_backbone(name, weights=weights, clip_seconds=1.0 if name == "ast" else None)
-        assert not loaded[name].network.training, "a test left a shared network in training mode"
+        training = getattr(loaded[name].network, "training", False)
+        assert not training, "a test left a shared network in training mode"
         return loaded[name]
 
     return load

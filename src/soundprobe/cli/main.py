@@ -291,7 +291,7 @@ def backbones() -> None:
             state,
         )
     out.print(table)
-    out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none if trained from scratch.")
+    out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none where none are published.")
     out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
 
 

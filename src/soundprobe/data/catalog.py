@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, unknown
+from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unknown
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
@@ -211,9 +212,20 @@ def find_layout(path: str | Path) -> Layout:
             f"--data takes {_takes()}."
         )
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
-        if layout.detects(place):
+        if _detects(layout, place):
             return layout
     raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
+
+
+def _detects(layout: Layout, path: Path) -> bool:
+    try:
+        return layout.detects(path)
+    except Exception as error:  # a stranger's code may fail in any way, and must not stand before every other layout
+        if layout.name in LAYOUTS.own:
+            raise
+        said = f"layout {layout.name!r} can't tell whether it is that of {path}: {one_line(error)}"
+        warnings.warn(f"Left out: {said}", SoundprobeWarning, stacklevel=3)
+        return False
 
 
 def take_evenly(clips: Clips, limit: int) -> Clips:

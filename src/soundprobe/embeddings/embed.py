@@ -24,7 +24,7 @@ from torch import nn
 
 from soundprobe.audio.decode import DECODE_VERSION, decode, read_bytes, source_name
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, StoreError
+from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -246,7 +246,14 @@ def embed_batch(job: EmbeddingJob, batch: Batch, decoded: Sequence[Decoded]) -> 
     good = [wave for wave in decoded if isinstance(wave, np.ndarray)]
     rows: Iterator[np.ndarray] = iter(())
     if good:
-        rows = iter(embed_waves(job.model.network, *stacked(good, batch.clips[0].samples), job.device))
+        embedded = embed_waves(job.model.network, *stacked(good, batch.clips[0].samples), job.device)
+        spec = job.model.spec
+        if embedded.shape[1] != spec.embedding_dim:
+            raise ConfigError(
+                f"{spec.name} gave embeddings of {embedded.shape[1]} numbers, and its spec says {spec.embedding_dim}. "
+                "Mend embedding_dim."
+            )
+        rows = iter(embedded)
     outcomes: Embedded = []
     for clip, item in zip(batch.clips, decoded, strict=True):
         outcome = item if isinstance(item, AudioError) else next(rows)

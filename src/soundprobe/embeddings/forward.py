@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from soundprobe.backbones.protocol import Backbone
+from soundprobe.base.errors import ConfigError
 
 
 def stacked(waves: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +29,23 @@ def stacked(waves: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.n
 
 
 def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, device: torch.device) -> np.ndarray:
-    """(B, D) float32 of what `stacked` gave, from a network that is on `device`."""
+    """(B, D) float32 of what `stacked` gave, from a network that is on `device`.
+
+    Raises:
+        ConfigError: what its `embed` gave is not a row of real numbers for each clip.
+    """
     with torch.inference_mode():
         embedded = network.embed(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        if (
+            not isinstance(embedded, Tensor)
+            or embedded.ndim != 2
+            or len(embedded) != len(batch)
+            or embedded.is_complex()
+        ):
+            is_tensor = isinstance(embedded, Tensor)
+            what = f"{embedded.dtype} {tuple(embedded.shape)}" if is_tensor else type(embedded).__name__
+            raise ConfigError(
+                f"{type(network).__name__}.embed gave {what} for {len(batch)} clips, where a float32 tensor "
+                f"({len(batch)}, embedding_dim) is needed. Mend its embed."
+            )
         return embedded.float().cpu().numpy()

@@ -132,13 +132,16 @@ def _typed(name: str, value: Any, default: Any) -> Any:
     Raises:
         ConfigError: it has another type. A whole number will do where numbers are wanted, but not the other way round.
     """
+    if default is None or default is inspect.Parameter.empty:
+        return value
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{name}: {value!r} is not valid; give a list, such as {list(default)}.")
-        return tuple(_typed(name, element, default[0]) for element in value)
+        return tuple(_typed(name, element, default[0] if default else None) for element in value)
     wanted = float if isinstance(default, float) else type(default)
     accepted = (int, float) if wanted is float else (wanted,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
-        kind = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[wanted]
+        kinds = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        kind = kinds.get(wanted, wanted.__name__)
         raise ConfigError(f"{name}: {value!r} is not valid; give {kind}, such as {default!r}.")
     return wanted(value)

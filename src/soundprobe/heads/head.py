@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from soundprobe.base.errors import ConfigError
+from soundprobe.heads.inference import checked_proba
 from soundprobe.heads.scaling import scaler_of, standardised
 
 
@@ -57,6 +58,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
             raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
         self.classes_ = classes
         self.mean_, self.scale_ = scaler_of(X)
+        self.chosen_: dict[str, Any] = {}
+        self.history_: list[dict[str, Any]] = []
         recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
         self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
         return self
@@ -65,7 +68,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
-        return self.proba_rows(standardised(X, self.mean_, self.scale_))
+        proba = self.proba_rows(standardised(X, self.mean_, self.scale_))
+        return checked_proba(proba, (len(X), len(self.classes_)), type(self).__name__)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(N,) the most probable class of each row."""
@@ -121,9 +125,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def array_names(self) -> tuple[str, ...]:
         """Names of the fitted arrays (without the underscore) that a prediction needs besides the scaler."""
 
-    @abstractmethod
     def check_settings(self) -> None:
-        """Raises ConfigError where a setting's value is not valid."""
+        """Raises ConfigError where a setting's value is not valid; their types have been checked before."""
 
     @abstractmethod
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:

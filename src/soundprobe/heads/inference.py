@@ -32,25 +32,40 @@ class FittedHead:
     """
 
     def __init__(self, title: str, proba: Proba, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> None:
-        absent = [name for name in ("settings", "classes", "chosen") if name not in params]
-        absent += [name for name in ("mean", "scale") if name not in arrays]
-        if not absent:
+        self._title, self._proba = f"saved {title} head", proba
+        try:
             vars(self).update(params["settings"])
             vars(self).update({f"{name}_": np.asarray(array) for name, array in arrays.items()})
             self.classes_, self.chosen_ = np.asarray(params["classes"]), dict(params["chosen"])
-            self.n_features_in_ = arrays["mean"].shape[-1]
-        self._proba = proba
-        try:
-            if absent or self.predict_proba(np.zeros((1, self.n_features_in_))).shape != (1, len(self.classes_)):
-                absent = absent or ["what fits its classes"]
-        except (AttributeError, KeyError, ValueError, IndexError, TypeError) as error:
-            absent = [str(getattr(error, "name", None) or "arrays that fit each other").rstrip("_")]
-        if absent:
-            raise ConfigError(f"This is no saved {title} head: {', '.join(absent)} missing. Train the head again.")
+            (self.n_features_in_,) = arrays["mean"].shape
+            self.predict_proba(np.zeros((1, self.n_features_in_)))
+        except (AttributeError, KeyError, ValueError, IndexError, TypeError, ConfigError) as error:
+            absent = getattr(error, "name", None) or (
+                error.args[0] if isinstance(error, KeyError) else "fitting arrays"
+            )
+            raise ConfigError(
+                f"This is no saved {title} head: {str(absent).rstrip('_')} missing. Train the head again."
+            ) from error
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`, from features (N, D)."""
-        return self._proba(self, standardised(np.asarray(X, dtype=np.float32), self.mean_, self.scale_))  # type: ignore[attr-defined]
+        Z = standardised(np.asarray(X, dtype=np.float32), self.mean_, self.scale_)  # type: ignore[attr-defined]
+        return checked_proba(self._proba(self, Z), (len(Z), len(self.classes_)), self._title)
+
+
+def checked_proba(proba: Any, shape: tuple[int, int], name: str) -> np.ndarray:
+    """`proba` as it is, where it is of `shape` (N, C) and its rows are probabilities.
+
+    Raises:
+        ConfigError: it isn't, so that the head's code or file is wrong.
+    """
+    if np.shape(proba) != shape:
+        raise ConfigError(
+            f"{name} gave probabilities of shape {np.shape(proba)} for {shape} rows and classes. Mend it."
+        )
+    if not (np.isfinite(proba).all() and (proba >= 0).all() and np.allclose(proba.sum(axis=1), 1, atol=1e-3)):
+        raise ConfigError(f"{name} gave rows that are no probabilities: from 0 to 1, adding up to 1. Mend it.")
+    return np.asarray(proba)
 
 
 def linear_proba(head: Any, Z: np.ndarray) -> np.ndarray:
@@ -70,6 +85,8 @@ def mlp_proba(head: Any, Z: np.ndarray) -> np.ndarray:
 
 def knn_proba(head: Any, Z: np.ndarray) -> np.ndarray:
     """Of nearest neighbours: rows_ (N, D) at length 1, labels_ (N,), and the chosen k."""
+    if len(head.labels_) != len(head.rows_):
+        raise ValueError(f"{len(head.labels_)} labels of {len(head.rows_)} rows")
     return votes(unit(Z), head.rows_, head.labels_, len(head.classes_), [head.chosen_["k"]])[0]
 
 

@@ -108,13 +108,18 @@ class RunRecord(Record):
 
 
 class HeadOriginRecord(Entry):
-    """What a fold's head belongs to: embeddings, classes and data. `dropout` is that of a fine-tuned network."""
+    """What a fold's head belongs to: embeddings, classes and data.
+
+    Attributes:
+        dropout: of a fine-tuned network; code_sha256: of another package's head, see `registry.code_of`.
+    """
 
     backbone: UsedBackboneRecord
     class_names: list[str]
     head: str
     dataset: DatasetRecord
     dropout: float | None = None
+    code_sha256: str | None = None
 
 
 class NetworkRecord(HeadOriginRecord, Record):

@@ -58,6 +58,8 @@ def finetune(
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.
     """
+    if backbone is not None and config is None:
+        BACKBONES[backbone].check_trainable()  # what has no recipe is unknown, or not to be trained at all
     config = config or default_config(backbone)
     recipe = finetune_recipe(backbone, config, overrides, epochs_fixed=epochs_fixed)
     spec = BACKBONES[recipe.backbone]

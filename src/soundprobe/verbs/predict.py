@@ -26,8 +26,9 @@ from soundprobe.backbones.spec import PRECISIONS
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
+from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
-from soundprobe.heads.catalog import load_head
+from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.scoring import results
 from soundprobe.training.tuned_backbones import load_network, open_run
 
@@ -213,6 +214,10 @@ def load_predictor(
             raise ConfigError(
                 f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
             )
+        if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
+            raise ConfigError(
+                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
+            )
         heads.append(load_head(about.head, arrays, record.params))
         abouts.append(about)
         folds.append(result.fold)
@@ -276,13 +281,14 @@ def _backbones_of(
 ) -> Iterable[LoadedBackbone]:
     """The backbones that a head's metadata name, each checked to give the very embeddings that it was trained on."""
     told = (about.name, about.weights, about.weights_label, about.weights_sha256)
-    columns = [text.split("+") for text in told]
+    columns = [text.split("+") if "+" in about.name else [text] for text in told]
     names = columns[0]
     for name, kind, label, sha256 in itertools.zip_longest(*columns, fillvalue=""):
         settings = about.settings if len(names) == 1 else about.settings.get(name)
         if settings is None:
             raise ConfigError(f"The heads in {folder} don't say the settings of {name}. Probe again.")
-        yield _backbone(name, kind, label, sha256, settings, folder, weights, progress)
+        given = weights if kind == "file" or len(names) == 1 else None
+        yield _backbone(name, kind, label, sha256, settings, folder, given, progress)
 
 
 def _backbone(
@@ -309,7 +315,8 @@ def _backbone(
     seed = SEED.fullmatch(label)
     if kind == "file" and weights is None:
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
-    asked = weights if kind == "file" else None if kind == "none" else kind
+    # The published file, too, may lie anywhere.
+    asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
     BACKBONES[name].check_weights(asked)
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.precision import declared, in_half

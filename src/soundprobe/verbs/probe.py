@@ -181,6 +181,7 @@ def _run(
             "class_names": list(embeddings.class_names),
             "head": plan.head,
             "dataset": features.dataset,
+            **code_of(HEADS[plan.head].target),
         }
         title = f"{features.name} / {plan.head}"
         on_device = {"device": device} if HEADS[plan.head].has_device else {}

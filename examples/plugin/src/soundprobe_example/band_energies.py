@@ -26,7 +26,7 @@ class BandEnergies(Backbone):
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Waves (B, T), of which the first lengths (B,) samples are the clip's own, to embeddings (B, D)."""
         power = torch.fft.rfft(waves).abs().square()  # (B, T // 2 + 1); padding with silence adds none
-        hz = torch.linspace(0, RATE_HZ / 2, power.shape[1])
-        band = torch.bucketize(hz, self.edges_hz).clamp(max=BANDS)  # 0 lies below all bands
-        energy = torch.zeros(len(waves), BANDS + 1).index_add(1, band, power)[:, 1:]
+        hz = torch.linspace(0, RATE_HZ / 2, power.shape[1], device=waves.device)
+        band = torch.bucketize(hz, self.edges_hz.to(waves.device)).clamp(max=BANDS)  # 0 lies below all bands
+        energy = waves.new_zeros(len(waves), BANDS + 1).index_add(1, band, power)[:, 1:]
         return (energy / lengths[:, None] + 1e-10).log()

@@ -21,12 +21,8 @@ class CentroidHead(Head):
     def array_names(self) -> tuple[str, ...]:
         return ("means",)
 
-    def check_settings(self) -> None:
-        """There are none."""
-
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         self.means_ = np.stack([Z[labels == label].mean(axis=0) for label in np.unique(labels)])  # (C, D)
-        self.chosen_, self.history_ = {}, []
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         distances = ((Z[:, None].astype(np.float64) - self.means_) ** 2).mean(axis=2)  # (N, C)
