@@ -102,7 +102,7 @@ class Meeting(Backbone):
     def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         self.barrier.wait(60)
         self.threads.append(torch.get_num_threads())
-        return waves.sum(dim=1, keepdim=True)
+        return waves.sum(dim=1, keepdim=True).expand(-1, 384)  # as many as mn04, whose place it takes
 
 
 @pytest.fixture

@@ -148,6 +148,8 @@ def code_of(target: str) -> dict[str, str]:
     Raises:
         ConfigError: as `resolve`.
     """
+    if target.partition(".")[0] == __name__.partition(".")[0]:
+        return {}
     module = sys.modules[resolve(target, target).__module__]
     file = getattr(module, "__file__", None)
     if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
