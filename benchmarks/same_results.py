@@ -93,7 +93,7 @@ def main() -> None:
         run(options.before.resolve(), before, options)
         run(OWN, now, options)
         compared = sum(kept(path) for path in now.rglob("*"))
-        found = list(differences(before, now))
+        found = list(differences(before, now)) if compared else ["nothing was made, so nothing was compared"]
     print("\n".join(found) or f"{compared} files, the same in both: embeddings, heads, predictions, networks, scores")
     sys.exit(bool(found))
 

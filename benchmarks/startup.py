@@ -117,7 +117,9 @@ def main() -> None:
                 asked = [sys.executable, *fresh(arguments, folder)]
                 environ = {**os.environ, "STOP": "1"} if name in ENDS_AT_ONCE else None
                 began = time.perf_counter()
-                subprocess.run(asked, cwd=folder, env=environ, check=False, **QUIET)
+                done = subprocess.run(asked, cwd=folder, env=environ, check=False, **QUIET)
+                if done.returncode != (": no such" in name):
+                    raise SystemExit(f"{name!r} ended with {done.returncode}, so its time means nothing.")
                 if round_:  # the first round reads the files from disk
                     seconds.setdefault(name, []).append(time.perf_counter() - began)
         imported = {name: imports_torch(arguments, folder) for name, arguments in commands.items()}

@@ -41,6 +41,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "bare = other_things:Bare\n"
         "broken = no_such_package:Thing\n"
         "own = other_things:PLAIN\n"
+        "a+b = other_things:PLAIN\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
@@ -68,8 +69,11 @@ def test_one_broken_package_is_named_and_the_others_are_used(package: Path) -> N
         names = [spec.name for spec in registry().usable()]
     assert names == ["own", "good", "plain"]
     told = sorted(str(warning.message) for warning in caught)
-    assert "thing 'bare': other_things:Bare is no Spec" in told[0]
-    assert "no_such_package:Thing can't be imported" in told[1]
+    assert len(told) == 4
+    assert "thing 'a+b' has a '+'" in told[0]
+    assert "thing 'bare': other_things:Bare is no Spec" in told[1]
+    assert "no_such_package:Thing can't be imported" in told[2]
+    assert "thing 'own' is soundprobe's own" in told[3]
 
 
 def test_address_is_a_name_too(package: Path) -> None:

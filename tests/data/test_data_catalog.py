@@ -54,7 +54,11 @@ def write_layout(folder: Path, name: str) -> Path:
 
 
 WRITTEN = ("esc50", "folders", "manifest", "metadata", "parquet", "urbansound8k")
-"""Layouts that `write_layout` knows."""
+"""Layouts that `write_layout` knows: all of soundprobe's, unless one was added without a sample here."""
+
+
+def test_every_layout_with_a_sample_is_listed() -> None:
+    assert set(WRITTEN) <= set(LAYOUTS)
 
 
 @pytest.mark.parametrize("name", WRITTEN)

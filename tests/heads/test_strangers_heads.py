@@ -98,6 +98,18 @@ class Lying(torch.nn.Module, Backbone):
         return self.network(waves[:, :2])
 
 
+class Promising(torch.nn.Linear, Backbone):
+    """Says that it gets weights itself, and has no way to."""
+
+    spec = BackboneSpec(name="promising", embedding_dim=3, sample_rate_hz=8000, loads_own_weights=True)
+
+    def __init__(self, *, clip_seconds: float | None = None) -> None:
+        super().__init__(2, 3)
+
+    def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self(waves[:, :2])
+
+
 class Unmade(Backbone):
     """Lacks `embed`."""
 
@@ -106,7 +118,12 @@ class Unmade(Backbone):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("Wrapping", "holds a torch module"), ("Lying", "0 parameters"), ("Unmade", "can't be made")],
+    [
+        ("Wrapping", "holds a torch module"),
+        ("Lying", "0 parameters"),
+        ("Promising", "has no load_pretrained"),
+        ("Unmade", "can't be made"),
+    ],
 )
 def test_backbone_that_breaks_the_contract_is_refused_in_one_line(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:

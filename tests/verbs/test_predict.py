@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from command_line import soundprobe
 from made_sets import rewrite_about
@@ -140,6 +142,33 @@ def test_head_of_another_embedding_is_refused(trained, tmp_path, changes, error,
     shutil.copytree(trained.head, copy)
     rewrite_about(copy, **changes)
     with pytest.raises(error, match=message):
+        load_predictor(copy, device="cpu", progress=False)
+
+
+def test_heads_that_take_fewer_numbers_than_the_backbone_gives_are_refused(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    for path in copy.glob("fold-*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            told = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name in ("head.mean", "head.scale", "head.weights"):
+            tensors[name] = tensors[name][:-1].copy()
+        save_file(tensors, path, metadata=told)
+    with pytest.raises(ConfigError, match="take embeddings of 127 numbers, but simplecnn gives 128"):
+        load_predictor(copy, device="cpu", progress=False)
+
+
+def test_heads_of_other_code_than_the_class_has_now_are_refused(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    for path in copy.glob("fold-*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            told = json.loads(file.metadata()["soundprobe"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told["about"]["code_sha256"] = "ab" * 32
+        save_file(tensors, path, metadata={"soundprobe": json.dumps(told)})
+    with pytest.raises(ConfigError, match="other code than linear has now"):
         load_predictor(copy, device="cpu", progress=False)
 
 

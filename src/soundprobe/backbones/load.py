@@ -115,9 +115,10 @@ def load_backbone(
     if not 0 <= seed < 2**63:
         raise ConfigError(f"--seed {seed} is not valid: give a whole number from 0 to 2**63 - 1.")
     spec.check_weights(weights)
-    of_file = weights not in (None, PRETRAINED, RANDOM)
-    published = weights in (None, PRETRAINED) and spec.weights is not None
-    file = _weights_file(spec, PRETRAINED if weights is None else weights, progress) if of_file or published else None
+    asked = PRETRAINED if weights is None else weights
+    file = None if asked in (PRETRAINED, RANDOM) else Path(asked)
+    if asked == PRETRAINED and spec.weights is not None:
+        file = fetch(spec.weights, progress=progress)
     network: Any = _build(spec, clip_seconds, seed)
     if spec.parameters is None:
         spec = replace(spec, parameters=sum(tensor.numel() for tensor in network.state_dict().values()))
@@ -125,11 +126,11 @@ def load_backbone(
     if spec.parameters == 0:
         info = WeightsInfo("none", state_digest(network.state_dict()), "no weights")
     elif file is not None:
-        info = _fill_from(network, spec, file, PRETRAINED if weights is None else weights)
-    elif weights == RANDOM:
+        info = _fill_from(network, spec, file, asked)
+    elif asked == RANDOM:
         info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
     else:
-        title = network.load_pretrained()
+        title = _method(network, spec, "load_pretrained")()
         info = WeightsInfo("pretrained", state_digest(network.state_dict()), f"pretrained ({title})")
     if isinstance(network, nn.Module):
         network.eval()
@@ -146,11 +147,11 @@ def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path
     return WeightsInfo("pretrained" if pretrained else "file", sha256, label)
 
 
-def _weights_file(spec: BackboneSpec, weights: str | Path, progress: bool) -> Path:
-    if weights == PRETRAINED:
-        assert spec.weights is not None
-        return fetch(spec.weights, progress=progress)
-    return Path(weights)
+def _method(network: Any, spec: BackboneSpec, name: str) -> Any:
+    """What only some backbones need. Raises ConfigError where this one lacks it."""
+    if not hasattr(network, name):
+        raise ConfigError(f"backbone {spec.name!r}: {spec.target} has no {name}, which these weights need. Add it.")
+    return getattr(network, name)
 
 
 def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
@@ -196,7 +197,7 @@ def _fill(network: Any, spec: BackboneSpec, file: Path) -> None:
             f"{file} is not a weights file of {spec.name}: {'; '.join(problems)}. "
             f"Give a state dict of {spec.title}, or leave --weights out."
         )
-    network.load_state_dict(state)
+    _method(network, spec, "load_state_dict")(state)
 
 
 def misfits(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> list[str]:

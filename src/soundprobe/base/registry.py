@@ -63,7 +63,13 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
         found = {point.name: point for point in entry_points(group=self.group)}
-        return {name: found[name] for name in sorted(found) if name not in self.own and not set(name) & SEPARATORS}
+        return {name: found[name] for name in sorted(found) if not self._refused(name)}
+
+    def _refused(self, name: str) -> str:
+        """Why a package can't add something of that name; "" where it can."""
+        if name in self.own:
+            return f"{self.kind} {name!r} is soundprobe's own"
+        return f"{self.kind} {name!r} has a '+', ',' or space in its name" if set(name) & SEPARATORS else ""
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.own, *self._added])
@@ -98,6 +104,9 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
     def usable_added(self) -> list[AnySpec]:
         """Those of other packages that can be read, by name."""
         specs = []
+        for point in entry_points(group=self.group):
+            if why := self._refused(point.name):
+                warnings.warn(f"Left out: {why}, so {point.value} can't be it.", SoundprobeWarning, stacklevel=2)
         for name in self._added:
             try:
                 specs.append(self[name])
