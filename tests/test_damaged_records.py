@@ -17,7 +17,7 @@ from soundprobe.base.errors import StoreError
 from soundprobe.base.files import MOST_NESTED
 from soundprobe.base.stored import Record, RecordError
 from soundprobe.embeddings import store
-from soundprobe.reporting import collect_runs
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import RunRecord
 

@@ -17,7 +17,8 @@ from soundprobe.base.stored import Record
 from soundprobe.embeddings import store
 from soundprobe.embeddings.quantising import QuantisedRecord
 from soundprobe.embeddings.sets import find_feature_sets, read_features
-from soundprobe.reporting import collect_runs, write_report
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import FinishedRun

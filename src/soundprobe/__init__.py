@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from soundprobe.data.catalog import open_data as open_data
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
-    from soundprobe.reporting import write_report as report  # noqa: F401  (named as the verb is)
+    from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.verbs.bench import bench as bench
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune

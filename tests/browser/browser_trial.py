@@ -10,7 +10,7 @@ import numpy as np
 from soundprobe.base.records import FoldResult, RunResult
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings.sets import find_feature_sets, read_features
-from soundprobe.reporting import ReportPaths
+from soundprobe.reporting.write import ReportPaths
 from soundprobe.scoring.results import write_result
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from browser_trial import HOSTILE, Trial, write_made_run
 
-from soundprobe.reporting import write_report
+from soundprobe.reporting.write import write_report
 from soundprobe.verbs.extract import extract
 from sounds import write_urbansound_layout
 

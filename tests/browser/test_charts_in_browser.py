@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from soundprobe.reporting import write_report
+from soundprobe.reporting.write import write_report
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "reporting"))
 from result_folders import Data, write_run

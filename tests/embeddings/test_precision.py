@@ -124,7 +124,7 @@ def test_bf16_set_has_a_key_of_its_own_and_is_near_float32_on_every_real_clip(se
 
 
 def test_report_says_bf16_of_the_run(sets):
-    from soundprobe.reporting import write_report
+    from soundprobe.reporting.write import write_report
 
     root, _, _ = sets
     page = write_report(root / "heads", root / "reports", embeddings=root / "embeddings", audio=False).html

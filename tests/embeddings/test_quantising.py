@@ -155,7 +155,7 @@ def test_int8_set_has_a_key_of_its_own_and_says_what_its_check_found(sets):
 
 
 def test_report_says_int8_of_the_run(sets):
-    from soundprobe.reporting import write_report
+    from soundprobe.reporting.write import write_report
 
     root, _, _ = sets
     page = write_report(root / "heads", root / "reports", embeddings=root / "embeddings", audio=False).html

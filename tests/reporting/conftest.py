@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from result_folders import SAMPLE, write_run
 
-from soundprobe.reporting import ReportPaths, write_report
+from soundprobe.reporting.write import ReportPaths, write_report
 
 
 @pytest.fixture(scope="session")

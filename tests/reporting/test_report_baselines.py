@@ -10,11 +10,13 @@ from pages import Page
 from result_folders import SAMPLE, write_result, write_run
 from rich.console import Console
 
-from soundprobe.reporting import collect_runs, format_summary, write_report
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.render.terminal import format_summary
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.shown_rows import row_trace
 from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.reporting.write import write_report
 
 MARK = "baseline: nothing learnt"
 

@@ -11,11 +11,11 @@ import pytest
 from pages import Page
 from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
 
-from soundprobe.reporting import collect_runs, write_report
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.elements import Plotted
 from soundprobe.reporting.plots import Plot, Variant, label
 from soundprobe.reporting.render.html import plotly_script
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.calibration import calibrate
 from soundprobe.reporting.sections.classes import class_figures
 from soundprobe.reporting.sections.conditions import breakdowns_of
@@ -24,6 +24,7 @@ from soundprobe.reporting.sections.recordings import hardest_recordings
 from soundprobe.reporting.sections.shown_rows import shown_rows
 from soundprobe.reporting.sections.training_curves import SECTION as TRAINING
 from soundprobe.reporting.sections.training_curves import last_epochs
+from soundprobe.reporting.write import write_report
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

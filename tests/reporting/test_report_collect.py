@@ -10,7 +10,8 @@ import pytest
 from result_folders import ESC10, SAMPLE, write_predictions, write_result, write_run
 
 from soundprobe.base.errors import StoreError
-from soundprobe.reporting import collect_runs, format_summary
+from soundprobe.reporting.render.terminal import format_summary
+from soundprobe.reporting.runs.collect import collect_runs
 
 
 def change(folder: Path, *path: str | int, to: object) -> None:

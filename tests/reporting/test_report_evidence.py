@@ -19,13 +19,14 @@ from result_folders import (
     write_run,
 )
 
-from soundprobe.reporting import collect_runs, write_report
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.controls import peeked_of, shuffled_of
 from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import between, p_value, points_between
+from soundprobe.reporting.write import write_report
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.reporting import write_report
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.embedding_map import MOST_POINTS, place, symbols_of
 from soundprobe.reporting.sections.gallery import OF_ONE_RECORDING, Judgements, worst
+from soundprobe.reporting.write import write_report
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout

@@ -12,10 +12,12 @@ from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand,
 from rich.console import Console
 
 from soundprobe.base.errors import StoreError
-from soundprobe.reporting import ReportPaths, collect_runs, format_summary, write_report
 from soundprobe.reporting.render.html import plotly_script
 from soundprobe.reporting.render.markdown import code, escape
+from soundprobe.reporting.render.terminal import format_summary
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.wording import duration, one_line, percent, points
+from soundprobe.reporting.write import ReportPaths, write_report
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORBIDDEN = re.compile(r"\.9354|93\.54|93\.5|\.9400|94\.0")

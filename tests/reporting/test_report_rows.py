@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 
-from soundprobe.reporting import collect_runs
 from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
+from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.confusion import most_frequent
 from soundprobe.reporting.sections.verdict import verdict_of

@@ -13,7 +13,7 @@ import pytest
 from pages import Page
 from result_folders import SAMPLE, Data, write_run
 
-from soundprobe.reporting import collect_runs, sections, write_report
+from soundprobe.reporting import sections
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions
 from soundprobe.reporting.content import Content, Shown, content_of
@@ -44,6 +44,8 @@ from soundprobe.reporting.plots import Plot, Variant
 from soundprobe.reporting.render.html import render_page, words_html
 from soundprobe.reporting.render.markdown import render_markdown, words_markdown
 from soundprobe.reporting.render.schema import DATASET_ORDER, ROW_ORDER, build_document
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.write import write_report
 
 HOSTILE = "</td><script>alert(1)</script> | *x*"
 NEW_SECTION = """

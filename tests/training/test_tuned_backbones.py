@@ -21,7 +21,7 @@ from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import make_head
-from soundprobe.reporting import write_report
+from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate
 from soundprobe.training.fold_training import NetworkPlan

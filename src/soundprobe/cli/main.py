@@ -228,7 +228,8 @@ def report(
     reports: ReportsFolder = Path("reports"),
 ) -> None:
     """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
-    from soundprobe.reporting import format_summary, write_report
+    from soundprobe.reporting.render.terminal import format_summary
+    from soundprobe.reporting.write import write_report
 
     written = write_report(
         heads,

@@ -10,7 +10,8 @@ from soundprobe.base.errors import WeightsError
 from soundprobe.base.progress import progress_bar
 from soundprobe.data.catalog import open_data
 from soundprobe.data.synth.generate import clip_count, ensure_synth
-from soundprobe.reporting import ReportPaths, format_summary, write_report
+from soundprobe.reporting.render.terminal import format_summary
+from soundprobe.reporting.write import ReportPaths, write_report
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 
