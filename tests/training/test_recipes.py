@@ -61,6 +61,43 @@ def test_epochs_fixed_with_plateau_or_patience_is_refused():
         finetune_recipe("mn04", None, ["training.patience=3"], epochs_fixed=True)
 
 
+CHOICE = ["choose.splits=3", "choose.epochs=[4, 12]", "choose.interpolate=[0.0, 0.5, 1.0]", "choose.lr=[]"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("choose.splits=1", "choose.splits = 1 is not valid: give 2 or more, or 0 to choose nothing"),
+        ("choose.by=loss", "choose.by = 'loss' is not valid: give 'log-loss' or 'accuracy'"),
+        ("choose.lr=[0.0]", "choose.lr = 0.0 is not valid: give greater than 0"),
+        ("choose.freeze=[0]", "choose.freeze = 0 is not valid: give 'none', 'backbone', or how many"),
+        ("choose.interpolate=[0.0, 1.5]", "choose.interpolate = 1.5 is not valid: give less than or equal to 1"),
+        ("choose.interpolate=[0.0]", "choose.interpolate = [0.0] trains nothing"),
+        ("choose.epochs=[0]", "choose.epochs = 0 is not valid: give greater than or equal to 1"),
+        ("choose.epochs=[4, 13]", "goes beyond training.epochs = 12"),
+        ("head.init=random", "choose.interpolate = 0 is the frozen network with the linear probe"),
+        ("validation.kind=share", "would both choose the epoch"),
+        ("choose.momentum=[0.9]", "Unknown field 'choose.momentum'"),
+    ],
+)
+def test_choice_that_is_not_possible_is_named_with_what_is(override: str, message: str):
+    with pytest.raises(ConfigError) as error:
+        finetune_recipe("mn04", None, [*CHOICE, override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_choice_of_nothing_is_refused_and_no_choice_leaves_no_trace_in_the_settings():
+    with pytest.raises(ConfigError, match="choose has nothing to choose from"):
+        finetune_recipe("simplecnn", None, ["choose.splits=3"])
+    plain = flattened(finetune_recipe("simplecnn", None))
+    assert not [name for name in plain if name.startswith("choose")]  # settings are a run's key
+    assert flattened(finetune_recipe("simplecnn", None, ["choose.splits=0"])) == plain
+    chosen = finetune_recipe("mn04", None, CHOICE)
+    assert flattened(chosen)["choose.epochs"] == [4, 12]
+    assert finetune_recipe("mn04", None, CHOICE, epochs_fixed=True).choose is None
+
+
 def test_backbone_without_recipe_names_the_recipes_there_are():
     with pytest.raises(ConfigError, match=r"Unknown recipe 'finetune-mn4'. Did you mean 'finetune-mn04'\?"):
         finetune_recipe("mn4", None)

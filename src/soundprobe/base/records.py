@@ -196,6 +196,7 @@ class FoldResult:
         proba: (n, C) float32, rows that sum to 1.
         chosen: the settings that were chosen inside the training folds.
         history: what selection and training saw, one mapping a step (a strength, an epoch); training folds only.
+        tuning: of fine-tuning that chose settings, the content of a `scoring.tuning.TuningRecord`.
         train_clips: how many clips it was trained on.
         seconds: time to choose and train.
     """
@@ -206,6 +207,7 @@ class FoldResult:
     proba: np.ndarray
     chosen: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    tuning: Mapping[str, Any] | None = None
     train_clips: int = 0
     seconds: float = 0.0
 

@@ -39,7 +39,7 @@ def finetune(
         list[int] | None, typer.Option("--only-fold", help="Do just this fold now; may be repeated.")
     ] = None,
     epochs_fixed: Annotated[
-        bool, typer.Option("--epochs-fixed", help="All epochs on all training folds, without validation.")
+        bool, typer.Option("--epochs-fixed", help="All epochs on all training folds, without validation or choice.")
     ] = False,
     freeze: Annotated[
         str | None, typer.Option("--freeze", help="backbone, or how many of its first stages stay as they are.")
@@ -91,6 +91,8 @@ def finetune(
     )
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"{done.describe()} -> {done.folder}", markup=False)
+    if done.verdict:
+        out.print(done.verdict, markup=False)
     if done.record.dataset.failed:
         left_out = ", ".join(done.record.dataset.left_out[:10])
         Console(stderr=True).print(f"{done.record.dataset.failed} clips failed: {left_out}", markup=False)

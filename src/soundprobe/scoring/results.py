@@ -24,6 +24,7 @@ from soundprobe.base.files import atomic_path, parse_json
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import Count, DatasetRecord, Entry, Fold, Record, Settings, UsedBackboneRecord
 from soundprobe.scoring import metrics
+from soundprobe.scoring.tuning import TuningRecord, fine_tuning_verdict
 
 
 class TestedDatasetRecord(DatasetRecord):
@@ -44,7 +45,7 @@ class HeadRecord(Entry):
 
 
 class FoldScoresRecord(Entry):
-    """One tested fold; see `FoldResult` for chosen, history and seconds."""
+    """One tested fold; see `FoldResult` for chosen, history, tuning and seconds."""
 
     fold: Fold
     train_clips: Count
@@ -53,6 +54,7 @@ class FoldScoresRecord(Entry):
     macro_f1: float
     chosen: Settings
     history: list[Settings] = Field(default=[])
+    tuning: TuningRecord | None = None
     seconds: float
 
 
@@ -144,6 +146,7 @@ class FoldRecord(Record):
     test_ids: list[str]
     chosen: Settings
     history: list[Settings]
+    tuning: TuningRecord | None = None
     train_clips: Count
     seconds: float
     params: Settings
@@ -162,6 +165,11 @@ class FinishedRun:
     def result(self) -> Mapping[str, Any]:
         """What stands in `result.json`."""
         return self.record.content
+
+    @property
+    def verdict(self) -> str:
+        """Whether fine-tuning beat the frozen linear head; empty where nothing was chosen inside the training folds."""
+        return fine_tuning_verdict(self.record.folds)
 
     def describe(self) -> str:
         """One line on what it was made of and what it scored."""
@@ -206,6 +214,7 @@ def write_fold(
             "test_ids": [str(clip) for clip in result.ids],
             "chosen": dict(result.chosen),
             "history": [dict(step) for step in result.history],
+            **_tuning(result),
             "train_clips": result.train_clips,
             "seconds": result.seconds,
             "params": dict(params),
@@ -239,6 +248,7 @@ def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord
         proba=proba,
         chosen=record.chosen,
         history=record.history,
+        tuning=record.content.get("tuning"),
         train_clips=record.train_clips,
         seconds=record.seconds,
     )
@@ -337,5 +347,10 @@ def _fold_summary(result: FoldResult) -> dict[str, Any]:
         "macro_f1": float(metrics.macro_f1(result.y_true, result.predicted)),
         "chosen": dict(result.chosen),
         "history": [dict(step) for step in result.history],
+        **_tuning(result),
         "seconds": round(result.seconds, 4),
     }
+
+
+def _tuning(result: FoldResult) -> dict[str, Any]:
+    return {} if result.tuning is None else {"tuning": dict(result.tuning)}

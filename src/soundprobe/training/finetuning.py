@@ -26,7 +26,7 @@ from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.feeding import augmentations_of
-from soundprobe.training.fold_training import FoldTraining, NetworkPlan, run_fold
+from soundprobe.training.fold_training import FoldTraining, NetworkPlan, checkpoints, run_fold
 from soundprobe.training.inputs import ClipsTable, open_inputs, prepare_inputs
 from soundprobe.training.job import FinetuneJob
 from soundprobe.training.log import history_path, live_table
@@ -133,7 +133,7 @@ def _forget(folder: Path, folds: Sequence[int]) -> None:
     for fold in folds:
         for path in (results.fold_path(folder, fold), results.network_path(folder, fold), history_path(folder, fold)):
             path.unlink(missing_ok=True)
-        for path in (folder / "checkpoints").glob(f"fold-{fold:02d}-*.pt"):
+        for path in checkpoints(folder, fold):
             path.unlink()
 
 

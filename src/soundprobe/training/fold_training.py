@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -18,15 +20,18 @@ from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError
 from soundprobe.base.files import atomic_path
 from soundprobe.base.records import FoldResult
+from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
+from soundprobe.scoring.folds import inner_split
+from soundprobe.training.choosing import InnerSplit, choose
 from soundprobe.training.evaluating import judge
-from soundprobe.training.inputs import ClipsPart, ClipsTable, open_inputs
+from soundprobe.training.inputs import ClipsPart, ClipsTable, Inputs, open_inputs
 from soundprobe.training.log import history_path, tensorboard_writer, write_history
 from soundprobe.training.loop import Trained, train
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.parts import part_training
 from soundprobe.training.probe_start import start_from_probe
-from soundprobe.training.recipes import FinetuneRecipe, ValidationTable
+from soundprobe.training.recipes import FinetuneRecipe, ValidationTable, training_with
 from soundprobe.training.state import Setting
 
 
@@ -81,24 +86,27 @@ class FoldTraining:
 
 def run_fold(task: FoldTraining) -> int:
     """Trains and tests one fold and writes its files. Returns the fold."""
-    device, recipe = torch.device(task.device), task.recipe
     inputs = open_inputs(task.inputs)
     good = ~np.isin(task.table.ids, list(inputs.failures))
-    training, validation = _parts(task, good, recipe.validation)
-    training_part = task.table.part(inputs, training)
+    rows, validation = _parts(task, good, task.recipe.validation)
+    training_part = _training_part(task, inputs, rows)
     validation_part = None if validation is None else task.table.part(inputs, validation)
+    task, settings, tuning = _choose(task, inputs, rows, validation_part)
     network, chosen = _initial(task)
-    chosen |= _probe_start(network, training_part, task)
-    trained = train(network, training_part, validation_part, recipe, _setting(task, "selection"))
+    chosen |= _probe_start(network, training_part, task) | settings
+    frozen = _probed(network, training_part, task) if tuning else None
+    # The frozen network, where that was chosen, needs no epoch.
+    stop_after = 0 if settings.get("interpolate") == 0.0 else settings.get("epochs")
+    trained = train(network, training_part, validation_part, task.recipe, _setting(task, "selection", stop_after))
     chosen["epoch"] = trained.epoch
-    if recipe.validation.refit and validation is not None:
+    if task.recipe.validation.refit and validation is not None:
         network, _ = _initial(task)
-        every, _ = _parts(task, good, ValidationTable(kind="none"))
-        training_part = task.table.part(inputs, every)
+        training_part = _training_part(task, inputs, _parts(task, good, ValidationTable(kind="none"))[0])
         _probe_start(network, training_part, task)
+        frozen = _probed(network, training_part, task) if tuning else None
         trained = _refit(network, training_part, trained, task)
     network.load_state_dict(trained.weights)
-    _write(task, network.to(device), chosen, trained, len(training_part), good)
+    _write(task, network, chosen, trained, len(training_part), good, (frozen, tuning) if frozen and tuning else None)
     return task.fold
 
 
@@ -114,17 +122,48 @@ def _parts(task: FoldTraining, good: np.ndarray, table: ValidationTable) -> tupl
         table=table,
         seed=task.plan.seed,
     )
-    training = rows[training]
-    if task.kept is not None:
-        training = training[task.kept[training]]
-    if len(np.unique(columns.labels[training])) < 2:
-        raise DataError(
-            f"The {len(training)} clips left to train on for fold {task.fold} have fewer than 2 classes, so nothing "
-            "can be learnt. Give more clips, another validation, or --salience all."
-        )
     if validation is not None and len(validation) == 0:
         raise DataError(f"Fold {task.fold} has no clip left to validate on. Give more clips, or --epochs-fixed.")
-    return training, None if validation is None else rows[validation]
+    return rows[training], None if validation is None else rows[validation]
+
+
+def _training_part(task: FoldTraining, inputs: Inputs, rows: np.ndarray) -> ClipsPart:
+    """Those of the clips `rows` that may train."""
+    if task.kept is not None:
+        rows = rows[task.kept[rows]]
+    if len(np.unique(task.table.labels[rows])) < 2:
+        raise DataError(
+            f"The {len(rows)} clips left to train on for fold {task.fold} have fewer than 2 classes, so nothing "
+            "can be learnt. Give more clips, another validation, or --salience all."
+        )
+    return task.table.part(inputs, rows)
+
+
+def _choose(
+    task: FoldTraining, inputs: Inputs, rows: np.ndarray, early: ClipsPart | None
+) -> tuple[FoldTraining, Settings, dict[str, Any] | None]:
+    """The fold's work with what was chosen on inner splits of `rows`, the settings, and what the choice saw."""
+    choices, columns = task.recipe.choose, task.table
+    if choices is None:
+        return task, {}, None
+    splits = []
+    for train_rows, val_rows in inner_split(columns.labels[rows], columns.groups[rows], choices.splits, task.plan.seed):
+        training = _training_part(task, inputs, rows[train_rows])
+        start, _ = _initial(task)
+        _probe_start(start, training, task)
+        probed = start if task.recipe.head.init == "probe" else _probed(start, training, task)
+        splits.append(InnerSplit(training, columns.part(inputs, rows[val_rows]), early, start, probed))
+    settings, tuning = choose(task.recipe, choices, splits, functools.partial(_setting, task))
+    recipe = task.recipe.model_copy(update={"training": training_with(task.recipe, settings)})
+    return replace(task, recipe=recipe), settings, tuning
+
+
+def _probed(network: FinetunedNetwork, training: ClipsPart, task: FoldTraining) -> FinetunedNetwork:
+    """A copy of the network that a fold starts from, with the linear probe of `training` as its head."""
+    probed = copy.deepcopy(network)
+    if task.recipe.head.init != "probe":
+        _fit_probe(probed, training, task)
+    return probed
 
 
 def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
@@ -146,8 +185,10 @@ def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
 
 
 def _probe_start(network: FinetunedNetwork, training: ClipsPart, task: FoldTraining) -> dict[str, Any]:
-    if task.recipe.head.init != "probe":
-        return {}
+    return _fit_probe(network, training, task) if task.recipe.head.init == "probe" else {}
+
+
+def _fit_probe(network: FinetunedNetwork, training: ClipsPart, task: FoldTraining) -> dict[str, Any]:
     batch_size = task.recipe.training.batch_size
     return start_from_probe(
         network, training, device=torch.device(task.device), batch_size=batch_size, seed=task.plan.seed
@@ -171,7 +212,12 @@ def checkpoint_path(folder: Path, fold: int, phase: str) -> Path:
     return folder / "checkpoints" / f"fold-{fold:02d}-{phase}.pt"
 
 
-def _setting(task: FoldTraining, phase: str, stop_after: int = 0) -> Setting:
+def checkpoints(folder: Path, fold: int) -> list[Path]:
+    """What is kept of a fold that is not done yet."""
+    return sorted((folder / "checkpoints").glob(f"fold-{fold:02d}-*"))
+
+
+def _setting(task: FoldTraining, phase: str, stop_after: int | None = None) -> Setting:
     """Training's setting; each epoch's line goes to the fold's CSV file and, where there is one, to TensorBoard."""
     logs = history_path(task.folder, task.fold)
     log = None
@@ -202,11 +248,21 @@ def _write(
     trained: Trained,
     train_clips: int,
     good: np.ndarray,
+    choice: tuple[FinetunedNetwork, dict[str, Any]] | None,
 ) -> None:
-    """Predicts the test fold, its only use, and writes the network, then the fold file that marks the fold as done."""
+    """Predicts the test fold, its only use, and writes the network, then the fold file that marks the fold as done.
+
+    Args:
+        choice: the frozen network, to be compared with, and what the choice of settings saw; None where there was none.
+    """
     began = time.perf_counter()
+    device, batch_size = torch.device(task.device), task.recipe.training.batch_size
     test = task.table.part(open_inputs(task.inputs), task.test[good[task.test]])
-    answer = judge(network, test, torch.device(task.device), task.recipe.training.batch_size)
+    answer, tuning, choosing_s = judge(network.to(device), test, device, batch_size), None, 0.0
+    if choice is not None:
+        frozen, seen = choice
+        accuracy = judge(frozen.to(device), test, device, batch_size).accuracy
+        tuning, choosing_s = {**seen, "frozen_test_accuracy": accuracy}, seen["seconds"]
     result = FoldResult(
         fold=task.fold,
         ids=test.ids,
@@ -214,8 +270,9 @@ def _write(
         proba=answer.proba,
         chosen=chosen,
         history=trained.history,
+        tuning=tuning,
         train_clips=train_clips,
-        seconds=trained.seconds + time.perf_counter() - began,
+        seconds=choosing_s + trained.seconds + time.perf_counter() - began,
     )
     state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
     path = results.network_path(task.folder, task.fold)
@@ -224,5 +281,5 @@ def _write(
         save_file(state, temporary, metadata={"soundprobe": json.dumps(record.content)})
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
     results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
-    for phase in ("selection", "refit"):
-        checkpoint_path(task.folder, task.fold, phase).unlink(missing_ok=True)
+    for path in checkpoints(task.folder, task.fold):
+        path.unlink()

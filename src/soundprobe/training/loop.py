@@ -64,7 +64,8 @@ def train(
     state = TrainingState(network, training, recipe, setting)
     if setting.checkpoint:
         state.restore(setting.checkpoint)
-    while state.course.epoch < (setting.stop_after or table.epochs) and not has_stopped(state.course, table):
+    epochs = table.epochs if setting.stop_after is None else setting.stop_after
+    while state.course.epoch < epochs and not has_stopped(state.course, table):
         began = time.perf_counter()
         line = train_epoch(state, training, recipe, setting)
         line["train_loss_eval"] = judge(state.judged, training, setting.device, table.batch_size, state.half).loss

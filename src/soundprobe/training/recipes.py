@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from soundprobe.base.config import Recipe, read_recipe
+from soundprobe.base.config import Recipe, mistake, read_recipe
 from soundprobe.base.errors import ConfigError
 
 
@@ -111,6 +112,37 @@ class TrainingTable(Recipe):
         return value
 
 
+class ChooseTable(Recipe):
+    """What of `training` is chosen in each fold, on inner splits of its training clips by recording.
+
+    Each pair of `lr` and `freeze` is trained on every split: len(lr) * len(freeze) * splits trainings on (splits - 1) /
+    splits of the clips, beside the one on all of them with what was chosen. `epochs` and `interpolate` are judged on
+    the way and cost none.
+
+    Attributes:
+        splits: of `scoring.folds.inner_split`; 0 to choose nothing.
+        by: the lowest mean log loss on the splits' validation clips (ties: the accuracy), or the highest mean accuracy
+            (ties: the log loss).
+        epochs, interpolate, lr, freeze: the candidates for the field of that name; the field itself where there are
+            none. After fewer `epochs` than training.epochs the schedule is broken off. `interpolate` 0 is the frozen
+            network with the linear probe, which costs no training at all.
+    """
+
+    splits: int = Field(default=3, ge=0)
+    by: Literal["log-loss", "accuracy"] = "log-loss"
+    epochs: list[int] = Field(default=[])
+    interpolate: list[float] = Field(default=[])
+    lr: list[float] = Field(default=[])
+    freeze: list[Any] = Field(default=[])
+
+    @field_validator("splits")
+    @classmethod
+    def _splits_hold_something_out(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("give 2 or more, or 0 to choose nothing")
+        return value
+
+
 class FinetuneRecipe(Recipe):
     """One fine-tuning run. `augment` has a table for each augmentation, see `soundprobe.augment`."""
 
@@ -120,6 +152,7 @@ class FinetuneRecipe(Recipe):
     validation: ValidationTable = ValidationTable()
     head: HeadTable = HeadTable()
     training: TrainingTable = TrainingTable()
+    choose: ChooseTable | None = None
     augment: dict[str, dict[str, Any]] = Field(default={})
 
 
@@ -129,16 +162,43 @@ def finetune_recipe(
     """The recipe called `config`, or the one that comes with `backbone` (configs/finetune-<backbone>.toml).
 
     Args:
-        epochs_fixed: no validation: all training clips, all epochs.
+        epochs_fixed: no validation and no choice: all training clips, all epochs.
 
     Raises:
         ConfigError: neither is given, they name different backbones, or the recipe is not valid.
     """
     given = [] if backbone is None else [f'backbone="{backbone}"']
-    fixed = ['validation.kind="none"'] if epochs_fixed else []
+    fixed = ['validation.kind="none"', "choose.splits=0"] if epochs_fixed else []
     recipe = read_recipe(config or default_config(backbone), FinetuneRecipe, [*given, *overrides, *fixed])
+    if recipe.choose is not None and recipe.choose.splits == 0:
+        recipe = recipe.model_copy(update={"choose": None})
     _check_together(recipe)
+    if recipe.choose is not None:
+        _check_choice(recipe, recipe.choose)
     return recipe
+
+
+def candidate_trainings(recipe: FinetuneRecipe, choose: ChooseTable) -> list[tuple[dict[str, Any], TrainingTable]]:
+    """Each pair of candidates that costs a training, by name, and the training table with them.
+
+    Raises:
+        ConfigError: a candidate is not valid.
+    """
+    named = {name: values for name in ("lr", "freeze") if (values := getattr(choose, name))}
+    pairs = [dict(zip(named, values, strict=True)) for values in itertools.product(*named.values())]
+    return [(pair, training_with(recipe, pair)) for pair in pairs]
+
+
+def training_with(recipe: FinetuneRecipe, candidate: Mapping[str, Any]) -> TrainingTable:
+    """The recipe's training table with a candidate's fields.
+
+    Raises:
+        ConfigError: one of them is not valid.
+    """
+    try:
+        return TrainingTable.model_validate({**recipe.training.model_dump(), **candidate})
+    except ValidationError as error:
+        raise ConfigError(f"choose.{mistake(error)}") from None
 
 
 def default_config(backbone: str | None) -> str:
@@ -156,10 +216,40 @@ def flattened(recipe: FinetuneRecipe) -> dict[str, Any]:
     """ "training.lr" -> 0.001 and so on: the settings as they stand in result.json and as `--set` takes them."""
     flat: dict[str, Any] = {}
     for table, content in recipe.model_dump(exclude={"backbone", "weights", "augment"}).items():
-        flat |= {f"{table}.{name}": value for name, value in content.items()}
+        flat |= {f"{table}.{name}": value for name, value in (content or {}).items()}
     for name, content in recipe.augment.items():
         flat |= {f"augment.{name}.{setting}": value for setting, value in content.items()} or {f"augment.{name}": True}
     return flat
+
+
+def _check_choice(recipe: FinetuneRecipe, choose: ChooseTable) -> None:
+    """What `[choose]` asks for must be valid, and possible with the rest."""
+    if not any((choose.epochs, choose.interpolate, choose.lr, choose.freeze)):
+        raise ConfigError(
+            "choose has nothing to choose from. Give choose.epochs, interpolate, lr or freeze a list, or splits = 0."
+        )
+    for _, training in candidate_trainings(recipe, choose):
+        _check_together(recipe.model_copy(update={"training": training}))
+    for name in ("epochs", "interpolate"):
+        for value in getattr(choose, name):
+            training_with(recipe, {name: value})
+    if max(choose.epochs, default=0) > recipe.training.epochs:
+        raise ConfigError(
+            f"choose.epochs = {choose.epochs} goes beyond training.epochs = {recipe.training.epochs}, which is the "
+            "schedule's length. Raise that, or give fewer."
+        )
+    if choose.epochs and recipe.validation.kind != "none":
+        raise ConfigError(
+            f"choose.epochs and validation.kind = {recipe.validation.kind!r} would both choose the epoch. "
+            'Leave choose.epochs out, or give validation.kind = "none".'
+        )
+    if choose.interpolate == [0.0]:
+        raise ConfigError("choose.interpolate = [0.0] trains nothing. Give more shares, or probe the frozen backbone.")
+    if 0.0 in choose.interpolate and recipe.head.init != "probe":
+        raise ConfigError(
+            f"choose.interpolate = 0 is the frozen network with the linear probe, but head.init = {recipe.head.init!r}."
+            ' Leave 0 out, or give head.init = "probe".'
+        )
 
 
 def _check_together(recipe: FinetuneRecipe) -> None:

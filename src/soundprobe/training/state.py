@@ -30,7 +30,7 @@ class Setting:
     Attributes:
         fold: the fold that will be tested; seed: of everything random; sample_rate_hz: of the waves.
         checkpoint: where the state after each epoch is kept, or None.
-        stop_after: train so many epochs of the recipe's schedule and no more; 0 for all.
+        stop_after: train so many epochs of the recipe's schedule and no more; None for all.
         on_epoch: called with the history so far after each epoch.
     """
 
@@ -39,7 +39,7 @@ class Setting:
     device: torch.device
     sample_rate_hz: int
     checkpoint: Path | None = None
-    stop_after: int = 0
+    stop_after: int | None = None
     on_epoch: Callable[[list[dict[str, Any]]], None] | None = None
 
 

@@ -42,15 +42,15 @@ def finetune(
 ) -> FinishedRun:
     """Fine-tunes a backbone with a linear head in each fold and keeps networks, predictions and scores below `heads`.
 
-    Every fold starts from the same initial weights. Epochs are chosen on a part of the training folds; the test fold is
-    predicted once. A run that was stopped goes on after its last epoch.
+    Every fold starts from the same initial weights. Epochs are chosen on a part of the training folds, and so is what
+    the recipe's `[choose]` lists; the test fold is predicted once. A run that was stopped goes on after its last epoch.
 
     Args:
         data: a data set's name, a path, or `Clips`; group_prefix, limit: see `open_data`.
         backbone: takes the recipe that comes with it, unless `config` names one, or a TOML file.
         overrides: of the recipe, such as "training.lr=1e-4".
         weights: "pretrained", "random" or a file; by default the recipe's, or pretrained where there are any.
-        epochs_fixed: train on all training clips for all epochs, without validation.
+        epochs_fixed: train on all training clips for all epochs, without validation or choice.
         carry_over: keep the network from fold to fold, which contaminates every fold but the first. Only to show it.
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
@@ -67,6 +67,11 @@ def finetune(
     start = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
     spec.check_weights(start)
     check_device_name(device)
+    if carry_over and recipe.choose is not None:
+        raise ConfigError(
+            "--carry-over can't be used with a recipe that chooses settings on inner splits, because the network has "
+            "been trained on their clips before. Use --set choose.splits=0."
+        )
     if carry_over and (only_folds or jobs != 1):
         raise ConfigError(
             "--carry-over hands the network from each fold to the next, so all folds are trained one after the other. "
