@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.mn04 import Mn04
+from soundprobe.base.errors import ConfigError
 
 Reference = Mapping[str, np.ndarray]
 
@@ -110,3 +112,51 @@ def test_mn04_layers_equal_torchvisions_to_the_bit() -> None:
     with torch.no_grad():
         maps = torch.randn(2, 1, 128, 100, generator=torch.Generator().manual_seed(0))
         assert torch.equal(ours(maps), theirs(maps))
+
+
+@pytest.mark.parametrize("layers", ["middle", "both"])
+@pytest.mark.parametrize("shortcuts", [True, False])
+def test_mn04_layers_are_the_pooled_blocks_and_the_last_columns_those_of_last(layers: str, shortcuts: bool) -> None:
+    plain, ours = (load_backbone("mn04", weights="random", layers=which) for which in ("last", layers))
+    ours.network.allow_shortcuts(shortcuts)
+    spectrogram = torch.randn(3, 128, 101, generator=torch.Generator().manual_seed(0))
+    pooled: dict[int, torch.Tensor] = {}
+    with torch.inference_mode():
+        embedded = ours.on_spectrograms().embed_spectrogram(spectrogram)
+        plain.network.allow_shortcuts(shortcuts)
+        last = plain.on_spectrograms().embed_spectrogram(spectrogram)
+        for number, layer in enumerate(plain.on_spectrograms().features):
+            layer.register_forward_hook(lambda _, __, maps, at=number: pooled.update({at: maps.mean(dim=(2, 3))}))
+        plain.on_spectrograms().embed_spectrogram(spectrogram)  # with hooks there is no shortcut
+    middle = torch.cat([pooled[number] for number in (11, 12, 13, 14)], dim=1)
+    assert embedded.shape == (3, ours.spec.embedding_dim) == (3, {"middle": 224, "both": 608}[layers])
+    torch.testing.assert_close(embedded[:, -224:], middle, rtol=0, atol=1e-6 if shortcuts else 0)
+    if layers == "both":
+        assert torch.equal(embedded[:, :384], last)
+    assert ours.layers == {"middle": {"middle": 224}, "both": {"last": 384, "middle": 224}}[layers]
+    assert ours.settings["layers"] == layers
+
+
+def test_mn04_last_layers_settings_are_those_from_before_there_were_others() -> None:
+    model = load_backbone("mn04", weights="random", layers="last")
+    assert "layers" not in model.settings
+    assert "layers" not in model.describe()
+    assert model.spec == load_backbone("mn04", weights="random").spec
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layers", "message"),
+    [
+        ("simplecnn", "middle", "--layers middle is not offered for simplecnn, only last. Leave it out."),
+        ("mn04", "first", "--layers first is not offered for mn04, only last, middle, both. Leave it out."),
+    ],
+)
+def test_layers_that_a_backbone_lacks_are_refused_with_those_it_has(backbone: str, layers: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_backbone(backbone, weights="random", layers=layers)
+    assert str(error.value) == message
+
+
+def test_mn04_other_layers_are_not_offered_in_int8() -> None:
+    with pytest.raises(ConfigError, match="not offered for mn04 with these layers, only fp32, bf16, fp16"):
+        BACKBONES["mn04"].with_layers("both").check_precision("int8")

@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from soundprobe.base.errors import SoundprobeWarning
+from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.heads.catalog import make_head
 from soundprobe.heads.lbfgs import minimise
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
@@ -141,6 +142,35 @@ def test_linear_head_with_equal_scores_takes_the_stronger_penalty() -> None:
     head = LinearHead(strengths=(10.0, 1e-3, 1.0)).fit(np.ones((40, 2), np.float32), np.arange(40) % 2)
     assert head.chosen_["strength"] == 1e-3
     np.testing.assert_allclose(head.predict_proba(np.zeros((3, 2), np.float32)), 0.5)
+
+
+def test_linear_head_by_accuracy_tries_every_strength_and_takes_the_most_accurate() -> None:
+    X, y, groups = embeddings(spread=0.3)
+    strengths = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+    by = {
+        criterion: LinearHead(strengths=strengths, seed=1, criterion=criterion).fit(X, y, groups=groups)
+        for criterion in ("log-loss", "accuracy")
+    }
+    means = {
+        strength: np.mean(
+            [
+                (1 - h["accuracy"], h["log_loss"])
+                for h in by["accuracy"].history_
+                if h["strength"] == strength and "split" in h
+            ],
+            axis=0,
+        )
+        for strength in strengths
+    }
+    assert by["accuracy"].chosen_["strength"] == min(means, key=lambda strength: tuple(means[strength]))
+    assert by["accuracy"].inner_loss_ == pytest.approx(min(wrong for wrong, _ in means.values()))
+    assert by["log-loss"].inner_loss_ == pytest.approx(min(loss for _, loss in means.values()))
+    assert by["accuracy"].chosen_ != by["log-loss"].chosen_  # else the criterion made no difference here
+
+
+def test_linear_head_with_an_unknown_criterion_names_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="Unknown criterion 'acuracy'. Did you mean 'accuracy'"):
+        make_head("linear", criterion="acuracy")
 
 
 def test_linear_head_with_clips_and_folds_in_another_order_predicts_the_same() -> None:

@@ -233,7 +233,8 @@ def test_frozen_network_is_chosen_where_training_makes_it_worse(tiny: Path, choo
     assert json.loads((run.folder / "result.json").read_text())["folds"][0]["tuning"] == told(run, times=True)
 
 
-def test_choice_goes_together_with_early_stopping_a_refit_and_a_random_head(tiny: Path, chooses: str, tmp_path: Path):
+def test_choice_goes_together_with_early_stopping_a_refit_and_a_random_head(chooses: str, tmp_path: Path):
+    data = write_urbansound_layout(tmp_path / "set", recordings=4, slices=1, seconds=0.5)
     overrides = [
         "validation.kind=next-fold",
         "validation.refit=true",
@@ -244,7 +245,7 @@ def test_choice_goes_together_with_early_stopping_a_refit_and_a_random_head(tiny
         'choose.freeze=["none", 1]',
         "choose.by=accuracy",
     ]
-    run = finetune(str(tiny), config=chooses, overrides=overrides, only_folds=[2], heads=tmp_path, progress=False)
+    run = finetune(str(data), config=chooses, overrides=overrides, only_folds=[2], heads=tmp_path, progress=False)
     (fold,) = run.record.folds
     assert fold.tuning is not None
     assert fold.tuning.trainings == 2 * 2 * 2

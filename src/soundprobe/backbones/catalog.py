@@ -7,7 +7,7 @@ timm's image networks are not in the table: there are over a thousand, and a spe
 
 from __future__ import annotations
 
-from soundprobe.backbones.spec import FLOATS, BackboneSpec
+from soundprobe.backbones.spec import FLOATS, BackboneSpec, Layers
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.registry import Registry
 
@@ -122,6 +122,10 @@ MN04 = BackboneSpec(
         "fmax_hz": 15_000.0,
     },
     pooling="mean over time and frequency of the last feature map",
+    layers={
+        "last": Layers(384, "mean over time and frequency of the last feature map"),
+        "middle": Layers(224, "means over time and frequency of what blocks 11 to 14 of 15 give"),
+    },
     precisions=(*FLOATS, "int8"),
     trainable=True,
     weights=WeightFile(

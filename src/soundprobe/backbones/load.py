@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
-from soundprobe.backbones.spec import PRETRAINED, RANDOM, BackboneSpec
+from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
@@ -65,7 +65,14 @@ class LoadedBackbone:
             "embedding_dim": self.spec.embedding_dim,
             "parameters": self.spec.parameters,
             "settings": self.settings,
+            **({"layers": self.layers} if self.layers else {}),
         }
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """The columns of each of the layers that make the embedding, in their order; empty for the last one alone."""
+        chosen = "layers" in self.settings
+        return {name: told.columns for name, told in self.spec.layers.items()} if chosen else {}
 
     def input_samples(self, duration_s: float) -> int:
         """T: the samples that a clip of `duration_s` is cut or padded to."""
@@ -90,6 +97,7 @@ def load_backbone(
     *,
     weights: str | Path | None = None,
     clip_seconds: float | None = None,
+    layers: str = LAST,
     seed: int = 0,
     shortcuts: bool = True,
     progress: bool = True,
@@ -101,15 +109,16 @@ def load_backbone(
         weights: "pretrained" (fetched when not in the cache; the default), "random" (the control) or a file's path.
             A backbone in which nothing is learnt takes none of them.
         clip_seconds: the input's length; None takes the backbone's own rule.
+        layers: which of its layers make the embedding, see `BackboneSpec.with_layers`.
         seed: of random weights, 0 to 2**63 - 1: the same seed gives the same numbers.
         shortcuts: see `Backbone.allow_shortcuts`.
         progress: show a bar while fetching.
 
     Raises:
-        ConfigError: the name, the length or the seed is not valid, or the class doesn't keep the contract.
+        ConfigError: the name, the length, the layers or the seed is not valid, or the class doesn't keep the contract.
         WeightsError: the weights can't be had, or are not this network's.
     """
-    spec = BACKBONES[name]
+    spec = BACKBONES[name].with_layers(layers)
     if clip_seconds is not None:
         spec.check_clip_seconds(clip_seconds)
     if not 0 <= seed < 2**63:
@@ -135,7 +144,8 @@ def load_backbone(
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)
-    return LoadedBackbone(spec, network, info, _settings(spec, clip_seconds))
+    settings = _settings(spec, clip_seconds)
+    return LoadedBackbone(spec, network, info, settings if layers == LAST else {**settings, "layers": layers})
 
 
 def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:

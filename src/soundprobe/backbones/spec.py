@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
 """The precisions that a network on spectrograms has for nothing."""
 PRECISIONS = (*FLOATS, "int8")
+LAST, BOTH = "last", "both"
+"""What `--layers` calls the embedding proper, and all of a backbone's layers side by side."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers that can be had by themselves: how many columns they give, and how they are pooled, in words."""
+
+    columns: int
+    pooling: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class BackboneSpec:
         any_clip_seconds: whether `--clip-seconds` may be given: false where a network's shape fixes its input.
         arguments: what the class's constructor needs besides `clip_seconds`.
         frontend, pooling: the settings that an embedding depends on, for the key and for readers.
+        layers: of a backbone that offers more than its last layer, each by name, "last" first; its class then takes
+            the keyword `layers`, names in this order.
         precisions: what `--precision` may be; all but fp32 need a `SpectrogramBackbone`.
         trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
@@ -61,6 +73,7 @@ class BackboneSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     frontend: Mapping[str, Any] = field(default_factory=dict)
     pooling: str = ""
+    layers: Mapping[str, Layers] = field(default_factory=dict)
     precisions: tuple[str, ...] = ("fp32",)
     trainable: bool = False
     weights: WeightFile | None = None
@@ -87,6 +100,29 @@ class BackboneSpec:
     def has_published_weights(self) -> bool:
         """Whether there are any that were trained elsewhere."""
         return self.weights is not None or self.loads_own_weights
+
+    def with_layers(self, layers: str) -> BackboneSpec:
+        """The spec of what `--layers` asks for; `self` for the last one.
+
+        Raises:
+            ConfigError: this backbone doesn't offer it.
+        """
+        offered = (*self.layers, BOTH) if self.layers else (LAST,)
+        if layers not in offered:
+            raise ConfigError(
+                f"--layers {layers} is not offered for {self.name}, only {', '.join(offered)}. Leave it out."
+            )
+        if layers == LAST:
+            return self
+        kept = {name: told for name, told in self.layers.items() if layers in (name, BOTH)}
+        return replace(
+            self,
+            embedding_dim=sum(told.columns for told in kept.values()),
+            arguments={**self.arguments, "layers": tuple(kept)},
+            pooling="; ".join(told.pooling for told in kept.values()),
+            layers=kept,
+            precisions=tuple(precision for precision in self.precisions if precision != "int8"),
+        )
 
     def input_samples(self, duration_s: float, clip_seconds: float | None = None) -> int:
         """Samples that a clip of `duration_s` is cut or padded to.
@@ -144,7 +180,8 @@ class BackboneSpec:
             raise ConfigError(unknown("precision", precision, PRECISIONS))
         if precision not in self.precisions or (precision == "int8" and not self.is_own):  # schemes are ours
             raise ConfigError(
-                f"--precision {precision} is not offered for {self.name}, only {', '.join(self.precisions)}. "
+                f"--precision {precision} is not offered for {self.name}"
+                f"{' with these layers' if 'layers' in self.arguments else ''}, only {', '.join(self.precisions)}. "
                 "Leave it out."
             )
 

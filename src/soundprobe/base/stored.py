@@ -147,6 +147,7 @@ class BackboneRecord(Entry):
     Attributes:
         weights: "pretrained", "random", "file", "fine-tuned" or "none"; weights_label says it in words.
         embedding_dim: D; parameters: how many; settings: front end, pooling, lengths, precision.
+        layers: how many of the D columns each layer has, in their order; None where all are the last one's.
     """
 
     name: str
@@ -157,6 +158,7 @@ class BackboneRecord(Entry):
     embedding_dim: Annotated[int, Field(ge=1, lt=2**31)]
     parameters: Count
     settings: Settings
+    layers: dict[str, Count] | None = None
 
     @property
     def precision(self) -> str:

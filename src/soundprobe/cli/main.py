@@ -116,6 +116,7 @@ def _root(
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --backbone mn04 --layers both",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone panns --precision int8",
     )
@@ -138,6 +139,9 @@ def extract(
         float | None,
         typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
     ] = None,
+    layers: Annotated[
+        str, typer.Option("--layers", help="last, or of mn04 also middle, or both: `probe` then chooses among them.")
+    ] = "last",
     precision: Annotated[
         str,
         typer.Option(
@@ -169,6 +173,7 @@ def extract(
         backbone=backbone,
         weights=weights,
         clip_seconds=clip_seconds,
+        layers=layers,
         precision=precision,
         seed=seed,
         finetuned=finetuned,
@@ -194,6 +199,7 @@ def _show_extraction(outcome: Extraction) -> None:
     rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
     fold = "" if outcome.fold is None else f" for fold {outcome.fold}"
     how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
+    how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
     out.print(
         f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",

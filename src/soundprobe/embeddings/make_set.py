@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import DECODE_VERSION
+from soundprobe.backbones.spec import LAST
 from soundprobe.base.files import digest_key
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
@@ -73,6 +74,7 @@ def make_set(
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
         seconds=time.perf_counter() - began,
         fold=fold,
+        layers=job.model.settings.get("layers", LAST),
     )
 
 

@@ -70,6 +70,12 @@ class FeatureSet:
         return sorted(set.intersection(*(set(part.record.embedded_folds) for part in self.sets)))
 
     @property
+    def layers(self) -> dict[str, int]:
+        """The columns of each layer of a backbone that was extracted with several; empty for others."""
+        layers = self.sets[0].record.backbone.layers if len(self.sets) == 1 else None
+        return dict(layers) if layers and len(layers) > 1 else {}
+
+    @property
     def dataset(self) -> dict[str, Any]:
         return dict(self.sets[0].meta["dataset"])
 
@@ -87,6 +93,7 @@ class FeatureSet:
         return {
             **joined,
             **summed,
+            **({"layers": parts[0].layers} if len(parts) == 1 and parts[0].layers else {}),
             "key": self.key,
             "settings": settings,
             "seconds_per_clip": self._seconds_per_clip(),

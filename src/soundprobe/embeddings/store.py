@@ -124,6 +124,7 @@ class Extraction:
     failures: Mapping[str, str]
     seconds: float
     fold: int | None = None
+    layers: str = "last"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Planned(Protocol):
     @property
     def seed(self) -> int: ...
     @property
-    def settings(self) -> Mapping[str, Any]: ...
+    def head_settings(self) -> Mapping[str, Any]: ...
     @property
     def exclude_leaks(self) -> bool: ...
 
@@ -69,7 +69,7 @@ class Extra:
                     embeddings,
                     plan.head,
                     seed=plan.seed,
-                    settings=plan.settings,
+                    settings=plan.head_settings,
                     tested=record.folds,
                     exclude_leaks=plan.exclude_leaks,
                     on_fold=lambda fold: bar.advance(1),

@@ -9,6 +9,7 @@ from typing import Any
 
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.heads.layers import FittedOnColumns, LayeredHead
 
 
 @dataclass(frozen=True)
@@ -89,21 +90,30 @@ HEADS = Registry(
 )
 
 
-def make_head(name: str, /, seed: int = 0, **settings: Any) -> Any:
+def make_head(name: str, /, seed: int = 0, *, columns: Mapping[str, int] | None = None, **settings: Any) -> Any:
     """An unfitted head of the catalogue.
 
     Args:
         name: a key of `HEADS`.
         seed: of its inner splits and, where it has any, its random numbers.
+        columns: how many each of a backbone's layers has, where several stand side by side: which of them are taken is
+            then chosen, among those that the setting `layers` names.
         settings: the constructor's keywords; a list will do for a tuple, as it comes from TOML or JSON.
 
     Raises:
         ConfigError: the name or a setting is unknown, or a value is of the wrong type or not valid.
     """
+    if columns:
+        layers = settings.pop("layers", ())
+        return LayeredHead(make_head(name, seed, **settings), columns, layers)
     head_class = HEADS[name].load()
     defaults = {p.name: p.default for p in inspect.signature(head_class).parameters.values()}
     given: dict[str, Any] = {}
     for setting, value in {"seed": seed, **settings}.items():
+        if setting not in defaults and setting == "layers":
+            raise ConfigError(
+                "layers can be chosen only on embeddings of several: soundprobe extract --backbone mn04 --layers both"
+            )
         if setting not in defaults:
             raise ConfigError(unknown(f"setting of head {name!r}", setting, set(defaults) - {"seed"}))
         given[setting] = _typed(f"{name}.{setting}", value, defaults[setting])
@@ -118,6 +128,12 @@ def load_head(name: str, arrays: Mapping[str, Any], params: Mapping[str, Any]) -
     Raises:
         ConfigError: the name is unknown, or something that the head needs is missing.
     """
+    if "columns" in arrays:
+        arrays = dict(arrays)
+        taken, n_features = arrays.pop("columns"), params.get("n_features")
+        if n_features is None:
+            raise ConfigError(f"This is no saved {name} head: n_features missing. Train the head again.")
+        return FittedOnColumns(load_head(name, arrays, params), taken, n_features)
     spec = HEADS[name]
     if not spec.proba:
         return spec.load().from_state(arrays, params)

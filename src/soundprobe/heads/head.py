@@ -29,10 +29,14 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         mean_, scale_: (D,) float32, of the rows that it was fitted on.
         chosen_: the settings that it chose, fit for JSON.
         history_: what selection and training saw, one mapping a step, fit for JSON.
+        inner_loss_: the lowest mean over the inner splits of what settings were chosen by, a log loss or 1 - accuracy;
+            None where nothing was chosen.
+        added: settings that came later, with the defaults at which a run's key doesn't hold them.
         choices: the name in `chosen_` -> the setting with its candidates, where `fit` chooses one value of one setting.
     """
 
     choices: ClassVar[Mapping[str, str]] = {}
+    added: ClassVar[Mapping[str, Any]] = {}
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """Chooses settings and trains on X (N, D) with labels y (N,).
@@ -60,6 +64,7 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         self.mean_, self.scale_ = scaler_of(X)
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
+        self.inner_loss_: float | None = None
         recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
         self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
         return self

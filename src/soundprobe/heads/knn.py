@@ -78,7 +78,8 @@ class KNNHead(Head):
                     right = of_k.argmax(axis=1) == labels[val]
                     history.append({"k": k, "split": split, "accuracy": float(right.mean())})
             accuracies = [np.mean([h["accuracy"] for h in history if h["k"] == k]) for k in ks]
-            chosen = max(zip(accuracies, ks, strict=True))[1]
+            accuracy, chosen = max(zip(accuracies, ks, strict=True))
+            self.inner_loss_ = 1 - float(accuracy)
         self.rows_, self.labels_ = unit(Z), labels.astype(np.int32)
         self.chosen_ = {"k": chosen}
         self.history_ = history

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from soundprobe.base.errors import SoundprobeWarning
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.machine import head_device
 from soundprobe.heads.head import Head, check_numbers, log_loss
 from soundprobe.heads.inference import linear_proba
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soundprobe.heads.softmax_stack import SoftmaxStack
 
 RISEN = 1.05
+CRITERIA = ("log-loss", "accuracy")
 
 
 class LinearHead(Head):
@@ -29,10 +30,12 @@ class LinearHead(Head):
     The strength is the one with the lowest mean log loss over grouped inner splits: with a few hundred clips,
     accuracies tie and jump by a clip, while the log loss tells a strength that is nearly right from one that is
     confidently wrong. Ties go to the stronger penalty (the smaller C). Strengths are tried from the smallest C up
-    until the log loss is more than `RISEN` times the lowest: weaker penalties would overfit further.
+    until the log loss is more than `RISEN` times the lowest: weaker penalties would overfit further. By the accuracy
+    all are tried, and ties go to the lower log loss.
 
     Args:
         strengths: the values of C to choose from.
+        criterion: what it is chosen by, "log-loss" or "accuracy".
         inner_splits: S; fewer are made where there are fewer recordings.
         seed: of the inner splits. The solution of a convex problem needs none.
         tol: the final fit stops at max |gradient of the mean loss| <= tol * min(1, loss); selection at 10 times that.
@@ -45,6 +48,7 @@ class LinearHead(Head):
     """
 
     choices: ClassVar = {"strength": "strengths"}
+    added: ClassVar = {"criterion": "log-loss"}
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class LinearHead(Head):
         tol: float = 1e-4,
         max_iter: int = 1000,
         device: str = "cpu",
+        criterion: str = "log-loss",
     ) -> None:
         self.strengths = strengths
         self.inner_splits = inner_splits
@@ -61,6 +66,7 @@ class LinearHead(Head):
         self.tol = tol
         self.max_iter = max_iter
         self.device = device
+        self.criterion = criterion
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -73,6 +79,8 @@ class LinearHead(Head):
         check_numbers("tol", [self.tol], low=1e-7, high=0.1)
         check_numbers("max_iter", [self.max_iter], low=1, whole=True)
         head_device(self.device)
+        if self.criterion not in CRITERIA:
+            raise ConfigError(unknown("criterion", str(self.criterion), CRITERIA))
 
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
@@ -88,15 +96,19 @@ class LinearHead(Head):
         gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
         if splits:
             stack = SoftmaxStack.of_splits(features, labels, splits)
-            lowest = float("inf")
+            best = (float("inf"), float("inf"))
             for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                history += _scores(stack, labels, splits, strength, found)
-                loss = float(np.mean([h["log_loss"] for h in history if h["strength"] == strength]))
-                if loss < lowest:
-                    lowest, chosen = loss, strength
+                scores = _scores(stack, labels, splits, strength, found)
+                history += scores
+                loss = float(np.mean([score["log_loss"] for score in scores]))
+                wrong = 1 - float(np.mean([score["accuracy"] for score in scores]))
+                lost = (loss, 0.0) if self.criterion == "log-loss" else (wrong, loss)
+                if lost < best:
+                    best, chosen = lost, strength
                     start = stack.on_given_features(found.x).mean(dim=0).view(1, -1)
-                elif loss > RISEN * lowest:
+                elif self.criterion == "log-loss" and loss > RISEN * best[0]:
                     break
+            self.inner_loss_ = best[0]
         stack = SoftmaxStack.of_all(features, labels)
         found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
         solution = stack.on_given_features(found.x)[0].cpu().numpy()

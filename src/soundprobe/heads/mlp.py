@@ -102,6 +102,7 @@ class MLPHead(Head):
         with torch.inference_mode(False), torch.enable_grad(), threads_for(largest_step):
             history = self._select(Z, labels, groups)
             best = min(history, key=lambda h: h["log_loss"])
+            self.inner_loss_ = best["log_loss"]
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
             rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), head_device(self.device))
             losses = []

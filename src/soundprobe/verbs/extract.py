@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import PRETRAINED, BackboneSpec
+from soundprobe.backbones.spec import LAST, PRETRAINED, BackboneSpec
 from soundprobe.backbones.weights.verify import fetch, is_cached
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
@@ -33,6 +33,7 @@ def extract(
     backbone: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
     clip_seconds: float | None = None,
+    layers: str = LAST,
     precision: str = "fp32",
     seed: int = 0,
     finetuned: str | Path | None = None,
@@ -59,6 +60,7 @@ def extract(
         weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
             which nothing is learnt takes none.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
+        layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
@@ -77,7 +79,7 @@ def extract(
     specs: Sequence[BackboneSpec] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
-        specs = _specs("mn04" if backbone is None else backbone)
+        specs = [spec.with_layers(layers) for spec in _specs("mn04" if backbone is None else backbone)]
         for spec in specs:
             spec.check_precision(precision)
             spec.check_weights(weights)
@@ -91,6 +93,7 @@ def extract(
                 "--folds": None if folds == MADE_FOLDS else folds,
                 "--group-prefix": group_prefix,
                 "--limit": limit,
+                "--layers": None if layers == LAST else layers,
                 "--precision": None if precision == "fp32" else precision,
             }
         )
@@ -112,8 +115,8 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "seed": seed, "progress": progress}
-    models = [declared(load_backbone(spec.name, **load), precision) for spec in specs]
+    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "layers": layers, "seed": seed}
+    models = [declared(load_backbone(spec.name, **load, progress=progress), precision) for spec in specs]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     digest = fingerprint(clips, scanned)

@@ -22,7 +22,7 @@ import numpy as np
 
 from soundprobe.audio.decode import decode, read_bytes, source_name
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import PRECISIONS
+from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
@@ -328,6 +328,7 @@ def _backbone(
         name,
         weights=asked,
         clip_seconds=clip_seconds,
+        layers=settings.get("layers", LAST),
         seed=int(seed[1]) if seed else 0,
         shortcuts=False,  # preparing CNN14's takes longer than a few clips without it, and 0.75 GB
         progress=progress,

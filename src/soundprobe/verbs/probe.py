@@ -43,10 +43,24 @@ class Plan:
     exclude_leaks: bool
     control: str | None = None
 
+    def check(self) -> None:
+        """Raises ConfigError where a setting is wrong, before anything is read."""
+        make_head(self.head, seed=0, **self.head_settings)
+
+    @property
+    def head_settings(self) -> dict[str, Any]:
+        """What the head is made with, besides name and seed."""
+        return {**self.settings, **({"columns": self.features.layers} if self.features.layers else {})}
+
     @property
     def head_key(self) -> str:
-        head = make_head(self.head, seed=self.seed, **self.settings)
-        params = {name: value for name, value in head.get_params(deep=False).items() if name != "device"}
+        head = make_head(self.head, seed=self.seed, **self.head_settings)
+        added = getattr(getattr(head, "head", head), "added", {})
+        params = {
+            name: value
+            for name, value in head.get_params(deep=False).items()
+            if name != "device" and not (name in added and value == added[name])
+        }
         return digest_key(
             {
                 "head": self.head,
@@ -125,7 +139,8 @@ def probe(
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
     for name in names:
-        make_head(name, seed=0, **(settings or {}))  # a wrong setting shows before anything is read
+        for feature_set in found:
+            Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, measure_peeking)
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     if jobs is None and (engine != "processes" or device != "cpu"):
@@ -201,7 +216,7 @@ def _run(
                     size = features_for(embeddings.features, missing[0]).nbytes
                     jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
                 cross_validate(
-                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.settings),
+                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings),
                     embeddings.features,
                     labels,
                     embeddings.folds,

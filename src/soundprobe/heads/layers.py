@@ -1,0 +1,108 @@
+"""A head on a backbone's layers, which stand side by side: which of them it takes is chosen as its other settings are.
+
+Letters: N rows, D features of all layers, d of those taken, C classes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from soundprobe.backbones.spec import BOTH
+from soundprobe.base.errors import ConfigError, unknown
+
+
+class LayeredHead:
+    """Fits a head on each candidate's columns and keeps the one whose settings had the lowest loss on inner splits.
+
+    The inner splits are the same for all, since they hang on labels and recordings alone. Ties go to the first.
+
+    Args:
+        head: unfitted.
+        columns: how many each layer has, in their order.
+        layers: the candidates, names of `columns` or "both" for all side by side; all of them by default.
+
+    Raises:
+        ConfigError: a layer is unknown.
+    """
+
+    def __init__(self, head: Any, columns: Mapping[str, int], layers: str | Sequence[str] = ()) -> None:
+        every = (*columns, BOTH)
+        self.head, self.columns = head, dict(columns)
+        self.layers = ((layers,) if isinstance(layers, str) else tuple(layers)) or every
+        for name in self.layers:
+            if name not in every:
+                raise ConfigError(unknown("layers", str(name), every))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The head's, and its own."""
+        return {**self.head.get_params(deep=deep), "layers": list(self.layers), "columns": self.columns}
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """As `Head.fit`, on X (N, D)."""
+        fitted = [copy.deepcopy(self.head).fit(X[:, self._of(name)], y, groups) for name in self.layers]
+        losses = [getattr(head, "inner_loss_", None) for head in fitted]
+        if len(fitted) > 1 and None in losses:
+            raise ConfigError(
+                f"Which layers to take ({', '.join(self.layers)}) can't be judged, because {type(self.head).__name__} "
+                "chooses no other setting on inner splits. Give it several values, or --set layers=last."
+            )
+        best = int(np.argmin(losses)) if len(fitted) > 1 else 0
+        self.fitted_, self.columns_ = fitted[best], self._of(self.layers[best])
+        self.classes_, self.n_features_in_ = self.fitted_.classes_, X.shape[1]
+        self.chosen_ = {"layers": self.layers[best], **self.fitted_.chosen_}
+        self.history_ = [
+            {"layers": name, **step} for name, head in zip(self.layers, fitted, strict=True) for step in head.history_
+        ]
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64 from X (N, D)."""
+        proba: np.ndarray = self.fitted_.predict_proba(np.asarray(X)[:, self.columns_])
+        return proba
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(N,) the most probable class of each row."""
+        classes: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return classes
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The fitted head's arrays, and which columns (d,) it takes."""
+        return {**self.fitted_.state_dict(), "columns": self.columns_}
+
+    def state_params(self) -> dict[str, Any]:
+        """The fitted head's, what was chosen, and D."""
+        return {**self.fitted_.state_params(), "chosen": self.chosen_, "n_features": self.n_features_in_}
+
+    def candidates(
+        self, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, groups: np.ndarray | None = None
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """As `Head.candidates`, of every candidate."""
+        for name in self.layers:
+            columns = self._of(name)
+            for setting, predicted in self.head.candidates(X[:, columns], y, X_test[:, columns], groups):
+                yield {"layers": name, **setting}, predicted
+
+    def _of(self, name: str) -> np.ndarray:
+        """(d,) int64, the columns of one candidate."""
+        ends = np.cumsum(list(self.columns.values()))
+        first = {layer: end - size for (layer, size), end in zip(self.columns.items(), ends, strict=True)}
+        if name == BOTH:
+            return np.arange(ends[-1])
+        return np.arange(first[name], first[name] + self.columns[name])
+
+
+class FittedOnColumns:
+    """A saved head on some of the D features; see `LayeredHead.state_dict`."""
+
+    def __init__(self, head: Any, columns: np.ndarray, n_features: int) -> None:
+        self.head, self.columns, self.n_features_in_ = head, columns, n_features
+        self.classes_, self.chosen_ = head.classes_, head.chosen_
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) from X (N, D)."""
+        proba: np.ndarray = self.head.predict_proba(np.asarray(X)[:, self.columns])
+        return proba
