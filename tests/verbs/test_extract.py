@@ -148,6 +148,19 @@ def test_extract_of_clips_of_mixed_length_cuts_and_pads_by_the_backbones_rule(tm
     np.testing.assert_allclose(a.features, b.features, atol=1e-5 * np.abs(a.features).max())
 
 
+def test_extract_of_several_layers_makes_a_set_of_its_own_beside_that_of_the_last(toy, tmp_path):
+    (last,), (both,) = (embed(toy, tmp_path, backbone="mn04", layers=layers) for layers in ("last", "both"))
+    assert last.folder != both.folder
+    assert (last.layers, both.layers) == ("last", "both")
+    plain, wide = read(last.folder), read(both.folder)
+    np.testing.assert_array_equal(wide.features[:, :384], plain.features)
+    assert wide.features.shape == (36, 608)
+    assert wide.meta["backbone"]["layers"] == {"last": 384, "middle": 224}
+    assert "layers" not in plain.meta["backbone"]
+    (again,) = embed(toy, tmp_path, backbone="mn04", layers="both")
+    assert (again.folder, again.reused) == (both.folder, 36)
+
+
 def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
     outcomes = embed(toy, tmp_path, backbone="simplecnn, mn04")
     assert [outcome.backbone for outcome in outcomes] == ["simplecnn", "mn04"]
@@ -163,6 +176,8 @@ def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
         ({"device": "gpu"}, ConfigError, "Unknown device 'gpu'"),
         ({"batch_size": 0}, ConfigError, "--batch-size 0"),
         ({"clip_seconds": 2.0}, ConfigError, "--clip-seconds 2.0"),
+        ({"layers": "both"}, ConfigError, "--layers both is not offered for simplecnn, only last"),
+        ({"backbone": "mn04", "layers": "both", "precision": "int8"}, ConfigError, "mn04 with these layers, only fp32"),
     ],
 )
 def test_extract_with_a_wrong_option_says_what_is_valid_and_writes_nothing(toy, tmp_path, options, error, message):

@@ -58,6 +58,25 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     assert said.class_names == embeddings.class_names
 
 
+def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path):
+    where = {"embeddings": tmp_path / "embeddings", "progress": False}
+    extract(trained.root / "clips", backbone="mn04", weights="random", layers="both", **where)
+    runs = probe(head="linear,mlp,knn", heads=tmp_path / "heads", **where)
+    (features,) = find_feature_sets(tmp_path / "embeddings")
+    embeddings, _ = read_features(features)
+    (path,) = (trained.root / "clips").glob(f"audio/*/{embeddings.ids[7]}")
+    for done in runs:
+        assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {"last", "middle", "both"}
+        assert done.result["backbone"]["layers"] == {"last": 384, "middle": 224}
+        expected = []
+        for file in sorted(done.folder.glob("fold-*.safetensors")):
+            _, arrays, record = read_fold(file)
+            head = load_head(record.about.head, arrays, record.params)
+            expected.append(head.predict_proba(embeddings.features[7:8])[0])
+        (said,) = predict(path, head=done.folder, device="cpu", progress=False)
+        np.testing.assert_allclose(said.proba, np.mean(expected, axis=0), atol=1e-3)
+
+
 def test_timeline_has_a_window_every_hop_and_ends_with_the_clip(trained, tmp_path):
     soundfile.write(tmp_path / "two.wav", np.concatenate([tone(330, 2.0), tone(1200, 2.0)]), RATE_HZ)
     timeline = load_predictor(trained.head, device="cpu").timeline(str(tmp_path / "two.wav"))

@@ -16,7 +16,7 @@ from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.scoring import results
-from soundprobe.verbs.probe import probe
+from soundprobe.verbs.probe import Plan, probe
 
 QUICK = {"linear": {}, "mlp": {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}, "knn": {}}
 
@@ -102,6 +102,17 @@ def test_probe_of_one_fold_is_marked_incomplete_until_the_others_are_there(tmp_p
     assert every.folder == one.folder
     assert every.result["complete"] is True
     assert [fold["fold"] for fold in every.result["folds"]] == [1, 2, 3, 4]
+
+
+def test_linear_heads_default_criterion_is_no_part_of_the_key_and_another_is(tmp_path):
+    make_set(tmp_path / "embeddings")
+    (feature_set,) = find_feature_sets(tmp_path / "embeddings")
+    before, same, other = (
+        Plan(feature_set, "linear", 0, settings, False).head_key
+        for settings in ({}, {"criterion": "log-loss"}, {"criterion": "accuracy"})
+    )
+    assert before == same == "1ec6c3807b5e"  # as runs were filed before there was a choice
+    assert other != before
 
 
 def test_probe_with_several_seeds_makes_a_run_each_where_chance_plays_a_part(tmp_path):
@@ -253,6 +264,7 @@ def test_probe_into_a_folder_that_can_not_be_made_is_one_clear_error(tmp_path, b
         ),
         ({"settings": {"strength": [1.0]}}, ConfigError, "Did you mean 'strengths'"),
         ({"seeds": []}, ConfigError, "No seed given"),
+        ({"settings": {"layers": "last"}}, ConfigError, "layers can be chosen only on embeddings of several"),
     ],
 )
 def test_probe_with_a_wrong_option_says_what_is_valid(tmp_path, options, error, message):

@@ -108,9 +108,9 @@ class Mn04(SpectrogramBackbone):
 
     def _pool(self, layers: nn.Sequential, first: int, maps: Tensor) -> Tensor:
         """(B, D) from maps (B, K, F', M') that go into the `first` of all layers."""
-        means = {}
-        for number, layer in enumerate(layers[first : max(self.pooled) + 1], first):
-            maps = layer(maps)
+        means: dict[int, Tensor] = {}
+        for number in range(first, max(self.pooled) + 1):
+            maps = layers[number](maps)
             if number in self.pooled:
                 means[number] = maps.mean(dim=(2, 3))
         return torch.cat([means[number] for number in self.pooled], dim=1)

@@ -9,7 +9,6 @@ from typing import Any
 
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.base.registry import Registry, resolve
-from soundprobe.heads.layers import FittedOnColumns, LayeredHead
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,8 @@ def make_head(name: str, /, seed: int = 0, *, columns: Mapping[str, int] | None 
         ConfigError: the name or a setting is unknown, or a value is of the wrong type or not valid.
     """
     if columns:
+        from soundprobe.heads.layers import LayeredHead
+
         layers = settings.pop("layers", ())
         return LayeredHead(make_head(name, seed, **settings), columns, layers)
     head_class = HEADS[name].load()
@@ -129,6 +130,8 @@ def load_head(name: str, arrays: Mapping[str, Any], params: Mapping[str, Any]) -
         ConfigError: the name is unknown, or something that the head needs is missing.
     """
     if "columns" in arrays:
+        from soundprobe.heads.layers import FittedOnColumns
+
         arrays = dict(arrays)
         taken, n_features = arrays.pop("columns"), params.get("n_features")
         if n_features is None:

@@ -45,12 +45,13 @@ class LayeredHead:
         """As `Head.fit`, on X (N, D)."""
         fitted = [copy.deepcopy(self.head).fit(X[:, self._of(name)], y, groups) for name in self.layers]
         losses = [getattr(head, "inner_loss_", None) for head in fitted]
-        if len(fitted) > 1 and None in losses:
+        known = [loss for loss in losses if loss is not None]
+        if len(fitted) > 1 and len(known) < len(fitted):
             raise ConfigError(
                 f"Which layers to take ({', '.join(self.layers)}) can't be judged, because {type(self.head).__name__} "
                 "chooses no other setting on inner splits. Give it several values, or --set layers=last."
             )
-        best = int(np.argmin(losses)) if len(fitted) > 1 else 0
+        best = int(np.argmin(known)) if len(fitted) > 1 else 0
         self.fitted_, self.columns_ = fitted[best], self._of(self.layers[best])
         self.classes_, self.n_features_in_ = self.fitted_.classes_, X.shape[1]
         self.chosen_ = {"layers": self.layers[best], **self.fitted_.chosen_}

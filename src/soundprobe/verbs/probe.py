@@ -199,7 +199,7 @@ def _run(
             **code_of(HEADS[plan.head].target),
         }
         title = f"{features.name} / {plan.head}"
-        on_device = {"device": device} if HEADS[plan.head].has_device else {}
+        on_device: dict[str, Any] = {"device": device} if HEADS[plan.head].has_device else {}
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
             labels = embeddings.labels
             if plan.control:

@@ -9,6 +9,7 @@ from soundprobe.reporting.elements import Column, Element, Span, Text, Words, jo
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_table
 from soundprobe.reporting.wording import listing
+from soundprobe.scoring.tuning import fine_tuning_verdict
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
@@ -22,6 +23,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     yield run_table([Column("Chosen", lambda row: _settings(row.chosen_briefly), text=True)], rows)
+    for row in rows:
+        verdict = fine_tuning_verdict([fold for run in row.runs for fold in run.record.folds])
+        if verdict:
+            yield Text(f"{row.name}: {verdict}", role="how")
     for caution in cautions_of(comparison):
         yield Text(caution, role="caveat")
 
