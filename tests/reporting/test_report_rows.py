@@ -9,8 +9,10 @@ from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
+from soundprobe.reporting.elements import Text
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
+from soundprobe.reporting.sections.chosen import SECTION as CHOSEN
 from soundprobe.reporting.sections.confusion import most_frequent
 from soundprobe.reporting.sections.verdict import verdict_of
 
@@ -89,6 +91,34 @@ def test_chosen_settings_are_counted_over_folds_and_cut_short_for_tables(tmp_pat
     assert row.chosen["nesterov"] == {"yes": 8}
     assert len(row.chosen["epochs"]) == 7
     assert row.chosen_briefly["epochs"] == {"1": 2, "2": 1, "3": 1, "4": 1, "others": 3}
+
+
+def test_rows_say_which_layers_their_embeddings_are_of(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_run(tmp_path, SAMPLE, accuracy=0.7, key="0123456789ab", backbone_settings={"layers": "both"})
+    assert [row.tag for row in rows_of(collect_runs(tmp_path).runs)] == ["", "layers: both"]
+
+
+def test_fine_tuning_says_whether_it_beat_the_frozen_head_beside_what_was_chosen(tmp_path):
+    folder = write_run(tmp_path, SAMPLE, "mn04", "finetune", kind="finetune")
+    info = json.loads((folder / "result.json").read_text())
+    for entry in info["folds"]:
+        entry["chosen"] = {"interpolate": 0.5}
+        scored = [
+            {"settings": settings, "log_loss": loss, "accuracy": accuracy}
+            for settings, loss, accuracy in (({}, 0.5, 0.80), ({"interpolate": 0.5}, 0.4, 0.82))
+        ]
+        seen = {"by": "log-loss", "splits": 2, "clips": 300, "trainings": 2, "seconds": 9.0}
+        frozen, *candidates = scored
+        entry["tuning"] = {**seen, "frozen": frozen, "candidates": candidates, "frozen_test_accuracy": 0.7}
+    write_result(folder, info)
+    comparison = only_comparison(tmp_path)
+    said = " ".join(str(element.words) for element in CHOSEN.show(comparison) if isinstance(element, Text))
+    folds = len(info["folds"])
+    assert (
+        f"Inside the training folds fine-tuning beat the frozen linear head in {folds} of {folds} folds, by +2.0"
+        in said
+    )
 
 
 def test_rows_rank_complete_runs_first_and_mark_weights(urban_heads):
