@@ -61,7 +61,13 @@ def test_epochs_fixed_with_plateau_or_patience_is_refused():
         finetune_recipe("mn04", None, ["training.patience=3"], epochs_fixed=True)
 
 
-CHOICE = ["training.epochs=12", "choose.splits=3", "choose.epochs=[4, 12]", "choose.interpolate=[0.0, 0.5, 1.0]", "choose.lr=[]"]
+CHOICE = [
+    "training.epochs=12",
+    "choose.splits=3",
+    "choose.epochs=[4, 12]",
+    "choose.interpolate=[0.0, 0.5, 1.0]",
+    "choose.lr=[]",
+]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,13 @@ def test_table_shows_losses_rate_and_time_left_of_each_fold(tmp_path: Path):
     assert two == ["2", "-", "/", "10"]
 
 
+def test_table_counts_the_trials_of_a_fold_that_still_chooses(tmp_path: Path):
+    (tmp_path / "checkpoints").mkdir()
+    for trial in ("1-1", "1-2"):
+        (tmp_path / "checkpoints" / f"fold-02-choose-{trial}.json").touch()
+    assert shown(tmp_path).splitlines()[3].split() == ["2", "choosing", "(2)"]
+
+
 def test_table_says_when_a_fold_is_done(tmp_path: Path):
     write_history(history_path(tmp_path, 1), [LINE])
     (tmp_path / "fold-01.safetensors").touch()

@@ -79,14 +79,16 @@ def live_table(title: str, folder: Path, folds: Sequence[int], epochs: int, *, s
 
 
 def folds_table(title: str, folder: Path, folds: Sequence[int], epochs: int) -> Table:
-    """A line for each fold: its last epoch, losses, rate, and when it will be done."""
+    """A line for each fold: its last epoch, losses, rate, and when it will be done; before that, the trials begun."""
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for fold in folds:
         history = read_history(history_path(folder, fold))
         if not history:
-            table.add_row(str(fold), f"- / {epochs}", *[""] * (len(COLUMNS) - 2))
+            tried = len(list((folder / "checkpoints").glob(f"fold-{fold:02d}-choose-*.json")))
+            come = f"choosing ({tried})" if tried else f"- / {epochs}"
+            table.add_row(str(fold), come, *[""] * (len(COLUMNS) - 2))
             continue
         last = history[-1]
         per_epoch = sum(float(line["seconds"]) for line in history) / len(history)
