@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from made_sets import make_set
+from soundprobe.base.records import Clips
+from soundprobe.cli.auditing import find_embeddings
 from soundprobe.cli.data import app
+from soundprobe.embeddings.store import open_set, read_embeddings
 from sounds import write_urbansound_layout
 
 
@@ -66,3 +71,14 @@ def test_check_finds_the_five_shared_recordings_in_the_metadata_alone(shared, tm
     for recording in ("106905", "132016", "176638", "180937", "77751"):
         assert f"{recording}: folds" in text
     assert "152 of 8732 clips" in text
+
+
+def test_near_copies_are_not_looked_for_in_embeddings_of_other_layers(tmp_path: Path):
+    folder = make_set(tmp_path)
+    clips = read_embeddings(open_set(folder))
+    asked = Clips("toy", clips.ids, ["x"] * 120, clips.labels, clips.folds, clips.groups, clips.class_names)
+    assert find_embeddings(tmp_path, asked) is not None
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["backbone"]["layers"] = {"last": 4, "middle": 2}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    assert find_embeddings(tmp_path, asked) is None

@@ -21,12 +21,15 @@ Item = TypeVar("Item")
 
 
 def find_embeddings(root: Path, clips: Clips) -> Embeddings | None:
-    """Pretrained embeddings of these clips, or of some of them, in the store at `root`; None where there are none."""
+    """Pretrained embeddings of these clips, or of some of them, in the store at `root`; None where there are none.
+
+    Of a backbone's last layer, on which near copies' scale was measured.
+    """
     from soundprobe.embeddings import store
 
     known = set(clips.ids.tolist())
     for found in store.find_sets(root)[0]:
-        if found.dataset == clips.name and found.weights == "pretrained":
+        if found.dataset == clips.name and found.weights == "pretrained" and not found.record.backbone.layers:
             try:
                 embeddings = store.read_embeddings(found)
             except SoundprobeError:
