@@ -15,11 +15,14 @@ from safetensors.torch import load_file
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.data.catalog import open_data
+from soundprobe.embeddings.store import open_set, read_embeddings
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import inner_split
 from soundprobe.training import choosing, fold_training, state
 from soundprobe.training.inputs import ClipsPart
+from soundprobe.verbs.extract import extract
 from soundprobe.verbs.finetune import finetune
+from soundprobe.verbs.probe import probe
 from sounds import write_urbansound_layout
 
 RECIPE = """
@@ -259,3 +262,27 @@ def test_choice_goes_together_with_early_stopping_a_refit_and_a_random_head(choo
 def test_choice_with_a_network_that_is_carried_over_is_refused(tiny: Path, chooses: str, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"--carry-over .* --set choose.splits=0"):
         finetune(str(tiny), config=chooses, carry_over=True, heads=tmp_path, progress=False)
+
+
+def test_network_on_several_layers_is_trained_extracted_and_probed_as_on_the_last(tiny: Path, tmp_path: Path):
+    overrides = ["training.epochs=1", "choose.epochs=[]", "choose.interpolate=[1.0]", "training.freeze=12"]
+    run = finetune(
+        str(tiny), backbone="mn04", weights="random", overrides=overrides, heads=tmp_path / "heads", progress=False
+    )
+    assert run.result["head"]["settings"]["head.layers"] == "both"
+    assert run.result["backbone"]["layers"] == {"last": 384, "middle": 224}
+    assert network(run)["head.weight"].shape == (3, 608)
+    sets = extract(finetuned=run.folder, embeddings=tmp_path / "embeddings", progress=False)
+    assert [one.layers for one in sets] == ["both"] * 3
+    (done,) = probe(embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", progress=False)
+    embeddings = read_embeddings(open_set(sets[0].folder))
+    with pytest.raises(ConfigError, match="--layers middle is not offered for simplecnn"):
+        finetune(str(tiny), backbone="simplecnn", overrides=["head.layers=middle"], heads=tmp_path / "heads")
+    tested = embeddings.folds == 1
+    features = torch.from_numpy(embeddings.features_of(1)[tested])
+    weights = network(run, 1)
+    proba = (features @ weights["head.weight"].T + weights["head.bias"]).softmax(dim=1).numpy()
+    result = results.read_fold(results.fold_path(run.folder, 1))[0]
+    order = np.argsort(result.ids)
+    np.testing.assert_allclose(proba[np.argsort(embeddings.ids[tested])], result.proba[order], atol=1e-4)
+    assert done.record.backbone.embedding_dim == 608

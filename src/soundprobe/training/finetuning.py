@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
@@ -57,9 +56,16 @@ def make_job(
     """
     augmentations = augmentations_of(recipe)  # a wrong field shows before anything is read
     device = str(choose_device(device))
-    clip_seconds = recipe.data.clip_seconds
-    model = load_backbone(recipe.backbone, weights=weights, clip_seconds=clip_seconds, seed=seed, progress=progress)
-    plan = NetworkPlan(recipe.backbone, weights, clip_seconds, len(clips.class_names), recipe.head.dropout, seed)
+    plan = NetworkPlan(
+        backbone=recipe.backbone,
+        weights=weights,
+        clip_seconds=recipe.data.clip_seconds,
+        classes=len(clips.class_names),
+        dropout=recipe.head.dropout,
+        seed=seed,
+        layers=recipe.head.layers,
+    )
+    model = plan.load(progress=progress)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)
     initial = state_digest(plan.build().state_dict())

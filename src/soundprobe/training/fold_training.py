@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.load import LoadedBackbone, load_backbone
+from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError
 from soundprobe.base.files import atomic_path
@@ -45,12 +46,22 @@ class NetworkPlan:
     classes: int
     dropout: float
     seed: int
+    layers: str = LAST
+
+    def load(self, progress: bool = False) -> LoadedBackbone:
+        """The backbone, on the CPU."""
+        return load_backbone(
+            self.backbone,
+            weights=self.weights,
+            clip_seconds=self.clip_seconds,
+            layers=self.layers,
+            seed=self.seed,
+            progress=progress,
+        )
 
     def build(self) -> FinetunedNetwork:
         """The network before any training, on the CPU."""
-        model = load_backbone(
-            self.backbone, weights=self.weights, clip_seconds=self.clip_seconds, seed=self.seed, progress=False
-        )
+        model = self.load()
         return FinetunedNetwork(
             model.on_spectrograms(), model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
         )

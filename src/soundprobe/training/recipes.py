@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from soundprobe.backbones.spec import LAST
 from soundprobe.base.config import Recipe, mistake, read_recipe
 from soundprobe.base.errors import ConfigError
 
@@ -43,9 +44,15 @@ class ValidationTable(Recipe):
 
 
 class HeadTable(Recipe):
-    """The linear head on the embedding. `init` "probe" starts from the linear probe's solution (LP-FT)."""
+    """The linear head on the embedding.
+
+    Attributes:
+        init: "probe" starts from the linear probe's solution (LP-FT).
+        layers: which of the backbone's layers make the embedding, as `extract --layers` has it.
+    """
 
     init: Literal["random", "probe"] = "random"
+    layers: str = LAST
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
@@ -217,6 +224,8 @@ def flattened(recipe: FinetuneRecipe) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for table, content in recipe.model_dump(exclude={"backbone", "weights", "augment"}).items():
         flat |= {f"{table}.{name}": value for name, value in (content or {}).items()}
+    if flat["head.layers"] == LAST:
+        del flat["head.layers"]  # settings are a run's key, and older ones had no other layers
     for name, content in recipe.augment.items():
         flat |= {f"augment.{name}.{setting}": value for setting, value in content.items()} or {f"augment.{name}": True}
     return flat

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key, parse_json, printable
@@ -146,7 +147,9 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
     path, told = results.network_path(run.folder, fold), run.record.backbone
     tensors = _read_network(run, path, fold)
     asked = run.record.head.settings.get("data.clip_seconds")
-    plain = load_backbone(told.name, weights="random", clip_seconds=asked, shortcuts=shortcuts, progress=False)
+    layers = told.settings.get("layers", LAST)
+    how = {"clip_seconds": asked, "layers": layers, "shortcuts": shortcuts, "progress": False}
+    plain = load_backbone(told.name, weights="random", **how)
     if json.loads(json.dumps(plain.settings)) != told.settings:
         raise ConfigError(f"{path} was trained on another front end than this version has. Fine-tune again.")
     network = plain.on_spectrograms()

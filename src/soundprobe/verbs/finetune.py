@@ -66,6 +66,7 @@ def finetune(
     spec.check_trainable()
     start = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
     spec.check_weights(start)
+    spec.with_layers(recipe.head.layers)
     check_device_name(device)
     if carry_over and recipe.choose is not None:
         raise ConfigError(
