@@ -31,6 +31,7 @@ from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")
+SHUFFLED = {"control": "shuffled-labels", "shuffled_by": "recording"}
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -184,7 +185,7 @@ def test_fold_1_is_compared_with_the_notes_on_the_official_clips_only(urban_head
 
 def test_shuffled_labels_have_no_rank_and_are_marked_everywhere(tmp_path):
     write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
-    write_variant(tmp_path / "heads", 0.95, control="shuffled-labels")  # by luck: it must not win for it
+    write_variant(tmp_path / "heads", 0.95, **SHUFFLED)  # it must not win for it
     comparison = only_comparison(tmp_path / "heads")
     assert [row.tag for row in comparison.rows] == ["", "shuffled labels: control"]
     assert comparison.rank_of(comparison.rows[1]) is None
@@ -203,7 +204,7 @@ def test_shuffled_labels_have_no_rank_and_are_marked_everywhere(tmp_path):
 
 def test_shuffled_labels_at_chance_are_said_to_be(tmp_path):
     write_run(tmp_path, SAMPLE, accuracy=0.8)
-    write_variant(tmp_path, 0.06, control="shuffled-labels")
+    write_variant(tmp_path, 0.06, **SHUFFLED)
     (shuffled,) = shuffled_of(only_comparison(tmp_path))
     assert shuffled.near_chance
     assert shuffled.chance_low < 0.1 < shuffled.chance_high
@@ -229,7 +230,7 @@ def test_verdict_on_runs_without_a_rank_only_says_so(tmp_path):
 
 
 def test_page_of_shuffled_labels_only_says_why_nothing_is_ranked_and_names_the_control(tmp_path):
-    write_variant(tmp_path / "heads", 0.1, control="shuffled-labels")
+    write_variant(tmp_path / "heads", 0.1, **SHUFFLED)
     text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
     assert "not ranked: the runs that tested every fold are no test results" in text
     assert "no run has tested every fold" not in text.lower()
