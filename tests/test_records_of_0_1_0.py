@@ -145,7 +145,6 @@ def test_report_shows_every_run(samples, tmp_path):
     assert {run["path"] for row in rows for run in row["runs"]} == {run.path for run in collection.runs}
     assert {row["tag"] for row in rows} == {
         "random weights: control",
-        "random weights: control; leaking training clips left out",
         "shuffled labels: control that could not fail; random weights: control",
         "random start: trained from scratch",
         "trained from scratch in each fold",

@@ -26,7 +26,7 @@ from soundprobe.extras.peeking import measure_peeking
 from soundprobe.heads.catalog import make_head
 from soundprobe.reporting.compared.comparison import comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
-from soundprobe.reporting.sections.controls import flattered_of, shuffled_of
+from soundprobe.reporting.sections.controls import optimistic_of, shuffled_of
 from soundprobe.scoring.controls import (
     accuracies_by_luck,
     could_fail,
@@ -218,8 +218,8 @@ def test_reshuffled_folds_of_synth_score_high_where_the_truth_is_chance(
     assert scores[0] < 0.1 + 0.1  # 60 recordings: a standard error of .04
     assert scores[1] > 0.6
     (comparison,) = comparisons_of(collect_runs(tmp_path).by_dataset())
-    (flattered,) = flattered_of(comparison)
-    assert flattered.gap == pytest.approx(scores[1] - scores[0])
+    (optimistic,) = optimistic_of(comparison)
+    assert optimistic.gap == pytest.approx(scores[1] - scores[0])
     assert [row.control for row in comparison.rows] == ["", "reshuffled folds"]
     assert comparison.rank_of(comparison.rows[1]) is None
     assert comparison.audit is not None

@@ -16,9 +16,9 @@ of a class without clips) is null.
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
                    "without_leaks": [PAIR] of rows that left leaking training clips out, less those that kept them,
-                   "flattered": [{"row", "honest": indices in "rows" of a run on reshuffled folds or with a network
-                                  carried over, and the same as it should be or null, "gap": in accuracy,
-                                  "in_training", "honest_in_training": share of clips whose recording is trained on}],
+                   "optimistic": [{"row", "honest": indices in "rows" of a run on reshuffled folds or with a network
+                                   carried over, and the same as it should be or null, "gap": in accuracy,
+                                   "in_training", "honest_in_training": share of clips whose recording is trained on}],
                    "rows": [ROW, best first; then those without a rank, rows that lack folds last]}],
      "unreadable": [{"path", "reason"}]}
 
@@ -81,7 +81,7 @@ BACKBONE_FIELDS = """
 """
 DATASET_ORDER = """
     name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings without_leaks
-    flattered rows
+    optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1
