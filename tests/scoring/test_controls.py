@@ -224,8 +224,11 @@ def test_reshuffled_folds_of_synth_score_high_where_the_truth_is_chance(
     assert comparison.rank_of(comparison.rows[1]) is None
     assert comparison.audit is not None
     assert comparison.audit.shared_recordings == ()  # of the data's own folds
-    (again,) = probe(head=head, settings=settings, control="reshuffled-folds", **folders)
+    again, _ = probe(head=head, settings=settings, control="reshuffled-folds", seeds=[0, 1], **folders)
     assert again.reused
+    (comparison,) = comparisons_of(collect_runs(tmp_path).by_dataset())
+    assert sorted(row.name.split(" · ")[-1] for row in comparison.rows) == sorted([head, "seed 0", "seed 1"])
+    assert [one.row.scores.interval().value for one in optimistic_of(comparison)]  # each of folds of its own
 
 
 def test_reshuffled_run_is_of_folds_of_its_own_and_a_killed_one_goes_on(unrelated: Path, tmp_path: Path) -> None:

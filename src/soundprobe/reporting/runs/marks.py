@@ -20,6 +20,11 @@ def networks_of(run: Run) -> list[str]:
     return [name for name, weights in zip(names, weights_of(run), strict=False) if weights != "none"]
 
 
+def is_protocol_control(run: Run) -> bool:
+    """Whether its labels or its folds are not the data set's."""
+    return has_shuffled_labels(run) or has_reshuffled_folds(run)
+
+
 def has_shuffled_labels(run: Run) -> bool:
     """Whether the labels were shuffled, so that nothing could be learnt."""
     return run.record.head.settings.get("control") == SHUFFLED_LABELS
@@ -88,7 +93,7 @@ def tag_of(run: Run) -> str:
         found.append("random start: trained from scratch")
     elif "file" in weights:
         found.append("weights from a file")
-    elif not weights and "control" not in run.record.head.settings:
+    elif not weights and not is_protocol_control(run):
         found.append("baseline: nothing learnt")
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""

@@ -25,7 +25,6 @@ from soundprobe.reporting.elements import (
     struck,
 )
 from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
-from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly, forest
@@ -277,15 +276,12 @@ def shuffled_of(comparison: Comparison) -> tuple[Shuffled, ...]:
     found = []
     for row in comparison.rows:
         if has_shuffled_labels(row.first) and not could_not_fail(row.first):
-            by_luck = np.mean([_by_luck(run, seed) for seed, run in enumerate(row.runs)], axis=0)
+            run = row.first
+            groups = run.ids if run.groups is None else run.groups
+            by_luck = accuracies_by_luck(run.y_true, run.predicted, run.fold, groups)
             low, high = np.quantile(by_luck, [0.025, 0.975])
             found.append(Shuffled(row, row.accuracy.mean, float(by_luck.mean()), float(low), float(high)))
     return tuple(found)
-
-
-def _by_luck(run: Run, seed: int) -> np.ndarray:
-    groups = run.ids if run.groups is None else run.groups
-    return accuracies_by_luck(run.y_true, run.predicted, run.fold, groups, seed=seed)
 
 
 def optimistic_of(comparison: Comparison) -> tuple[Optimistic, ...]:
