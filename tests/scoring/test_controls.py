@@ -127,6 +127,14 @@ def test_shuffled_labels_of_a_large_recording_meet_classes_in_proportion() -> No
     np.testing.assert_allclose(met / 2000, [0.4, 0.2, 0.2, 0.2], atol=0.05)  # more than four standard errors
 
 
+def test_shuffled_labels_of_folds_of_one_recording_each_are_dealt_over_all_folds() -> None:
+    folds = np.repeat(np.arange(12), 5)
+    labels = folds % 3
+    shuffled = shuffle_labels(labels, folds, folds, 0)
+    np.testing.assert_array_equal(np.bincount(shuffled), [20, 20, 20])
+    assert 0 < (shuffled == labels).mean() < 0.8
+
+
 def leaky_rows(folds: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """A protocol broken on purpose: heads are trained on the test rows, too."""
     for fold in np.unique(folds):

@@ -45,7 +45,8 @@ def shuffle_labels(labels: np.ndarray, folds: np.ndarray, groups: np.ndarray, se
     So a clip's label can't be learnt from its sound, but it can from another clip of its recording, or from itself:
     a head that reaches more than chance on these labels was trained on recordings or rows that it is tested on. A
     recording with clips of several classes counts as one for each of them. It is dealt with the fold in which most of
-    its clips lie, and every fold keeps its counts of classes as nearly as recordings of unequal sizes let it.
+    its clips lie, and every fold keeps its counts of classes as nearly as recordings of unequal sizes let it; where a
+    fold is of one class, all folds are dealt together.
 
     Args:
         labels, folds, groups: (N,) as in `cross_validate`.
@@ -80,11 +81,13 @@ def _deals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) the unit of each clip, a recording's clips of one class, and (times, units) the labels that these get."""
     _, recording = np.unique(groups, return_inverse=True)
-    _, unit = np.unique(np.stack([recording, labels]), axis=1, return_inverse=True)
+    _, unit = np.unique(recording * (labels.max() + 1) + labels, return_inverse=True)
     names, place = np.unique(folds, return_inverse=True)
     clips = np.zeros((unit.max() + 1, len(names)), dtype=np.int64)
     np.add.at(clips, (unit, place), 1)
     home, sizes = clips.argmax(axis=1), clips.sum(axis=1)
+    if any(np.ptp(labels[home[unit] == fold]) == 0 for fold in np.unique(home)):
+        home[:] = 0  # within a fold of one class, as of one recording, nothing could be dealt: all are one
     dealt = np.empty((times, len(clips)), dtype=labels.dtype)
     for fold in np.unique(home):
         rng = np.random.default_rng([seed, int(names[fold]) % 2**32])
