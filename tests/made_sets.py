@@ -45,9 +45,46 @@ def make_set(
     kept = [row for row in rows[drop:] if folds[row] != without_fold]
     failures = {str(clips.ids[row]): "empty file" for row in rows if row not in kept}
     key = f"{seed:06d}{weights[:6]:0<6}"
-    folder = store.set_folder(root, "toy", backbone, key)
+    return _write(
+        root, clips, features, kept, failures, backbone=backbone, weights=weights, key=key, fingerprint=fingerprint
+    )
+
+
+def store_set(root: Path, features: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray) -> Path:
+    """A stored set of these embeddings (N, D), of clips with these columns (N,)."""
+    n = len(labels)
+    ids, names = np.array([f"c{i:04d}" for i in range(n)]), tuple("abcdefghij"[: labels.max() + 1])
+    clips = Clips("made", ids, ["x"] * n, labels, folds, groups, names)
+    every = list(range(n))
+    return _write(
+        root,
+        clips,
+        features.astype(np.float32),
+        every,
+        {},
+        backbone="toy",
+        weights="pretrained",
+        key="0" * 12,
+        fingerprint="f",
+    )
+
+
+def _write(
+    root: Path,
+    clips: Clips,
+    features: np.ndarray,
+    kept: list[int],
+    failures: dict[str, str],
+    *,
+    backbone: str,
+    weights: str,
+    key: str,
+    fingerprint: str,
+) -> Path:
+    n, folds = len(clips), clips.folds
+    folder = store.set_folder(root, clips.name, backbone, key)
     part = store.write_part(
-        store.part_path(folder, 0), clips, rows, kept, features[kept], np.full(n, ""), np.ones(n), failures
+        store.part_path(folder, 0), clips, list(range(n)), kept, features[kept], np.full(n, ""), np.ones(n), failures
     )
     store.write_meta(
         folder,
@@ -55,11 +92,11 @@ def make_set(
             "key": key,
             "complete": True,
             "dataset": {
-                "name": "toy",
+                "name": clips.name,
                 "fingerprint": fingerprint,
                 "clips": n,
                 "class_names": list(clips.class_names),
-                "folds": [1, 2, 3, 4],
+                "folds": np.unique(folds).tolist(),
             },
             "backbone": {
                 "name": backbone,
@@ -67,7 +104,7 @@ def make_set(
                 "weights": weights,
                 "weights_label": weights,
                 "weights_sha256": "ab",
-                "embedding_dim": dim,
+                "embedding_dim": features.shape[1],
                 "parameters": 10,
                 "settings": {},
             },

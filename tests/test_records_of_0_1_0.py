@@ -100,7 +100,6 @@ def test_sets_are_found_and_read(samples):
     [
         ("mn04", {"head": "linear", "learning_curve": True, "measure_peeking": True}),
         ("mn04", {"head": "linear", "seeds": [1], "exclude_leaks": True}),
-        ("mn04", {"head": "linear", "control": "shuffled-labels"}),
         ("mn04", {"head": "knn", "only_folds": [1]}),
         ("crnn", {"head": "knn", "learning_curve": True, "measure_peeking": True}),
         ("crnn", {"head": "mlp", "settings": {"widths": [8], "max_epochs": 4}, "measure_peeking": True}),
@@ -115,6 +114,15 @@ def test_probe_takes_a_run_that_is_there_as_it_is(own, backbone, options):
     assert done.reused
     assert done.result["summary"]["accuracy"]["mean"] == done.record.summary.accuracy.mean
     assert modified(own) == before
+
+
+def test_probe_takes_shuffled_labels_judged_by_true_ones_for_no_control(own, tmp_path):
+    folders = {"embeddings": own / "embeddings", "heads": own / "heads"}
+    (done,) = probe(backbone="mn04", head="linear", control="shuffled-labels", **folders, progress=False)
+    assert not done.reused
+    text = write_report(own / "heads", tmp_path).markdown.read_text()
+    assert "judged by the true labels: it could not fail. Run again" in text
+    assert text.count("at chance, as it must be") + text.count("above chance: something leaks") == 1
 
 
 def test_probe_of_the_other_fold_goes_on_from_the_one_that_is_there(own):
@@ -137,8 +145,7 @@ def test_report_shows_every_run(samples, tmp_path):
     assert {run["path"] for row in rows for run in row["runs"]} == {run.path for run in collection.runs}
     assert {row["tag"] for row in rows} == {
         "random weights: control",
-        "random weights: control; leaking training clips left out",
-        "shuffled labels: control; random weights: control",
+        "shuffled labels: control that could not fail; random weights: control",
         "random start: trained from scratch",
         "trained from scratch in each fold",
     }
@@ -206,11 +213,10 @@ def test_this_version_writes_the_same_fields_in_the_same_order(samples, tmp_path
     clips, folders = samples / "clips" / "clips.csv", {"embeddings": samples / "embeddings", "heads": tmp_path}
     probe(backbone="mn04+crnn,crnn-finetuned", **folders, progress=False)
     probe(backbone="crnn", head="knn", **folders, progress=False)
-    probe(backbone="mn04", control="shuffled-labels", **folders, progress=False)
     probe(backbone="mn04", learning_curve=True, measure_peeking=True, **folders, progress=False)
     extract(clips, backbone="crnn", weights="random", embeddings=tmp_path, device="cpu", progress=False)
     made = [*tmp_path.rglob("*.json"), *tmp_path.rglob("fold-*.safetensors")]
-    assert len(made) == 5 * 3 + 2 + 1  # runs, what one was measured beside, and a set
+    assert len(made) == 4 * 3 + 2 + 1  # runs, what one was measured beside, and a set
     for path in made:
         (old,) = samples.glob(f"[eh]*/{path.relative_to(tmp_path)}")  # so the keys are the same, too
         assert outline_of(path) == outline_of(old), old

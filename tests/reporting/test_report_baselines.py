@@ -144,7 +144,7 @@ def test_precision_of_a_network_beside_statistics_is_not_said_to_be_in_part(tmp_
 def test_shuffled_labels_on_a_baseline_are_a_control_and_no_baseline(tmp_path):
     folder = write_baseline(tmp_path, 0.1)
     info = json.loads((folder / "result.json").read_text())
-    info["head"]["settings"] = {"control": "shuffled-labels"}
+    info["head"]["settings"] = {"control": "shuffled-labels", "shuffled_by": "recording"}
     write_result(folder, info)
     (row,) = only_comparison(tmp_path).rows
     assert (row.tag, row.is_baseline, row.tag_kind) == ("shuffled labels: control", False, "control")

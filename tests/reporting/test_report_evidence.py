@@ -11,6 +11,7 @@ import pytest
 from pages import Page
 from result_folders import (
     SAMPLE,
+    URBAN,
     Data,
     further_columns,
     macro_f1_by_hand,
@@ -25,12 +26,13 @@ from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.controls import peeked_of, shuffled_of
 from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
 from soundprobe.reporting.sections.verdict import verdict_of
-from soundprobe.reporting.wording import between, p_value, points_between
+from soundprobe.reporting.wording import between, p_value, percent, points_between
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring.bootstrap import Interval, resample
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")
+SHUFFLED = {"control": "shuffled-labels", "shuffled_by": "recording"}
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -46,9 +48,9 @@ def change_settings(folder: Path, **settings: object) -> None:
     write_result(folder, info)
 
 
-def write_variant(heads: Path, accuracy: float, **settings: object) -> Path:
+def write_variant(heads: Path, accuracy: float, data: Data = SAMPLE, **settings: object) -> Path:
     """A run of mn04 and linear with head settings of its own, in a folder of its own."""
-    folder = write_run(heads, SAMPLE, accuracy=accuracy, seed=7)
+    folder = write_run(heads, data, accuracy=accuracy, seed=7)
     target = folder.with_name(f"linear-{'-'.join(settings)}")
     folder.rename(target)
     info = json.loads((target / "result.json").read_text())
@@ -184,7 +186,7 @@ def test_fold_1_is_compared_with_the_notes_on_the_official_clips_only(urban_head
 
 def test_shuffled_labels_have_no_rank_and_are_marked_everywhere(tmp_path):
     write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
-    write_variant(tmp_path / "heads", 0.95, control="shuffled-labels")  # by luck: it must not win for it
+    write_variant(tmp_path / "heads", 0.95, **SHUFFLED)  # it must not win for it
     comparison = only_comparison(tmp_path / "heads")
     assert [row.tag for row in comparison.rows] == ["", "shuffled labels: control"]
     assert comparison.rank_of(comparison.rows[1]) is None
@@ -203,7 +205,7 @@ def test_shuffled_labels_have_no_rank_and_are_marked_everywhere(tmp_path):
 
 def test_shuffled_labels_at_chance_are_said_to_be(tmp_path):
     write_run(tmp_path, SAMPLE, accuracy=0.8)
-    write_variant(tmp_path, 0.06, control="shuffled-labels")
+    write_variant(tmp_path, 0.06, **SHUFFLED)
     (shuffled,) = shuffled_of(only_comparison(tmp_path))
     assert shuffled.near_chance
     assert shuffled.chance_low < 0.1 < shuffled.chance_high
@@ -229,7 +231,7 @@ def test_verdict_on_runs_without_a_rank_only_says_so(tmp_path):
 
 
 def test_page_of_shuffled_labels_only_says_why_nothing_is_ranked_and_names_the_control(tmp_path):
-    write_variant(tmp_path / "heads", 0.1, control="shuffled-labels")
+    write_variant(tmp_path / "heads", 0.1, **SHUFFLED)
     text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
     assert "not ranked: the runs that tested every fold are no test results" in text
     assert "no run has tested every fold" not in text.lower()
@@ -261,6 +263,43 @@ def test_run_without_leaks_is_set_beside_the_one_with_them_and_has_no_rank(tmp_p
     assert comparison.best.tag == ""
     assert comparison.rank_of(pair.row) is None
     assert "4 in 1 fold" in Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
+
+
+@pytest.mark.parametrize(("seed", "seeds"), [(0, (0,)), (1, (0, 1))])
+def test_run_that_found_no_leaks_to_leave_out_is_the_run_that_kept_them(tmp_path, seed, seeds):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    folder = write_variant(tmp_path / "heads", 0.83, exclude_leaks=True)
+    info = json.loads((folder / "result.json").read_text())
+    info["head"]["seed"] = seed
+    for entry in info["folds"]:
+        entry["chosen"]["excluded_clips"] = 0
+    write_result(folder, info)
+    comparison = only_comparison(tmp_path / "heads")
+    (row,) = comparison.rows
+    assert (row.name, row.tag, row.seeds, comparison.without_leaks) == ("mn04 · linear", "", seeds, ())
+    text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
+    assert "Nothing to leave out: no recording and no file lies in two folds." in text
+    assert "leaking training clips left out" not in text
+
+
+def test_reshuffled_folds_have_no_rank_and_are_set_beside_the_given_folds(tmp_path):
+    write_run(tmp_path / "heads", URBAN, accuracy=0.8)
+    write_variant(tmp_path / "heads", 0.95, data=URBAN, control="reshuffled-folds")
+    comparison = only_comparison(tmp_path / "heads")
+    honest, row = comparison.rows
+    assert (row.tag, row.role, comparison.rank_of(row)) == ("reshuffled folds: control", "control", None)
+    assert comparison.best is honest
+    assert (honest.accuracy_on(1) is None, row.accuracy_on(1)) == (False, None)  # its fold 1 holds other clips
+    assert chart_of(comparison).folds(row, True) == chart_of(comparison).folds(row, False) == []
+    assert [pair.row for pair in comparison.over_control] == []
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    (told,) = json.loads(report.json.read_text())["datasets"][0]["optimistic"]
+    assert (told["row"], told["honest"]) == (1, 0)
+    assert told["gap"] == pytest.approx(row.accuracy.mean - honest.accuracy.mean)
+    (line,) = [line for line in report.markdown.read_text().splitlines() if "folds drawn clip by clip" in line]
+    assert f"~~{percent(row.accuracy.mean)}~~" in line
+    assert percent(honest.accuracy.mean) in line
+    assert "pieces of one recording are trained on and tested" in Page(report.html).text
 
 
 def test_run_without_leaks_alone_is_ranked(tmp_path):

@@ -229,6 +229,7 @@ def test_run_without_the_set_of_a_fold_is_refused_by_name_and_else_left_out(made
     [
         ({"exclude_leaks": True}, "--exclude-leaks says nothing .* trained on the leaking clips"),
         ({"control": "shuffled-labels"}, "--control shuffled-labels says nothing .* learnt from true labels"),
+        ({"control": "reshuffled-folds"}, "--control reshuffled-folds says nothing .* know clips of any new one"),
         ({"learning_curve": True}, "--learning-curve says nothing .* trained on all recordings"),
     ],
 )

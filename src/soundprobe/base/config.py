@@ -22,7 +22,7 @@ class Recipe(BaseModel):
 class ProbeRecipe(Recipe):
     """How `probe` trains heads. `settings` are the head's own and are checked against it."""
 
-    head: str = "linear"
+    head: str | None = None
     seeds: list[int] = [0]
     exclude_leaks: bool = False
     settings: dict[str, Any] = {}

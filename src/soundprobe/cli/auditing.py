@@ -93,7 +93,7 @@ def _print_copies(found: Audit, out: Console) -> None:
         )
         _list(out, title, found.near_pairs, _near)
     elif found.near_pairs is not None:
-        out.print(f"No pair of clips in different folds reaches a cosine of {found.near_cosine:g}. The closest:")
+        out.print(f"No near copy found: no pair across folds reaches a cosine of {found.near_cosine:g}. The closest:")
         for pair in (found.closest_pairs or ())[:CLOSEST_SHOWN]:
             out.print(f"  {one_line(_near(pair))}", markup=False)
 

@@ -18,7 +18,8 @@ EXAMPLES = examples(
     "soundprobe probe --head mlp",
     "soundprobe probe --head linear,knn --backbone mn04+ast",
     "soundprobe probe --head mlp --seed 0 --seed 1 --set widths=[512]",
-    "soundprobe probe --head linear --control shuffled-labels",
+    "soundprobe probe --control shuffled-labels",
+    "soundprobe probe --head linear --control reshuffled-folds",
 )
 
 
@@ -51,7 +52,11 @@ def probe(
     ] = False,
     control: Annotated[
         str | None,
-        typer.Option("--control", help="shuffled-labels: train on shuffled labels, a run that must stay near chance."),
+        typer.Option(
+            "--control",
+            help="shuffled-labels: a run that must stay near chance, or something leaks. "
+            "reshuffled-folds: clips dealt into folds as if recordings did not matter.",
+        ),
     ] = None,
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Also train on 5 to 70 % of the recordings: would more help?")

@@ -60,7 +60,7 @@ class Inputs:
 
 
 def input_samples(model: LoadedBackbone, scanned: Scan) -> int:
-    """T: the backbone's length; where it takes any, the longest clip's, rounded up to the backbone's step."""
+    """T: the backbone's length; where it takes any, that of the longest clip of all folds, rounded up to its step."""
     return model.input_samples(float(scanned.duration_s.max()))
 
 

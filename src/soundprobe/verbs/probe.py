@@ -27,8 +27,15 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.embeddings.store import locked
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
+from soundprobe.scoring.controls import (
+    RESHUFFLED_FOLDS,
+    SHUFFLED_LABELS,
+    check_control,
+    reshuffle_folds,
+    settings_of,
+    shuffle_labels,
+)
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
-from soundprobe.scoring.label_controls import SHUFFLED_LABELS, check_control, judged_by, shuffle_labels
 from soundprobe.scoring.results import FinishedRun
 
 
@@ -68,7 +75,7 @@ class Plan:
                 **code_of(HEADS[self.head].target),
                 "protocol": PROTOCOL_VERSION,
                 "exclude_leaks": self.exclude_leaks,
-                **({"control": self.control} if self.control else {}),
+                **settings_of(self.control),
                 # A set's key names the clips that were asked for; these are the ones that it lacks.
                 **({"failed": self.features.failed} if self.features.failed else {}),
             }
@@ -77,7 +84,7 @@ class Plan:
 
 def probe(
     *,
-    head: str | Sequence[str] = "linear",
+    head: str | Sequence[str] | None = None,
     backbone: str | None = None,
     dataset: str | None = None,
     weights: str | None = None,
@@ -105,12 +112,14 @@ def probe(
     not done again (unless `force`), fold by fold.
 
     Args:
-        head: "linear", "mlp", "knn", several, or several joined by commas.
+        head: "linear" (the default), "mlp", "knn", several, or several joined by commas. On shuffled labels the default
+            is "knn", and heads that remember little by choice are given settings with which they remember much.
         backbone, dataset, weights: which embeddings, see `find_feature_sets`; every set found by default.
         seeds: each gives a run of its own; settings: of the head, such as {"strengths": [0.1, 1.0]}.
         only_folds: test just these folds now.
         exclude_leaks: leave training clips out whose recording, or one with a copy of its clips, is also tested.
-        control: "shuffled-labels" trains on shuffled labels and stores a run of its own, marked as a control.
+        control: "shuffled-labels" trains and tests on labels that were shuffled by recording, "reshuffled-folds" on
+            folds that were drawn clip by clip: runs of their own, marked as controls. See `scoring.controls`.
         learning_curve: after each run also train on growing shares of the recordings, see `extras.learning_curve`.
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
@@ -121,6 +130,8 @@ def probe(
     Raises:
         SoundprobeError: no such embeddings, an unknown head or setting, a second writer, a full disk.
     """
+    if head is None:
+        head = "knn" if control == SHUFFLED_LABELS else "linear"
     names = head.split(",") if isinstance(head, str) else list(head)
     names = [name.strip() for name in names if name.strip()]
     if not names:
@@ -134,6 +145,10 @@ def probe(
     check_control(control)
     if control and (learning_curve or measure_peeking):
         raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
+    if control == RESHUFFLED_FOLDS and exclude_leaks:
+        raise ConfigError(
+            f"--control {control} puts recordings on both sides and --exclude-leaks takes them out again. Give one."
+        )
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
@@ -151,7 +166,8 @@ def probe(
         read = functools.cache(functools.partial(read_features, feature_set))
         for name in names:
             for seed in dict.fromkeys(seeds):
-                plan = Plan(feature_set, name, seed, dict(settings or {}), exclude_leaks, control)
+                own = REMEMBERING.get(name, {}) if control == SHUFFLED_LABELS else {}
+                plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
                 done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                 for extra in wanted:
                     extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=not done.reused)
@@ -201,13 +217,13 @@ def _run(
         title = f"{features.name} / {plan.head}"
         on_device: dict[str, Any] = {"device": device} if HEADS[plan.head].has_device else {}
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
-            labels = embeddings.labels
-            if plan.control:
-                labels = shuffle_labels(labels, embeddings.folds, plan.seed)
+            labels, folds = embeddings.labels, embeddings.folds
+            if plan.control == SHUFFLED_LABELS:
+                labels = shuffle_labels(labels, folds, _recordings(embeddings, copies_joined=True), plan.seed)
+            elif plan.control == RESHUFFLED_FOLDS:
+                folds = reshuffle_folds(embeddings.ids, folds, plan.seed)
 
             def keep(result: FoldResult, head: Any) -> None:
-                if plan.control:
-                    result = judged_by(result, embeddings.ids, embeddings.labels)
                 results.write_fold(folder, result, head.state_dict(), head.state_params(), about)
                 bar.advance(1)
 
@@ -219,8 +235,8 @@ def _run(
                     functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings),
                     embeddings.features,
                     labels,
-                    embeddings.folds,
-                    _recordings(embeddings, plan.exclude_leaks),
+                    folds,
+                    _recordings(embeddings, copies_joined=plan.exclude_leaks),
                     embeddings.ids,
                     len(embeddings.class_names),
                     only_folds=missing,
@@ -235,9 +251,13 @@ def _run(
         return FinishedRun(folder, results.read_result(folder), reused=False)
 
 
+REMEMBERING: Mapping[str, Mapping[str, Any]] = {"knn": {"ks": [1]}, "linear": {"strengths": [10.0]}}
+"""Settings with which heads remember what they were trained on. Chosen on labels that mean nothing, as by `fit`, they
+would be those that remember least, and a leak would hardly show."""
 NOT_OF_FINETUNED = {
     "--exclude-leaks": "the networks were trained on the leaking clips, whatever the head is trained on",
     f"--control {SHUFFLED_LABELS}": "the networks learnt from true labels, so chance would clear the head alone",
+    f"--control {RESHUFFLED_FOLDS}": "the networks were trained on all other folds, so they know clips of any new one",
     "--learning-curve": "the networks were trained on all recordings, however few the head gets",
 }
 """What says nothing about embeddings of fine-tuned networks, and why."""
@@ -267,9 +287,9 @@ def _extras(learning_curve: bool, measure_peeking: bool) -> list[Any]:
     return [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
 
 
-def _recordings(embeddings: Embeddings, exclude_leaks: bool) -> np.ndarray:
-    """(N,) str the recordings; those that hold copies of one clip under one name where leaks are excluded."""
-    if not exclude_leaks:
+def _recordings(embeddings: Embeddings, *, copies_joined: bool) -> np.ndarray:
+    """(N,) str the recordings; with `copies_joined` those that hold copies of one clip are under one name."""
+    if not copies_joined:
         return embeddings.groups
     from soundprobe.extras.measure import with_copies_joined
 
@@ -302,7 +322,7 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             "settings": {
                 **plan.settings,
                 **({"exclude_leaks": True} if plan.exclude_leaks else {}),
-                **({"control": plan.control} if plan.control else {}),
+                **settings_of(plan.control),
             },
             "seed": plan.seed,
             "key": key,

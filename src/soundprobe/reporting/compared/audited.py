@@ -11,6 +11,7 @@ from soundprobe.base.errors import SoundprobeError
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import Audit, audit
 from soundprobe.embeddings import store
+from soundprobe.reporting.runs.marks import is_protocol_control
 from soundprobe.reporting.runs.run import Run
 
 
@@ -18,10 +19,10 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
     """The audit of the clips that the fullest of `runs` tested; None where no run says the clips' recordings.
 
     Args:
-        runs: on one data set.
+        runs: on one data set; controls have other labels or folds, and are not asked.
         embeddings: the store in which near copies are looked for; what is not there is not looked at, and says so.
     """
-    known = [run for run in runs if run.groups is not None]
+    known = [run for run in runs if run.groups is not None and not is_protocol_control(run)]
     if not known:
         return None
     fullest = max(known, key=lambda run: (len(run.ids), len(run.columns)))

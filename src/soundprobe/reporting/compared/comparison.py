@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[Row, ...]:
-        """The rows that tested every fold, best first; not shuffled labels and carried-over networks.
+        """The rows that tested every fold, best first; not shuffled labels or folds and carried-over networks.
 
         Nor has a run without leaks beside the same run with them: it is that run once more.
         """
@@ -90,7 +90,7 @@ class Comparison:
         """Why nothing is ranked, where nothing is: no row tested every fold, or those that did are no tests."""
         if not any(row.complete for row in self.rows):
             return "no run has tested every fold"
-        return "the runs that tested every fold are no test results (shuffled labels or carried-over networks)"
+        return "the runs that tested every fold are no test results (controls or carried-over networks)"
 
     @property
     def partial(self) -> tuple[Row, ...]:
@@ -146,17 +146,21 @@ class Comparison:
 
     def _with_leaks(self, row: Row) -> Row | None:
         """The row that is as `row`, which leaves leaks out, but for keeping them."""
+        return self.without_setting(row, "exclude_leaks") if leaves_leaks_out(row.first) else None
+
+    def without_setting(self, row: Row, name: str) -> Row | None:
+        """The row that is as `row` but for its head's setting `name`, which it does not have."""
         mine = row.first
-        if not leaves_leaks_out(mine):
-            return None
+        settings = {other: value for other, value in mine.head["settings"].items() if other != name}
         return next(
             (
                 other
                 for other in self.rows
-                if not leaves_leaks_out(other.first)
+                if other is not row
                 and mine.backbone["key"] == other.first.backbone["key"]
-                and mine.head["name"] == other.first.head["name"]
-                and {**other.first.head["settings"], "exclude_leaks": True} == mine.head["settings"]
+                and mine.info["kind"] == other.first.info["kind"]
+                and (mine.head["name"] == other.first.head["name"] or mine.info["kind"] == "finetune")
+                and settings == other.first.head["settings"]
             ),
             None,
         )

@@ -8,23 +8,28 @@ from dataclasses import replace
 from typing import Any
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.runs.marks import leaves_leaks_out
+from soundprobe.reporting.runs.marks import is_protocol_control, leaves_leaks_out
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import setting_text
 
 RECIPE = "recipe"
+EXCLUDE_LEAKS = "exclude_leaks"
 
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
     """The rows of `runs`, best mean accuracy first; then those without a rank, those that lack folds last.
 
-    Two runs of the same seed are never put together: they were made from something that differs.
+    Two runs of the same seed are never put together: they were made from something that differs. But one that was to
+    leave leaks out and found none is the run that was to keep them, and does not stand beside it. A control with labels
+    or folds of its own has drawn others with each seed, each of which is a row.
     """
     groups: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in sorted(runs, key=_leaves_nothing_out):
         identity, copy = _identity(run), 0
         while any(run.head["seed"] == other.head["seed"] for other in groups.get(f"{identity}#{copy}", ())):
             copy += 1
+        if copy and _leaves_nothing_out(run):
+            continue
         groups.setdefault(f"{identity}#{copy}", []).append(run)
     rows = [Row(tuple(sorted(group, key=lambda run: run.head["seed"]))) for group in groups.values()]
     rows.sort(key=_order)
@@ -39,8 +44,11 @@ def _order(row: Row) -> tuple[object, ...]:
 def _identity(run: Run) -> str:
     """What runs must share to stand in one row: everything but the seed and what follows from it."""
     head, backbone = run.head, run.backbone
-    settings = {name: value for name, value in head["settings"].items() if name != "seed"}
+    ignored = {"seed", EXCLUDE_LEAKS} if _leaves_nothing_out(run) else {"seed"}
+    settings = {name: value for name, value in head["settings"].items() if name not in ignored}
     shared = [run.info["kind"], backbone["name"], backbone["weights"]]
+    if is_protocol_control(run):
+        shared.append(head["seed"])
     if run.info["kind"] == "finetune" and backbone["weights"] == "random":
         shared.append(backbone["settings"])  # the seed draws the weights too, so the key differs with it
     else:
@@ -48,6 +56,10 @@ def _identity(run: Run) -> str:
     return json.dumps(
         [*shared, head["name"], settings, [scores.fold for scores in run.folds]], sort_keys=True, default=str
     )
+
+
+def _leaves_nothing_out(run: Run) -> bool:
+    return EXCLUDE_LEAKS in run.head["settings"] and not leaves_leaks_out(run)
 
 
 def _told_apart(rows: list[Row]) -> list[Row]:
@@ -120,4 +132,5 @@ def _settings(run: Run) -> dict[str, Any]:
         if name != "seed"
     }
     label = {"weights": run.backbone["weights_label"]} if run.backbone.get("weights_label") else {}
-    return {**backbone, **head, **label}
+    seed = {"seed": run.head["seed"]} if is_protocol_control(run) else {}
+    return {**backbone, **head, **label, **seed}

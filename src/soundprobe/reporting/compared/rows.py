@@ -65,10 +65,17 @@ class Row:
 
     @property
     def control(self) -> str:
-        """What the row is a control of: "random weights", "shuffled labels", or "" for what is no control."""
+        """What the row is a control of: "random weights", "shuffled labels", "reshuffled folds", or "" for none."""
         if marks.has_shuffled_labels(self.first):
             return "shuffled labels"
+        if self.has_own_folds:
+            return "reshuffled folds"
         return "random weights" if marks.has_random_weights(self.first) else ""
+
+    @property
+    def has_own_folds(self) -> bool:
+        """Whether its folds hold other clips than the data set's folds of the same names."""
+        return marks.has_reshuffled_folds(self.first)
 
     @property
     def is_control(self) -> bool:
@@ -92,8 +99,8 @@ class Row:
 
     @property
     def is_ranked(self) -> bool:
-        """Whether the row has a rank: it tested every fold, its labels are true, and its tests are tests."""
-        return self.complete and not self.contaminated and self.control != "shuffled labels"
+        """Whether the row has a rank: it tested every fold of the data, its labels are true, its tests are tests."""
+        return self.complete and not self.contaminated and self.control in ("", "random weights")
 
     @property
     def tag(self) -> str:
@@ -199,8 +206,9 @@ class Row:
         return float(seconds) if isinstance(seconds, int | float) else None
 
     def accuracy_on(self, fold: int) -> float | None:
-        """Accuracy on `fold`, or None where it was not tested."""
-        return float(self.fold_accuracy[self.folds.index(fold)]) if fold in self.folds else None
+        """Accuracy on the data set's `fold`, or None where it was not tested."""
+        tested = fold in self.folds and not self.has_own_folds
+        return float(self.fold_accuracy[self.folds.index(fold)]) if tested else None
 
     @cached_property
     def chosen(self) -> Mapping[str, Mapping[str, int]]:

@@ -16,6 +16,9 @@ of a class without clips) is null.
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
                    "without_leaks": [PAIR] of rows that left leaking training clips out, less those that kept them,
+                   "optimistic": [{"row", "honest": indices in "rows" of a run on reshuffled folds or with a network
+                                   carried over, and the same as it should be or null, "gap": in accuracy,
+                                   "in_training", "honest_in_training": share of clips whose recording is trained on}],
                    "rows": [ROW, best first; then those without a rank, rows that lack folds last]}],
      "unreadable": [{"path", "reason"}]}
 
@@ -29,7 +32,8 @@ of a class without clips) is null.
     AUDIT  as `soundprobe.data.audit.audit.Audit.to_json`
     ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of it, "is_control": bool,
             "caution": what must be known to read it, or "",
-            "control_of": "random weights", "shuffled labels" or "", "contaminated": bool (carried over),
+            "control_of": "random weights", "shuffled labels", "reshuffled folds" (whose "folds" are its own) or "",
+            "contaminated": bool (carried over),
             "rank": int, or null where it has none, as every control, "complete": bool,
             "backbone": {"name", "title", "weights": "pretrained", "random", "file", "fine-tuned" or "none" (a baseline:
                          nothing learnt), "weights_label", "weights_sha256", "embedding_dim", "parameters", "key",
@@ -77,7 +81,7 @@ BACKBONE_FIELDS = """
 """
 DATASET_ORDER = """
     name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings without_leaks
-    rows
+    optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1

@@ -6,7 +6,7 @@ All of it is read from result.json; what a run is never follows from its score.
 from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
-from soundprobe.scoring.label_controls import SHUFFLED_LABELS
+from soundprobe.scoring.controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
 
 
 def weights_of(run: Run) -> list[str]:
@@ -20,9 +20,24 @@ def networks_of(run: Run) -> list[str]:
     return [name for name, weights in zip(names, weights_of(run), strict=False) if weights != "none"]
 
 
+def is_protocol_control(run: Run) -> bool:
+    """Whether its labels or its folds are not the data set's."""
+    return has_shuffled_labels(run) or has_reshuffled_folds(run)
+
+
 def has_shuffled_labels(run: Run) -> bool:
-    """Whether the training labels were shuffled, so that nothing could be learnt."""
+    """Whether the labels were shuffled, so that nothing could be learnt."""
     return run.record.head.settings.get("control") == SHUFFLED_LABELS
+
+
+def could_not_fail(run: Run) -> bool:
+    """Whether it was trained on shuffled labels but, by an older version, judged by the true ones."""
+    return has_shuffled_labels(run) and not could_fail(run.record.head.settings)
+
+
+def has_reshuffled_folds(run: Run) -> bool:
+    """Whether its folds are not the data set's, but drawn clip by clip without regard to recordings."""
+    return run.record.head.settings.get("control") == RESHUFFLED_FOLDS
 
 
 def has_random_weights(run: Run) -> bool:
@@ -46,8 +61,9 @@ def is_carried_over(run: Run) -> bool:
 
 
 def leaves_leaks_out(run: Run) -> bool:
-    """Whether training clips were left out whose recording is also tested."""
-    return run.record.head.settings.get("exclude_leaks") is True
+    """Whether training clips were left out whose recording is also tested: where there are none, it is a run as any."""
+    asked = run.record.head.settings.get("exclude_leaks") is True
+    return asked and any(scores.chosen.get("excluded_clips", 1) for scores in run.folds)
 
 
 def precisions_of(run: Run) -> list[str]:
@@ -65,7 +81,9 @@ def tag_of(run: Run) -> str:
     if is_carried_over(run):
         found.append("carried over from fold to fold: contaminated")
     if has_shuffled_labels(run):
-        found.append("shuffled labels: control")
+        found.append(f"shuffled labels: control{' that could not fail' * could_not_fail(run)}")
+    if has_reshuffled_folds(run):
+        found.append("reshuffled folds: control")
     if has_random_weights(run):
         found.append("random weights: control" if weights == {"random"} else "random weights in part: control")
     elif (networks := run.record.backbone.finetuned) is not None and is_finetuned_in_folds(run):
@@ -75,7 +93,7 @@ def tag_of(run: Run) -> str:
         found.append("random start: trained from scratch")
     elif "file" in weights:
         found.append("weights from a file")
-    elif not weights and not has_shuffled_labels(run):
+    elif not weights and not is_protocol_control(run):
         found.append("baseline: nothing learnt")
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""

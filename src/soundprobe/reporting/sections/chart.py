@@ -61,7 +61,7 @@ class Chart:
 
     @property
     def controls(self) -> str:
-        """What those drawn as controls are controls of: "random weights", "shuffled labels", or both."""
+        """What those drawn as controls are controls of: "random weights", "shuffled labels", ..., joined by "or"."""
         return " or ".join(sorted({row.control for row, style in self.rows if style == "control"}))
 
     def whisker(self, interval: Interval, mean: float) -> tuple[float, float]:
@@ -72,6 +72,8 @@ class Chart:
 
     def folds(self, row: Row | None, clean: bool) -> list[tuple[float, str]]:
         """Where the folds of a row, or of the notes, lie, with their titles: the fold to be compared, or the others."""
+        if row and row.has_own_folds:
+            return []
         told = {fold.fold: fold.accuracy for fold in notes.FOLDS}
         shares = dict(zip(row.folds, row.fold_accuracy, strict=True)) if row else told
         marked = {notes.CLEAN_FOLD} if self.marks_clean_fold or row is None else set()

@@ -1,4 +1,4 @@
-"""The controls: what pretraining is worth, whether shuffled labels stay at chance, what peeking and leaks would add."""
+"""The controls: what pretraining is worth, whether shuffled labels stay at chance, what other protocols would add."""
 
 from __future__ import annotations
 
@@ -8,42 +8,70 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.pairs import Pair, pair_of
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Column, Element, Heading, Plotted, Span, Table, Text, code
+from soundprobe.reporting.elements import (
+    Cell,
+    Column,
+    Element,
+    Heading,
+    Plotted,
+    Span,
+    Table,
+    Text,
+    Words,
+    code,
+    struck,
+)
+from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import run_name, run_table
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly, forest
-from soundprobe.reporting.wording import between, count, p_value, percent, plural, points, points_between
-from soundprobe.scoring.bootstrap import Interval
+from soundprobe.reporting.wording import MISSING, count, listing, p_value, percent, plural, points, points_between
+from soundprobe.scoring import notes
+from soundprobe.scoring.controls import accuracies_by_luck, in_training_too
 
+CARRIED_OVER = "network carried over from fold to fold"
 PEEKED = ("honest", "peeked_by_fold", "peeked_overall")
-DEALS = 4000
 
 
 @dataclass(frozen=True, eq=False)
 class Shuffled:
     """A row with shuffled labels against chance.
 
-    Clips of a class lie together, so a head calls most of them by one name, right or wrong: what such a run scores
-    jumps by whole classes, far more than recordings would make it. `chance_low` and `chance_high` are where 95 % of
-    scores lie when the names of its predicted classes are dealt out anew at random.
-
     Attributes:
-        accuracy: with its interval over recordings.
-        chance: the mean of those scores, about 1 / classes.
+        accuracy: its mean over folds.
+        chance: the mean of what its predictions score on labels that are dealt out anew; chance_low, chance_high: where
+            95 % of those scores lie.
     """
 
     row: Row
-    accuracy: Interval
+    accuracy: float
     chance: float
     chance_low: float
     chance_high: float
 
     @property
     def near_chance(self) -> bool:
-        return self.accuracy.value <= self.chance_high
+        return self.accuracy <= self.chance_high
+
+
+@dataclass(frozen=True, eq=False)
+class Optimistic:
+    """A row by a protocol that scores too high, beside the same run as it should be; None where that was not made.
+
+    Attributes:
+        how: what the protocol does.
+    """
+
+    row: Row
+    honest: Row | None
+    how: str
+
+    @property
+    def gap(self) -> float | None:
+        return self.row.accuracy.mean - self.honest.accuracy.mean if self.honest else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +94,17 @@ class Peeked:
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    """The four checks, each with what was measured or how to measure it."""
+    """The checks, each with what was measured or how to measure it."""
     yield Heading("What pretraining is worth")
     yield from _pretraining(comparison.against_controls)
     yield Heading("Shuffled labels")
-    yield from _shuffled(shuffled_of(comparison))
+    yield from _shuffled(comparison)
+    yield Heading("What folds without regard to recordings would have added")
+    yield from _optimistic(comparison)
     yield Heading("What peeking would have added")
     yield from _peeked(peeked_of(comparison))
     yield Heading("Leaking training clips left out")
-    yield from _leaks(comparison.without_leaks)
+    yield from _leaks(comparison)
 
 
 def _not_measured(command: str, does: str) -> Text:
@@ -115,25 +145,76 @@ def _change(heading: str) -> list[Column]:
     ]
 
 
-def _shuffled(found: Sequence[Shuffled]) -> Iterator[Element]:
+def _shuffled(comparison: Comparison) -> Iterator[Element]:
+    found = shuffled_of(comparison)
+    if old := [row for row in comparison.rows if could_not_fail(row.first)]:
+        names = listing([row.name for row in old])
+        again = code("soundprobe probe --control shuffled-labels")
+        yield Text(f"{names}: judged by the true labels: it could not fail. Run again: ", again, ".", role="caveat")
     if not found:
-        yield _not_measured("--control shuffled-labels", "does it.")
+        if not old:
+            yield _not_measured("--control shuffled-labels", "does it.")
         return
     yield Text(
-        "Heads trained on labels that were shuffled within each fold can have learnt nothing. What such a run scores "
-        "above chance, the protocol would leak. It has no rank. Clips of a class lie together, so such a run gets "
-        "whole classes right or wrong by luck: the last column is where 95 % of scores lie when the names of its "
-        "predicted classes are dealt out at random."
+        "Labels were shuffled by recording, so nothing in a sound tells them, and heads trained on them are judged by "
+        "them. What such a run scores above chance it remembers: it was trained on clips or recordings that it is "
+        "tested on. What it can't see: copies under the name of another recording, features or backbones that were "
+        "fitted on the test clips, a choice by test scores. One honest run in 40 lies above what guessing reaches."
     )
     at_chance, leaks = "at chance, as it must be", "above chance: something leaks"
     columns = [
-        Column("Accuracy, %", lambda one: one.accuracy.value, percent, lead=True),
-        Column("95 % interval", lambda one: one.accuracy, between),
+        Column("Accuracy, %", lambda one: one.accuracy, percent, lead=True),
         Column("Guessing, %", lambda one: one.chance, percent),
         Column("95 % of guesses, %", lambda one: f"{percent(one.chance_low)} to {percent(one.chance_high)}"),
         Column("Verdict", lambda one: at_chance if one.near_chance else leaks, text=True),
     ]
     yield run_table(columns, found, "Shuffled labels", row=lambda one: one.row)
+
+
+def _optimistic(comparison: Comparison) -> Iterator[Element]:
+    found = optimistic_of(comparison)
+    if not any(one.row.has_own_folds for one in found):
+        yield _not_measured("--control reshuffled-folds", "shows it.")
+    if not found:
+        return
+    own = comparison.standing is not Standing.OTHER
+    carried = own or any(one.row.contaminated for one in found)
+    yield Text(
+        "Where folds are drawn clip by clip, pieces of one recording are trained on and tested, and knowing the "
+        "recording is enough. Published figures are often made so: MTEB's UrbanSound8K task splits its clips by "
+        "KFold(5, shuffle=True). Here there are as many folds as the data has, so that nothing is gained by more "
+        "training clips.",
+        " A network that is carried over from fold to fold has met the test clips themselves." * carried,
+    )
+    columns = [
+        Column("Protocol", lambda one: one.how, text=True),
+        Column("As it should be, %", lambda one: one.honest and one.honest.accuracy.mean, percent, lead=True),
+        Column("So, %", lambda one: struck(percent(one.row.accuracy.mean))),
+        Column("gap, points", lambda one: MISSING if one.gap is None else points(one.gap), lead=True),
+        Column("Clips whose recording is trained on, %", _siblings),
+    ]
+    clean, mean = notes.clean().accuracy, notes.accuracy().mean
+    cells: list[Cell | Words] = [
+        notes_name(comparison.standing),
+        CARRIED_OVER,
+        f"{percent(clean)} (fold {notes.CLEAN_FOLD})",
+        struck(percent(mean)),
+        points(mean - clean),
+        MISSING,
+    ]
+    title = "Protocols that score too high"
+    yield run_table(columns, found, title, row=lambda one: one.row, notes=[cells] if own else [])
+
+
+def _siblings(one: Optimistic) -> str:
+    """How many tested clips have a sibling among the training clips, by this protocol and as it should be."""
+    shares = [_in_training(row) for row in (one.row, one.honest) if row is not None]
+    return " instead of ".join(MISSING if share is None else percent(share, 0) for share in shares)
+
+
+def _in_training(row: Row) -> float | None:
+    run = row.first
+    return None if run.groups is None else in_training_too(run.fold, run.groups)
 
 
 def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
@@ -162,9 +243,14 @@ def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
     yield Table(columns, found, "Honest and peeked choices")
 
 
-def _leaks(pairs: Sequence[Pair]) -> Iterator[Element]:
+def _leaks(comparison: Comparison) -> Iterator[Element]:
+    pairs, audit = comparison.without_leaks, comparison.audit
     if not pairs:
-        yield _not_measured("--exclude-leaks", "trains the same run without them.")
+        copies = audit is None or audit.identical is None or any(one.across_folds for one in audit.identical)
+        if copies or audit is None or audit.shared_recordings:
+            yield _not_measured("--exclude-leaks", "trains the same run without them.")
+        else:
+            yield Text("Nothing to leave out: no recording and no file lies in two folds.")
         return
     yield Text(
         "The same run without the training clips whose recording is also tested: how much of the score the leaks were."
@@ -186,25 +272,29 @@ def _left_out(row: Row) -> str:
 
 
 def shuffled_of(comparison: Comparison) -> tuple[Shuffled, ...]:
-    """Every row that was trained on shuffled labels."""
+    """Every row that was trained on shuffled labels and judged by them."""
     found = []
     for row in comparison.rows:
-        if row.control == "shuffled labels":
-            by_luck = _renamed([run.confusion for run in row.runs])
+        if has_shuffled_labels(row.first) and not could_not_fail(row.first):
+            run = row.first
+            groups = run.ids if run.groups is None else run.groups
+            by_luck = accuracies_by_luck(run.y_true, run.predicted, run.fold, groups)
             low, high = np.quantile(by_luck, [0.025, 0.975])
-            found.append(Shuffled(row, row.scores.interval(), float(by_luck.mean()), float(low), float(high)))
+            found.append(Shuffled(row, row.accuracy.mean, float(by_luck.mean()), float(low), float(high)))
     return tuple(found)
 
 
-def _renamed(confusions: Sequence[np.ndarray]) -> np.ndarray:
-    """(DEALS,) pooled accuracies of confusion matrices (C, C) whose columns are in random orders."""
-    rng = np.random.default_rng(0)
-    classes = np.arange(len(confusions[0]))
-    hits = np.zeros(DEALS)
-    for confusion in confusions:
-        orders = rng.permuted(np.tile(classes, (DEALS, 1)), axis=1)  # (DEALS, C)
-        hits += confusion[classes, orders].sum(axis=1)
-    return hits / sum(confusion.sum() for confusion in confusions)
+def optimistic_of(comparison: Comparison) -> tuple[Optimistic, ...]:
+    """Every row on reshuffled folds, and every network that was carried over, beside the same run as it should be."""
+    found = []
+    for row in comparison.rows:
+        if row.complete and (row.has_own_folds or row.contaminated):
+            setting, how = (
+                ("control", "folds drawn clip by clip") if row.has_own_folds else ("carry_over", CARRIED_OVER)
+            )
+            honest = comparison.without_setting(row, setting)
+            found.append(Optimistic(row, honest if honest and honest.complete else None, how))
+    return tuple(found)
 
 
 def peeked_of(comparison: Comparison) -> tuple[Peeked, ...]:
@@ -223,7 +313,19 @@ def _peeking(row: Row) -> Mapping[str, Any] | None:
 
 
 def _facts(comparison: Comparison) -> dict[str, Any]:
-    return {"without_leaks": [pair.facts(comparison.rows) for pair in comparison.without_leaks]}
+    return {
+        "without_leaks": [pair.facts(comparison.rows) for pair in comparison.without_leaks],
+        "optimistic": [
+            {
+                "row": place_of(one.row, comparison.rows),
+                "honest": place_of(one.honest, comparison.rows),
+                "gap": one.gap,
+                "in_training": _in_training(one.row),
+                "honest_in_training": one.honest and _in_training(one.honest),
+            }
+            for one in optimistic_of(comparison)
+        ],
+    }
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

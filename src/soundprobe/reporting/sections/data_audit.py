@@ -127,7 +127,7 @@ def _near(found: Audit) -> Words:
         pairs = plural(found.near_pair_count, "pair")
         return f"{pairs} of clips with a cosine of {found.near_cosine} or more (embeddings, mean taken off)"
     closest = f"; the closest have {found.closest_pairs[0].cosine:.3f}" if found.closest_pairs else ""
-    return f"no pair reaches a cosine of {found.near_cosine}{closest}"
+    return f"none found: no pair reaches a cosine of {found.near_cosine}{closest}"
 
 
 def _clips_per_recording(found: Audit) -> Words:
@@ -155,7 +155,7 @@ def verdict_of_audit(found: Audit) -> str:
     """Whether test clips have siblings or copies in training folds, in a sentence or two."""
     looked = "" if found.near_pairs is not None else " (near copies were not looked for)"
     if not found.leaking:
-        return f"No clip has a sibling of its recording, a copy or a near copy in another fold{looked}."
+        return f"No sibling, copy or near copy of a clip was found in another fold{looked}."
     share = 100 * len(found.leaking) / found.clips
     return (
         f"{plural(len(found.leaking), 'clip')} of {count(found.clips)} ({share:.1f} %) have a sibling of their "

@@ -39,7 +39,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     for title, measure in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1")):
         columns = list(_columns(comparison.folds, measure))
         own = [_notes_line(comparison, measure)] if same else []
-        table = run_table(columns, comparison.rows, f"{title} fold by fold", "heat", notes=own)
+        rows = [row for row in comparison.rows if not row.has_own_folds]
+        table = run_table(columns, rows, f"{title} fold by fold", "heat", notes=own)
         figures += [Heading(f"{title}, percent"), table]
     yield Plotted(_plot(comparison), figures)
     struck = f" The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}." if same else ""

@@ -77,7 +77,7 @@ def _unfinished(comparison: Comparison) -> str:
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
             f"Nothing can be ranked on {one_line(comparison.name)} yet: there are only runs whose scores are no test "
-            f"results (shuffled labels, or networks that were carried over from fold to fold){unfinished}."
+            f"results (controls, or networks that were carried over from fold to fold){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
