@@ -27,7 +27,8 @@ from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, doubts_
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import between, p_value, points_between
 from soundprobe.reporting.write import write_report
-from soundprobe.scoring.bootstrap import Interval, resample
+from soundprobe.scoring.bootstrap import resample
+from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")

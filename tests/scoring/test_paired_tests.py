@@ -21,8 +21,9 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from soundprobe.base.errors import DataError
 from soundprobe.scoring import metrics
-from soundprobe.scoring.against_notes import compare_with_notes, estimate_design_effect, newcombe, wilson
-from soundprobe.scoring.bootstrap import METRICS, Interval, Predictions, Scores, resample
+from soundprobe.scoring.against_notes import compare_with_notes, estimate_design_effect
+from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, resample
+from soundprobe.scoring.intervals import Interval, newcombe, wilson
 from soundprobe.scoring.paired_tests import (
     average,
     corrected_t_test,

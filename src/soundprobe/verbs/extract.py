@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import PRETRAINED, BackboneSpec
+from soundprobe.backbones.spec import PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import fetch, is_cached
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
@@ -34,7 +34,7 @@ def extract(
     weights: str | Path | None = None,
     clip_seconds: float | None = None,
     precision: str = "fp32",
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
     embeddings: str | Path = "embeddings",
     device: str = "auto",
@@ -58,6 +58,7 @@ def extract(
         backbone: one name ("mn04" by default), several, or several joined by commas.
         weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
             which nothing is learnt takes none.
+        seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
@@ -70,6 +71,9 @@ def extract(
         SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or the
             precision is not to be had for the backbone or device, or differs too much from float32 on these clips.
     """
+    seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
+    if len(seeds) != 1 and weights != RANDOM:
+        raise ConfigError(f"--seed {','.join(map(str, seeds))}: only random weights are drawn. Add --weights random.")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
@@ -84,7 +88,12 @@ def extract(
             if clip_seconds is not None:
                 spec.check_clip_seconds(clip_seconds)
     else:
-        given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
+        given = {
+            "--backbone": backbone,
+            "--weights": weights,
+            "--clip-seconds": clip_seconds,
+            "--seed": seeds[0] or None,
+        }
         check_alone(
             {
                 **given,
@@ -112,8 +121,8 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "seed": seed, "progress": progress}
-    models = [declared(load_backbone(spec.name, **load), precision) for spec in specs]
+    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "progress": progress}
+    models = [declared(load_backbone(spec.name, seed=one, **load), precision) for spec in specs for one in seeds]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     digest = fingerprint(clips, scanned)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.runs.marks import leaves_leaks_out
+from soundprobe.reporting.runs.marks import is_trained_from_scratch, is_untrained, leaves_leaks_out
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import setting_text
 
@@ -23,10 +23,10 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         identity, copy = _identity(run), 0
-        while any(run.head["seed"] == other.head["seed"] for other in groups.get(f"{identity}#{copy}", ())):
+        while any(_drawn(run) == _drawn(other) for other in groups.get(f"{identity}#{copy}", ())):
             copy += 1
         groups.setdefault(f"{identity}#{copy}", []).append(run)
-    rows = [Row(tuple(sorted(group, key=lambda run: run.head["seed"]))) for group in groups.values()]
+    rows = [Row(tuple(sorted(group, key=_drawn))) for group in groups.values()]
     rows.sort(key=_order)
     return _told_apart(rows)
 
@@ -41,13 +41,18 @@ def _identity(run: Run) -> str:
     head, backbone = run.head, run.backbone
     settings = {name: value for name, value in head["settings"].items() if name != "seed"}
     shared = [run.info["kind"], backbone["name"], backbone["weights"]]
-    if run.info["kind"] == "finetune" and backbone["weights"] == "random":
-        shared.append(backbone["settings"])  # the seed draws the weights too, so the key differs with it
+    if is_untrained(run) or is_trained_from_scratch(run):
+        shared.append(backbone["settings"])  # a seed draws the weights, so the key differs with it
     else:
         shared.append(backbone["key"])
     return json.dumps(
         [*shared, head["name"], settings, [scores.fold for scores in run.folds]], sort_keys=True, default=str
     )
+
+
+def _drawn(run: Run) -> tuple[int, str]:
+    """What a run drew: the head's seed, and which random weights."""
+    return run.head["seed"], run.backbone["weights_label"] if is_untrained(run) else ""
 
 
 def _told_apart(rows: list[Row]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The controls: what pretraining is worth, whether shuffled labels stay at chance, what peeking and leaks would add."""
+"""The controls: whether shuffled labels stay at chance, what peeking and leaks would add."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.pairs import Pair, pair_of
+from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Column, Element, Heading, Plotted, Span, Table, Text, code
+from soundprobe.reporting.elements import Column, Element, Heading, Span, Table, Text, code
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name, run_table
-from soundprobe.reporting.sections.statistics import clearly, forest
-from soundprobe.reporting.wording import between, count, p_value, percent, plural, points, points_between
-from soundprobe.scoring.bootstrap import Interval
+from soundprobe.reporting.sections.statistics import clearly
+from soundprobe.reporting.wording import between, count, percent, plural, points, points_between
+from soundprobe.scoring.intervals import Interval
 
 PEEKED = ("honest", "peeked_by_fold", "peeked_overall")
 DEALS = 4000
@@ -66,9 +66,7 @@ class Peeked:
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    """The four checks, each with what was measured or how to measure it."""
-    yield Heading("What pretraining is worth")
-    yield from _pretraining(comparison.against_controls)
+    """The checks, each with what was measured or how to measure it."""
     yield Heading("Shuffled labels")
     yield from _shuffled(shuffled_of(comparison))
     yield Heading("What peeking would have added")
@@ -81,37 +79,11 @@ def _not_measured(command: str, does: str) -> Text:
     return Text("Not measured. ", code(f"soundprobe probe {command}"), f" {does}", role="how")
 
 
-def _pretraining(pairs: Sequence[Pair]) -> Iterator[Element]:
-    if not pairs:
-        yield Text(
-            "Not measured: no pretrained run here has a control of the same backbone and head. Extract again with ",
-            code("--weights random"),
-            ", then probe both.",
-            role="how",
-        )
-        return
-    yield Text(
-        "The same network, once with its pretrained and once with random weights, and the same head: what lies between "
-        "them, pretraining has brought."
-    )
-    columns = [
-        Column("Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True),
-        Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
-        Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
-        *_change("Lead, points"),
-        Column("Folds ahead", lambda pair: f"{pair.accuracy.sign_test.ahead} of {len(pair.accuracy.folds)}"),
-        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
-        Column("Lead", clearly, text=True),
-    ]
-    plot = forest("pretraining", "Pretrained less random weights, in points of accuracy", pairs)
-    yield Plotted(plot, [Table(columns, pairs, "Pretrained less random weights")])
-
-
 def _change(heading: str) -> list[Column]:
     """A pair's difference with its interval."""
     return [
         Column(heading, lambda pair: pair.accuracy.mean.value, points, lead=True),
-        Column("95 % interval", lambda pair: pair.accuracy.mean, points_between),
+        Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
     ]
 
 
@@ -228,11 +200,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     peeking = _peeking(row)
-    pair = pair_of(row, comparison.against_controls)
-    return {
-        "peeking": peeking and {name: peeking[name] for name in PEEKED},
-        "against_control": pair and pair.facts(comparison.rows),
-    }
+    return {"peeking": peeking and {name: peeking[name] for name in PEEKED}}
 
 
 SECTION = Section("controls", "Controls", _show, _facts, _row_facts)
