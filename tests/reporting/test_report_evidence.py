@@ -120,8 +120,9 @@ def test_json_page_and_markdown_show_the_same_interval_and_p(three, tmp_path):
         if row["against_best"]:
             pair = row["against_best"]
             assert pair["other"] == data["best"]
-            mean = pair["accuracy"]["mean"]
-            shown = points_between(Interval(mean["value"], mean["low"], mean["high"], mean["method"]))
+            wider, mean = pair["accuracy"]["interval"], pair["accuracy"]["mean"]
+            assert wider["low"] <= mean["low"] < mean["high"] <= wider["high"]
+            shown = points_between(Interval(wider["value"], wider["low"], wider["high"], wider["method"]))
             assert shown in page
             assert shown in text
             assert p_value(pair["accuracy"]["p_holm"]) in page

@@ -92,7 +92,7 @@ def extract(
             "--backbone": backbone,
             "--weights": weights,
             "--clip-seconds": clip_seconds,
-            "--seed": seeds[0] or None,
+            "--seed": None if seed == 0 else seed,
         }
         check_alone(
             {

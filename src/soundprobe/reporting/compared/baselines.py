@@ -21,7 +21,7 @@ class BaselineKind:
     includes: Callable[[Row], bool]
 
 
-USERS_NETWORK = BaselineKind("users_network", "the notes' network, re-trained here", lambda row: row.is_users_network)
+USERS_NETWORK = BaselineKind("users_network", "the notes' network", lambda row: row.is_users_network)
 KINDS = (
     BaselineKind("no_network", "no network", lambda row: row.is_baseline),
     BaselineKind("untrained", "an untrained network", lambda row: marks.is_untrained(row.first)),

@@ -13,7 +13,6 @@ from rich.text import Text
 from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.collect import Collection
-from soundprobe.reporting.sections.shown_rows import seed_spread
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import MISSING, between, one_line, percent, plural
 from soundprobe.scoring import notes
@@ -80,7 +79,8 @@ def format_table(comparison: Comparison) -> Table:
 
 
 def _name(row: Row) -> Text:
-    seeds = f"{plural(len(row.runs), 'seed')}, {seed_spread(row)} between them" if len(row.runs) > 1 else ""
+    spread = percent(row.over_seeds("accuracy").std_population)
+    seeds = f"{plural(len(row.runs), 'seed')}, ± {spread} between them" if len(row.runs) > 1 else ""
     partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
     marks = "".join(f" [{mark}]" for mark in (row.tag, partial, seeds) if mark)
     return Text.assemble(row.name, (marks, "yellow" if row.tag else ""))

@@ -66,7 +66,7 @@ class Calibration:
     def verdict(self) -> str:
         """In words: whether it is surer than it is right, by more than luck explains."""
         if self.ece <= self.by_luck_high:
-            return "as a calibrated one"
+            return "calibrated, within luck"
         return "too sure" if self.confidence > self.accuracy else "not sure enough"
 
 

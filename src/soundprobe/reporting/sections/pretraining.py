@@ -15,7 +15,6 @@ from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
 from soundprobe.reporting.sections.statistics import clearly, forest
 from soundprobe.reporting.wording import (
-    MISSING,
     lead_in_folds,
     p_value,
     percent,
@@ -82,13 +81,13 @@ def _style(one: Baseline) -> str:
 
 
 def _seeds(row: Row) -> Words | None:
-    return None if len(row.runs) == 1 else (seed_spread(row), " ", Span("aside", f"of {len(row.runs)}"))
+    return None if len(row.runs) == 1 else seed_spread(row)
 
 
 def _published(comparison: Comparison, columns: int) -> list[Cell | Words]:
     """The notes' published figure, of its only test result."""
     name = (notes_name(comparison.standing), " ", Span("below", f"As published, fold {notes.CLEAN_FOLD} alone"))
-    return [name, Span("strong", percent(notes.clean().accuracy)), Cell(MISSING, style="quiet", span=columns - 2)]
+    return [name, Span("strong", percent(notes.clean().accuracy)), Cell("", style="quiet", span=columns - 2)]
 
 
 def _lead() -> list[Column]:

@@ -41,11 +41,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Run", run_name, text=True, sort="text", by=lambda row: row.name),
         *_figures("Accuracy", "accuracy"),
         *_figures("Macro-F1", "macro_f1"),
-        Column("number", lambda row: len(row.runs), group="Seeds", sort="number"),
-        Column("± between", _between_seeds, group="Seeds"),
     ]
+    columns.insert(5, Column(("± between", BREAK, "seeds"), _between_seeds, group="Accuracy", sort="number"))
     fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
-    columns[-2:-2] = [fold] if clean else []
+    columns += [fold] if clean else []
     own = [_notes_line(comparison)] if clean else []
     yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
     if clean:
@@ -73,7 +72,7 @@ def _figures(group: str, metric: str) -> list[Column]:
     return [
         Column("mean", lambda row: stats(row).mean, percent, group, sort="number", lead=True),
         Column("95 % interval", interval, between, group, sort="number", by=lambda row: interval(row).low),
-        Column(("± between folds,", BREAK, "pop. / sample"), spreads, group=group, sort="number"),
+        Column(("± between folds", BREAK, "pop. / sample"), spreads, group=group, sort="number"),
     ]
 
 
@@ -85,8 +84,9 @@ def _on_clean_fold(row: Row) -> float | None:
     return row.accuracy_on(notes.CLEAN_FOLD)
 
 
-def _between_seeds(row: Row) -> str | None:
-    return None if len(row.runs) == 1 else seed_spread(row)
+def _between_seeds(row: Row) -> Cell | None:
+    spread = row.over_seeds("accuracy").std_population
+    return None if len(row.runs) == 1 else Cell(seed_spread(row), spread)
 
 
 def _style(comparison: Comparison, row: Row) -> str:
@@ -99,7 +99,8 @@ def _notes_line(comparison: Comparison) -> list[Cell | Words]:
     cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing)]
     for stats in (notes.accuracy(), notes.macro_f1()):
         cells += [struck(percent(stats.mean)), none, struck(_both(stats))]
-    return [*cells, Span("strong", percent(notes.clean().accuracy)), none, none]
+    cells.insert(5, none)
+    return [*cells, Span("strong", percent(notes.clean().accuracy))]
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

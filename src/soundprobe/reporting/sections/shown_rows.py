@@ -29,9 +29,9 @@ def run_name(row: Row) -> Words:
     return (name(row.name), *((" ", Span("tag", text, style=style)) for text, style in tags if text))
 
 
-def seed_spread(row: Row) -> str:
-    """How much the accuracy differs between the row's seeds, in points: the population standard deviation, "± 1.2"."""
-    return f"± {percent(row.over_seeds('accuracy').std_population)}"
+def seed_spread(row: Row) -> Words:
+    """How much accuracy differs between the row's seeds, in points: population standard deviation, "± 1.2 of 3"."""
+    return (f"± {percent(row.over_seeds('accuracy').std_population)} ", Span("aside", f"of {len(row.runs)}"))
 
 
 def notes_name(standing: Standing) -> Words:

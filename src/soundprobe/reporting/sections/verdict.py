@@ -9,7 +9,6 @@ from soundprobe.reporting.compared.baselines import USERS_NETWORK, BaselineKind
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.sections.shown_rows import seed_spread
 from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
     between,
@@ -95,7 +94,8 @@ def _unfinished(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison, best: Row) -> Finding:
-    seeds = f", {seed_spread(best)} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
+    between_seeds = percent(best.over_seeds("accuracy").std_population)
+    seeds = f", ± {between_seeds} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     text = (
         f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %, "
         f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation){seeds}; "
@@ -107,12 +107,15 @@ def _best(comparison: Comparison, best: Row) -> Finding:
     return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
 
 
-def _beside(pair: Pair) -> str:
-    """How far the pair's row is ahead of or behind the other, in how many folds, and whether that is clear."""
+def _beside(pair: Pair, other: str = "") -> str:
+    """How far the pair's row is ahead of or behind the `other`, in how many folds, and whether that is clear."""
     found = pair.accuracy
-    distance = percent(abs(found.mean.value))
-    away = f"{distance} {'point' if distance == '1.0' else 'points'} {'behind' if found.mean.value < 0 else 'ahead'}"
-    return f"{'equal' if distance == '0.0' else away} ({lead_in_folds(found.sign_test)}): {_clearly(pair)}"
+    distance, side = percent(abs(found.mean.value)), "behind" if found.mean.value < 0 else "ahead"
+    joint = {"behind": " ", "ahead": " of "}[side] + other if other else ""
+    away = f"{distance} {'point' if distance == '1.0' else 'points'} {side}{joint}"
+    if distance == "0.0":
+        away = f"level with {other}" if other else "level with it"
+    return f"{away}, {lead_in_folds(found.sign_test).removeprefix(f'{side} ')}: {_clearly(pair)}"
 
 
 def _clearly(pair: Pair) -> str:
@@ -143,12 +146,10 @@ def _pretraining(comparison: Comparison, best: Row) -> Finding:
         return Finding(question, f"Not known: {what} has been run here.", command=command)
     pair = pairs[0]
     text = "It" if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
-    text += (
-        f" is {_beside(pair)}. The yardstick is the best without pretraining, whatever its head: {pair.other.name} "
-        f"({known[pair.other].name}), {percent(pair.other.accuracy.mean)} %."
-    )
+    reached = f"{known[pair.other].name}, {percent(pair.other.accuracy.mean)} %"
+    text += f" is {_beside(pair, f'the best run without pretraining, {pair.other.name} ({reached})')}."
     others = [f"{points(one.accuracy.mean.value)} over {known[one.other].name}" for one in pairs[1:]]
-    text += f" It is {listing(others)}." if others else ""
+    text += f" Besides: {listing(others)}." if others else ""
     text += " What no network at all reaches is not known:" if missing else ""
     return Finding(
         question, text, points(pair.accuracy.mean.value), f"points over {_short(pair.other, known)}", missing
@@ -189,9 +190,10 @@ def _against_retrained(comparison: Comparison, best: Row | None) -> Finding:
         published = "Its published figures are of other clips than these. This trains it on them, fresh in each fold:"
         command = f"soundprobe finetune --config {notes.RECIPE}{comparison.data_options}"
         return Finding("", f"Not known yet. {published}", command=command)
-    here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %)"
+    seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
+    here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %{seeds})"
     pair = next((pair for pair in comparison.over_users_network if pair.row is best), None)
     if pair is None:
         return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
-    text = f"Beside {here}, {pair.row.name} is {_beside(pair)}."
-    return Finding("", text, points(pair.accuracy.mean.value), "points over the notes' network")
+    text = f"{pair.row.name} is {_beside(pair, here)}."
+    return Finding("", text, points(pair.accuracy.mean.value), "points on these clips")
