@@ -208,10 +208,8 @@ def test_seeds_are_one_row_with_their_number_and_spread(urban_report):
     assert any(block.startswith("1 mn04 · mlp") and f" ± {spread} of 3 " in block for block in page.blocks)
     assert f"± {spread} (of 3)" in urban_report.markdown.read_text()
     assert f"[3 seeds, ± {spread} between them]" in terminal(urban_report)
-    between = percent(row["accuracy"]["std_population"])
-    assert (
-        f"± {between} points between folds (population standard deviation), ± {spread} between its 3 seeds" in page.text
-    )
+    folds = f"± {percent(row['accuracy']['std_population'])} points between folds (population standard deviation)"
+    assert f"{folds}, ± {spread} between its 3 seeds" in page.text
 
 
 def test_contaminated_mean_stands_in_no_table_of_the_terminal_where_it_can_t_be_struck_out(urban_report, sample_report):
