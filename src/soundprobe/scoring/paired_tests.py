@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from soundprobe.base.errors import DataError, unknown
 from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, bound
@@ -94,14 +94,17 @@ class Paired:
     def detectable(self) -> float | None:
         """How large a true difference must be for these clips and folds to show it as clear in `POWER` of cases.
 
-        For each of the two looks (t_(1 - a/2) + t_power) x its standard error, as observed; the larger counts. a is
-        .05, for the t-test .05 / `comparisons`, as for the first in Holm's order. None where neither has an error.
+        For each of the two looks (t_(1 - a/2) + t_power) x its standard error; the larger counts. a is .05, for the
+        t-test .05 / `comparisons`, as for the first in Holm's order. The error is the observed one over c4, by which a
+        sample's deviation falls short on average (by 8 % with 4 folds). None where neither has an error.
 
         Source: Bloom, "Minimum detectable effects", Evaluation Review 19, 1995.
         """
         looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
         found = [
-            error * float(stats.t.isf((1 - LEVEL) / 2 / several, freedom) + stats.t.ppf(POWER, freedom))
+            float(
+                error / _c4(freedom) * (stats.t.isf((1 - LEVEL) / 2 / several, freedom) + stats.t.ppf(POWER, freedom))
+            )
             for error, freedom, several in looks
             if freedom > 0 and error > TIE
         ]
@@ -112,6 +115,11 @@ class Paired:
         """Whether training on other folds (t-test, after Holm) and testing on other recordings (bootstrap) both leave
         the difference on its side of 0. Each alone looks at one source of luck."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL and self.mean.excludes_zero
+
+
+def _c4(freedom: int) -> float:
+    """The mean of a normal sample's standard deviation, over the true one."""
+    return float(np.sqrt(2 / freedom) * np.exp(special.gammaln((freedom + 1) / 2) - special.gammaln(freedom / 2)))
 
 
 def kfold_ratio(folds: int) -> float:
