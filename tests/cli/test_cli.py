@@ -117,6 +117,11 @@ def test_extract_with_a_bad_clip_exits_with_3_and_names_it(tmp_path):
         (["extract", "--backbone", "mn04", "--weights", "random", "--data", "no/such/folder"], "no/such/folder"),
         (["extract", "--backbone", "mn04", "--weights", "no.pt", "--data", "../clips"], "no.pt"),
         (["extract", "--backbone", "ast", "--data", "../clips"], "model.safetensors"),
+        (
+            ["extract", "-b", "mn04", "--weights", "random", "--seed", "0,x"],
+            "--seed 'x' is not valid: give whole numbers",
+        ),
+        (["probe", "--seed", "-1"], "--seed '-1' is not valid: give whole numbers"),
         (["probe"], "soundprobe extract --backbone mn04"),
         (["probe", "--head", "tree"], "Unknown head 'tree'"),
         (["probe", "--config", "nothing"], "Unknown recipe 'nothing'"),

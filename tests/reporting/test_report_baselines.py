@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import Page
-from result_folders import SAMPLE, write_result, write_run
+from result_folders import ESC10, SAMPLE, write_result, write_run
 from rich.console import Console
 
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
@@ -63,12 +64,10 @@ def test_every_output_shows_the_mark_and_none_calls_a_baseline_pretrained_or_ran
     assert len(rows) >= 6
     lines = [line for line in markdown.splitlines() if line.startswith(("| logmel-stats", "| 2 | logmel-stats"))]
     assert len(lines) >= 6
-    for shown in (*rows, *lines, *(line for line in capture.get().splitlines() if "logmel-stats" in line)):
+    for shown in (*rows, *lines, *(line for line in capture.get().splitlines() if "│ logmel-stats" in line)):
         assert MARK in shown
         assert not any(word in shown for word in ("pretrained", "random", "frozen"))
     assert "baseline: nothing learnt before the head" in page.text  # the legend
-    assert any(line.endswith("| baseline | 1 |") for line in lines)
-    assert "A baseline has no weights that could be random." in markdown
     row = json.loads(report.json.read_text())["datasets"][0]["rows"][1]
     facts = {name: row[name] for name in ("tag", "is_control", "control_of", "rank", "control", "over_control")}
     assert facts == {
@@ -100,12 +99,12 @@ def test_verdict_on_a_baseline_that_is_best_claims_no_pretraining(tmp_path):
     write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random")
     headline, _, pretraining, _ = verdict_of(only_comparison(tmp_path)).sentences
     assert headline.endswith("It is a baseline: nothing was learnt before its head.")
-    assert pretraining.startswith("The best run owes nothing to pretraining: logmel-stats · linear is a baseline. mn04")
-    assert "ahead of the same network with random weights" in pretraining
+    assert pretraining.startswith("The best frozen pretrained run, mn04 · linear, is ")
+    assert "behind the best run without pretraining, logmel-stats · linear (no network, " in pretraining
 
 
-@pytest.mark.parametrize("others", [(), ("random",), ("pretrained",)])
-def test_verdict_on_a_baseline_without_a_pretrained_run_and_its_control_has_no_figure(tmp_path, others):
+@pytest.mark.parametrize("others", [(), ("random",)])
+def test_verdict_on_baselines_without_a_pretrained_run_has_no_figure_and_says_how_to_get_one(tmp_path, others):
     write_baseline(tmp_path, 0.9)
     for weights in others:
         write_run(tmp_path, SAMPLE, accuracy=0.7, weights=weights)
@@ -113,8 +112,8 @@ def test_verdict_on_a_baseline_without_a_pretrained_run_and_its_control_has_no_f
     assert "It is a baseline" in verdict.headline
     assert "Only controls" not in verdict.headline
     assert verdict.findings[1].figure == ""
-    assert "owes nothing to pretraining" in verdict.findings[1].meaning
-    assert "with both --weights" in verdict.findings[1].meaning
+    assert verdict.findings[1].meaning == "Not known: no frozen backbone with pretrained weights has been run here."
+    assert verdict.findings[1].command == "soundprobe extract --backbone mn04"
 
 
 def test_statistics_beside_a_network_are_part_of_its_run_and_of_its_control(tmp_path):
@@ -125,13 +124,114 @@ def test_statistics_beside_a_network_are_part_of_its_run_and_of_its_control(tmp_
     assert [row.tag for row in comparison.rows] == ["", MARK, "random weights: control"]
     assert [row.is_baseline for row in comparison.rows] == [False, True, False]
     assert comparison.control_of(comparison.rows[0]) is comparison.rows[2]
-    assert "ahead of the same network with random weights" in verdict_of(comparison).findings[1].meaning
+    assert [(one.kind.key, one.row) for one in comparison.baselines] == [
+        ("no_network", comparison.rows[1]),
+        ("untrained", comparison.rows[2]),
+    ]
 
 
-def test_verdict_without_a_control_names_the_network_to_extract_and_not_the_statistics(tmp_path):
-    write_run(tmp_path, SAMPLE, "mn04+logmel-stats", accuracy=0.85, weights="pretrained+none")
-    meaning = verdict_of(only_comparison(tmp_path)).findings[1].meaning
-    assert "Extract mn04 again with --weights random" in meaning
+def write_scratch(heads: Path, accuracy: float, recipe: str = "notes-simplecnn", **settings: object) -> Path:
+    how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": recipe, **settings}}
+    key = f"{recipe}{settings}".encode().hex()[-12:]
+    return write_run(heads, SAMPLE, "simplecnn", "finetune", accuracy, key=key, **how)
+
+
+def test_pretraining_is_worth_the_lead_over_the_best_of_all_kinds_that_do_without(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, head="mlp", accuracy=0.85)
+    write_run(tmp_path / "heads", SAMPLE, head="linear", accuracy=0.8)
+    write_baseline(tmp_path / "heads", 0.5)
+    write_baseline(tmp_path / "heads", 0.62, head="knn")
+    write_run(tmp_path / "heads", SAMPLE, head="mlp", accuracy=0.38, weights="random")
+    write_run(tmp_path / "heads", SAMPLE, "mn04+panns", accuracy=0.75, weights="pretrained+random")  # half of it learnt
+    write_scratch(tmp_path / "heads", 0.48)
+    write_scratch(tmp_path / "heads", 0.55, "finetune-vgg")
+    write_scratch(tmp_path / "heads", 0.99, carry_over=True)  # no test result
+    comparison = only_comparison(tmp_path / "heads")
+    assert [(one.kind.key, one.row.first.head["name"]) for one in comparison.baselines] == [
+        ("no_network", "knn"),
+        ("from_scratch", "finetune"),
+        ("users_network", "finetune"),
+        ("untrained", "mlp"),
+    ]
+    best, yardstick = comparison.best, comparison.baselines[0].row
+    pairs = comparison.over_baselines
+    assert [pair.other for pair in pairs] == [one.row for one in comparison.baselines]
+    assert all(pair.row is best for pair in pairs)
+    assert [pair.accuracy.comparisons for pair in pairs] == [4] * 4
+    finding = verdict_of(comparison).findings[1]
+    lead = 100 * (best.accuracy.mean - yardstick.accuracy.mean)
+    assert (finding.figure, finding.unit, finding.command) == (f"{lead:+.1f}", "points over logmel-stats", "")
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    (data,) = json.loads(report.json.read_text())["datasets"]
+    assert [one["kind"] for one in data["baselines"]] == ["no_network", "from_scratch", "users_network", "untrained"]
+    assert data["rows"][data["over_baselines"][0]["other"]]["name"] == "logmel-stats · knn"
+    assert "| logmel-stats · knn (**baseline: nothing learnt**)  (No network) | " in report.markdown.read_text()
+
+
+def test_verdict_with_a_random_control_alone_says_so_and_gives_the_command_for_what_is_missing(tmp_path):
+    folder = write_run(tmp_path, SAMPLE, accuracy=0.8)
+    info = json.loads((folder / "result.json").read_text())
+    info["dataset"]["opened_as"] = {"data": "My clips/", "folds": 10, "group_prefix": "-", "limit": None}
+    write_result(folder, info)
+    write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random")
+    finding = verdict_of(only_comparison(tmp_path)).findings[1]
+    assert finding.unit == "points over an untrained network"
+    assert finding.meaning.endswith("What no network at all reaches is not known:")
+    assert finding.command == (
+        "soundprobe extract --backbone logmel-stats --data 'My clips/' --group-prefix - && "
+        "soundprobe probe -b logmel-stats"
+    )
+
+
+def test_random_weights_of_several_seeds_are_one_row_with_the_spread_between_them(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    for seed, accuracy in enumerate((0.36, 0.41, 0.39)):
+        folder = write_run(tmp_path / "heads", SAMPLE, accuracy=accuracy, weights="random", key=f"00000000000{seed}")
+        info = json.loads((folder / "result.json").read_text())
+        info["backbone"]["weights_label"] = f"random (seed {seed})"
+        write_result(folder, info)
+    comparison = only_comparison(tmp_path / "heads")
+    _, row = comparison.rows
+    assert (row.name, row.tag, len(row.runs)) == ("mn04 · linear", "random weights: control", 3)
+    means = [run.record.summary.accuracy.mean for run in row.runs]
+    assert row.accuracy.mean == pytest.approx(np.mean(means))
+    between_seeds = row.over_seeds("accuracy").std_population
+    assert between_seeds == pytest.approx(np.std(means))
+    assert between_seeds != pytest.approx(row.accuracy.std_population, abs=1e-3)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page, markdown = Page(report.html).text, report.markdown.read_text()
+    assert f"± {100 * between_seeds:.1f} of 3" in page
+    assert f"± {100 * between_seeds:.1f} (of 3)" in markdown
+    (data,) = json.loads(report.json.read_text())["datasets"]
+    labels = [run["weights_label"] for run in data["rows"][1]["runs"]]
+    assert labels == [f"random (seed {seed})" for seed in range(3)]
+
+
+def test_third_card_compares_with_the_users_network_trained_on_the_same_clips(tmp_path):
+    write_run(tmp_path / "heads", ESC10, accuracy=0.9)
+    missing = verdict_of(only_comparison(tmp_path / "heads")).findings[2]
+    assert (missing.figure, missing.command) == ("", "soundprobe finetune --config notes-simplecnn")
+    for seed in (0, 1):
+        how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}, "seed": seed}
+        write_run(tmp_path / "heads", ESC10, "simplecnn", "finetune", 0.55, key=f"00000000000{seed}", **how)
+    comparison = only_comparison(tmp_path / "heads")
+    best, own = comparison.rows
+    finding = verdict_of(comparison).findings[2]
+    assert finding.figure == f"{100 * (best.accuracy.mean - own.accuracy.mean):+.1f}"
+    (pair,) = comparison.over_users_network
+    assert pair.other is own
+    assert f"({100 * own.accuracy.mean:.1f} %, mean of 2 seeds)" in finding.meaning
+    assert "in all 5 folds: a clear difference" in finding.meaning
+    (data,) = json.loads(write_report(tmp_path / "heads", tmp_path / "reports").json.read_text())["datasets"]
+    assert data["over_users_network"][0]["accuracy"]["clear"] is True
+
+
+def test_users_network_that_is_the_best_run_is_not_compared_with_itself(tmp_path):
+    write_scratch(tmp_path, 0.9)
+    write_run(tmp_path, SAMPLE, accuracy=0.7)
+    finding = verdict_of(only_comparison(tmp_path)).findings[2]
+    assert finding.figure == ""
+    assert "it is the best run itself" in finding.meaning
 
 
 def test_precision_of_a_network_beside_statistics_is_not_said_to_be_in_part(tmp_path):

@@ -16,7 +16,7 @@ from soundprobe.reporting.elements import Plotted
 from soundprobe.reporting.plots import Plot, Variant, label
 from soundprobe.reporting.render.html import plotly_script
 from soundprobe.reporting.runs.collect import collect_runs
-from soundprobe.reporting.sections.calibration import calibrate
+from soundprobe.reporting.sections.calibration import calibrate, calibration_of
 from soundprobe.reporting.sections.classes import class_figures
 from soundprobe.reporting.sections.conditions import breakdowns_of
 from soundprobe.reporting.sections.learning import learning_curve_of
@@ -88,7 +88,45 @@ def test_calibration_error_by_hand(heads):
         (only,) = calibrate(row).bins
         assert (only.low, only.high, only.clips) == (0.7, 0.8, len(sure))
         assert calibrate(row).ece == pytest.approx(abs(right.mean() - 0.73), abs=1e-6)
-    assert calibrate(only_comparison(heads).rows[-1]).verdict == "too sure"
+    best, *_, control = map(calibrate, only_comparison(heads).rows)
+    assert control.verdict == "too sure"
+    assert 0 < best.by_luck < best.by_luck_high < 0.1
+
+
+def drawn_predictions(rng: np.random.Generator, n: int, clips: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) how sure a perfectly calibrated head is, whether it is right, and the recording, each of `clips`."""
+    recording = np.arange(n) // clips
+    sure = rng.beta(6, 1.5, n)
+    together = rng.random(recording.max() + 1)[recording]
+    return sure, together < sure, recording
+
+
+def test_calibrated_head_is_called_so_in_95_of_100_cases_and_its_error_is_that_by_luck():
+    rng = np.random.default_rng(0)
+    found = [calibration_of(*drawn_predictions(rng, 397)) for _ in range(200)]
+    share = np.mean([one.verdict == "calibrated, within luck" for one in found])
+    assert 0.895 < share < 0.99  # a true 95 % leaves this in fewer than one of 1,000 sets of 200
+    assert np.mean([one.ece for one in found]) == pytest.approx(np.mean([one.by_luck for one in found]), rel=0.05)
+    assert 0.03 < found[0].by_luck < 0.045  # a fixed 3 % would call most of them wrong
+    bins = [one for each in found for one in each.bins if one.clips >= 10]
+    inside = [one.by_luck_low <= one.accuracy <= one.by_luck_high for one in bins]
+    assert 0.93 < np.mean(inside) <= 1
+
+
+def test_calibrated_head_whose_recordings_are_right_or_wrong_whole_is_called_so():
+    rng = np.random.default_rng(1)
+    found = [calibration_of(*drawn_predictions(rng, 400, clips=8)) for _ in range(100)]
+    assert np.mean([one.verdict == "calibrated, within luck" for one in found]) > 0.88
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(1.8, "too sure"), (0.4, "not sure enough")])
+def test_head_that_is_too_sure_or_not_sure_enough_is_noticed(power, verdict):
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(50):
+        sure, _, recording = drawn_predictions(rng, 397)
+        found.append(calibration_of(sure, rng.random(397) < sure**power, recording).verdict)
+    assert found.count(verdict) >= 45
 
 
 def test_class_figures_are_precision_recall_and_f1_by_hand(heads):

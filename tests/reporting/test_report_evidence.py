@@ -28,7 +28,8 @@ from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, doubts_
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import between, p_value, percent, points_between
 from soundprobe.reporting.write import write_report
-from soundprobe.scoring.bootstrap import Interval, resample
+from soundprobe.scoring.bootstrap import resample
+from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")
@@ -121,8 +122,9 @@ def test_json_page_and_markdown_show_the_same_interval_and_p(three, tmp_path):
         if row["against_best"]:
             pair = row["against_best"]
             assert pair["other"] == data["best"]
-            mean = pair["accuracy"]["mean"]
-            shown = points_between(Interval(mean["value"], mean["low"], mean["high"], mean["method"]))
+            wider, mean = pair["accuracy"]["interval"], pair["accuracy"]["mean"]
+            assert wider["low"] <= mean["low"] < mean["high"] <= wider["high"]
+            shown = points_between(Interval(wider["value"], wider["low"], wider["high"], wider["method"]))
             assert shown in page
             assert shown in text
             assert p_value(pair["accuracy"]["p_holm"]) in page

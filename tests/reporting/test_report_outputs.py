@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
-from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand, write_run
+from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand, write_result, write_run
 from rich.console import Console
 
 from soundprobe.base.errors import StoreError
@@ -16,8 +17,9 @@ from soundprobe.reporting.render.html import plotly_script
 from soundprobe.reporting.render.markdown import code, escape
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
-from soundprobe.reporting.wording import duration, one_line, percent, points
+from soundprobe.reporting.wording import duration, lead_in_folds, one_line, percent, points
 from soundprobe.reporting.write import ReportPaths, write_report
+from soundprobe.scoring.paired_tests import sign_test
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORBIDDEN = re.compile(r"\.9354|93\.54|93\.5|\.9400|94\.0")
@@ -179,7 +181,7 @@ def test_notes_mean_is_in_no_table_of_other_data(tmp_path):
     report = write_report(tmp_path / "heads", tmp_path / "reports")
     page = Page(report.html)
     assert not [block for block in page.blocks if block.startswith("– SimpleCNN of the notes")]
-    assert "Not comparable" in page.text
+    assert "Its published figures are of other clips than these." in page.text
     assert "SimpleCNN of the notes" not in terminal(report)
     assert "93.5" not in terminal(report)
 
@@ -203,9 +205,78 @@ def test_seeds_are_one_row_with_their_number_and_spread(urban_report):
     assert [run["seed"] for run in row["runs"]] == [0, 1, 2]
     spread = percent(float(np.std([run["accuracy"]["mean"] for run in row["runs"]])))
     page = Page(urban_report.html)
-    assert any(block.startswith("1 mn04 · mlp") and block.endswith(f"3 ± {spread}") for block in page.blocks)
-    assert f"3 (± {spread})" in urban_report.markdown.read_text()
-    assert "[3 seeds]" in terminal(urban_report)
+    assert any(block.startswith("1 mn04 · mlp") and f" ± {spread} of 3 " in block for block in page.blocks)
+    assert f"± {spread} (of 3)" in urban_report.markdown.read_text()
+    assert f"[3 seeds, ± {spread} between them]" in terminal(urban_report)
+    folds = f"± {percent(row['accuracy']['std_population'])} points between folds (population standard deviation)"
+    assert f"{folds}, ± {spread} between its 3 seeds" in page.text
+
+
+def test_contaminated_mean_stands_in_no_table_of_the_terminal_where_it_can_t_be_struck_out(urban_report, sample_report):
+    for report in (urban_report, sample_report):
+        (line,) = [line for line in terminal(report).splitlines() if FORBIDDEN.search(line)]
+        assert line.startswith("The notes' mean of 93.5 % is contaminated")
+
+
+def test_set_ups_are_counted_alike_in_the_contents_and_in_the_headline(tmp_path):
+    for data in (ESC10, SAMPLE):
+        write_run(tmp_path / "heads", data, accuracy=0.8)
+        write_run(tmp_path / "heads", data, head="knn", accuracy=0.7)
+        write_run(tmp_path / "heads", data, accuracy=0.4, weights="random")
+    page = Page(write_report(tmp_path / "heads", tmp_path / "reports").html)
+    assert page.text.count("2 set-ups, besides 1 control") >= 2
+    assert "3 set-ups" not in page.text
+
+
+def test_weights_whose_label_says_their_kind_are_named_once(sample_report, tmp_path):
+    folder = write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    info = json.loads((folder / "result.json").read_text())
+    info["backbone"]["weights_label"] = "pretrained (resnet18.a1_in1k)"
+    write_result(folder, info)
+    text = write_report(tmp_path / "heads", tmp_path / "reports").markdown.read_text()
+    assert "- **Weights**: pretrained (resnet18.a1_in1k) (sha256" in text
+    assert "pretrained: pretrained" not in text
+    assert "- **Weights**: pretrained: AudioSet (sha256" in sample_report.markdown.read_text()
+
+
+def test_clips_that_are_all_right_are_said_to_be_at_least_so_many_percent_everywhere(tmp_path):
+    """36 clips of as many recordings; no interval of any output is without width."""
+    data = Data("mine", dict.fromkeys((1, 2, 3, 4), 9), ("a", "b", "c"), fingerprint="36")
+    for backbone in ("mn04", "panns"):
+        write_run(tmp_path / "heads", data, backbone, accuracy=2.0, recordings=False)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page, markdown = Page(report.html).text, report.markdown.read_text()
+    for text in (page, markdown, terminal(report)):
+        assert "at least 90.4" in text
+        assert not re.search(r"\b(\d+\.\d) to \1\b", text), "an interval without width"
+    assert "level with it, equal in all 4 folds: not a clear difference (95 % interval −9.6 to +9.6; p = 1)" in page
+    intervals = list(intervals_in(json.loads(report.json.read_text())))
+    assert len(intervals) > 20
+    assert all(one["low"] is None or one["high"] - one["low"] > 0.01 for one in intervals)
+
+
+def intervals_in(value: object) -> Iterator[dict]:
+    """Whatever in a document has both ends of an interval."""
+    if isinstance(value, dict) and {"low", "high", "level"} <= set(value):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from intervals_in(item)
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ([0.1] * 10, "ahead in all 10 folds"),
+        ([0.0] * 10, "equal in all 10 folds"),
+        ([-0.1] * 4, "behind in all 4 folds"),
+        ([0.1], "ahead in 1 fold"),
+        ([0.1, 0.1, 0.1, 0.0, 0.0, -0.1], "ahead in 3, equal in 2 of 6 folds"),
+        ([0.1, -0.1, -0.2], "ahead in 1 of 3 folds"),
+        ([0.0, -0.1, -0.2], "equal in 1, behind in 2 of 3 folds"),
+    ],
+)
+def test_lead_in_folds_names_ties(differences, said):
+    assert lead_in_folds(sign_test(differences)) == said
 
 
 def test_damaged_run_is_listed_with_its_reason_everywhere(urban_report):
@@ -288,6 +359,7 @@ def test_code_span_outlasts_backticks_in_its_text():
 
 def test_wording_of_numbers():
     assert (percent(0.83125), percent(float("nan")), percent(None), percent(0.5, 0)) == ("83.1", "–", "–", "50")
+    assert (f"{0.5475:.3f}", percent(0.5475), points(0.5475)) == ("0.547", "54.7", "+54.7")  # below .5475 in binary
     assert (points(0.104), points(-0.104), points(-0.0001)) == ("+10.4", "−10.4", "0.0")
     times = (0.0123, 0.421, 12.3, 200, 7500)
     assert [duration(seconds) for seconds in times] == ["12 ms", "0.42 s", "12 s", "3 min 20 s", "2 h 5 min"]

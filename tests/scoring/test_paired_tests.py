@@ -21,9 +21,12 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from soundprobe.base.errors import DataError
 from soundprobe.scoring import metrics
-from soundprobe.scoring.against_notes import compare_with_notes, estimate_design_effect, newcombe, wilson
-from soundprobe.scoring.bootstrap import METRICS, Interval, Predictions, Scores, resample
+from soundprobe.scoring.against_notes import compare_with_notes, estimate_design_effect
+from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, resample
+from soundprobe.scoring.intervals import Interval, wilson
 from soundprobe.scoring.paired_tests import (
+    Paired,
+    TTest,
     average,
     corrected_t_test,
     holm,
@@ -142,11 +145,23 @@ def test_interval_of_macro_f1_is_centred_on_the_score_though_draws_lie_below_it(
     assert (found.high - found.value) / (found.value - found.low) == pytest.approx(1, abs=0.35)
 
 
-def test_interval_with_every_clip_right_has_no_width_and_says_that_this_is_no_certainty() -> None:
+@pytest.mark.parametrize("right", [True, False])
+def test_interval_of_clips_that_are_all_right_or_all_wrong_is_wilsons_by_recording(right: bool) -> None:
     labels = np.arange(30) % 3
-    scores = resample(make_run(labels, labels, np.arange(30) % 2, np.arange(30) // 2), resamples=100)
-    assert scores.interval("accuracy") == Interval(1.0, 1.0, 1.0, "bootstrap over recordings")
-    assert any("not certainty" in doubt and "10.0%" in doubt for doubt in scores.doubts)
+    said = labels if right else (labels + 1) % 3
+    scores = resample(make_run(labels, said, np.arange(30) % 2, np.arange(30) // 2), resamples=100)
+    expected = wilson(float(right), 30)  # 15 pairs of clips, each in both folds: a recording counts in each
+    assert scores.interval("accuracy") == expected
+    assert scores.interval("accuracy").method == "Wilson"
+    assert scores.fold_interval("accuracy", 1) == wilson(float(right), 15)
+    assert (scores.interval("macro_f1").low, scores.interval("macro_f1").high) == (None, None)
+    assert any("not certainty" in doubt and "30 recordings" in doubt for doubt in scores.doubts)
+
+
+def test_interval_of_recordings_that_are_all_half_right_has_no_ends() -> None:
+    labels, folds, recording = np.zeros(40, dtype=int), np.arange(40) // 20, np.arange(40) // 2
+    found = resample(make_run(labels, np.arange(40) % 2, folds, recording), resamples=100).interval()
+    assert (found.value, found.low, found.high) == (0.5, None, None)
 
 
 def test_interval_of_one_recording_a_fold_has_no_ends() -> None:
@@ -435,8 +450,80 @@ def test_paired_interval_is_narrower_than_that_of_runs_redrawn_apart() -> None:
 def test_paired_run_with_itself_differs_by_nothing() -> None:
     better, _ = paired_runs()
     found = paired(better, better, test_train_ratio=0.2)
-    assert (found.mean.low, found.mean.value, found.mean.high) == (0.0, 0.0, 0.0)
-    assert (found.t_test.p, found.sign_test.p, found.is_clear) == (1.0, 1.0, False)
+    reach = wilson(0.0, 150).high  # 6 x 25 recordings, none of which told the two apart
+    assert (found.mean.low, found.mean.value, found.mean.high) == (-reach, 0.0, reach)
+    assert (found.t_test.low, found.t_test.high) == (None, None)
+    assert found.interval == found.mean
+    assert (found.t_test.p, found.sign_test.p, found.is_clear, found.detectable) == (1.0, 1.0, False, None)
+
+
+def test_paired_runs_of_which_each_clip_is_right_in_one_only_have_no_interval_without_width() -> None:
+    run = correlated_run(np.random.default_rng(19), folds=3, recordings=10)
+    right, wrong = (dataclasses.replace(run, predicted=one) for one in (run.labels, (run.labels + 1) % 3))
+    found = paired(resample(right), resample(wrong), test_train_ratio=0.5)
+    assert (found.mean.value, found.mean.low, found.mean.high, found.interval.low) == (1.0, None, None, None)
+
+
+def simulated(F: int, G: int, worse: float, rng: np.random.Generator) -> Paired:
+    """Two heads that are really trained (nearest class mean), the second on features with `worse` more noise."""
+    C, D = 4, 6
+    group = np.repeat(np.arange(F * G), rng.integers(1, 4, F * G))
+    labels, folds = rng.integers(0, C, F * G), group // G
+    centre, runs = rng.normal(size=(C, D))[labels], []
+    for noise in (1.2, 1.2 + worse):
+        scene = centre + noise * rng.normal(size=centre.shape)
+        X, y = scene[group] + 0.6 * rng.normal(size=(len(group), D)), labels[group]
+        said = np.empty_like(y)
+        for fold in range(F):
+            train, one_hot = folds != fold, np.eye(C)[y]
+            means = one_hot[train].T @ X[train] / one_hot[train].sum(axis=0)[:, None].clip(1)
+            said[~train] = ((X[~train, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+        runs.append(resample(make_run(y, said, folds, group, "run", C), resamples=200))
+    return paired(*runs, test_train_ratio=kfold_ratio(F))
+
+
+def test_shown_interval_covers_a_true_difference_of_few_folds_and_recordings_where_the_bootstrap_does_not() -> None:
+    """4 folds of 25 recordings, 800 pairs of heads: the true difference is their mean."""
+    rng = np.random.default_rng(20)
+    found = [simulated(4, 25, 0.6, rng) for _ in range(800)]
+    truth = np.mean([one.mean.value for one in found])
+    covered = {
+        name: np.mean([getattr(one, name).low <= truth <= getattr(one, name).high for one in found])
+        for name in ("mean", "interval")
+    }
+    assert covered["mean"] < 1 - most(800)
+    assert covered["interval"] >= 0.95
+
+
+def test_shown_interval_leaves_0_out_exactly_where_one_comparison_is_clear() -> None:
+    rng = np.random.default_rng(21)
+    found = [simulated(5, 20, worse, rng) for worse in (0.0, 0.5, 2.0) for _ in range(20)]
+    assert [one.interval.excludes_zero for one in found] == [one.is_clear for one in found]
+    assert 10 < sum(one.is_clear for one in found) < 50
+
+
+@pytest.mark.parametrize(("folds", "comparisons"), [(4, 1), (10, 1), (10, 5)])
+def test_detectable_difference_is_found_in_about_four_cases_of_five(folds: int, comparisons: int) -> None:
+    """Fold differences as the test supposes them, with what is stated where their spread is observed on average."""
+    rng, simulations, ratio = np.random.default_rng(22), 4000, kfold_ratio(folds)
+    shared, own = rng.normal(size=(simulations, 1)), rng.normal(size=(simulations, folds))
+    differences = np.sqrt(1 / folds) * shared + np.sqrt(1 - 1 / folds) * own
+    error = float(np.sqrt(1 / folds + ratio) * differences.std(axis=1, ddof=1).mean())
+    t_test = TTest(None, folds - 1, None, None, None, ratio, error)
+    zero = Interval(0.0, None, None, "bootstrap over recordings")
+    one = Paired("a", "b", "accuracy", (), (), zero, 0.0, 0, t_test, sign_test([0.0]), None, comparisons)
+    p = np.array([corrected_t_test(row, test_train_ratio=ratio).p for row in differences + one.detectable])
+    assert np.mean(p < 0.05 / comparisons) == pytest.approx(0.8, abs=0.04)
+
+
+def test_detectable_difference_of_trained_heads_is_found_more_often_than_a_smaller_one() -> None:
+    """4 folds of 80 recordings: what is clear of the differences as large as stated, and of a quarter of that."""
+    rng = np.random.default_rng(23)
+    large, small = ([simulated(4, 80, worse, rng) for _ in range(120)] for worse in (1.3, 0.2))
+    least = np.median([one.detectable for one in large])
+    assert np.mean([one.mean.value for one in large]) == pytest.approx(least, rel=0.1)
+    assert 0.6 < np.mean([one.is_clear for one in large]) < 0.95
+    assert np.mean([one.is_clear for one in small]) < 0.2
 
 
 def test_paired_on_one_fold_has_an_interval_and_no_t_test() -> None:
@@ -516,17 +603,6 @@ def test_on_shared_clips_cuts_runs_down_to_what_all_tested() -> None:
 
 
 # --- against the notes
-
-
-def test_wilson_and_newcombe_match_published_values() -> None:
-    """81 of 263 and Newcombe's example a, 56/70 against 48/80, from his two papers of 1998."""
-    one = wilson(81 / 263, 263)
-    assert (one.low, one.high) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
-    difference = newcombe(wilson(56 / 70, 70), wilson(48 / 80, 80))
-    assert difference.value == pytest.approx(0.2)
-    assert (difference.low, difference.high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
-    assert wilson(0.0, 20).low == 0.0
-    assert wilson(1.0, 20).high == 1.0
 
 
 def test_notes_interval_is_that_of_616_of_873() -> None:

@@ -48,6 +48,17 @@ def test_extract_embeds_every_clip_with_its_columns(toy, tmp_path):
     assert found.meta["backbone"]["weights_label"] == "random (seed 0)"
 
 
+def test_extract_with_several_seeds_makes_a_set_of_each_draw_of_random_weights(toy, tmp_path):
+    found = embed(toy, tmp_path, seed=[0, 2, 2])
+    assert [one.weights_label for one in found] == ["random (seed 0)", "random (seed 2)"]
+    first, second = (read(one.folder).features for one in found)
+    assert not np.allclose(first, second)
+    (alone,) = embed(toy, tmp_path, seed=2)
+    assert (alone.folder, alone.reused) == (found[1].folder, 36)
+    with pytest.raises(ConfigError, match=r"--seed 0,1: only random weights are drawn. Add --weights random."):
+        embed(toy, tmp_path, seed=[0, 1], weights="pretrained")
+
+
 def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path):
     def files(folder):  # without the lock, which some versions of filelock touch
         kept = [path for path in folder.iterdir() if path.name != ".lock"]

@@ -32,7 +32,8 @@ class ExtractRecipe(Recipe):
     """One call of `extract`."""
 
     backbone: str
-    weights: str = "pretrained"
+    weights: str | None = None
+    seeds: list[int] = [0]
     clip_seconds: float | None = None
 
 

@@ -28,6 +28,7 @@ from soundprobe.cli.options import (
     ReportsFolder,
     examples,
     given_command,
+    whole_numbers,
 )
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
@@ -118,6 +119,7 @@ def _root(
         "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
         "soundprobe extract --backbone mn04 --layers both",
         "soundprobe extract --backbone ast --precision bf16",
+        "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
     )
 )
@@ -149,7 +151,9 @@ def extract(
             help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs, some backbones).",
         ),
     ] = "fp32",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of random weights.")] = 0,
+    seed: Annotated[
+        list[str] | None, typer.Option("--seed", help="Of random weights, 0 by default; 0,1,2 makes a set of each.")
+    ] = None,
     finetuned: Annotated[
         Path | None,
         typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
@@ -175,7 +179,7 @@ def extract(
         clip_seconds=clip_seconds,
         layers=layers,
         precision=precision,
-        seed=seed,
+        seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,
         folds=folds,
         group_prefix=group_prefix,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import printable
 
 
@@ -46,6 +48,19 @@ EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store 
 HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def whole_numbers(given: Sequence[str] | None, option: str) -> list[int]:
+    """Those of an option that may be repeated and holds several, joined by commas.
+
+    Raises:
+        ConfigError: one is no whole number.
+    """
+    texts = [text.strip() for several in given or () for text in several.split(",")]
+    wrong = next((text for text in texts if not text.isdecimal()), None)
+    if wrong is not None:
+        raise ConfigError(f"{option} {wrong!r} is not valid: give whole numbers, such as {option} 0,1,2.")
+    return list(map(int, texts))
 
 
 def examples(*commands: str) -> str:

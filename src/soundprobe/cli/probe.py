@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from soundprobe.cli.options import EmbeddingsFolder, HeadsFolder, Quiet, examples, given_command
+from soundprobe.cli.options import EmbeddingsFolder, HeadsFolder, Quiet, examples, given_command, whole_numbers
 from soundprobe.heads.catalog import HEADS
 
 out = Console(highlight=False, soft_wrap=True)
@@ -17,7 +17,7 @@ ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_de
 EXAMPLES = examples(
     "soundprobe probe --head mlp",
     "soundprobe probe --head linear,knn --backbone mn04+ast",
-    "soundprobe probe --head mlp --seed 0 --seed 1 --set widths=[512]",
+    "soundprobe probe --head mlp --seed 0,1,2 --set widths=[512]",
     "soundprobe probe --control shuffled-labels",
     "soundprobe probe --head linear --control reshuffled-folds",
 )
@@ -38,7 +38,9 @@ def probe(
     weights: Annotated[
         str | None, typer.Option("--weights", help="Only these: pretrained, random, file, fine-tuned or none.")
     ] = None,
-    seed: Annotated[list[int] | None, typer.Option("--seed", help="May be given several times: a run each.")] = None,
+    seed: Annotated[
+        list[str] | None, typer.Option("--seed", help="Several, such as 0,1,2, or repeated: a run each.")
+    ] = None,
     only_fold: Annotated[
         list[int] | None, typer.Option("--only-fold", help="Test just this fold; may be repeated.")
     ] = None,
@@ -93,7 +95,7 @@ def probe(
         backbone=backbone,
         dataset=dataset,
         weights=weights,
-        seeds=seed or recipe.seeds,
+        seeds=whole_numbers(seed, "--seed") or recipe.seeds,
         settings=recipe.settings,
         only_folds=only_fold,
         exclude_leaks=exclude_leaks or recipe.exclude_leaks,

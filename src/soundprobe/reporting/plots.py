@@ -16,7 +16,7 @@ from typing import Any
 from markupsafe import Markup
 
 from soundprobe.reporting.wording import one_line
-from soundprobe.scoring.bootstrap import Interval
+from soundprobe.scoring.intervals import Interval
 
 PALETTE = tuple(f"var(--series-{number})" for number in range(1, 7))
 """The page's colours for lines and marks that stand beside each other."""

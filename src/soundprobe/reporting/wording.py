@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from soundprobe.scoring.bootstrap import Interval
+    from soundprobe.scoring.intervals import Interval
+    from soundprobe.scoring.paired_tests import SignTest
 
 MISSING = "–"
 # Characters that could turn the text around them about (bidirectional overrides and isolates).
@@ -26,22 +27,37 @@ def one_line(text: object) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1] as percent, without the sign: 0.8312 -> "83.1"."""
+    """A share in [0, 1] as percent, without the sign: 0.8312 -> "83.1". Rounded as ".831" is: once, in binary."""
     if share is None or math.isnan(share):
         return MISSING
-    return f"{100 * share:.{digits}f}"
+    return f"{100 * round(share, digits + 2):.{digits}f}"
 
 
 def between(interval: Interval, shown: Callable[[float], str] = percent) -> str:
-    """The ends of an interval of shares, in percent: "92.1 to 96.4"."""
+    """The ends of an interval of shares, in percent: "92.1 to 96.4"; "at least 90.4" of what is at its upper end."""
     if interval.low is None or interval.high is None:
         return MISSING
+    if interval.value == interval.high:
+        return f"at least {shown(interval.low)}"
+    if interval.value == interval.low:
+        return f"at most {shown(interval.high)}"
     return f"{shown(interval.low)} to {shown(interval.high)}"
 
 
 def points_between(interval: Interval) -> str:
     """The ends of an interval of differences, in points: "−0.3 to +2.8"."""
     return between(interval, points)
+
+
+def lead_in_folds(test: SignTest) -> str:
+    """In how many folds a run is ahead: "ahead in all 10 folds", "ahead in 3, equal in 5 of 10 folds"."""
+    told = {"ahead": test.ahead, "equal": test.ties, "behind": test.behind}
+    found = [(how, times) for how, times in told.items() if times]
+    folds = plural(sum(told.values()), "fold")
+    if len(found) == 1:
+        return f"{found[0][0]} in {'all ' * (found[0][1] > 1)}{folds}"
+    named = found[:2] if test.ties else found[:1]
+    return f"{', '.join(f'{how} in {times}' for how, times in named)} of {folds}"
 
 
 def p_value(p: float | None) -> str:
@@ -55,7 +71,7 @@ def p_value(p: float | None) -> str:
 
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign: 0.104 -> "+10.4"."""
-    text = f"{100 * difference:+.1f}"
+    text = f"{100 * round(difference, 3):+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 

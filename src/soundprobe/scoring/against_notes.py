@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from soundprobe.base.errors import DataError
 from soundprobe.scoring import notes
-from soundprobe.scoring.bootstrap import LEVEL, Interval
+from soundprobe.scoring.intervals import Interval, newcombe, wilson
 
 
 @dataclass(frozen=True)
@@ -78,44 +77,6 @@ def compare_with_notes(correct: int, clips: int, *, missing: int = 0, design_eff
         return Against(cnn, run, newcombe(run, cnn))
 
     return NotesComparison(theirs.fold, clips, missing, against(1.0), against(design_effect), float(design_effect))
-
-
-def wilson(share: float, n: float) -> Interval:
-    """The binomial interval of a `share` of `n` clips, all p for which the share is within 1.96 standard errors.
-
-        (share + z^2/2n +- z sqrt(share (1 - share)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.96
-
-    Chosen over Clopper and Pearson's, which is never too narrow, and so on average too wide: Wilson's covers 95 % on
-    average, allows for an n that is no whole number (clips / design effect), and Newcombe's difference is made of
-    it. For .7056 of 873 the two agree within .001.
-
-    Sources: Wilson, JASA 22, 1927; Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", 2001.
-    """
-    z = float(stats.norm.isf((1 - LEVEL) / 2))
-    middle = share + z**2 / (2 * n)
-    reach = z * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
-    ends = np.clip(np.array([middle - reach, middle + reach]) / (1 + z**2 / n), 0.0, 1.0)
-    return Interval(float(share), float(ends[0]), float(ends[1]), "Wilson")
-
-
-def newcombe(first: Interval, second: Interval) -> Interval:
-    """The interval of `first` less `second`, two shares with their Wilson intervals, as if of different clips.
-
-    Both were tested on the same clips, where the easy ones are easy for both, so it is rather too wide than too narrow.
-
-    Source: Newcombe, "Interval estimation for the difference between independent proportions", 1998, method 10.
-    """
-    (below_first, above_first), (below_second, above_second) = _reach(first), _reach(second)
-    difference = first.value - second.value
-    below, above = np.hypot(below_first, above_second), np.hypot(above_first, below_second)
-    return Interval(difference, float(difference - below), float(difference + above), "Newcombe")
-
-
-def _reach(interval: Interval) -> tuple[float, float]:
-    """How far a Wilson interval's ends are below and above its value."""
-    assert interval.low is not None
-    assert interval.high is not None
-    return interval.value - interval.low, interval.high - interval.value
 
 
 def estimate_design_effect(correct: np.ndarray, groups: np.ndarray) -> float:

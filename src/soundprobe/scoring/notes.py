@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from soundprobe.scoring.metrics import MeanStd, mean_std
 
 TITLE = "SimpleCNN of the notes"
+RECIPE = "notes-simplecnn"
+"""The recipe that trains it as the notes did, but fresh in each fold."""
 DATASET = "urbansound8k"
 DATASET_CLIPS = 8732
 PARAMETERS = 1_400_970

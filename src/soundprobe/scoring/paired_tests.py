@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from soundprobe.base.errors import DataError, unknown
-from soundprobe.scoring.bootstrap import LEVEL, METRICS, Interval, Predictions, Scores, bound
+from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, bound
+from soundprobe.scoring.intervals import LEVEL, Interval, hull, tango
 
 TIE = 1e-12
 """Differences of fold scores within rounding are ties."""
+POWER = 0.8
 NAMED = 3  # clips that a message names
 
 
@@ -28,6 +30,7 @@ class TTest:
     Attributes:
         test_train_ratio: n_test / n_train, as it was given.
         low, high: of the mean difference at `LEVEL`, by the same correction.
+        error: the mean difference's standard error, by the same correction; 0 where folds don't differ.
     """
 
     statistic: float | None
@@ -36,6 +39,7 @@ class TTest:
     low: float | None
     high: float | None
     test_train_ratio: float
+    error: float = 0.0
     reason: str = ""
 
 
@@ -60,6 +64,7 @@ class Paired:
     Attributes:
         differences: one a fold, in the order of `folds`.
         mean: their mean, with a bootstrap interval in which both runs meet the same redrawn recordings.
+        error, freedom: standard deviation of the mean in the redrawn worlds, and recordings that are free to vary.
         p_holm: the t-test's p after Holm's correction for `comparisons` comparisons with one reference.
     """
 
@@ -69,16 +74,52 @@ class Paired:
     folds: tuple[int, ...]
     differences: tuple[float, ...]
     mean: Interval
+    error: float
+    freedom: int
     t_test: TTest
     sign_test: SignTest
     p_holm: float | None
     comparisons: int = 1
 
     @property
+    def interval(self) -> Interval:
+        """The mean difference with the wider of both intervals, the bootstrap's and the t-test's.
+
+        It leaves 0 out where both do: of a single comparison, where the difference is clear.
+        """
+        by_folds = Interval(self.mean.value, self.t_test.low, self.t_test.high, "corrected t")
+        return hull(self.mean, by_folds)
+
+    @property
+    def detectable(self) -> float | None:
+        """How large a true difference must be for these clips and folds to show it as clear in `POWER` of cases.
+
+        For each of the two looks (t_(1 - a/2) + t_power) x its standard error; the larger counts. a is .05, for the
+        t-test .05 / `comparisons`, as for the first in Holm's order. The error is the observed one over c4, by which a
+        sample's deviation falls short on average (by 8 % with 4 folds). None where neither has an error.
+
+        Source: Bloom, "Minimum detectable effects", Evaluation Review 19, 1995.
+        """
+        looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
+        found = [
+            float(
+                error / _c4(freedom) * (stats.t.isf((1 - LEVEL) / 2 / several, freedom) + stats.t.ppf(POWER, freedom))
+            )
+            for error, freedom, several in looks
+            if freedom > 0 and error > TIE
+        ]
+        return max(found, default=None)
+
+    @property
     def is_clear(self) -> bool:
         """Whether training on other folds (t-test, after Holm) and testing on other recordings (bootstrap) both leave
         the difference on its side of 0. Each alone looks at one source of luck."""
         return self.p_holm is not None and self.p_holm < 1 - LEVEL and self.mean.excludes_zero
+
+
+def _c4(freedom: int) -> float:
+    """The mean of a normal sample's standard deviation, over the true one."""
+    return float(np.sqrt(2 / freedom) * np.exp(special.gammaln((freedom + 1) / 2) - special.gammaln(freedom / 2)))
 
 
 def kfold_ratio(folds: int) -> float:
@@ -109,17 +150,17 @@ def corrected_t_test(differences: Sequence[float] | np.ndarray, *, test_train_ra
     J, mean = len(values), float(values.mean())
     if J < 2:
         reason = "one fold has no spread to judge a difference by"
-        return TTest(None, 0, None, None, None, test_train_ratio, reason)
+        return TTest(None, 0, None, None, None, test_train_ratio, reason=reason)
     spread = float(values.std(ddof=1))
     if spread <= TIE:
         if abs(mean) <= TIE:
-            return TTest(0.0, J - 1, 1.0, 0.0, 0.0, test_train_ratio)
+            return TTest(0.0, J - 1, 1.0, None, None, test_train_ratio, reason="every fold is equal")
         reason = "every fold has the same difference, so there is no spread to judge it by"
-        return TTest(None, J - 1, None, None, None, test_train_ratio, reason)
+        return TTest(None, J - 1, None, None, None, test_train_ratio, reason=reason)
     error = spread * float(np.sqrt(1 / J + test_train_ratio))
     reach = float(stats.t.isf((1 - LEVEL) / 2, J - 1)) * error
     p = 2 * float(stats.t.sf(abs(mean / error), J - 1))
-    return TTest(mean / error, J - 1, p, mean - reach, mean + reach, test_train_ratio)
+    return TTest(mean / error, J - 1, p, mean - reach, mean + reach, test_train_ratio, error)
 
 
 def sign_test(differences: Sequence[float] | np.ndarray) -> SignTest:
@@ -176,6 +217,10 @@ def paired(run: Scores, reference: Scores, *, test_train_ratio: float, metric: s
     check_redrawn_alike(run, reference)
     differences = run.points[metric] - reference.points[metric]
     draws = (run.draws[metric] - reference.draws[metric]).mean(axis=1)
+    mean = bound(float(differences.mean()), draws, run.freedom, low=-1.0)
+    if mean.low is not None and not mean.has_width:  # no recording tells the two apart, or all do by as much
+        equal = abs(mean.value) <= TIE
+        mean = tango(run.recordings.sum()) if equal else dataclasses.replace(mean, low=None, high=None)
     t_test = corrected_t_test(differences, test_train_ratio=test_train_ratio)
     return Paired(
         run=run.predictions.name,
@@ -183,7 +228,9 @@ def paired(run: Scores, reference: Scores, *, test_train_ratio: float, metric: s
         metric=metric,
         folds=tuple(run.folds.tolist()),
         differences=tuple(differences.tolist()),
-        mean=bound(float(differences.mean()), draws, run.freedom, low=-1.0),
+        mean=mean,
+        error=float(draws.std()),
+        freedom=run.freedom,
         t_test=t_test,
         sign_test=sign_test(differences),
         p_holm=t_test.p,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST, PRETRAINED, BackboneSpec
+from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import fetch, is_cached
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
@@ -35,7 +35,7 @@ def extract(
     clip_seconds: float | None = None,
     layers: str = LAST,
     precision: str = "fp32",
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
     embeddings: str | Path = "embeddings",
     device: str = "auto",
@@ -59,6 +59,7 @@ def extract(
         backbone: one name ("mn04" by default), several, or several joined by commas.
         weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
             which nothing is learnt takes none.
+        seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
@@ -72,6 +73,9 @@ def extract(
         SoundprobeError: an unknown name, unreadable data, missing weights, a full disk, a second writer; or the
             precision is not to be had for the backbone or device, or differs too much from float32 on these clips.
     """
+    seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
+    if len(seeds) != 1 and weights != RANDOM:
+        raise ConfigError(f"--seed {','.join(map(str, seeds))}: only random weights are drawn. Add --weights random.")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
@@ -86,7 +90,12 @@ def extract(
             if clip_seconds is not None:
                 spec.check_clip_seconds(clip_seconds)
     else:
-        given = {"--backbone": backbone, "--weights": weights, "--clip-seconds": clip_seconds, "--seed": seed or None}
+        given = {
+            "--backbone": backbone,
+            "--weights": weights,
+            "--clip-seconds": clip_seconds,
+            "--seed": None if seed == 0 else seed,
+        }
         check_alone(
             {
                 **given,
@@ -115,8 +124,8 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "layers": layers, "seed": seed}
-    models = [declared(load_backbone(spec.name, **load, progress=progress), precision) for spec in specs]
+    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "layers": layers, "progress": progress}
+    models = [declared(load_backbone(spec.name, seed=one, **load), precision) for spec in specs for one in seeds]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     digest = fingerprint(clips, scanned)

@@ -65,6 +65,7 @@ def _extract_or_explain(
             data,
             backbone=step.backbone,
             weights=step.weights,
+            seed=step.seeds,
             clip_seconds=step.clip_seconds,
             embeddings=root / "embeddings",
             progress=progress,

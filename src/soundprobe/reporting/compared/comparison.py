@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -10,7 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from soundprobe.data.audit.audit import Audit
+from soundprobe.data.catalog import MADE_FOLDS
 from soundprobe.reporting.compared.audited import audit_runs
+from soundprobe.reporting.compared.baselines import USERS_NETWORK, Baseline, baselines_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
 from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
@@ -123,6 +126,29 @@ class Comparison:
         """Every other contender against the best one, in the order of the ranking, with Holm's correction."""
         return with_holm(pair_all((row, self.contenders[0]) for row in self.contenders[1:]))
 
+    @property
+    def pretrained(self) -> Row | None:
+        """The best contender whose frozen network was pretrained."""
+        return next((row for row in self.contenders if row.is_frozen_pretrained), None)
+
+    @cached_property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The best row of each kind that does without pretraining, the best of them first."""
+        return baselines_of(self.ranked)
+
+    @cached_property
+    def over_baselines(self) -> tuple[Pair, ...]:
+        """The best pretrained row less each of `baselines`, in their order, with Holm's correction."""
+        return (
+            () if self.pretrained is None else with_holm(pair_all((self.pretrained, one.row) for one in self.baselines))
+        )
+
+    @cached_property
+    def over_users_network(self) -> tuple[Pair, ...]:
+        """Each contender less the user's own network, trained on these clips, with Holm's correction."""
+        own = next((one.row for one in self.baselines if one.kind is USERS_NETWORK), None)
+        return with_holm(pair_all((row, own) for row in self.contenders if row is not own))
+
     @cached_property
     def over_control(self) -> tuple[Pair, ...]:
         """Each row against its control, where it has one; every p as if it were the only one."""
@@ -164,6 +190,15 @@ class Comparison:
             ),
             None,
         )
+
+    @property
+    def data_options(self) -> str:
+        """The options by which a command opens these clips again, such as " --data UrbanSound8K/"; "" by default."""
+        told = (run.dataset.get("opened_as") for row in self.rows for run in row.runs)
+        opened: Mapping[str, object] = next(filter(None, told), {})
+        usual = {"data": notes.DATASET, "folds": MADE_FOLDS}
+        given = {name: value for name, value in opened.items() if value is not None and value != usual.get(name)}
+        return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
     @property
     def standing(self) -> Standing:

@@ -8,7 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.runs.marks import is_protocol_control, leaves_leaks_out
+from soundprobe.reporting.runs.marks import (
+    is_protocol_control,
+    is_trained_from_scratch,
+    is_untrained,
+    leaves_leaks_out,
+)
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import setting_text
 
@@ -26,12 +31,12 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=_leaves_nothing_out):
         identity, copy = _identity(run), 0
-        while any(run.head["seed"] == other.head["seed"] for other in groups.get(f"{identity}#{copy}", ())):
+        while any(_drawn(run) == _drawn(other) for other in groups.get(f"{identity}#{copy}", ())):
             copy += 1
         if copy and _leaves_nothing_out(run):
             continue
         groups.setdefault(f"{identity}#{copy}", []).append(run)
-    rows = [Row(tuple(sorted(group, key=lambda run: run.head["seed"]))) for group in groups.values()]
+    rows = [Row(tuple(sorted(group, key=_drawn))) for group in groups.values()]
     rows.sort(key=_order)
     return _told_apart(rows)
 
@@ -49,8 +54,8 @@ def _identity(run: Run) -> str:
     shared = [run.info["kind"], backbone["name"], backbone["weights"]]
     if is_protocol_control(run):
         shared.append(head["seed"])
-    if run.info["kind"] == "finetune" and backbone["weights"] == "random":
-        shared.append(backbone["settings"])  # the seed draws the weights too, so the key differs with it
+    if is_untrained(run) or is_trained_from_scratch(run):
+        shared.append(backbone["settings"])  # a seed draws the weights, so the key differs with it
     else:
         shared.append(backbone["key"])
     return json.dumps(
@@ -60,6 +65,11 @@ def _identity(run: Run) -> str:
 
 def _leaves_nothing_out(run: Run) -> bool:
     return EXCLUDE_LEAKS in run.head["settings"] and not leaves_leaks_out(run)
+
+
+def _drawn(run: Run) -> tuple[int, str]:
+    """What a run drew: the head's seed, and which random weights."""
+    return run.head["seed"], run.backbone["weights_label"] if is_untrained(run) else ""
 
 
 def _told_apart(rows: list[Row]) -> list[Row]:

@@ -95,7 +95,8 @@ def pair_of(row: Row, pairs: Sequence[Pair]) -> Pair | None:
 def _facts(one: Paired) -> dict[str, Any]:
     named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
     content = dataclasses.asdict(one)
-    return {**{name: content[name] for name in named}, "clear": one.is_clear}
+    own = {"interval": dataclasses.asdict(one.interval), "detectable": one.detectable, "clear": one.is_clear}
+    return {**{name: content[name] for name in named}, **own}
 
 
 def _scores_on(row: Row, ids: np.ndarray) -> Scores:

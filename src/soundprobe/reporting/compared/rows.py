@@ -30,6 +30,8 @@ CHOSEN_ON_KNOWN_CLIPS = (
 class Row:
     """S runs of the same backbone, head, settings and folds, which differ in their seed only.
 
+    The seed is the head's, and of random weights that of their drawing as well.
+
     Attributes:
         runs: S runs, in the order of their seeds.
         detail: the settings that tell this row from others of the same names, such as "clip_seconds 4.0"; may be empty.
@@ -58,7 +60,7 @@ class Row:
         """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
         how = "" if marks.has_no_weights(self.first) else ", frozen"
         if self.first.info["kind"] == "finetune":
-            how = ", trained from scratch" if "random" in marks.weights_of(self.first) else ", fine-tuned"
+            how = ", trained from scratch" if marks.is_trained_from_scratch(self.first) else ", fine-tuned"
         elif marks.is_finetuned_in_folds(self.first):
             how = ", then frozen"
         return one_line(f"{self.first.backbone['title']}{how}; {self.first.head['title']}")
@@ -86,6 +88,20 @@ class Row:
     def is_baseline(self) -> bool:
         """Whether nothing was learnt before the head: ranked as any other, and beyond pretraining's help."""
         return marks.has_no_weights(self.first) and not self.is_control
+
+    @property
+    def is_users_network(self) -> bool:
+        """Whether it is the user's own network, trained on these clips."""
+        return marks.is_users_network(self.first)
+
+    @property
+    def is_frozen_pretrained(self) -> bool:
+        """Whether a head was trained on a frozen network that had learnt from other sounds, and from no clip here.
+
+        A fine-tuned network's lead would be the fine-tuning's as well.
+        """
+        probed = self.first.info["kind"] == "probe" and not marks.is_finetuned_in_folds(self.first)
+        return probed and not (self.is_control or self.is_baseline)
 
     @property
     def role(self) -> Literal["control", "baseline", "run"]:

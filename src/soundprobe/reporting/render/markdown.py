@@ -42,7 +42,7 @@ def _part(part: Part) -> Iterator[str]:
     yield f"**{escape(verdict.headline)}**"
     yield "\n".join(
         f"- **{': '.join(filter(None, [finding.question, f'{finding.figure} {finding.unit}'.strip()]))}.** "
-        f"{escape(finding.meaning)}"
+        f"{escape(finding.meaning)}{f' {code(finding.command)}' if finding.command else ''}"
         for finding in verdict.findings
     )
     for shown in part.sections:

@@ -15,6 +15,10 @@ of a class without clips) is null.
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
+                   "baselines": [{"kind": "no_network", "untrained", "users_network" or "from_scratch", "row"}], the
+                                best row of each kind that does without pretraining, best first,
+                   "over_baselines": [PAIR] of the best pretrained row less each of them,
+                   "over_users_network": [PAIR] of each contender less the notes' network trained on these clips,
                    "without_leaks": [PAIR] of rows that left leaking training clips out, less those that kept them,
                    "optimistic": [{"row", "honest": indices in "rows" of a run on reshuffled folds or with a network
                                    carried over, and the same as it should be or null, "gap": in accuracy,
@@ -25,8 +29,10 @@ of a class without clips) is null.
     STATS  {"mean", "std_population", "std_sample"} over folds
     INTERVAL {"value", "low", "high", "method", "level"}; `low` and `high` are null where the data can't give them
     PAIR   {"row", "other": indices in "rows", "clips": that both tested, "accuracy": PAIRED, "macro_f1": PAIRED}
-    PAIRED {"mean": INTERVAL of the first less the second, "differences": one a fold of "folds",
-            "t_test": {"statistic", "freedom", "p", "low", "high", "test_train_ratio", "reason"}, "p_holm",
+    PAIRED {"mean": INTERVAL of the first less the second, by the bootstrap, "differences": one a fold of "folds",
+            "interval": INTERVAL, the wider of the bootstrap's and the t-test's, as the page shows it,
+            "detectable": the least true difference that would be clear in about 80 % of cases, or null,
+            "t_test": {"statistic", "freedom", "p", "low", "high", "test_train_ratio", "error", "reason"}, "p_holm",
             "comparisons": how many Holm's correction is for, "clear": bool,
             "sign_test": {"ahead", "behind", "ties", "p", "smallest_p"}}; see `soundprobe.scoring.paired_tests`
     AUDIT  as `soundprobe.data.audit.audit.Audit.to_json`
@@ -43,8 +49,9 @@ of a class without clips) is null.
             "seed_spread": {"accuracy": STATS, "macro_f1": STATS} over the seeds' means,
             "folds": [{"fold", "accuracy", "macro_f1", "interval": INTERVAL of the accuracy}] averaged over seeds,
             "per_class": [C of {"precision", "recall", "f1"}: INTERVAL each, left out where it does not exist],
-            "calibration": {"ece", "confidence", "accuracy",
-                            "bins": [{"low", "high", "clips", "confidence", "accuracy"}]},
+            "calibration": {"ece", "by_luck", "by_luck_high": mean and 95 % quantile of a perfectly calibrated run's,
+                            "confidence", "accuracy", "bins": [{"low", "high", "clips", "confidence", "accuracy",
+                            "by_luck_low", "by_luck_high": the middle 95 % of such a run's accuracies}]},
             "training": {"epoch", "train_loss", "train_loss_eval", "validation_loss", "validation_accuracy",
                          "as_trained_percent", "remeasured_percent": the notes' overfitting} of the last epoch, means
                         over folds, null where a fold lacks it; or null for what trained no network,
@@ -59,8 +66,8 @@ of a class without clips) is null.
             "against_control": PAIR or null; "against_best": PAIR or null, for contenders,
             "against_notes": {"clips", "design_effect", "by_clip", "by_recording": INTERVAL of fold 1 less the notes'}
                   or null where the clips are others,
-            "runs": [{"path", "seed", "head_key", "accuracy": STATS, "macro_f1": STATS, "command", "versions",
-                      "created", "seconds"}]}
+            "runs": [{"path", "seed", "head_key", "weights_label", "weights_sha256", "accuracy": STATS,
+                      "macro_f1": STATS, "command", "versions", "created", "seconds"}]}
 """
 
 from __future__ import annotations
@@ -80,8 +87,8 @@ BACKBONE_FIELDS = """
     name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
 """
 DATASET_ORDER = """
-    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings without_leaks
-    optimistic rows
+    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings baselines
+    over_baselines over_users_network without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1

@@ -59,7 +59,7 @@ def format_table(comparison: Comparison) -> Table:
     """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
     shows_notes = comparison.standing is not Standing.OTHER
     over = plural(len(comparison.folds), "fold")
-    title = f"{one_line(comparison.name)}: percent, mean ± population std, 95 % interval, over {over}"
+    title = f"{one_line(comparison.name)}: percent, mean ± population std between folds, 95 % interval, over {over}"
     table = Table(title=Text(title), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")
@@ -74,13 +74,13 @@ def format_table(comparison: Comparison) -> Table:
         table.add_section()
         where = "" if comparison.standing is Standing.SAME else " [on other clips]"
         name = Text.assemble(notes.TITLE, (f" [contaminated but for fold {notes.CLEAN_FOLD}]{where}", "yellow"))
-        figures = (_spread(notes.accuracy()), MISSING, _spread(notes.macro_f1()), percent(notes.clean().accuracy))
-        table.add_row(MISSING, name, *figures)
+        table.add_row(MISSING, name, MISSING, MISSING, MISSING, percent(notes.clean().accuracy))
     return table
 
 
 def _name(row: Row) -> Text:
-    seeds = plural(len(row.runs), "seed") if len(row.runs) > 1 else ""
+    spread = percent(row.over_seeds("accuracy").std_population)
+    seeds = f"{plural(len(row.runs), 'seed')}, ± {spread} between them" if len(row.runs) > 1 else ""
     partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
     marks = "".join(f" [{mark}]" for mark in (row.tag, partial, seeds) if mark)
     return Text.assemble(row.name, (marks, "yellow" if row.tag else ""))
@@ -91,7 +91,7 @@ def _spread(stats: tuple[float, float, float]) -> str:
 
 
 def _remarks(comparison: Comparison) -> str:
-    remarks = [finding.meaning for finding in verdict_of(comparison).findings[1:]]
+    remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
     if comparison.standing is not Standing.OTHER:
         remarks.append(f"The notes' mean of {percent(notes.accuracy().mean)} % is {notes.CONTAMINATION_BRIEF}.")
     return "\n".join(remarks)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
 from soundprobe.scoring.controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
+from soundprobe.scoring.notes import RECIPE
 
 
 def weights_of(run: Run) -> list[str]:
@@ -48,6 +49,21 @@ def has_random_weights(run: Run) -> bool:
 def has_no_weights(run: Run) -> bool:
     """Whether nothing was learnt before the head, as in statistics of a spectrogram: neither pretrained nor random."""
     return set(weights_of(run)) == {"none"}
+
+
+def is_untrained(run: Run) -> bool:
+    """Whether every network of a probed run has random weights, so that its head alone has learnt."""
+    return has_random_weights(run) and set(weights_of(run)) <= {"random", "none"}
+
+
+def is_trained_from_scratch(run: Run) -> bool:
+    """Whether the network was trained whole, in each fold, from random weights."""
+    return run.record.kind == "finetune" and "random" in weights_of(run)
+
+
+def is_users_network(run: Run) -> bool:
+    """Whether it is the notes' network, trained by the notes' recipe: the user's own model on these clips."""
+    return is_trained_from_scratch(run) and run.record.head.settings.get("recipe") == RECIPE
 
 
 def is_finetuned_in_folds(run: Run) -> bool:

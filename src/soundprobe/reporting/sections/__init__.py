@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ORDER = (
     "ranking",
     "statistics",
+    "pretraining",
     "controls",
     "data_audit",
     "fold_by_fold",

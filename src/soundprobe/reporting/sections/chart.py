@@ -14,8 +14,7 @@ from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.wording import percent
 from soundprobe.scoring import notes
-from soundprobe.scoring.against_notes import wilson
-from soundprobe.scoring.bootstrap import Interval
+from soundprobe.scoring.intervals import Interval, wilson
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from soundprobe.reporting.plots import PALETTE, Plot, Variant, named_axis, perce
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_table, shown_rows
 from soundprobe.reporting.wording import MISSING, between, count, heat, one_line, percent
-from soundprobe.scoring.bootstrap import Interval
+from soundprobe.scoring.intervals import Interval
 
 ClassFigures = tuple[str, int, dict[str, Interval]]
 """A class, its clips, and its intervals by "precision", "recall" and "f1"."""

@@ -19,7 +19,8 @@ from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, 
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
 from soundprobe.reporting.wording import between, percent, plural
-from soundprobe.scoring.bootstrap import Interval, resample
+from soundprobe.scoring.bootstrap import bound_share, resample
+from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.paired_tests import average
 
 RESAMPLES = 1000
@@ -155,7 +156,8 @@ def pooled_accuracy(row: Row, mask: np.ndarray) -> Interval:
     """The share of the clips of `mask` (N,) that were right, over all folds and seeds together."""
     scores = average([resample(one.take(mask), resamples=RESAMPLES) for one in row.predictions], row.name)
     value = float(scores.counts[0].sum() / scores.counts[1].sum())
-    return scores.bound(value, scores.count_draws[:, 0].sum(axis=1) / scores.count_draws[:, 1].sum(axis=1))
+    draws = scores.count_draws[:, 0].sum(axis=1) / scores.count_draws[:, 1].sum(axis=1)
+    return bound_share(value, draws, scores.recordings, is_binomial=True)
 
 
 def _plot(one: Breakdown) -> Plot:

@@ -1,4 +1,4 @@
-"""The controls: what pretraining is worth, whether shuffled labels stay at chance, what other protocols would add."""
+"""The controls: whether shuffled labels stay at chance, what other protocols, peeking and leaks would add."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
+from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
     Cell,
     Column,
     Element,
     Heading,
-    Plotted,
     Span,
     Table,
     Text,
@@ -27,8 +26,8 @@ from soundprobe.reporting.elements import (
 from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
-from soundprobe.reporting.sections.statistics import clearly, forest
-from soundprobe.reporting.wording import MISSING, count, listing, p_value, percent, plural, points, points_between
+from soundprobe.reporting.sections.statistics import clearly
+from soundprobe.reporting.wording import MISSING, count, listing, percent, plural, points, points_between
 from soundprobe.scoring import notes
 from soundprobe.scoring.controls import accuracies_by_luck, in_training_too
 
@@ -95,8 +94,6 @@ class Peeked:
 
 def _show(comparison: Comparison) -> Iterator[Element]:
     """The checks, each with what was measured or how to measure it."""
-    yield Heading("What pretraining is worth")
-    yield from _pretraining(comparison.against_controls)
     yield Heading("Shuffled labels")
     yield from _shuffled(comparison)
     yield Heading("What folds without regard to recordings would have added")
@@ -111,37 +108,11 @@ def _not_measured(command: str, does: str) -> Text:
     return Text("Not measured. ", code(f"soundprobe probe {command}"), f" {does}", role="how")
 
 
-def _pretraining(pairs: Sequence[Pair]) -> Iterator[Element]:
-    if not pairs:
-        yield Text(
-            "Not measured: no pretrained run here has a control of the same backbone and head. Extract again with ",
-            code("--weights random"),
-            ", then probe both.",
-            role="how",
-        )
-        return
-    yield Text(
-        "The same network, once with its pretrained and once with random weights, and the same head: what lies between "
-        "them, pretraining has brought."
-    )
-    columns = [
-        Column("Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True),
-        Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
-        Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
-        *_change("Lead, points"),
-        Column("Folds ahead", lambda pair: f"{pair.accuracy.sign_test.ahead} of {len(pair.accuracy.folds)}"),
-        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
-        Column("Lead", clearly, text=True),
-    ]
-    plot = forest("pretraining", "Pretrained less random weights, in points of accuracy", pairs)
-    yield Plotted(plot, [Table(columns, pairs, "Pretrained less random weights")])
-
-
 def _change(heading: str) -> list[Column]:
     """A pair's difference with its interval."""
     return [
         Column(heading, lambda pair: pair.accuracy.mean.value, points, lead=True),
-        Column("95 % interval", lambda pair: pair.accuracy.mean, points_between),
+        Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
     ]
 
 
@@ -330,11 +301,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     peeking = _peeking(row)
-    pair = pair_of(row, comparison.against_controls)
-    return {
-        "peeking": peeking and {name: peeking[name] for name in PEEKED},
-        "against_control": pair and pair.facts(comparison.rows),
-    }
+    return {"peeking": peeking and {name: peeking[name] for name in PEEKED}}
 
 
 SECTION = Section("controls", "Controls", _show, _facts, _row_facts)

@@ -1,4 +1,4 @@
-"""All runs, best first: means over folds, their intervals and spreads, and the lead over random weights."""
+"""All runs, best first: means over folds, their intervals, and their spreads between folds and between seeds."""
 
 from __future__ import annotations
 
@@ -7,36 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
+from soundprobe.reporting.elements import BREAK, Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name
-from soundprobe.reporting.wording import MISSING, between, percent, points
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.wording import MISSING, between, percent
 from soundprobe.scoring import notes
-from soundprobe.scoring.bootstrap import METRICS, Interval
+from soundprobe.scoring.bootstrap import METRICS
+from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.metrics import MeanStd
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
     clean = comparison.standing is not Standing.OTHER
-    seeds = (
-        " Rows of several seeds show their mean; the ± beside their number is the spread between seeds."
-        if comparison.has_seeds
-        else ""
-    )
+    seeds = " Rows of several seeds show their mean." if comparison.has_seeds else ""
     leans = (
         f" Being the best of {comparison.field}, by these very figures, the first row leans a little high."
         if len(comparison.contenders) > 2
         else ""
     )
-    baselines = any(row.is_baseline for row in comparison.rows)
-    none = " A baseline has no weights that could be random." if baselines else ""
     yield Text(
-        "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and the "
-        f"standard deviations over folds, population (as in the notes) and sample, which say how much folds differ."
-        f'{seeds} "Over control" is the lead, in points, over the same backbone and head with random weights.'
-        f"{none}{leans}",
+        "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and standard "
+        "deviations: between folds, population (as in the notes) and sample; and between seeds, population, of the "
+        f"seeds' means.{seeds}{leans}",
         role="how",
     )
     columns = [
@@ -48,11 +41,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Run", run_name, text=True, sort="text", by=lambda row: row.name),
         *_figures("Accuracy", "accuracy"),
         *_figures("Macro-F1", "macro_f1"),
-        Column("points", lambda row: _lead(comparison, row), group="Over control", sort="number"),
-        Column("Seeds", lambda row: Cell((str(len(row.runs)), _spread(row)), len(row.runs)), sort="number"),
     ]
+    columns.insert(5, Column(("± between", BREAK, "seeds"), _between_seeds, group="Accuracy", sort="number"))
     fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
-    columns[-2:-2] = [fold] if clean else []
+    columns += [fold] if clean else []
     own = [_notes_line(comparison)] if clean else []
     yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
     if clean:
@@ -80,7 +72,7 @@ def _figures(group: str, metric: str) -> list[Column]:
     return [
         Column("mean", lambda row: stats(row).mean, percent, group, sort="number", lead=True),
         Column("95 % interval", interval, between, group, sort="number", by=lambda row: interval(row).low),
-        Column("± pop. / sample", spreads, group=group, sort="number"),
+        Column(("± between folds", BREAK, "pop. / sample"), spreads, group=group, sort="number"),
     ]
 
 
@@ -92,19 +84,9 @@ def _on_clean_fold(row: Row) -> float | None:
     return row.accuracy_on(notes.CLEAN_FOLD)
 
 
-def _lead(comparison: Comparison, row: Row) -> Cell:
-    pair = pair_of(row, comparison.over_control)
-    if pair is None:
-        return Cell(Span("quiet", "no control" if row.role == "run" else row.role), "")
-    other = () if row.matches(pair.other) else Span("mark", "*", "the nearest control has other settings")
-    return Cell((points(pair.accuracy.mean.value), other), pair.accuracy.mean.value)
-
-
-def _spread(row: Row) -> Words:
-    if len(row.runs) == 1:
-        return ()
-    title = "population standard deviation of the seeds' mean accuracies"
-    return (" ", Span("aside", f"± {percent(row.over_seeds('accuracy').std_population)}", title))
+def _between_seeds(row: Row) -> Cell | None:
+    spread = row.over_seeds("accuracy").std_population
+    return None if len(row.runs) == 1 else Cell(seed_spread(row), spread)
 
 
 def _style(comparison: Comparison, row: Row) -> str:
@@ -117,25 +99,17 @@ def _notes_line(comparison: Comparison) -> list[Cell | Words]:
     cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing)]
     for stats in (notes.accuracy(), notes.macro_f1()):
         cells += [struck(percent(stats.mean)), none, struck(_both(stats))]
-    return [*cells, Span("strong", percent(notes.clean().accuracy)), none, none]
+    cells.insert(5, none)
+    return [*cells, Span("strong", percent(notes.clean().accuracy))]
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    pair = pair_of(row, comparison.over_control)
     return {
         "rank": comparison.rank_of(row),
         "accuracy": row.accuracy._asdict(),
         "macro_f1": row.macro_f1._asdict(),
         "seed_spread": {metric: row.over_seeds(metric)._asdict() for metric in METRICS},
         "intervals": {metric: dataclasses.asdict(row.scores.interval(metric)) for metric in METRICS},
-        "control": pair and place_of(pair.other, comparison.rows),
-        "over_control": pair
-        and {
-            "mean": pair.accuracy.mean.value,
-            "folds_better": pair.accuracy.sign_test.ahead,
-            "folds": len(pair.accuracy.folds),
-            "matched": row.matches(pair.other),
-        },
     }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import BREAK, Definitions, Element, Fold, Span, Text, Words, code, joined, name
-from soundprobe.reporting.runs.marks import has_no_weights
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
@@ -25,18 +24,22 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _recipe(row: Row) -> Definitions:
     backbone, head = row.first.backbone, row.first.head
-    commands = [_command(command) for command in backbone.get("commands") or ()]
-    items: list[tuple[str, Words]] = [("Embeddings", joined(commands, BREAK))] if commands else []
+    commands = dict.fromkeys(command for run in row.runs for command in run.backbone.get("commands") or ())
+    items: list[tuple[str, Words]] = [("Embeddings", joined(list(map(_command, commands)), BREAK))] if commands else []
     items += [(f"Seed {run.head['seed']}", (_command(run.info["command"]), _made(run))) for run in row.runs]
-    weights: Words = one_line(backbone["weights"])
-    if has_no_weights(row.first):
-        weights = one_line(backbone.get("weights_label") or "none")
-    elif backbone.get("weights_label"):
-        weights = f"{weights}: {one_line(backbone['weights_label'])}"
-    if backbone.get("weights_sha256") and not has_no_weights(row.first):
-        weights = (weights, Span("below", ("sha256 ", code(backbone["weights_sha256"]))))
-    items += [("Weights", weights), ("Backbone", _keyed(backbone)), ("Head", _keyed(head))]
+    weights = {_weights(run.backbone): run for run in row.runs}  # several, where a seed drew them
+    items += [("Weights", joined(list(weights), BREAK)), ("Backbone", _keyed(backbone)), ("Head", _keyed(head))]
     return Definitions([*items, ("Versions", setting_text(row.first.info["versions"]))])
+
+
+def _weights(backbone: Mapping[str, Any]) -> Words:
+    """Their kind and label, where that says more, and their digest."""
+    kind, label = one_line(backbone["weights"]), one_line(backbone.get("weights_label") or "")
+    if kind == "none":
+        return label or kind
+    words = label if label.startswith(kind) else ": ".join(filter(None, [kind, label]))
+    digest = backbone.get("weights_sha256")
+    return (words, Span("below", ("sha256 ", code(digest)))) if digest else words
 
 
 def _command(command: object) -> Span:
@@ -61,6 +64,8 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
                 "path": run.path,
                 "seed": run.head["seed"],
                 "head_key": run.head["key"],
+                "weights_label": run.backbone.get("weights_label"),
+                "weights_sha256": run.backbone.get("weights_sha256"),
                 "accuracy": mean_std([scores.accuracy for scores in run.folds])._asdict(),
                 "macro_f1": mean_std([scores.macro_f1 for scores in run.folds])._asdict(),
                 **{field: run.info[field] for field in ("command", "versions", "created", "seconds")},

@@ -9,6 +9,7 @@ from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
 from soundprobe.reporting.plots import PALETTE, label, scatter
+from soundprobe.reporting.wording import percent
 from soundprobe.scoring import notes
 
 SHOWN = 5
@@ -26,6 +27,11 @@ def run_name(row: Row) -> Words:
     partial = "" if row.complete else f"{len(row.folds)} of {len(row.first.dataset['folds'])} folds"
     tags = [(row.tag, row.tag_kind), (partial, "partial")]
     return (name(row.name), *((" ", Span("tag", text, style=style)) for text, style in tags if text))
+
+
+def seed_spread(row: Row) -> Words:
+    """How much accuracy differs between the row's seeds, in points: population standard deviation, "± 1.2 of 3"."""
+    return (f"± {percent(row.over_seeds('accuracy').std_population)} ", Span("aside", f"of {len(row.runs)}"))
 
 
 def notes_name(standing: Standing) -> Words:

@@ -59,12 +59,12 @@ def _show(comparison: Comparison) -> Iterator[Element]:
             run_name(best),
             ", fold by fold. Luck has two sources: ",
             Span("strong", "which recordings were tested"),
-            " (the 95 % interval: the difference if other recordings of the same kind had been drawn, fold by fold) "
-            "and ",
+            " (a bootstrap over recordings within folds) and ",
             Span("strong", "which folds were trained on"),
-            " (p: how often a difference this large would come up between two runs of equal worth that were named "
-            "beforehand). A difference is called clear only where p, after Holm's correction for "
-            f"{plural(len(pairs), 'comparison')}, is below .05 and the interval leaves out 0. The run that all are "
+            " (a t-test on folds; its p is how often a difference this large would come up between two runs of equal "
+            "worth that were named beforehand). The 95 % interval is the wider of both looks' at either end. A "
+            "difference is called clear only where p, after Holm's correction for "
+            f"{plural(len(pairs), 'comparison')}, is below .05 and the bootstrap leaves out 0. The run that all are "
             "compared with is the one that came out best by these same scores, so each p against it is a little too "
             "small, and Holm's guarantee does not cover that choice.",
         )
@@ -72,9 +72,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Text(
             on_page("Filled marks are clear differences, lines 95 % intervals. "),
             'The t-test is Nadeau and Bengio\'s (2003), which allows for training sets that overlap; "signs" is the '
-            "exact sign test, which counts only in how many folds a run is ahead. The interval is a bootstrap over "
-            "recordings within folds, in which both runs meet the same redrawn recordings. Not clear does not mean "
-            "equal: it means that these clips can't tell.",
+            "exact sign test, which counts only in how many folds a run is ahead. In the bootstrap both runs meet the "
+            "same redrawn recordings. Not clear does not mean equal: it means that these clips can't tell. "
+            '"Could show" is the least true difference that they would show as clear in about four cases of five.',
             role="how",
         )
     elif best is None:
@@ -95,11 +95,13 @@ def _table(pairs: Sequence[Pair]) -> Table:
         *_differences("Accuracy, points", "accuracy", lead=True),
         *_differences("Macro-F1, points", "macro_f1"),
         Column("ahead", lambda pair: pair.accuracy.sign_test.ahead, group="Folds", sort="number"),
+        Column("equal", lambda pair: pair.accuracy.sign_test.ties, group="Folds", sort="number"),
         Column("behind", lambda pair: pair.accuracy.sign_test.behind, group="Folds", sort="number"),
         Column("t-test", _t_test, group="p", sort="least"),
         Column("Holm", lambda pair: pair.accuracy.p_holm, p_value, "p", sort="least", lead=True),
         Column("signs", lambda pair: pair.accuracy.sign_test.p, p_value, "p", sort="least"),
         Column("Difference", clearly, text=True, sort="text", by=lambda pair: pair.verdict),
+        Column("Could show", lambda pair: pair.accuracy.detectable, percent, sort="least"),
     ]
     named = Column("Run less the best", _named, text=True, sort="text", by=lambda pair: pair.row.name)
     return Table([named, *columns], pairs, "Each run against the best")
@@ -119,7 +121,7 @@ def _differences(group: str, metric: str, lead: bool = False) -> list[Column]:
     """The mean difference and its interval."""
     return [
         Column("mean", lambda pair: getattr(pair, metric).mean.value, points, group, sort="number", lead=lead),
-        Column("95 % interval", lambda pair: getattr(pair, metric).mean, points_between, group),
+        Column("95 % interval", lambda pair: getattr(pair, metric).interval, points_between, group),
     ]
 
 
@@ -185,7 +187,7 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
     """Differences with their intervals, one below the other; a filled mark is a clear difference."""
     shown = [pair.row.name for pair in pairs]
     accent, surface = "var(--accent)", "var(--surface)"
-    means = [pair.accuracy.mean for pair in pairs]
+    means = [pair.accuracy.interval for pair in pairs]
     filled = [accent if pair.accuracy.is_clear else surface for pair in pairs]
     trace = {
         "type": "scatter",

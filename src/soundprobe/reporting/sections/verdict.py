@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from soundprobe.reporting.compared.baselines import USERS_NETWORK, BaselineKind
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.runs.marks import networks_of, weights_of
 from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
     between,
-    count,
+    lead_in_folds,
     listing,
     one_line,
     p_value,
@@ -25,12 +26,18 @@ from soundprobe.scoring import notes
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer: what was asked, what it means in words, and the figure with its unit where there is one."""
+    """One answer: what was asked, what it means in words, the figure with its unit, and the command that tells more."""
 
     question: str
     meaning: str
     figure: str = ""
     unit: str = ""
+    command: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Meaning and command as plain text."""
+        return f"{self.meaning} {self.command}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Verdict:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return (self.headline, *(finding.meaning for finding in self.findings))
+        return (self.headline, *(finding.sentence for finding in self.findings))
 
 
 def verdict_of(comparison: Comparison) -> Verdict:
@@ -87,31 +94,40 @@ def _unfinished(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison, best: Row) -> Finding:
+    between_seeds = percent(best.over_seeds("accuracy").std_population)
+    seeds = f", ± {between_seeds} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     text = (
         f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %, "
-        f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation); "
+        f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation){seeds}; "
         f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
     pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
     if pair:
-        text += (
-            f" The next, {pair.row.name}, is {_distance(pair)} behind, in {pair.accuracy.sign_test.behind} of "
-            f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
-        )
+        text += f" The next, {pair.row.name}, is {_beside(pair)}."
     return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
 
 
-def _distance(pair: Pair) -> str:
-    distance = percent(abs(pair.accuracy.mean.value))
-    return f"{distance} {'point' if distance == '1.0' else 'points'}"
+def _beside(pair: Pair, other: str = "") -> str:
+    """How far the pair's row is ahead of or behind the `other`, in how many folds, and whether that is clear."""
+    found = pair.accuracy
+    distance, side = percent(abs(found.mean.value)), "behind" if found.mean.value < 0 else "ahead"
+    joint = {"behind": " ", "ahead": " of "}[side] + other if other else ""
+    away = f"{distance} {'point' if distance == '1.0' else 'points'} {side}{joint}"
+    if distance == "0.0":
+        away = f"level with {other}" if other else "level with it"
+    return f"{away}, {lead_in_folds(found.sign_test).removeprefix(f'{side} ')}: {_clearly(pair)}"
 
 
 def _clearly(pair: Pair) -> str:
-    """Whether a difference is clear, with its interval and its p value."""
+    """Whether a difference is clear, with its interval, its p value, and what would have been clear where it is not."""
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
-    p = "" if pair.accuracy.p_holm is None else f", p {value if value.startswith('<') else f'= {value}'}{corrected}"
-    return f"{_clear(pair.accuracy.is_clear)} (interval {points_between(pair.accuracy.mean)}{p})"
+    p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
+    text = f"{_clear(pair.accuracy.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
+    least = pair.accuracy.detectable
+    if pair.accuracy.is_clear or least is None:
+        return text
+    return f"{text}. These clips would show {percent(least)} points in four cases of five"
 
 
 def _clear(is_clear: bool) -> str:
@@ -120,58 +136,37 @@ def _clear(is_clear: bool) -> str:
 
 def _pretraining(comparison: Comparison, best: Row) -> Finding:
     question = "What pretraining is worth"
-    if best.is_control:
-        return Finding(question, "Not known: no backbone with pretrained weights has been run here.")
-    owes = f"The best run owes nothing to pretraining: {best.name} is a baseline. " if best.is_baseline else ""
-    pair = next(iter(comparison.against_controls), None)
-    if pair is None:
-        return Finding(question, owes + _no_control(best))
-    subject = "It" if pair.row is best else pair.row.name
-    also = "" if pair.row.matches(pair.other) else " and other settings"
-    side = "ahead of" if pair.accuracy.mean.value >= 0 else "behind"
-    text = (
-        f"{owes}{subject} is {_distance(pair)} {side} the same network with random weights{also}, which reaches "
-        f"{percent(pair.other.accuracy.mean)} %; ahead in {pair.accuracy.sign_test.ahead} of "
-        f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
+    known = {one.row: one.kind for one in comparison.baselines}
+    add = f"soundprobe extract --backbone logmel-stats{comparison.data_options} && soundprobe probe -b logmel-stats"
+    missing = "" if any(kind.key == "no_network" for kind in known.values()) else add
+    pairs = comparison.over_baselines
+    if not pairs:
+        what = "nothing without pretraining" if comparison.pretrained else "no frozen backbone with pretrained weights"
+        command = missing if comparison.pretrained else f"soundprobe extract --backbone mn04{comparison.data_options}"
+        return Finding(question, f"Not known: {what} has been run here.", command=command)
+    pair = pairs[0]
+    text = "It" if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
+    reached = f"{known[pair.other].name}, {percent(pair.other.accuracy.mean)} %"
+    text += f" is {_beside(pair, f'the best run without pretraining, {pair.other.name} ({reached})')}."
+    others = [f"{points(one.accuracy.mean.value)} over {known[one.other].name}" for one in pairs[1:]]
+    text += f" Besides: {listing(others)}." if others else ""
+    text += " What no network at all reaches is not known:" if missing else ""
+    return Finding(
+        question, text, points(pair.accuracy.mean.value), f"points over {_short(pair.other, known)}", missing
     )
-    return Finding(question, text, points(pair.accuracy.mean.value), "points")
 
 
-def _no_control(best: Row) -> str:
-    """Why nobody knows what pretraining is worth, and how to find out."""
-    both = "Extract a pretrained backbone with both --weights, then probe both."
-    if best.is_baseline:
-        return f"No pretrained run here has a control with the same head. {both}"
-    if best.first.info["kind"] == "finetune" or best.caution:
-        return (
-            "Not known: no probe here has a control with the same head, and a network that was trained whole has none. "
-            f"{both}"
-        )
-    it = listing(networks_of(best.first)) if "none" in weights_of(best.first) else "it"
-    return (
-        f"Not known: {one_line(best.first.backbone['name'])} has no control with the same head here. Extract {it} "
-        "again with --weights random, then probe both."
-    )
+def _short(row: Row, known: Mapping[Row, BaselineKind]) -> str:
+    """A baseline in a few words: its backbone's name where it has no network to speak of."""
+    return one_line(row.first.backbone["name"]) if row.is_baseline else known[row].name
 
 
 def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
     question, fold = "Against the notes' CNN", notes.CLEAN_FOLD
     clean = notes.clean().accuracy
-    if comparison.standing is Standing.OTHER:
-        text = (
-            "Not comparable: the notes' CNN was tested on UrbanSound8K, on other clips than these. "
-            f"(There, only its fold 1 is a test result: {percent(clean)} %.)"
-        )
-        return Finding(question, text)
-    if comparison.standing is Standing.SAMPLE:
-        here = best.accuracy_on(fold) if best else None
-        reached = "" if here is None else f"The best run reaches {percent(here)} % on fold {fold} of it. "
-        text = (
-            f"Not a direct comparison: this is a sample of {count(comparison.clips)} of UrbanSound8K's "
-            f"{count(notes.DATASET_CLIPS)} clips. {reached}The CNN's fold {fold}, its only test result, is "
-            f"{percent(clean)} %, on other clips."
-        )
-        return Finding(question, text)
+    retrained = _against_retrained(comparison, best)
+    if comparison.standing is not Standing.SAME:
+        return replace(retrained, question=question)
     unranked = [row for row in comparison.rows if not (row.is_ranked or row.is_control)]
     row = best or next((row for row in unranked if fold in row.folds), None)
     here = row.accuracy_on(fold) if row else None
@@ -182,6 +177,23 @@ def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
         f"{percent(clean)} %"
     )
     if against := against_notes(comparison, row):
-        interval = f"interval {points_between(against.by_recording.difference)} points, binomial"
+        interval = f"95 % interval {points_between(against.by_recording.difference)} points, binomial"
         text += f": {_clear(against.is_clear)} ({interval})"
-    return Finding(question, f"{text}.", points(here - clean), f"points on fold {fold}")
+    besides = f" {retrained.meaning}" if retrained.figure else ""
+    return Finding(question, f"{text}.{besides}", points(here - clean), f"points on fold {fold}")
+
+
+def _against_retrained(comparison: Comparison, best: Row | None) -> Finding:
+    """The best run against the notes' network as it does on these very clips, or the command that trains it on them."""
+    own = next((one.row for one in comparison.baselines if one.kind is USERS_NETWORK), None)
+    if own is None:
+        published = "Its published figures are of other clips than these. This trains it on them, fresh in each fold:"
+        command = f"soundprobe finetune --config {notes.RECIPE}{comparison.data_options}"
+        return Finding("", f"Not known yet. {published}", command=command)
+    seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
+    here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %{seeds})"
+    pair = next((pair for pair in comparison.over_users_network if pair.row is best), None)
+    if pair is None:
+        return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
+    text = f"{pair.row.name} is {_beside(pair, here)}."
+    return Finding("", text, points(pair.accuracy.mean.value), "points on these clips")

@@ -1,0 +1,139 @@
+"""The best pretrained run less what does without pretraining, and each network less its untrained self."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from soundprobe.reporting.compared.baselines import Baseline
+from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.elements import Cell, Column, Element, Heading, Plotted, Span, Table, Text, Words
+from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.sections.statistics import clearly, forest
+from soundprobe.reporting.wording import (
+    lead_in_folds,
+    p_value,
+    percent,
+    points,
+    points_between,
+    sentence,
+)
+from soundprobe.scoring import notes
+
+Yardstick = tuple[Baseline, Pair | None]
+"""A baseline, and the best pretrained run less it, where there is one."""
+
+
+def _show(comparison: Comparison) -> Iterator[Element]:
+    yield from _baselines(comparison)
+    pairs = comparison.against_controls
+    if pairs:
+        yield Heading("Each network against its untrained self")
+        yield Text("The same network and head, once with pretrained and once with random weights.", role="how")
+        plot = forest("pretraining", "Pretrained less random weights, in points of accuracy", pairs)
+        yield Plotted(plot, [_against_random(pairs)])
+
+
+def _baselines(comparison: Comparison) -> Iterator[Element]:
+    best = comparison.pretrained
+    if best:
+        yield Text(
+            "The best frozen pretrained run, ",
+            run_name(best),
+            f" with {percent(best.accuracy.mean)} %, less the best run of each kind that does without pretraining, "
+            "whatever its head. The first is the one to beat.",
+        )
+    else:
+        yield Text("No frozen run with pretrained weights has tested every fold; this is what does without.")
+    pairs = {pair.other: pair for pair in comparison.over_baselines}
+    columns = [
+        Column("Without pretraining", _kind, text=True),
+        Column("Accuracy, %", lambda one: one[0].row.accuracy.mean, percent, lead=True),
+        Column("folds", lambda one: f"± {percent(one[0].row.accuracy.std_population)}", group="± between"),
+        Column("seeds", lambda one: _seeds(one[0].row), group="± between"),
+        *(_of_lead(column) for column in _lead()),
+    ]
+    found = [(one, pairs.get(one.row)) for one in comparison.baselines]
+    own = [] if comparison.standing is Standing.OTHER else [_published(comparison, len(columns))]
+    if found or own:
+        yield Table(columns, found, "What does without pretraining", "tight", lambda one: _style(one[0]), own)
+
+
+def _of_lead(column: Column) -> Column:
+    """A column of pairs, as one of yardsticks; a dash where nothing was pretrained."""
+
+    def of(one: Yardstick) -> object:
+        return None if one[1] is None else column.of(one[1])
+
+    return replace(column, of=of, group="Lead of the pretrained run")
+
+
+def _kind(one: Yardstick) -> Words:
+    return (run_name(one[0].row), " ", Span("below", sentence(one[0].kind.name).rstrip(".")))
+
+
+def _style(one: Baseline) -> str:
+    return "control" * one.row.is_control
+
+
+def _seeds(row: Row) -> Words | None:
+    return None if len(row.runs) == 1 else seed_spread(row)
+
+
+def _published(comparison: Comparison, columns: int) -> list[Cell | Words]:
+    """The notes' published figure, of its only test result."""
+    name = (notes_name(comparison.standing), " ", Span("below", f"As published, fold {notes.CLEAN_FOLD} alone"))
+    return [name, Span("strong", percent(notes.clean().accuracy)), Cell("", style="quiet", span=columns - 2)]
+
+
+def _lead() -> list[Column]:
+    """How far a pair's row is ahead, and how sure that is."""
+    return [
+        Column("points", lambda pair: pair.accuracy.mean.value, points, lead=True),
+        Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
+        Column("in folds", lambda pair: lead_in_folds(pair.accuracy.sign_test)),
+        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
+        Column("is", clearly, text=True),
+    ]
+
+
+def _against_random(pairs: Sequence[Pair]) -> Table:
+    columns = [
+        Column("Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True),
+        Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
+        Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
+        *_lead(),
+    ]
+    return Table(columns, pairs, "Pretrained less random weights")
+
+
+def _facts(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "baselines": [
+            {"kind": one.kind.key, "row": place_of(one.row, comparison.rows)} for one in comparison.baselines
+        ],
+        "over_baselines": [pair.facts(comparison.rows) for pair in comparison.over_baselines],
+        "over_users_network": [pair.facts(comparison.rows) for pair in comparison.over_users_network],
+    }
+
+
+def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
+    pair, over = pair_of(row, comparison.against_controls), pair_of(row, comparison.over_control)
+    return {
+        "against_control": pair and pair.facts(comparison.rows),
+        "control": over and place_of(over.other, comparison.rows),
+        "over_control": over
+        and {
+            "mean": over.accuracy.mean.value,
+            "folds_better": over.accuracy.sign_test.ahead,
+            "folds": len(over.accuracy.folds),
+            "matched": row.matches(over.other),
+        },
+    }
+
+
+SECTION = Section("pretraining", "What pretraining is worth", _show, _facts, _row_facts)
