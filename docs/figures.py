@@ -158,10 +158,10 @@ def compare(comparison: Mapping[str, Any], data: str) -> dict[str, Any]:
     found = paired(one, other, test_train_ratio=kfold_ratio(len(one.folds)))
     return {
         "points": round(100 * found.mean.value, 1),
-        "interval": [round(100 * end, 1) for end in (found.mean.low, found.mean.high) if end is not None],
+        "interval": [round(100 * end, 1) for end in (found.interval.low, found.interval.high)],
         "p": None if found.t_test.p is None else round(found.t_test.p, 3),
         "clear": found.is_clear,
-        "detectable": round(100 * found.detectable, 1) if found.detectable is not None else None,
+        "detectable": None if found.detectable is None else round(100 * found.detectable, 1),
     }
 
 
