@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick figures lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -39,6 +39,11 @@ test: install
 
 test-quick: install
 	$(BIN)/python -m pytest $(QUICK)
+
+# Every figure of README and docs that comes from real clips, hours of computing; goes on where it was stopped, and fails
+# where one is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
+figures: install
+	$(BIN)/python docs/figures.py run $(WHICH)
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
