@@ -31,7 +31,7 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         history_: what selection and training saw, one mapping a step, fit for JSON.
         inner_loss_: the lowest mean over the inner splits of what settings were chosen by, a log loss or 1 - accuracy;
             None where nothing was chosen.
-        added: settings that came later, with the defaults at which a run's key doesn't hold them.
+        added: settings that came later, with the defaults at which neither a run's key nor a saved head has them.
         choices: the name in `chosen_` -> the setting with its candidates, where `fit` chooses one value of one setting.
     """
 
@@ -89,7 +89,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def state_params(self) -> dict[str, Any]:
         """What a prediction needs besides arrays, fit for JSON: settings, classes, what was chosen."""
         check_is_fitted(self)
-        settings = {name: value for name, value in self.get_params().items() if name != "device"}
+        settings = {
+            name: value
+            for name, value in self.get_params().items()
+            if name != "device" and not (name in self.added and value == self.added[name])
+        }
         return {"settings": settings, "classes": self.classes_.tolist(), "chosen": self.chosen_}
 
     @classmethod
