@@ -101,13 +101,11 @@ class Paired:
         Source: Bloom, "Minimum detectable effects", Evaluation Review 19, 1995.
         """
         looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
-        found = [
-            float(
-                error / _c4(freedom) * (stats.t.isf((1 - LEVEL) / 2 / several, freedom) + stats.t.ppf(POWER, freedom))
-            )
-            for error, freedom, several in looks
-            if freedom > 0 and error > TIE
-        ]
+        found = []
+        for error, freedom, comparisons in looks:
+            if freedom > 0 and error > TIE:
+                reach = stats.t.isf((1 - LEVEL) / 2 / comparisons, freedom) + stats.t.ppf(POWER, freedom)
+                found.append(error / _c4(freedom) * float(reach))
         return max(found, default=None)
 
     @property
