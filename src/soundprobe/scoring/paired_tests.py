@@ -217,7 +217,7 @@ def paired(run: Scores, reference: Scores, *, test_train_ratio: float, metric: s
     draws = (run.draws[metric] - reference.draws[metric]).mean(axis=1)
     mean = bound(float(differences.mean()), draws, run.freedom, low=-1.0)
     if mean.low is not None and not mean.has_width:  # no recording tells the two apart, or all do by as much
-        equal = abs(mean.value) <= TIE
+        equal = metric == "accuracy" and abs(mean.value) <= TIE
         mean = tango(run.recordings.sum()) if equal else dataclasses.replace(mean, low=None, high=None)
     t_test = corrected_t_test(differences, test_train_ratio=test_train_ratio)
     return Paired(
