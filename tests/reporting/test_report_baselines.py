@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pages import Page
-from result_folders import ESC10, SAMPLE, write_result, write_run
+from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
 from rich.console import Console
 
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
@@ -224,6 +224,20 @@ def test_third_card_compares_with_the_users_network_trained_on_the_same_clips(tm
     assert "in all 5 folds: a clear difference" in finding.meaning
     (data,) = json.loads(write_report(tmp_path / "heads", tmp_path / "reports").json.read_text())["datasets"]
     assert data["over_users_network"][0]["accuracy"]["clear"] is True
+
+
+def test_third_card_on_the_official_folds_stays_with_fold_1_and_adds_the_network_trained_again(tmp_path):
+    write_run(tmp_path, URBAN, accuracy=0.85)
+    how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}}
+    write_run(tmp_path, URBAN, "simplecnn", "finetune", 0.65, **how)
+    comparison = only_comparison(tmp_path)
+    finding = verdict_of(comparison).findings[2]
+    assert (finding.figure, finding.unit) == (
+        f"{100 * (comparison.best.accuracy_on(1) - 0.7056):+.1f}",
+        "points on fold 1",
+    )
+    assert "ahead of the notes' network, trained on these clips fresh in each fold" in finding.meaning
+    assert finding.command == ""
 
 
 def test_users_network_that_is_the_best_run_is_not_compared_with_itself(tmp_path):

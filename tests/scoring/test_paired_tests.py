@@ -454,6 +454,7 @@ def test_paired_run_with_itself_differs_by_nothing() -> None:
     assert (found.mean.low, found.mean.value, found.mean.high) == (-reach, 0.0, reach)
     assert (found.t_test.low, found.t_test.high) == (None, None)
     assert found.interval == found.mean
+    assert paired(better, better, test_train_ratio=0.2, metric="macro_f1").interval.low is None
     assert (found.t_test.p, found.sign_test.p, found.is_clear, found.detectable) == (1.0, 1.0, False, None)
 
 

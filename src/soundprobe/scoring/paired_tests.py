@@ -101,13 +101,11 @@ class Paired:
         Source: Bloom, "Minimum detectable effects", Evaluation Review 19, 1995.
         """
         looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
-        found = [
-            float(
-                error / _c4(freedom) * (stats.t.isf((1 - LEVEL) / 2 / several, freedom) + stats.t.ppf(POWER, freedom))
-            )
-            for error, freedom, several in looks
-            if freedom > 0 and error > TIE
-        ]
+        found = []
+        for error, freedom, comparisons in looks:
+            if freedom > 0 and error > TIE:
+                reach = stats.t.isf((1 - LEVEL) / 2 / comparisons, freedom) + stats.t.ppf(POWER, freedom)
+                found.append(error / _c4(freedom) * float(reach))
         return max(found, default=None)
 
     @property
@@ -219,7 +217,7 @@ def paired(run: Scores, reference: Scores, *, test_train_ratio: float, metric: s
     draws = (run.draws[metric] - reference.draws[metric]).mean(axis=1)
     mean = bound(float(differences.mean()), draws, run.freedom, low=-1.0)
     if mean.low is not None and not mean.has_width:  # no recording tells the two apart, or all do by as much
-        equal = abs(mean.value) <= TIE
+        equal = metric == "accuracy" and abs(mean.value) <= TIE
         mean = tango(run.recordings.sum()) if equal else dataclasses.replace(mean, low=None, high=None)
     t_test = corrected_t_test(differences, test_train_ratio=test_train_ratio)
     return Paired(

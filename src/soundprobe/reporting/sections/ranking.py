@@ -8,7 +8,7 @@ from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import BREAK, Cell, Column, Element, Span, Table, Text, Words, struck
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
 from soundprobe.reporting.wording import MISSING, between, percent
@@ -42,7 +42,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         *_figures("Accuracy", "accuracy"),
         *_figures("Macro-F1", "macro_f1"),
     ]
-    columns.insert(5, Column(("± between", BREAK, "seeds"), _between_seeds, group="Accuracy", sort="number"))
+    columns.insert(5, Column("± between seeds", _between_seeds, group="Accuracy", sort="number"))
     fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
     columns += [fold] if clean else []
     own = [_notes_line(comparison)] if clean else []
@@ -72,7 +72,7 @@ def _figures(group: str, metric: str) -> list[Column]:
     return [
         Column("mean", lambda row: stats(row).mean, percent, group, sort="number", lead=True),
         Column("95 % interval", interval, between, group, sort="number", by=lambda row: interval(row).low),
-        Column(("± between folds", BREAK, "pop. / sample"), spreads, group=group, sort="number"),
+        Column("± between folds, pop. / sample", spreads, group=group, sort="number"),
     ]
 
 

@@ -115,7 +115,8 @@ def _beside(pair: Pair, other: str = "") -> str:
     away = f"{distance} {'point' if distance == '1.0' else 'points'} {side}{joint}"
     if distance == "0.0":
         away = f"level with {other}" if other else "level with it"
-    return f"{away}, {lead_in_folds(found.sign_test).removeprefix(f'{side} ')}: {_clearly(pair)}"
+    folds = lead_in_folds(found.sign_test)
+    return f"{away}, {folds if ',' in folds else folds.removeprefix(f'{side} ')}: {_clearly(pair)}"
 
 
 def _clearly(pair: Pair) -> str:
