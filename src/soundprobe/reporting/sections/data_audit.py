@@ -26,7 +26,15 @@ from soundprobe.reporting.elements import (
 )
 from soundprobe.reporting.sections.conditions import SALIENCE
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.wording import MISSING, count, one_line, plural, sentence
+from soundprobe.reporting.wording import (
+    MISSING,
+    UNKNOWN_RECORDINGS,
+    count,
+    one_line,
+    plural,
+    recordings_in_two_folds,
+    sentence,
+)
 
 PAIRS = 20
 
@@ -101,7 +109,7 @@ def _known(pair: NearPair) -> str:
 def _shared(found: Audit) -> Words:
     shared = found.shared_recordings
     if not shared:
-        return "none"
+        return recordings_in_two_folds(0, found.recordings_known)
     said = [
         (name(one.group), f"\N{NO-BREAK SPACE}(folds {', '.join(map(str, one.folds))}; {plural(one.clips, 'clip')})")
         for one in shared[:20]
@@ -132,6 +140,8 @@ def _near(found: Audit) -> Words:
 
 def _clips_per_recording(found: Audit) -> Words:
     one = found.clips_per_recording
+    if not found.recordings_known:
+        return UNKNOWN_RECORDINGS
     return (
         f"{one.fewest} to {one.most}, {one.mean:.1f} on average; {count(found.recordings)} recordings say as much as "
         f"{count(one.effective)} of equal size"
@@ -154,6 +164,13 @@ def _silent(found: Audit) -> Words:
 def verdict_of_audit(found: Audit) -> str:
     """Whether test clips have siblings or copies in training folds, in a sentence or two."""
     looked = "" if found.near_pairs is not None else " (near copies were not looked for)"
+    if not found.recordings_known:
+        copies = f"{count(len(found.leaking))} clips have" if found.leaking else "no clip has"
+        return (
+            f"Whether recordings sit in two folds is not known ({UNKNOWN_RECORDINGS}); {copies} a copy or a near copy in "
+            f"another fold{looked}. If files are cut from longer recordings, scores are too high: extract again with "
+            "--group-regex or a manifest that has a column group."
+        )
     if not found.leaking:
         return f"No clip has a sibling of its recording, a copy or a near copy in another fold{looked}."
     share = 100 * len(found.leaking) / found.clips
