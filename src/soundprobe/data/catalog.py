@@ -134,7 +134,7 @@ LAYOUTS = Registry(
             title="Hugging Face audiofolder",
             detects=lambda path: bool(audiofolder.find_tables(path)),
             target="soundprobe.data.readers.audiofolder:read_audiofolder",
-            description="a folder with metadata.csv or .jsonl that has a column file_name, in it or in its splits' folders",
+            description="a folder with metadata.csv or .jsonl, which has a column file_name, or one a split",
             makes_folds=True,
             options=IN_TABLES,
         ),
@@ -320,8 +320,8 @@ def _not_there(path: str) -> str:
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
         return (
-            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, --data takes "
-            f"{_takes()}."
+            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, "
+            f"--data takes {_takes()}."
         )
     place = Path(name or path)
     with suppress(OSError):

@@ -54,8 +54,8 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
     inside = [split.casefold() in SPLITS for split in splits]
     if any(inside) and not all(inside):
         raise DataError(
-            f"{source}: clips lie in folders of splits, and others, such as {merged[PATH][inside.index(False)]}, don't. "
-            "Move them into one, or give a manifest with a column split."
+            f"{source}: clips lie in folders of splits, and others, such as {merged[PATH][inside.index(False)]}, "
+            "don't. Move them into one, or give a manifest with a column split."
         )
     locator = Locator(root, given=False)
     return clips_of_table(

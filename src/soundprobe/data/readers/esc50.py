@@ -1,5 +1,6 @@
-"""ESC-50: `meta/esc50.csv` beside `audio/`, or Kaggle's `esc50.csv` in front of `audio/audio/`. ESC-10 is the part of it that is marked `esc10`.
+"""ESC-50: `meta/esc50.csv` beside `audio/`, or Kaggle's `esc50.csv` in front of `audio/audio/`.
 
+ESC-10 is the part of it that is marked `esc10`.
 Source: Piczak, "ESC: dataset for environmental sound classification", 2015.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips, Source
-from soundprobe.data.readers.layout_places import find_audio, find_table
+from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, read_table
 
@@ -57,6 +58,7 @@ def read_esc50(path: str | Path) -> Clips:
         raise DataError(
             f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
         )
+    note_place(Path(path), root_of(metadata, FOLDER))
     return build_esc50(table, [str(audio / file) for file in files])
 
 

@@ -56,16 +56,20 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
             and others not, a class has no audio, or fewer clips (recordings) than folds.
     """
     root, how = Path(path), FoldOptions(**options)
-    classes = class_folders(root)
     if label_regex is None:
-        places = places_by_folder(root, classes, how)
-    else:
-        clips = [_clip_id(file, root) for file in audio_below(root)]
-        if not clips:
-            raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}).")
-        labels = match_names(clips, label_regex, "--label-regex", "class")
-        parsed = [_place(clip, how) for clip in clips]
-        places = [Place(one.clip, one.fold, one.split, label) for one, label in zip(parsed, labels, strict=True)]
+        made = assemble_places(root, places_by_folder(root, class_folders(root), how), how)
+        if beside := _tables(root):
+            _note(
+                f"{beside[0]} is not read: the folders' names are taken for the classes. --data {beside[0]} reads it "
+                "as a manifest."
+            )
+        return made
+    clips = [_clip_id(file, root) for file in audio_below(root)]
+    if not clips:
+        raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}).")
+    labels = match_names(clips, label_regex, "--label-regex", "class")
+    parsed = [_place(clip, how) for clip in clips]
+    places = [Place(one.clip, one.fold, one.split, label) for one, label in zip(parsed, labels, strict=True)]
     return assemble_places(root, places, how)
 
 
@@ -131,9 +135,10 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
     loose = [entry.name for entry in root.iterdir() if is_shown(entry.name) and is_audio(entry)]
     if not places:
         if loose:
+            above = f" It is called like a part of the data in {root.resolve().parent}: give that." * _is_part(root)
             raise DataError(
-                f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes. "
-                f"{_other_ways(root, loose)}"
+                f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes."
+                f"{above} {_other_ways(root)}"
             )
         what = f"Class folder {root / empty[0]} has" if len(empty) == 1 else f"{root} has no class folders: it has"
         raise DataError(f"{what} no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it.")
@@ -147,13 +152,12 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
         _note(f"{root / NOISE} is left out: its {count} files are background noise, probably no class.")
     if loose:
         _note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
-    beside = [file.name for file in _tables(root)]
-    if beside and all(one.label is not None for one in places):
-        _note(
-            f"{root / beside[0]} is not read: the folders' names are taken for the classes. --data {root / beside[0]} "
-            "reads it as a manifest."
-        )
     return places
+
+
+def _is_part(folder: Path) -> bool:
+    name = folder.resolve().name
+    return fold_number(name) is not None or name.casefold() in SPLITS
 
 
 def _place(clip: str, how: FoldOptions) -> Place:
@@ -199,25 +203,22 @@ def _check_classes(root: Path, places: Sequence[Place]) -> None:
         known = " UrbanSound8K needs its UrbanSound8K.csv, in metadata beside audio or beside fold1." if us8k else ""
         raise DataError(
             f"{root}: the class of {len(unknown)} of {len(places)} clips is not known, such as {unknown[0]}: {shown} "
-            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root, unknown)}"
+            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)}"
         )
     classes = sorted({str(one.label) for one in places})
     if len(classes) == 1:
         inner = class_folders(root / classes[0]) if (root / classes[0]).is_dir() else []
         way = f"Its folders {', '.join(inner[:3])} may be: --data {root / classes[0]}. " if len(inner) > 1 else ""
-        raise DataError(
-            f"{root}: all clips are of one class, {classes[0]!r}, by their folders. {way}"
-            f"{_other_ways(root, [one.clip for one in places])}"
-        )
+        raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}{_other_ways(root)}")
 
 
-def _other_ways(root: Path, clips: Sequence[str]) -> str:
+def _other_ways(root: Path) -> str:
     """What to do where folders don't tell the classes."""
     beside = _tables(root)
     table = f"Read the table beside them: --data {beside[0]}; or give" if beside else "Give"
     return (
         f"{table} a manifest (a .csv file with the columns path and label), or, where file names hold the class, "
-        f"--label-regex, such as '^([^_]+)_' for dog_{Path(clips[0]).name}."
+        f"--label-regex, such as '^([^_]+)_' for dog_1.wav."
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.data.listing import is_shown
 
 INNER = ("audio", "meta", "metadata")
@@ -29,7 +31,7 @@ def find_table(path: Path, name: str, folder: str) -> Path | None:
 
 
 def find_audio(table: Path, clips: Sequence[str]) -> Path | None:
-    """The folder that `clips`, paths in it, are looked for in: the first in which one of them is; else the folder audio.
+    """The folder that `clips` are paths below: the first in which one of them is, else the folder audio.
 
     None where there is no such folder at all.
     """
@@ -39,6 +41,12 @@ def find_audio(table: Path, clips: Sequence[str]) -> Path | None:
         if any((place / clip).exists() for clip in clips):
             return place
     return next((place for place in places[:2] if place.is_dir()), None)
+
+
+def note_place(path: Path, root: Path) -> None:
+    """Says where the data set is that was found above or below `path`."""
+    if path.is_dir() and path.resolve() != root:
+        warnings.warn(f"Read is the data set in {root}.", SoundprobeWarning, stacklevel=3)
 
 
 def root_of(table: Path, folder: str) -> Path:

@@ -72,7 +72,7 @@ def deal_readable(clips: Clips, readable: np.ndarray) -> Clips:
 
 
 def missing_classes(clips: Clips, readable: np.ndarray) -> dict[str, list[int]]:
-    """Each class that a tested fold has no readable clip of, with those folds; classes without any clip are left out."""
+    """Class -> the tested folds that have no readable clip of it. Classes without any clip are left out."""
     folds, labels = clips.folds[readable], clips.labels[readable]
     tested = [fold for fold in clips.tested_folds if fold in folds]
     found = {}

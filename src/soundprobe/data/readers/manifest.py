@@ -26,11 +26,11 @@ def read_manifest(
 ) -> Clips:
     """The clips that a manifest names, one a row; see `read_table` for the file and `ROLES` for its columns.
 
-    `path` is below the manifest's folder or absolute, and is the clip's id too; `label` is the class's name; `fold` is a
-    whole number (without it, folds are made as `read_folders` makes them); `group` is the source recording (without it,
-    what `group_prefix` or `group_regex` finds). With `start` and `end`, in seconds, clips are segments of the files, and
-    the file is their recording. Any other column comes along as a further column of the clips, as numbers where all its
-    values are.
+    `path` is below the manifest's folder or absolute, and is the clip's id too; `label` is the class's name; `fold` is
+    a whole number (without it, folds are made as `read_folders` makes them), `split` a split's name; `group` is the
+    source recording (without it, what `group_prefix` or `group_regex` finds). With `start` and `end`, in seconds, clips
+    are segments of the files, and the file is their recording. Any other column comes along as a further column of the
+    clips, as numbers where all its values are.
 
     Args:
         columns: which column is which, such as "path=filename,label=category".
@@ -130,18 +130,14 @@ def _segments(table: Table, chosen: dict[str, str], files: Sequence[str]) -> lis
     repeated = len(set(files)) < len(files)
     if not repeated:
         lengths = [duration_s(file) for file in files]
-        whole = all(
-            not n or (start == 0 and abs(end - n) <= SLACK_S) for n, (start, end) in zip(lengths, times, strict=True)
-        )
-        beyond = [row for row, n in enumerate(lengths) if n is not None and (times[row][1] > n + SLACK_S or bad[row])]
-        if whole:
+        known = [(start, end, s) for (start, end), s in zip(times, lengths, strict=True) if s is not None]
+        if all(start == 0 and abs(end - s) <= SLACK_S for start, end, s in known):
             return None
+        beyond = sum(end > s + SLACK_S or end <= start for start, end, s in known)
         if beyond:
-            warnings.warn(
-                f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {len(beyond)} files, such "
-                f"as {files[beyond[0]]}, so they are taken for places in a longer recording, and whole files are read.",
-                SoundprobeWarning,
-                stacklevel=4,
+            _note(
+                f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond} files, so they "
+                "are taken for places in a longer recording, and whole files are read."
             )
             return None
     if bad.any():
@@ -188,3 +184,7 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
 def _numbers_first(name: str) -> tuple[int, int, str]:
     """Sorts "2" before "10", and numbers before words."""
     return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, SoundprobeWarning, stacklevel=4)

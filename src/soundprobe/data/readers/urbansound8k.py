@@ -13,7 +13,7 @@ import numpy as np
 from soundprobe.base.errors import DataError
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
-from soundprobe.data.readers.layout_places import find_audio, find_table, root_of
+from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, read_table
 from soundprobe.scoring.notes import FOLD_CLIPS
@@ -58,7 +58,9 @@ def read_urbansound8k(path: str | Path, *, name: str | None = None) -> Clips:
         raise DataError(
             f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
         )
-    return build_clips(table, _below(audio, files), name or _name(table, root_of(metadata, FOLDER)))
+    root = root_of(metadata, FOLDER)
+    note_place(Path(path), root)
+    return build_clips(table, _below(audio, files), name or _name(table, root))
 
 
 def read_urbansound8k_metadata(path: str | Path) -> Clips:

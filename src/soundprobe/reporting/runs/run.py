@@ -87,6 +87,12 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.record.dataset.class_names)
 
+    @property
+    def recordings_known(self) -> bool:
+        """Whether `groups` says the clips' recordings; else each clip is its own."""
+        told = self.record.dataset.recordings_known
+        return self.groups is not None and (bool((self.groups != self.ids).any()) if told is None else told)
+
     @cached_property
     def per_class_f1(self) -> np.ndarray:
         """(C,) F1 of each class over all tested folds pooled."""

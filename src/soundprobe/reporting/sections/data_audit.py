@@ -167,9 +167,9 @@ def verdict_of_audit(found: Audit) -> str:
     if not found.recordings_known:
         copies = f"{count(len(found.leaking))} clips have" if found.leaking else "no clip has"
         return (
-            f"Whether recordings sit in two folds is not known ({UNKNOWN_RECORDINGS}); {copies} a copy or a near copy in "
-            f"another fold{looked}. If files are cut from longer recordings, scores are too high: extract again with "
-            "--group-regex or a manifest that has a column group."
+            f"Whether recordings sit in two folds is not known ({UNKNOWN_RECORDINGS}); {copies} a copy or a near copy "
+            f"in another fold{looked}. If files are cut from longer recordings, scores are too high: extract again "
+            "with --group-regex or a manifest that has a column group."
         )
     if not found.leaking:
         return f"No clip has a sibling of its recording, a copy or a near copy in another fold{looked}."

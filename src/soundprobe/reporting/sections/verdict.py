@@ -10,6 +10,7 @@ from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.marks import networks_of, weights_of
 from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
+    UNKNOWN_RECORDINGS,
     between,
     count,
     listing,
@@ -19,6 +20,7 @@ from soundprobe.reporting.wording import (
     plural,
     points,
     points_between,
+    sentence,
 )
 from soundprobe.scoring import notes
 
@@ -98,6 +100,8 @@ def _best(comparison: Comparison, best: Row) -> Finding:
             f" The next, {pair.row.name}, is {_distance(pair)} behind, in {pair.accuracy.sign_test.behind} of "
             f"{plural(len(pair.accuracy.folds), 'fold')}: {_clearly(pair)}."
         )
+    if comparison.audit is not None and not comparison.audit.recordings_known:
+        text += f" {sentence(UNKNOWN_RECORDINGS)}"
     return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
 
 
