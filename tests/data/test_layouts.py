@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import unicodedata
 import warnings
@@ -206,7 +207,8 @@ def any_parquet(root: Path) -> None:
     clips, _ = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
     assert clips.class_names == ("0", "1", "2")
     all_there(clips)
-    schema = b'{"info": {"features": {"audio": {"_type": "Audio"}, "label": {"names": ["rain", "dog", "horn"], "_type": "ClassLabel"}}}}'
+    names = {"names": ["rain", "dog", "horn"], "_type": "ClassLabel"}
+    schema = json.dumps({"info": {"features": {"audio": {"_type": "Audio"}, "label": names}}}).encode()
     named, _ = opened(
         parquet(root / "b.parquet", {"label": [n % 3 for n in range(12)]}, {b"huggingface": schema}), folds=2
     )
