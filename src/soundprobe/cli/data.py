@@ -65,7 +65,7 @@ def check(
         out.print(f"File names look as if they held it: {found_groups.describe()}", markup=False)
     if clips.folds_seed is None:
         for name, lacking in missing_classes(clips, scanned.errors == "").items():
-            out.print(f"No readable clip of {name} in fold {', '.join(map(str, lacking))}.", markup=False)
+            out.print(f"Class {name!r} has no readable clip in fold {', '.join(map(str, lacking))}.", markup=False)
     if summary["missing"] and (said := explain_first_missing(clips, scanned)):
         out.print(f"{summary['missing']} clips are missing. {said}", markup=False)
     readable = summary["missing"] < summary["clips"]

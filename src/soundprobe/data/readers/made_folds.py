@@ -63,8 +63,8 @@ def deal_readable(clips: Clips, readable: np.ndarray) -> Clips:
         clips = replace(clips, folds=folds)
     for name, lacking in missing_classes(clips, readable).items():
         warnings.warn(
-            f"Fold {', '.join(map(str, lacking))} has no readable clip of class {name!r}, so that class is not tested "
-            "there. Give fewer --folds.",
+            f"Class {name!r} has no readable clip in fold {', '.join(map(str, lacking))}, so it is not tested there. "
+            "Give fewer --folds.",
             SoundprobeWarning,
             stacklevel=2,
         )
