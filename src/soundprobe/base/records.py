@@ -125,6 +125,8 @@ class Clips:
 
     def describe(self, fingerprint: str, opened_as: dict[str, Any] | None) -> dict[str, Any]:
         """The `dataset` field of records: see `soundprobe.base.stored.DatasetRecord`."""
+        rest = int((~np.isin(self.folds, self.tested_folds)).sum())
+        told = bool((self.groups != self.ids).any())
         return {
             "name": self.name,
             "fingerprint": fingerprint,
@@ -132,8 +134,8 @@ class Clips:
             "clips": len(self),
             "class_names": list(self.class_names),
             "folds": list(self.tested_folds),
-            "only_trained_on": int((~np.isin(self.folds, self.tested_folds)).sum()),
-            "recordings_known": self.recordings_known,
+            **({"only_trained_on": rest} if rest else {}),
+            **({} if self.recordings_known == told else {"recordings_known": self.recordings_known}),
         }
 
 

@@ -132,7 +132,8 @@ class DatasetRecord(Entry):
         opened_as: `data` and the options that opened it; None where clips were given in Python.
         class_names: (C,); folds: those that are tested, ascending.
         only_trained_on: how many clips are in no tested fold.
-        recordings_known: whether the clips' recordings are; None where an older version wrote the record.
+        recordings_known: whether the clips' recordings are; None where the clips' groups tell it: unknown ones are the
+            clips' own ids.
     """
 
     name: str

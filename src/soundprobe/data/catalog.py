@@ -283,6 +283,14 @@ def _check_names(clips: Clips) -> None:
             )
 
 
+def settle(folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
+    """The options of `open_data` as a record keeps them, to open the same data from any folder."""
+    given = {name: value for name, value in how.items() if value is not None}
+    if how.get("audio_root"):
+        given["audio_root"] = str(Path(str(how["audio_root"])).resolve())
+    return {"folds": folds, "group_prefix": None, "limit": limit, **given}
+
+
 def open_fetched(name: str, *, folds: int = MADE_FOLDS, **how: Unpack[Opening]) -> Clips:
     """The data set of that name, or at the address "hf:...", without asking a network.
 

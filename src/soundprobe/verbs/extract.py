@@ -18,7 +18,7 @@ from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, data_address, find_layout, open_data
+from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, data_address, find_layout, open_data, settle
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
@@ -74,7 +74,7 @@ def extract(
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
-    how: dict[str, Any] = {"folds": folds, "limit": limit, "group_prefix": None, **opening}
+    how = settle(folds, limit, opening)
     specs: Sequence[BackboneSpec] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data
+from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.embeddings.store import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
@@ -72,7 +72,7 @@ def finetune(
             "--carry-over hands the network from each fold to the next, so all folds are trained one after the other. "
             "Leave --only-fold and --jobs out."
         )
-    how: dict[str, Any] = {"folds": folds or MADE_FOLDS, "limit": limit, "group_prefix": None, **opening}
+    how = settle(folds or MADE_FOLDS, limit, opening)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     if folds is not None and len(np.unique(clips.folds)) != folds:

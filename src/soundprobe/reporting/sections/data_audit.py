@@ -72,34 +72,34 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 def _folds(found: Audit) -> Iterator[Element]:
     values = list(found.folds[0].salience or ()) if found.folds else []
     marks_thin = 0 < len(found.thin) <= 0.3 * len(found.folds) * len(found.class_names)
+    unit = "recording" if found.recordings_known else "clip"
     saliences = {str(value): said for value, said in SALIENCE.items()}
 
     def clips(fold: FoldBalance, label: int) -> Cell:
         thin = marks_thin and fold.class_recordings[label] < 3
-        title = f"{plural(fold.class_recordings[label], 'recording')} only" if thin else ""
+        title = f"{plural(fold.class_recordings[label], unit)} only" if thin else ""
         return Cell(count(fold.class_clips[label]), style="thin" if thin else "", title=title)
 
     columns = [Column("Fold", lambda fold: fold.fold, text=True)]
-    columns += [
-        Column("Clips", lambda fold: fold.clips, count),
-        Column("Recordings", lambda fold: fold.recordings, count),
-    ]
+    columns.append(Column("Clips", lambda fold: fold.clips, count))
+    if found.recordings_known:
+        columns.append(Column("Recordings", lambda fold: fold.recordings, count))
     columns += columns_of(map(one_line, found.class_names), clips, turned=True)
     headings = [saliences.get(value, f"salience {value}") for value in values]
     columns += columns_of(headings, lambda fold, place: count(fold.salience[values[place]]), turned=True)
     yield Heading("Clips of each class and fold")
     yield Table(columns, found.folds, "Clips of each class and fold", "counts")
-    decides = "One recording then decides much of the class's score there."
+    decides = f"One {unit} then decides much of the class's score there."
     if found.thin and not marks_thin:
         of = count(len(found.folds) * len(found.class_names))
         yield Text(
-            f"{plural(len(found.thin), 'pair')} of class and fold of {of} hold fewer than 3 recordings: "
+            f"{plural(len(found.thin), 'pair')} of class and fold of {of} hold fewer than 3 {unit}s: "
             f"{decides[:1].lower()}{decides[1:]}",
             role="how",
         )
     elif found.thin:
         marked = Span("thin", "Marked")
-        yield Text(marked, f": classes of which a fold holds fewer than 3 recordings. {decides}", role="how")
+        yield Text(marked, f": classes of which a fold holds fewer than 3 {unit}s. {decides}", role="how")
 
 
 def _known(pair: NearPair) -> str:
