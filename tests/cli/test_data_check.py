@@ -82,3 +82,51 @@ def test_near_copies_are_not_looked_for_in_embeddings_of_other_layers(tmp_path: 
     meta["backbone"]["layers"] = {"last": 4, "middle": 2}
     (folder / "meta.json").write_text(json.dumps(meta))
     assert find_embeddings(tmp_path, asked) is None
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """A folder for each of two classes, with names as ESC-50's: two clips of each recording."""
+    for label, name in enumerate(("dog", "rain")):
+        for n in range(8):
+            path = tmp_path / "folders" / name / f"{n % 4 + 1}-{100 * label + n // 2}-{'AB'[n % 2]}-{label}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, 0.1 * np.random.default_rng(10 * label + n).normal(size=16000), 16000)
+    return tmp_path / "folders"
+
+
+def test_check_of_unknown_recordings_says_so_and_proposes_the_option(folders, tmp_path):
+    code, text = check(str(folders), "--folds", "4", "--embeddings", str(tmp_path / "none"))
+    assert code == 0
+    assert "recordings unknown: every file counts as its own" in text
+    assert "No recording sits" not in text
+    assert "sibling" not in text
+    option = r"--group-regex '^\d+-(\d+)-[A-Z]'"
+    assert f"{option} would give 8 recordings of 16 clips" in text
+    _, text = check(
+        str(folders), "--folds", "4", "--group-regex", r"^\d+-(\d+)-[A-Z]", "--embeddings", str(tmp_path / "none")
+    )
+    assert "16 clips of 8 recordings" in text
+    assert "No recording sits in more than one fold." in text
+
+
+def test_check_of_missing_files_says_where_it_looked(tmp_path):
+    (tmp_path / "m.csv").write_text("path,label,fold\na.wav,x,1\nb.wav,y,2\n")
+    (tmp_path / "a_.wav").touch()
+    code, text = check(str(tmp_path / "m.csv"), "--embeddings", str(tmp_path / "none"))
+    assert code == 3
+    assert f"2 clips are missing. Looked for {tmp_path / 'a.wav'}. The nearest name in {tmp_path} is a_.wav." in text
+
+
+def test_check_of_a_folder_that_is_not_there_says_so_and_names_no_download(tmp_path, monkeypatch):
+    from soundprobe.base.errors import DataError
+    from soundprobe.data.catalog import open_data
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "UrbanSound8k").mkdir()
+    for given in ("UrbanSound8K/", "UrbanSound8K", "./data"):
+        with pytest.raises(DataError, match="^There is no file or folder") as caught:
+            open_data(given)
+        assert "Did you mean" not in str(caught.value)
+    with pytest.raises(DataError, match=r"nearest name there is UrbanSound8k\. --data urbansound8k is .* 7 GB"):
+        open_data("UrbanSound8K/")

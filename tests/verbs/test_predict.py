@@ -222,3 +222,32 @@ def test_window_that_is_no_length_is_refused(trained, tmp_path, option, value):
     soundfile.write(tmp_path / "new.wav", tone(330, 1.0), RATE_HZ)
     with pytest.raises(ConfigError, match="is not valid"):
         load_predictor(trained.head, device="cpu").timeline(str(tmp_path / "new.wav"), **{option: value})
+
+
+def test_published_file_from_anywhere_serves_extract_predict_and_view_without_a_network(shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOUNDPROBE_OFFLINE", "1")  # the cache is empty, too
+    file = shared / "weights" / "mn04_as_mAP_432.pt"
+    write_urbansound_layout(tmp_path / "clips", folds=2, recordings=2, slices=1)
+    store, quiet = tmp_path / "embeddings", {"progress": False}
+    extract(tmp_path / "clips", backbone="mn04", weights=file, embeddings=store, **quiet)
+    extract(tmp_path / "clips", backbone="logmel-stats", embeddings=store, **quiet)
+    clip = next((tmp_path / "clips" / "audio").glob("*/*.wav"))
+    for backbone in ("mn04", "mn04+logmel-stats"):
+        (done,) = probe(head="knn", backbone=backbone, embeddings=store, heads=tmp_path / "heads", **quiet)
+        (said,) = predict(clip, head=done.folder, weights=file, device="cpu", **quiet)
+        assert said.proba.sum() == pytest.approx(1)
+        assert len(view(clip, head=done.folder, weights=file, device="cpu", **quiet).clips) == 1
+        with pytest.raises(WeightsError, match="forbids to fetch it"):
+            predict(clip, head=done.folder, device="cpu", **quiet)
+
+
+def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audio(trained, tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(330, 1.0), RATE_HZ)
+    (tmp_path / "._a.wav").write_bytes(b"AppleDouble")
+    (tmp_path / "b.m4a").write_bytes(b"m4a")
+    done = soundprobe("predict", str(tmp_path), "--head", str(trained.head), "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [Path(one["clip"]).name for one in json.loads(done.stdout)] == ["a.wav"]
+    assert "1 file below" in done.stderr
+    assert ".m4a: 1" in done.stderr
+    assert "._a.wav" not in done.stderr

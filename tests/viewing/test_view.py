@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import soundprobe
-from soundprobe.base.errors import AudioError, ConfigError, DataError
+from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
 from soundprobe.viewing.player import clock, time_ticks
 from sounds import RATE_HZ, tone
 
@@ -48,7 +48,9 @@ def test_view_of_a_folder_has_each_clip_and_says_what_is_left_out(tmp_path):
         write(tmp_path / "clips" / "sub" / f"clip-{number}.wav")
     (tmp_path / "clips" / "bad.wav").write_bytes(b"")
     (tmp_path / "clips" / "notes.txt").write_text("no sound")
-    shown = soundprobe.view(tmp_path / "clips", limit=4)
+    (tmp_path / "clips" / "._hidden.wav").write_bytes(b"AppleDouble")
+    with pytest.warns(SoundprobeWarning, match=r"1 file below .* is left out, .* \(\.txt: 1\)"):
+        shown = soundprobe.view(tmp_path / "clips", limit=4)
     assert [clip.name for clip in shown.clips] == ["clip-0.wav", "clip-1.wav", "clip-2.wav"]
     assert any("bad.wav is not shown: empty file." in note for note in shown.notes)
     assert any("first 4 of 6 clips" in note for note in shown.notes)

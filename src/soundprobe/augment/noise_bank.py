@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soundprobe.audio.decode import decode, fit_length, read_bytes
 from soundprobe.base.errors import ConfigError
-from soundprobe.data.readers.folders import AUDIO_ENDINGS
+from soundprobe.data.listing import AUDIO_ENDINGS, audio_below
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""
@@ -56,7 +56,7 @@ def read_noise_folder(folder: str, sample_rate_hz: int) -> NoiseBank:
         AudioError: a file can't be decoded.
     """
     root = check_folder(folder)
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in AUDIO_ENDINGS and file.is_file())
+    files = audio_below(root)
     if not files:
         raise ConfigError(f"background_noise.folder = {folder!r} holds no audio file ({' '.join(AUDIO_ENDINGS)}).")
     most = round(LONGEST_S * sample_rate_hz)

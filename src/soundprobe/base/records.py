@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -45,6 +45,10 @@ class Clips:
             settings that are judged on another clip of it.
         class_names: (C,) names in the order of the labels.
         columns: further columns (salience, start, ...), each (N,).
+        recordings_known: whether `groups` says it; else every clip is a group of its own, and by default it is told
+            by that.
+        tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
+        folds_seed: what made folds were drawn with; None where they are the data set's own.
 
     Raises:
         DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
@@ -58,6 +62,9 @@ class Clips:
     groups: np.ndarray
     class_names: tuple[str, ...]
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    recordings_known: bool | None = None
+    tested_folds: tuple[int, ...] = ()
+    folds_seed: int | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -93,6 +100,9 @@ class Clips:
                 f"Data set {self.name!r}: clip {str(self.ids[row])!r} has label {self.labels[row]}, but there are only "
                 f"{len(self.class_names)} class names (labels 0 to {len(self.class_names) - 1})."
             )
+        if self.recordings_known is None:
+            set_(self, "recordings_known", bool((self.groups != self.ids).any()))
+        set_(self, "tested_folds", self.tested_folds or tuple(np.unique(self.folds).tolist()))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,16 +110,33 @@ class Clips:
     def take(self, rows: np.ndarray) -> Clips:
         """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
         index = np.arange(len(self))[rows]
-        return Clips(
-            name=self.name,
+        left = np.unique(self.folds[index])
+        return replace(
+            self,
             ids=self.ids[index],
             sources=[self.sources[i] for i in index],
             labels=self.labels[index],
             folds=self.folds[index],
             groups=self.groups[index],
-            class_names=self.class_names,
             columns={name: np.asarray(column)[index] for name, column in self.columns.items()},
+            tested_folds=tuple(fold for fold in self.tested_folds if fold in left),
+            folds_seed=None,
         )
+
+    def describe(self, fingerprint: str, opened_as: dict[str, Any] | None) -> dict[str, Any]:
+        """The `dataset` field of records: see `soundprobe.base.stored.DatasetRecord`."""
+        rest = int((~np.isin(self.folds, self.tested_folds)).sum())
+        told = bool((self.groups != self.ids).any())
+        return {
+            "name": self.name,
+            "fingerprint": fingerprint,
+            "opened_as": opened_as,
+            "clips": len(self),
+            "class_names": list(self.class_names),
+            "folds": list(self.tested_folds),
+            **({"only_trained_on": rest} if rest else {}),
+            **({} if self.recordings_known == told else {"recordings_known": self.recordings_known}),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +206,12 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def recordings_known(self) -> bool:
+        """As in `Clips`; a set that doesn't say it is told by its groups."""
+        told = self.meta.get("dataset", {}).get("recordings_known")
+        return bool((self.groups != self.ids).any()) if told is None else bool(told)
 
     def features_of(self, fold: int) -> np.ndarray:
         """(N, D) the features on which heads may be trained that are then scored on `fold`; see `features_for`."""

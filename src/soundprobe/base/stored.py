@@ -130,7 +130,10 @@ class DatasetRecord(Entry):
     Attributes:
         name, fingerprint: of all clips, their labels and folds; clips: N of them, failed ones included.
         opened_as: `data` and the options that opened it; None where clips were given in Python.
-        class_names: (C,); folds: those that there are, ascending.
+        class_names: (C,); folds: those that are tested, ascending.
+        only_trained_on: how many clips are in no tested fold.
+        recordings_known: whether the clips' recordings are; None where the clips' groups tell it: unknown ones are the
+            clips' own ids.
     """
 
     name: str
@@ -139,6 +142,8 @@ class DatasetRecord(Entry):
     clips: Count
     class_names: Annotated[list[str], Field(min_length=1)]
     folds: list[Fold]
+    only_trained_on: Count = 0
+    recordings_known: bool | None = None
 
 
 class BackboneRecord(Entry):

@@ -53,7 +53,8 @@ def print_audit(found: Audit, out: Console) -> None:
             out.print(f"No clip is {title}.")
     if found.leaking:
         out.print(
-            f"{len(found.leaking)} of {found.clips} clips have a sibling of their recording, a copy or a near copy in "
+            f"{len(found.leaking)} of {found.clips} clips have "
+            f"{'a sibling of their recording, ' if found.recordings_known else ''}a copy or a near copy in "
             "another fold. What siblings and copies with the same bytes are worth: soundprobe probe --exclude-leaks, "
             "then soundprobe report. Near copies stay in training."
         )
@@ -63,19 +64,25 @@ def print_audit(found: Audit, out: Console) -> None:
 
 def _print_balance(found: Audit, out: Console) -> None:
     spread = found.clips_per_recording
-    out.print(
-        f"clips of a recording: {spread.fewest} to {spread.most}, {spread.mean:.1f} on average; {found.recordings} "
-        f"recordings say as much as {spread.effective:.0f} of equal size"
-    )
+    if found.recordings_known:
+        out.print(
+            f"clips of a recording: {spread.fewest} to {spread.most}, {spread.mean:.1f} on average; {found.recordings} "
+            f"recordings say as much as {spread.effective:.0f} of equal size"
+        )
     if found.folds[0].salience is not None:
         shares = [f"{fold.fold}: {100 * (fold.salience or {}).get('1', 0) / fold.clips:.0f}" for fold in found.folds]
         out.print(f"foreground clips (salience 1) in percent of each fold: {', '.join(shares)}")
     if found.thin:
+        units = "recordings" if found.recordings_known else "clips"
         _list(
             out,
-            f"{len(found.thin)} times a fold holds fewer than 3 recordings of a class, so one decides much there:",
+            f"{len(found.thin)} times a fold holds fewer than 3 {units} of a class, so one decides much there:",
             found.thin,
-            lambda one: f"fold {one.fold}, {one.class_name}: {one.recordings} recordings, {one.clips} clips",
+            lambda one: (
+                f"fold {one.fold}, {one.class_name}: "
+                + (f"{one.recordings} recordings, " if found.recordings_known else "")
+                + f"{one.clips} clips"
+            ),
         )
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Data, EmbeddingsFolder, ExitCode, GroupPrefix, MadeFolds, Quiet, examples
+from soundprobe.cli.options import Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
+from soundprobe.reporting.wording import recordings_in_two_folds
 
 ROWS_SHOWN = 20
 
@@ -33,27 +34,40 @@ def list_data() -> None:
     out.print(table)
 
 
-@app.command(epilog=examples("soundprobe data check --data UrbanSound8K/"))
+@app.command(epilog=examples("soundprobe data check UrbanSound8K/", "soundprobe data check clips.csv --folds 5"))
+@opens_data
 def check(
+    path: Annotated[str | None, typer.Argument(help="As --data.")] = None,
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
-    group_prefix: GroupPrefix = None,
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     quiet: Quiet = False,
+    *,
+    how: dict[str, Any],
 ) -> None:
     """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
     from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
     from soundprobe.data.audit.audit import audit
+    from soundprobe.data.audit.file_names import suggest_groups
     from soundprobe.data.catalog import open_data
-    from soundprobe.data.scan import scan, summarise
+    from soundprobe.data.readers.made_folds import deal_readable, missing_classes
+    from soundprobe.data.scan import explain_first_missing, scan, summarise
 
-    clips = open_data(data, folds=folds, group_prefix=group_prefix)
+    clips = open_data(data if path is None else path, folds=folds, **how)
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only)
+    clips = deal_readable(clips, scanned.errors == "")
     summary = summarise(clips, scanned)
     _print_summary(summary)
+    if not clips.recordings_known and (found_groups := suggest_groups(clips.ids, clips.labels)):
+        out.print(f"File names look as if they held it: {found_groups.describe()}", markup=False)
+    if clips.folds_seed is None:
+        for name, lacking in missing_classes(clips, scanned.errors == "").items():
+            out.print(f"Class {name!r} has no readable clip in fold {', '.join(map(str, lacking))}.", markup=False)
+    if summary["missing"] and (said := explain_first_missing(clips, scanned)):
+        out.print(f"{summary['missing']} clips are missing. {said}", markup=False)
     readable = summary["missing"] < summary["clips"]
     found = audit(
         clips,
@@ -69,8 +83,9 @@ def check(
 
 def _print_summary(summary: dict[str, Any]) -> None:
     out.print(
-        f"{summary['name']}: {summary['clips']} clips of {summary['recordings']} recordings, "
-        f"{len(summary['classes'])} classes, {len(summary['folds'])} folds",
+        f"{summary['name']}: {summary['clips']} clips"
+        + (f" of {summary['recordings']} recordings, " if summary["recordings"] else ", ")
+        + f"{len(summary['classes'])} classes, {len(summary['folds'])} folds",
         markup=False,
     )
     if summary["shortest_s"] is not None:
@@ -97,7 +112,9 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 def _print_problems(summary: dict[str, Any]) -> None:
     shared = summary["recordings_across_folds"]
-    if shared:
+    if summary["recordings"] is None:
+        out.print(f"Whether a recording sits in two folds is {recordings_in_two_folds(0, False)}.")
+    elif shared:
         clips = sum(item["clips"] for item in shared)
         out.print(
             f"{len(shared)} recordings ({clips} clips) sit in more than one fold, so their test clips are not clean:"

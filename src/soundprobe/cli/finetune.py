@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from soundprobe.cli.options import Data, ExitCode, GroupPrefix, HeadsFolder, Limit, Quiet, examples, given_command
+from soundprobe.cli.options import Data, ExitCode, HeadsFolder, Limit, Quiet, examples, given_command, opens_data
 
 EXAMPLES = examples(
     "soundprobe finetune --backbone panns --folds 10",
@@ -17,6 +17,7 @@ EXAMPLES = examples(
 )
 
 
+@opens_data
 def finetune(
     backbone: Annotated[
         str | None, typer.Option("--backbone", "-b", help="See `backbones`; its recipe is finetune-<backbone>.")
@@ -57,13 +58,14 @@ def finetune(
         ),
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, augmentation and dropout.")] = 0,
-    group_prefix: GroupPrefix = None,
     limit: Limit = None,
     heads: HeadsFolder = Path("heads"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once, each in a process of its own.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,
     quiet: Quiet = False,
+    *,
+    how: dict[str, Any],
 ) -> None:
     """Fine-tune a backbone in each fold and score it on the fold that it never saw. Goes on where a stopped run was."""
     from soundprobe.verbs.finetune import finetune as run
@@ -83,8 +85,8 @@ def finetune(
         heads=heads,
         device=device,
         jobs=jobs,
-        group_prefix=group_prefix,
         limit=limit,
+        **how,
         force=force,
         progress=not quiet,
         command=given_command(),

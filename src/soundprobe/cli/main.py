@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,7 +20,6 @@ from soundprobe.cli.options import (
     DataOrRuns,
     EmbeddingsFolder,
     ExitCode,
-    GroupPrefix,
     HeadsFolder,
     Limit,
     MadeFolds,
@@ -28,6 +27,7 @@ from soundprobe.cli.options import (
     ReportsFolder,
     examples,
     given_command,
+    opens_data,
     whole_numbers,
 )
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
@@ -123,6 +123,7 @@ def _root(
         "soundprobe extract --backbone panns --precision int8",
     )
 )
+@opens_data
 def extract(
     backbone: Annotated[
         str | None,
@@ -159,13 +160,14 @@ def extract(
         typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
     ] = None,
     folds: MadeFolds = 10,
-    group_prefix: GroupPrefix = None,
     limit: Limit = None,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
     quiet: Quiet = False,
+    *,
+    how: dict[str, Any],
 ) -> None:
     """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
     if backbone is None and finetuned is None:
@@ -182,8 +184,8 @@ def extract(
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,
         folds=folds,
-        group_prefix=group_prefix,
         limit=limit,
+        **how,
         embeddings=embeddings,
         device=device,
         batch_size=batch_size,

@@ -81,8 +81,8 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
+    from soundprobe.data.listing import audio_files
     from soundprobe.verbs.predict import load_predictor
-    from soundprobe.viewing.places import audio_files
 
     paths = [path for place in clips for path in audio_files(place)]
     predictor = load_predictor(head, weights=weights, device=device, progress=not quiet)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
+import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -14,7 +19,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unkno
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
-from soundprobe.data.readers import esc50, folders, hub, manifest, urbansound8k
+from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.table import read_table
 
 MADE_FOLDS = 10
@@ -47,6 +52,7 @@ class Layout:
         detects: whether a path has this layout, quickly: it is asked of every path.
         target: "module:function", called with the path; it returns `Clips`.
         makes_folds: whether folds are made, so that `target` takes folds, group_prefix and seed.
+        options: further keywords of `Opening` that `target` takes.
     """
 
     name: str
@@ -55,6 +61,7 @@ class Layout:
     description: str
     title: str = ""
     makes_folds: bool = False
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name)
@@ -89,9 +96,12 @@ def _is_bare_metadata(path: Path) -> bool:
     return is_csv and set(urbansound8k.COLUMNS) <= set(read_table(path).columns)
 
 
-def _is_parquet(path: Path) -> bool:
-    return bool(hub.parquet_files(path))
+def _has_parquet(path: Path) -> bool:
+    return hub.is_saved(path) or bool(hub.parquet_files(path))
 
+
+IN_NAMES = ("group_regex", "splits")
+IN_TABLES = (*IN_NAMES, "columns")
 
 # In the order in which they are tried, those of other packages first: the particular before the general.
 LAYOUTS = Registry(
@@ -100,15 +110,15 @@ LAYOUTS = Registry(
     (
         Layout(
             name="urbansound8k",
-            title="UrbanSound8K's own layout",
-            detects=lambda path: (path / urbansound8k.METADATA).is_file(),
+            title="UrbanSound8K's own layout, or Kaggle's",
+            detects=lambda path: urbansound8k.find_metadata(path) is not None,
             target="soundprobe.data.readers.urbansound8k:read_urbansound8k",
             description="a folder with metadata/UrbanSound8K.csv and audio/fold1 ...",
         ),
         Layout(
             name="esc50",
-            title="ESC-50's layout",
-            detects=lambda path: (path / esc50.METADATA).is_file(),
+            title="ESC-50's layout, or Kaggle's",
+            detects=lambda path: esc50.find_metadata(path) is not None,
             target="soundprobe.data.readers.esc50:read_esc50",
             description="a folder with meta/esc50.csv and audio/ (ESC-10, too)",
         ),
@@ -120,101 +130,217 @@ LAYOUTS = Registry(
             description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
         ),
         Layout(
+            name="audiofolder",
+            title="Hugging Face audiofolder",
+            detects=lambda path: bool(audiofolder.find_tables(path)),
+            target="soundprobe.data.readers.audiofolder:read_audiofolder",
+            description="a folder with metadata.csv or .jsonl, which has a column file_name, or one a split",
+            makes_folds=True,
+            options=IN_TABLES,
+        ),
+        Layout(
+            name="speech-commands",
+            title="Speech Commands",
+            detects=speech_commands.has_lists,
+            target="soundprobe.data.readers.speech_commands:read_speech_commands",
+            description="a folder for each word with testing_list.txt or validation_list.txt",
+            makes_folds=True,
+            options=IN_NAMES,
+        ),
+        Layout(
             name="manifest",
-            title="CSV or TSV manifest",
+            title="Manifest",
             detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
             target="soundprobe.data.readers.manifest:read_manifest",
-            description="a .csv or .tsv file with the columns path, label and, where there are any, fold, group, ...",
+            description="a .csv, .tsv or .jsonl file with the columns path, label and, where there are any, fold, "
+            "group, ...",
             makes_folds=True,
+            options=(*IN_TABLES, "audio_root"),
         ),
         Layout(
             name="parquet",
-            title="Parquet with audio",
-            detects=_is_parquet,
+            title="Parquet with audio, or what save_to_disk wrote",
+            detects=_has_parquet,
             target="soundprobe.data.readers.hub:read_hub",
-            description="a .parquet file, or a folder of them, with UrbanSound8K's columns and audio",
+            description="a .parquet file, or a folder of them, with audio and a label, or UrbanSound8K's columns",
+            makes_folds=True,
+            options=IN_TABLES,
         ),
         Layout(
             name="folders",
             title="Folder for each class",
-            detects=lambda path: path.is_dir() and bool(folders.class_folders(path)),
+            detects=folders.holds_clips,
             target="soundprobe.data.readers.folders:read_folders",
             description="a folder with a subfolder of audio files for each class",
             makes_folds=True,
+            options=(*IN_NAMES, "label_regex"),
         ),
     ),
 )
+HUB = Layout(
+    name="hub",
+    title="A data set on the Hugging Face Hub",
+    detects=lambda path: False,
+    target="soundprobe.data.readers.hub:read_address",
+    description="hf:OWNER/NAME, with :CONFIG and @REVISION where you like",
+    makes_folds=True,
+    options=IN_TABLES,
+)
+OF_HUB = "hf:"
+
+
+class Opening(TypedDict, total=False):
+    """How data is opened, where its layout leaves something to say.
+
+    Attributes:
+        group_prefix, group_regex, splits: see `FoldOptions`.
+        label_regex: see `read_folders`; columns, audio_root: see `read_manifest`.
+    """
+
+    group_prefix: str | None
+    group_regex: str | None
+    label_regex: str | None
+    splits: str | None
+    columns: str | None
+    audio_root: str | None
 
 
 def open_data(
     name_or_path: str | Path,
     *,
-    folds: int = 10,
-    group_prefix: str | None = None,
+    folds: int = MADE_FOLDS,
     seed: int = 0,
     limit: int | None = None,
+    **how: Unpack[Opening],
 ) -> Clips:
-    """The clips of a data set by its name (see `DATASETS`) or its path, in one of `LAYOUTS`.
+    """The clips of a data set by its name (see `DATASETS`), at an address "hf:..." or at a path, in one of `LAYOUTS`.
 
     Args:
         name_or_path: a name, or the path of a folder or file; write ./synth for a folder that is called like a name.
-        folds, group_prefix, seed: how folds are made where the layout brings none; see `read_folders`.
+        folds, seed: how folds are made where the layout brings none; see `FoldOptions`.
         limit: keep only so many clips, spread evenly over folds and classes, for a quick look.
+        how: see `Opening`.
 
     Raises:
-        DataError: no such name or path, a layout that isn't known, `group_prefix` for data with folds of its own,
+        DataError: no such name or path, a layout that isn't known, an option for what the layout settles itself,
             `limit` below 1, or what the layout's reader finds wrong.
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit} is not valid: give 1 or more.")
     named = DATASETS.get(str(name_or_path))
     if named is not None:
-        clips = _read(named.target, group_prefix=group_prefix)
+        _check_options(named.title, (), how)
+        clips: Clips = resolve(named.target, "data")()
     else:
-        layout, path = find_layout(name_or_path), Path(name_or_path)
-        if layout.makes_folds:
-            clips = resolve(layout.target, f"layout {layout.name!r}")(
-                path, folds=folds, group_prefix=group_prefix, seed=seed
-            )
-        else:
-            clips = _read(layout.target, path, group_prefix=group_prefix)
+        layout = find_layout(name_or_path)
+        place = str(name_or_path) if layout is HUB else Path(name_or_path)
+        clips = _read(layout, place, {"folds": folds, "seed": seed}, how)
+    _check_names(clips)
     return clips if limit is None else take_evenly(clips, limit)
 
 
-def _read(target: str, *path: Path, group_prefix: str | None) -> Clips:
-    """Data with folds of its own."""
-    if group_prefix is not None:
-        raise DataError("This data set has folds and recordings of its own; leave --group-prefix out.")
-    clips: Clips = resolve(target, "data")(*path)
+def _read(layout: Layout, place: str | Path, made: dict[str, int], how: Opening) -> Clips:
+    taken = ("group_prefix", *layout.options) if layout.makes_folds else layout.options
+    _check_options(f"{place} ({layout.title})", taken, how)
+    given: dict[str, Any] = {name: value for name, value in how.items() if name in taken and value is not None}
+    if layout.makes_folds:
+        given |= {**made, "group_prefix": how.get("group_prefix")}
+    clips: Clips = resolve(layout.target, f"layout {layout.name!r}")(place, **given)
     return clips
 
 
-def open_fetched(name: str) -> Clips:
-    """The named data set without asking a network.
+def _check_options(what: str, taken: Sequence[str], how: Opening) -> None:
+    """Raises DataError where an option is given that is none of `taken`."""
+    for name, value in how.items():
+        if name not in taken and value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise DataError(f"{option} {value}: {what} {SETTLED[name]} of its own; leave {option} out.")
+
+
+SETTLED = {
+    "group_prefix": "has folds and recordings",
+    "group_regex": "has recordings",
+    "label_regex": "has labels",
+    "splits": "has folds",
+    "columns": "has columns",
+    "audio_root": "has a place for audio",
+}
+"""What a layout that takes no such option settles itself."""
+
+
+def _check_names(clips: Clips) -> None:
+    """Notes classes whose names differ only in how they are written."""
+    alike: dict[str, list[str]] = {}
+    for name in clips.class_names:
+        alike.setdefault(re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold(), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            warnings.warn(
+                f"{clips.name}: the classes {', '.join(map(repr, names))} differ only in case, spaces or Unicode form. "
+                "They are kept apart; write them alike if they are one.",
+                SoundprobeWarning,
+                stacklevel=3,
+            )
+
+
+def settle(folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
+    """The options of `open_data` as a record keeps them, to open the same data from any folder."""
+    given = {name: value for name, value in how.items() if value is not None}
+    if how.get("audio_root"):
+        given["audio_root"] = str(Path(str(how["audio_root"])).resolve())
+    return {"folds": folds, "group_prefix": None, "limit": limit, **given}
+
+
+def open_fetched(name: str, *, folds: int = MADE_FOLDS, **how: Unpack[Opening]) -> Clips:
+    """The data set of that name, or at the address "hf:...", without asking a network.
 
     Raises:
         DataError: it was not fetched before.
     """
+    if name.startswith(OF_HUB):
+        given: dict[str, Any] = {**how}
+        return hub.read_address(name, fetched=True, folds=folds, **given)
     named = DATASETS[name]
-    return _read(named.fetched or named.target, group_prefix=None)
+    clips: Clips = resolve(named.fetched or named.target, "data")()
+    return clips
 
 
 def find_layout(path: str | Path) -> Layout:
-    """The first of `LAYOUTS` that `path` has.
+    """The first of `LAYOUTS` that `path` has; `HUB` for an address "hf:...".
 
     Raises:
         DataError: there is nothing at `path`, or nothing that is known.
     """
+    if str(path).startswith(OF_HUB):
+        return HUB
     place = Path(path)
     if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long for one that isn't there
-        raise DataError(
-            f"{unknown('data set', str(path), DATASETS)} Nor is there a file or folder of that name. As a path, "
-            f"--data takes {_takes()}."
-        )
+        raise DataError(_not_there(str(path)))
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
     raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
+
+
+def _not_there(path: str) -> str:
+    """What to say of a path or name where nothing is."""
+    name = path.rstrip("/\\")
+    looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
+    if not looks_like_path:
+        return (
+            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, "
+            f"--data takes {_takes()}."
+        )
+    place = Path(name or path)
+    with suppress(OSError):
+        names = os.listdir(place.parent)
+        near = difflib.get_close_matches(place.name, names, n=1)
+        said = f" The nearest name there is {near[0]}." if near else ""
+        known = name.casefold() if name.casefold() in DATASETS else None
+        also = f" --data {known} is {DATASETS[known].description}." if known else ""
+        return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
+    standing = next((parent for parent in place.parents if parent.is_dir()), Path("."))
+    return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
 
 
 def _detects(layout: Layout, path: Path) -> bool:
@@ -247,4 +373,5 @@ def _takes() -> str:
 
 def data_address(data: str | Path) -> str:
     """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
-    return str(data) if str(data) in DATASETS else printable(str(Path(data).resolve()))
+    by_name = str(data) in DATASETS or str(data).startswith(OF_HUB)
+    return str(data) if by_name else printable(str(Path(data).resolve()))

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes, source_name
-from soundprobe.base.errors import AudioError, ConfigError
+from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Clips, Embeddings, Source
+from soundprobe.data.readers.locate import explain_missing
 
+MISSING = "missing file"
 SCAN_THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -110,17 +112,35 @@ def _look(source: Source, decode_samples: bool) -> _Seen:
 
 
 def fingerprint(clips: Clips, scanned: Scan) -> str:
-    """The SHA-256 of what the clips are: ids, audio, labels, folds, groups, class names and further columns.
+    """The SHA-256 of what the clips are: ids, audio, labels, folds, groups, class names and further columns; and of the
+    tested folds where that is not all of them.
 
     Neither the order of the clips nor where they lie counts, so a moved data set keeps its embeddings.
     """
     names = sorted(clips.columns)
     columns = [np.asarray(column).tolist() for column in (clips.ids, scanned.sha256, clips.labels, clips.folds)]
     columns += [np.asarray(column).tolist() for column in (clips.groups, *(clips.columns[name] for name in names))]
-    digest = hashlib.sha256(json.dumps([clips.class_names, names]).encode())
+    only = [] if set(clips.tested_folds) == set(clips.folds.tolist()) else [clips.tested_folds]
+    digest = hashlib.sha256(json.dumps([clips.class_names, names, *only]).encode())
     for row in sorted(zip(*columns, strict=True)):  # ids are unique: nothing behind them is compared
         digest.update(b"\n" + json.dumps(row).encode())
     return digest.hexdigest()
+
+
+def check_any_there(clips: Clips, scanned: Scan) -> None:
+    """Raises DataError where no clip's file is there, with what is in the first one's place."""
+    if (scanned.errors == MISSING).all():
+        said = explain_first_missing(clips, scanned)
+        raise DataError(f"{clips.name}: none of the {len(clips)} clips is there. {said}")
+
+
+def explain_first_missing(clips: Clips, scanned: Scan) -> str:
+    """Where the first missing clip was looked for, and what is there instead; "" where that is no file's path."""
+    missing = (scanned.errors == MISSING).tolist()
+    paths = [one for one, gone in zip(clips.sources, missing, strict=True) if gone and isinstance(one, str)]
+    if not paths:
+        return ""
+    return f"Looked for {paths[0]}. {explain_missing(paths[0])}"
 
 
 def recordings_across_folds(clips: Clips | Embeddings) -> list[dict[str, Any]]:
@@ -150,7 +170,7 @@ def summarise(clips: Clips, scanned: Scan) -> dict[str, Any]:
     return {
         "name": clips.name,
         "clips": len(clips),
-        "recordings": len(np.unique(clips.groups)),
+        "recordings": len(np.unique(clips.groups)) if clips.recordings_known else None,
         "folds": {
             int(fold): {
                 "clips": int((clips.folds == fold).sum()),
@@ -170,7 +190,7 @@ def summarise(clips: Clips, scanned: Scan) -> dict[str, Any]:
         "shortest_s": float(durations_s.min()) if len(durations_s) else None,
         "longest_s": float(durations_s.max()) if len(durations_s) else None,
         "total_s": float(durations_s.sum()),
-        "missing": int((scanned.errors == "missing file").sum()),
+        "missing": int((scanned.errors == MISSING).sum()),
         "failures": {str(clips.ids[row]): str(scanned.errors[row]) for row in failed},
         "recordings_across_folds": recordings_across_folds(clips),
     }

@@ -79,16 +79,9 @@ def make_set(
 
 
 def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
-    clips = job.clips
     return {
         "key": key,
-        "dataset": {
-            "name": clips.name,
-            **origin,
-            "clips": len(clips),
-            "class_names": list(clips.class_names),
-            "folds": sorted({int(fold) for fold in clips.folds}),
-        },
+        "dataset": job.clips.describe(**origin),
         "backbone": job.model.describe(),
         "decode_version": DECODE_VERSION,
         "device": str(job.device),

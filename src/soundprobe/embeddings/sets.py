@@ -67,7 +67,8 @@ class FeatureSet:
         """The folds of which every set has clips; of a fine-tuning run, those that a set here may be scored on."""
         if self.finetuned:
             return sorted(fold for fold, part in self.by_fold.items() if fold in part.record.embedded_folds)
-        return sorted(set.intersection(*(set(part.record.embedded_folds) for part in self.sets)))
+        tested = set(self.sets[0].record.dataset.folds)
+        return sorted(tested.intersection(*(part.record.embedded_folds for part in self.sets)))
 
     @property
     def layers(self) -> dict[str, int]:

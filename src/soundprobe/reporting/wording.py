@@ -85,6 +85,16 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
+UNKNOWN_RECORDINGS = "recordings unknown: every file counts as its own"
+
+
+def recordings_in_two_folds(shared: int, known: bool) -> str:
+    """What can be said of recordings that sit in two folds: how many, or that it isn't known."""
+    if not known:
+        return f"not known ({UNKNOWN_RECORDINGS})"
+    return plural(shared, "recording") if shared else "none"
+
+
 def duration(seconds: float) -> str:
     """A time for people: "38 ms", "0.42 s", "12 s", "3 min 20 s", "2 h 5 min"."""
     if seconds < 0.1:

@@ -17,7 +17,8 @@ from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
-from soundprobe.data.scan import fingerprint, scan
+from soundprobe.data.readers.made_folds import deal_readable
+from soundprobe.data.scan import check_any_there, fingerprint, scan
 from soundprobe.embeddings.embed import embedding_key
 from soundprobe.embeddings.store import remove_leftovers
 from soundprobe.scoring import results
@@ -68,6 +69,8 @@ def make_job(
     model = plan.load(progress=progress)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)
+    clips = deal_readable(clips, scanned.errors == "")
+    check_any_there(clips, scanned)
     initial = state_digest(plan.build().state_dict())
     digest = fingerprint(clips, scanned)
     return FinetuneJob(
@@ -94,7 +97,7 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
     Args:
         jobs: folds at once, each in a process of its own; force: train again what is there.
     """
-    folds = [int(fold) for fold in np.unique(job.clips.folds)]
+    folds = list(job.clips.tested_folds)
     if force:
         results.forget_result(folder)
         _forget(folder, wanted)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from soundprobe.audio.decode import DECODE_VERSION
@@ -73,14 +72,7 @@ class FinetuneJob:
         return root / path_name(self.clips.name) / backbone / f"finetune-{self.key}"
 
     def describe_dataset(self) -> dict[str, Any]:
-        return {
-            "name": self.clips.name,
-            "fingerprint": self.data_digest,
-            "opened_as": self.opened_as,
-            "clips": len(self.clips),
-            "class_names": list(self.clips.class_names),
-            "folds": [int(fold) for fold in np.unique(self.clips.folds)],
-        }
+        return self.clips.describe(self.data_digest, self.opened_as)
 
     def describe_backbone(self) -> dict[str, Any]:
         """The `backbone` field of result.json, as a feature set writes it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
@@ -18,8 +18,9 @@ from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import DATASETS, MADE_FOLDS, data_address, find_layout, open_data
-from soundprobe.data.scan import Scan, fingerprint, scan
+from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, data_address, find_layout, open_data, settle
+from soundprobe.data.readers.made_folds import deal_readable
+from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
 
@@ -42,11 +43,11 @@ def extract(
     batch_size: int = BATCH_CLIPS,
     jobs: int | None = None,
     folds: int = MADE_FOLDS,
-    group_prefix: str | None = None,
     limit: int | None = None,
     progress: bool = True,
     command: str = "",
     on_extraction: Callable[[Extraction], None] | None = None,
+    **opening: Unpack[Opening],
 ) -> list[Extraction]:
     """Embeds every clip of `data` with each backbone and keeps the embeddings below the folder `embeddings`.
 
@@ -54,7 +55,7 @@ def extract(
     finished is not embedded again.
 
     Args:
-        data: a data set's name ("urbansound8k" by default), a path, or `Clips`; folds, group_prefix, limit: see
+        data: a data set's name ("urbansound8k" by default), a path, or `Clips`; folds, limit, opening: see
             `open_data`.
         backbone: one name ("mn04" by default), several, or several joined by commas.
         weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
@@ -79,7 +80,7 @@ def extract(
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
-    how: dict[str, Any] = {"folds": folds, "group_prefix": group_prefix, "limit": limit}
+    how = settle(folds, limit, opening)
     specs: Sequence[BackboneSpec] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
@@ -100,7 +101,7 @@ def extract(
             {
                 **given,
                 "--folds": None if folds == MADE_FOLDS else folds,
-                "--group-prefix": group_prefix,
+                **{f"--{name.replace('_', '-')}": value for name, value in opening.items()},
                 "--limit": limit,
                 "--layers": None if layers == LAST else layers,
                 "--precision": None if precision == "fp32" else precision,
@@ -128,6 +129,8 @@ def extract(
     models = [declared(load_backbone(spec.name, seed=one, **load), precision) for spec in specs for one in seeds]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
+    clips = deal_readable(clips, scanned.errors == "")
+    check_any_there(clips, scanned)
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data
+from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.embeddings.store import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
@@ -34,11 +34,11 @@ def finetune(
     heads: str | Path = "heads",
     device: str = "auto",
     jobs: int = 1,
-    group_prefix: str | None = None,
     limit: int | None = None,
     force: bool = False,
     progress: bool = True,
     command: str = "",
+    **opening: Unpack[Opening],
 ) -> FinishedRun:
     """Fine-tunes a backbone with a linear head in each fold and keeps networks, predictions and scores below `heads`.
 
@@ -46,7 +46,7 @@ def finetune(
     the recipe's `[choose]` lists; the test fold is predicted once. A run that was stopped goes on after its last epoch.
 
     Args:
-        data: a data set's name, a path, or `Clips`; group_prefix, limit: see `open_data`.
+        data: a data set's name, a path, or `Clips`; limit, opening: see `open_data`.
         backbone: takes the recipe that comes with it, unless `config` names one, or a TOML file.
         overrides: of the recipe, such as "training.lr=1e-4".
         weights: "pretrained", "random" or a file; by default the recipe's, or pretrained where there are any.
@@ -78,7 +78,7 @@ def finetune(
             "--carry-over hands the network from each fold to the next, so all folds are trained one after the other. "
             "Leave --only-fold and --jobs out."
         )
-    how: dict[str, Any] = {"folds": folds or MADE_FOLDS, "group_prefix": group_prefix, "limit": limit}
+    how = settle(folds or MADE_FOLDS, limit, opening)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     if folds is not None and len(np.unique(clips.folds)) != folds:
@@ -110,7 +110,7 @@ def finetune(
 
 
 def _wanted(clips: Clips, only_folds: Sequence[int] | None) -> list[int]:
-    names = [int(fold) for fold in np.unique(clips.folds)]
+    names = list(clips.tested_folds)
     absent = sorted(set(only_folds or ()) - set(names))
     if absent:
         raise ConfigError(f"--only-fold {absent[0]}: there is no such fold. Folds: {', '.join(map(str, names))}.")

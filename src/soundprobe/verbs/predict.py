@@ -23,6 +23,7 @@ import numpy as np
 from soundprobe.audio.decode import decode, read_bytes, source_name
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
+from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
@@ -287,7 +288,10 @@ def _backbones_of(
         settings = about.settings if len(names) == 1 else about.settings.get(name)
         if settings is None:
             raise ConfigError(f"The heads in {folder} don't say the settings of {name}. Probe again.")
-        given = weights if kind == "file" or len(names) == 1 else None
+        own = len(names) == 1 or kind == "file"
+        # Side by side, the published file is known by its bytes.
+        own = own or (weights is not None and Path(weights).is_file() and sha256_of(Path(weights)) == sha256)
+        given = weights if own else None
         yield _backbone(name, kind, label, sha256, settings, folder, given, progress)
 
 

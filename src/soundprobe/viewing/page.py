@@ -19,7 +19,7 @@ import numpy as np
 from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.files import atomic_path
-from soundprobe.viewing.places import audio_files
+from soundprobe.data.listing import audio_files
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
 

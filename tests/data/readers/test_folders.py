@@ -88,7 +88,7 @@ def test_read_folders_other_files_are_counted_in_a_warning(tmp_path: Path) -> No
         ),
         (two_classes(), {"folds": 1}, "--folds 1 is not valid"),
         (two_classes(), {"folds": 2, "group_prefix": ""}, "--group-prefix is empty"),
-        (["cat/-a.wav", "cat/b-a.wav"], {"folds": 2, "group_prefix": "-"}, "cat/-a.wav begins with '-'"),
+        (["cat/-a.wav", "dog/b-a.wav"], {"folds": 2, "group_prefix": "-"}, "cat/-a.wav begins with '-'"),
     ],
 )
 def test_read_folders_unusable_says_what_to_do(

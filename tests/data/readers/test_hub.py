@@ -121,7 +121,7 @@ def test_read_hub_malformed_row_is_named(tmp_path: Path, changes: dict[str, list
 
 def test_read_hub_other_columns_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"clip_id": ["a"], "embedding": [[1.0]]}), tmp_path / "part.parquet")
-    with pytest.raises(DataError, match=r"has no column 'audio', 'slice_file_name', .* It has clip_id, embedding"):
+    with pytest.raises(DataError, match=r"has no column of audio\. It has clip_id, embedding; needed"):
         read_hub(tmp_path, cache_dir=tmp_path / "cache")
 
 
@@ -239,3 +239,71 @@ def test_read_hub_fetched_once_is_there_offline(hub: tuple[str, Clips], tmp_path
     other = read_in_process(tmp_path / "home", closed, "f" * 40)
     assert other.stdout.startswith("ERROR Can't reach danavery/urbansound8K")
     assert f"Fetched before was revision {COMMIT}, not {'f' * 40}" in other.stdout
+
+
+OPEN = """
+import sys, warnings
+from soundprobe.base.errors import SoundprobeError
+from soundprobe.data.catalog import open_data, open_fetched
+try:
+    opens = open_fetched if sys.argv[2] == "fetched" else open_data
+    clips = opens(sys.argv[1], splits=sys.argv[3] if len(sys.argv) > 3 else None)
+    print(clips.name, len(clips), *clips.class_names, *clips.tested_folds, clips.sources[0].name)
+except SoundprobeError as error:
+    print("ERROR", error)
+"""
+
+
+def test_read_address_any_repository_with_audio_and_labels_is_read(
+    hub: tuple[str, Clips], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, files = hub
+    monkeypatch.setattr(f"{__name__}.READ", OPEN)
+    for file in (tmp_path / "repo" / "data").iterdir():
+        file.unlink()
+    audio = [{"bytes": read_bytes(source), "path": f"{n}.wav"} for n, source in enumerate(files.sources)]
+    made = pa.table({"audio": audio, "category": ["dog", "rain"] * 6})
+    for split, start in (("train", 0), ("test", 6)):
+        pq.write_table(made.slice(start, 6), tmp_path / "repo" / "data" / f"{split}-00000-of-00001.parquet")
+    home, name = tmp_path / "home", "hf:danavery/urbansound8K"
+    nothing = read_in_process(home, "http://127.0.0.1:9", name, "open")
+    assert nothing.stdout.startswith("ERROR Can't reach danavery/urbansound8K")
+    online = read_in_process(home, address, f"{name}@{COMMIT}", "open")
+    told = f"danavery/urbansound8K@{COMMIT[:12]}/"
+    assert online.stdout == f"urbansound8k 12 dog rain 2 {told}0.wav\n", online.stderr
+    assert "only the split test is tested" in online.stderr
+    offline = read_in_process(home, "http://127.0.0.1:9", name, "fetched", "as-folds")
+    assert offline.stdout == f"urbansound8k 12 dog rain 1 2 {told}0.wav\n"
+    wrong = read_in_process(home, address, "hf:a b", "open")
+    assert wrong.stdout.startswith("ERROR hf:a b is not valid: write hf:OWNER/NAME")
+
+
+def test_read_hub_options_for_known_columns_are_refused(tmp_path: Path) -> None:
+    files = read_urbansound8k(write_layout(tmp_path / "files"))
+    with pytest.raises(DataError, match="has the columns, folds and recordings of a known data set"):
+        read_hub(write_parquet(files, tmp_path / "set"), cache_dir=tmp_path / "cache", splits="as-folds")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": [["dog", "rain"], ["dog"]]}, r"row 1: label \"\['dog', 'rain'\]\" names several classes"),
+        ({"kind": ["dog", "rain"]}, "has no label column. It has 'kind'. Say which is which: --columns label=kind"),
+        ({"label": [None, "dog"]}, "row 1: label is empty"),
+        ({}, "has the column audio alone"),
+    ],
+)
+def test_read_hub_labels_that_are_none_or_several_are_refused(
+    tmp_path: Path, columns: dict[str, list[object]], message: str
+) -> None:
+    audio = [{"bytes": b"x", "path": "a.wav"}, {"bytes": b"x", "path": "b.wav"}]
+    pq.write_table(pa.table({"audio": audio, **columns}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message):
+        read_hub(tmp_path, cache_dir=tmp_path / "cache")
+
+
+def test_read_hub_files_with_other_columns_than_each_other_are_refused(tmp_path: Path) -> None:
+    for name in ("label", "category"):
+        pq.write_table(pa.table({"audio": [{"bytes": b"x", "path": "a"}], name: ["dog"]}), tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match="have different columns. Give one of them as --data"):
+        read_hub(tmp_path, cache_dir=tmp_path / "cache")

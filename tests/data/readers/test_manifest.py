@@ -54,13 +54,21 @@ def test_read_manifest_rows_in_another_order_keep_their_folds(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("path,class\na,b", {}, "has no column 'label'. It has path, class; needed are path, label"),
+        (
+            "path,kind\na,b",
+            {},
+            "has no label column. It has 'path', 'kind'. Say which is which: --columns path=path,label=kind",
+        ),
         ("path,label\na,", {}, "line 2: label is empty"),
         ("path,label\n,x", {}, "line 2: path is empty"),
         ("path,label,fold\na,x,1\nb,x,", {}, "line 3: fold '' is not a whole number"),
         ("path,label,fold\na,x,1\na,x,2", {}, "line 3: path 'a' stands at line 2 already"),
         ("path,label,fold,group\na,x,1,", {}, "line 2: group is empty"),
-        ("path,label,fold,group\na,x,1,g", {"group_prefix": "-"}, "has a column 'group' already"),
+        (
+            "path,label,fold,group\na,x,1,g",
+            {"group_prefix": "-"},
+            "says the clips' recordings already; leave --group-prefix out",
+        ),
         ("path,label\na,x\nb,x", {}, "Class 'x' has 2 clips, too few for 10 folds. Give --folds 2"),
     ],
 )

@@ -57,6 +57,7 @@ class Audit:
 
     Attributes:
         name, clips, recordings, class_names: the data set's.
+        recordings_known: whether its recordings are; else each clip counts as its own.
         folds: each fold's balance; thin: classes of which a fold holds fewer than 3 recordings.
         shared_recordings: recordings in more than one fold.
         identical: sets of clips with the same bytes, those across folds first.
@@ -72,6 +73,7 @@ class Audit:
     name: str
     clips: int
     recordings: int
+    recordings_known: bool
     class_names: tuple[str, ...]
     folds: tuple[FoldBalance, ...]
     thin: tuple[ThinClass, ...]
@@ -141,6 +143,7 @@ def audit(
         name=_name(data),
         clips=len(data),
         recordings=len(np.unique(data.groups)),
+        recordings_known=bool(data.recordings_known),
         class_names=tuple(data.class_names),
         folds=folds,
         thin=find_thin_classes(folds, tuple(data.class_names)),

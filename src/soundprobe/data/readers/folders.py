@@ -1,77 +1,235 @@
-"""A folder for each class: the simplest layout. The folder's name is the class; folds are made."""
+"""A folder for each class: the last resort, which doubts itself.
+
+Folders are read by their names: `fold3` is a fold, `train` a split, `audio` holds the clips, and what is left is a
+class. Where that leaves a clip without a class, or one class for all, the tree is refused with what to do.
+"""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
-from soundprobe.data.readers.made_folds import make_folds, prefix_groups
+from soundprobe.data.listing import AUDIO_ENDINGS, audio_below, files_below, is_audio, is_shown, note_left_out
+from soundprobe.data.readers.assemble import IGNORE, SPLITS, FoldOptions, Found, assemble, fold_number, match_names
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+HOLDERS = frozenset(
+    {"audio", "audios", "wav", "wavs", "flac", "mp3", "ogg", "data", "recordings", "clips", "sounds", "samples"}
+)
+"""What a folder of clips is called that is no class."""
+NOISE = "_background_noise_"
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def read_folders(path: str | Path, *, folds: int = 10, group_prefix: str | None = None, seed: int = 0) -> Clips:
-    """The clips below each subfolder of `path`, which is their class; the id is the path below `path`.
+@dataclass(frozen=True)
+class Place:
+    """What the folders above a clip are: its fold, split and class by their names; None where none says it."""
 
-    Folds are stratified by class and drawn with `seed`, the same ones in whatever order the system lists files. With
-    `group_prefix`, clips whose file names are equal up to its first occurrence are of one recording and stay in one
-    fold: "-" puts `dog/7-a.wav` beside `dog/7-b.wav`. Hidden files are passed over; other files that are not audio
-    by their ending are, too, with a warning that counts them.
+    clip: str
+    fold: int | None
+    split: str | None
+    label: str | None
+
+
+def read_folders(path: str | Path, *, label_regex: str | None = None, **options: Any) -> Clips:
+    """The clips below the folder `path`, each of the class that a folder above it is named after; the id is the path
+    below `path`.
+
+    Where folders name no folds, they are stratified by class and drawn with `seed`, the same ones in whatever order the
+    system lists files. With `group_prefix`, clips whose file names are equal up to its first occurrence are of one
+    recording and stay in one fold: "-" puts `dog/7-a.wav` beside `dog/7-b.wav`. Hidden files are passed over; other
+    files that are not audio by their ending are, too, with a warning that counts them.
+
+    Args:
+        label_regex: the class is what this finds in the file's name, its first group where it has any.
+        options: see `FoldOptions`.
 
     Raises:
-        DataError: no class folder, a class without audio, or a class with fewer clips (recordings) than folds.
+        DataError: a clip's class is not known, there is only one class, some clips are in a fold's or split's folder
+            and others not, a class has no audio, or fewer clips (recordings) than folds.
     """
-    root = Path(path)
-    classes = class_folders(root)
-    if not classes:
-        raise DataError(f"{root} has no class folders: put each class's clips into a subfolder named after the class.")
-    ids: list[str] = []
-    labels: list[int] = []
-    left_out: Counter[str] = Counter()
-    for label, name in enumerate(classes):
-        files = sorted(_files_below(root / name))
-        audio = [file for file in files if file.suffix.lower() in AUDIO_ENDINGS]
-        left_out.update(file.suffix.lower() or "no ending" for file in set(files).difference(audio))
-        if not audio:
-            raise DataError(
-                f"Class folder {root / name} has no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it."
+    root, how = Path(path), FoldOptions(**options)
+    if label_regex is None:
+        made = assemble_places(root, places_by_folder(root, class_folders(root), how), how)
+        if beside := _tables(root):
+            _note(
+                f"{beside[0]} is not read: the folders' names are taken for the classes. --data {beside[0]} reads it "
+                "as a manifest."
             )
-        ids += [_clip_id(file, root) for file in audio]
-        labels += [label] * len(audio)
-    _warn_of_left_out(root, left_out)
-    groups = None if group_prefix is None else prefix_groups(ids, group_prefix)
-    return Clips(
+        return made
+    clips = [_clip_id(file, root) for file in audio_below(root)]
+    if not clips:
+        raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}).")
+    labels = match_names(clips, label_regex, "--label-regex", "class")
+    parsed = [_place(clip, how) for clip in clips]
+    places = [Place(one.clip, one.fold, one.split, label) for one, label in zip(parsed, labels, strict=True)]
+    return assemble_places(root, places, how)
+
+
+def assemble_places(
+    root: Path, places: Sequence[Place], how: FoldOptions, groups: np.ndarray | None = None, source: str = ""
+) -> Clips:
+    """The clips at `places` below `root`, with their recordings (N,) where they are known.
+
+    Args:
+        source: names the data in messages; by default `root`.
+
+    Raises:
+        DataError: only some of them have a fold or a split, a class is not known, or there is only one.
+    """
+    folds = _all_or_none(root, places, [one.fold for one in places], "folds", how)
+    splits = _all_or_none(root, places, [one.split for one in places], "splits", how)
+    _check_classes(root, places)
+    names = [str(one.label) for one in places]
+    class_names = tuple(sorted(set(names)))
+    ids = [one.clip for one in places]
+    found = Found(
+        source=source or str(root),
         name=path_name(root.resolve().name).lower(),
-        ids=np.array(ids),
+        ids=ids,
         sources=[str(root / clip) for clip in ids],
-        labels=np.array(labels),
-        folds=make_folds(ids, np.array(labels), groups, classes, folds, seed),
-        groups=np.array(ids) if groups is None else groups,
-        class_names=tuple(classes),
+        labels=np.array([class_names.index(name) for name in names]),
+        class_names=class_names,
+        folds=None if folds is None else np.array(folds),
+        splits=splits,
+        groups=groups,
     )
+    return assemble(found, how)
 
 
 def class_folders(root: Path) -> list[str]:
-    """The names of the subfolders of `root` that aren't hidden, sorted."""
+    """The names of the subfolders of `root` that are shown, sorted; without Speech Commands' background noise."""
     try:
-        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and is_shown(entry.name))
     except OSError as error:
         raise DataError(f"Can't read {root}: {error.strerror or error}.") from error
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """All files in `folder` and below; hidden ones and folders behind links are passed over."""
-    for place, subfolders, files in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from (Path(place, name) for name in files if not name.startswith("."))
+def holds_clips(root: Path) -> bool:
+    """Whether `root` is a folder with subfolders or audio files; quick."""
+    if not root.is_dir():
+        return False
+    return bool(class_folders(root)) or any(is_shown(entry.name) and is_audio(entry) for entry in root.iterdir())
+
+
+def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> list[Place]:
+    """Every clip in `folders` of `root`, with what its folders' names say.
+
+    Raises:
+        DataError: a folder that is to be a class, or every folder, has no audio.
+    """
+    wanted = [name for name in folders if name != NOISE]
+    places = [
+        _place(_clip_id(file, root), how)
+        for name in wanted
+        for file in sorted(filter(is_audio, files_below(root / name)))
+    ]
+    empty = sorted(set(wanted).difference(one.clip.split("/")[0] for one in places))
+    loose = [entry.name for entry in root.iterdir() if is_shown(entry.name) and is_audio(entry)]
+    if not places:
+        if loose:
+            above = f" It is called like a part of the data in {root.resolve().parent}: give that." * _is_part(root)
+            raise DataError(
+                f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes."
+                f"{above} {_other_ways(root)}"
+            )
+        what = f"Class folder {root / empty[0]} has" if len(empty) == 1 else f"{root} has no class folders: it has"
+        raise DataError(f"{what} no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it.")
+    if empty and all(one.fold is None and one.split is None for one in places):
+        raise DataError(
+            f"Class folder {root / empty[0]} has no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it."
+        )
+    note_left_out(root, (file for name in wanted for file in files_below(root / name) if not is_audio(file)))
+    if NOISE in folders:
+        count = sum(map(is_audio, files_below(root / NOISE)))
+        _note(f"{root / NOISE} is left out: its {count} files are background noise, probably no class.")
+    if loose:
+        _note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
+    return places
+
+
+def _is_part(folder: Path) -> bool:
+    name = folder.resolve().name
+    return fold_number(name) is not None or name.casefold() in SPLITS
+
+
+def _place(clip: str, how: FoldOptions) -> Place:
+    fold, split, left = None, None, []
+    for part in clip.split("/")[:-1]:
+        number = fold_number(part)
+        if number is not None:
+            fold = number if fold is None else fold
+        elif part.casefold() in SPLITS and how.splits != IGNORE:
+            split = part if split is None else split
+        elif part.casefold() not in HOLDERS:
+            left.append(part)
+    if how.splits == IGNORE:  # a class may be called "train"; the folder of a split is one where classes are in it
+        left = [part for part in left if part.casefold() not in SPLITS] or left
+    return Place(clip, fold, split, left[0] if left else None)
+
+
+def _all_or_none(
+    root: Path, places: Sequence[Place], values: list[Any], what: str, how: FoldOptions
+) -> list[Any] | None:
+    """`values`; None where all of them are None."""
+    given = [one.clip for one, value in zip(places, values, strict=True) if value is not None]
+    if not given:
+        return None
+    if len(given) < len(places):
+        other = next(one.clip for one, value in zip(places, values, strict=True) if value is None)
+        remedy = f"If its folder is a class, say --splits {IGNORE}" if what == "splits" else "Sort them"
+        raise DataError(
+            f"{root}: by their folders' names {len(given)} of {len(places)} clips are in {what}, such as {given[0]}, "
+            f"and others not, such as {other}. {remedy}, or give a manifest with the columns path and label."
+        )
+    return values
+
+
+def _check_classes(root: Path, places: Sequence[Place]) -> None:
+    unknown = [one.clip for one in places if one.label is None]
+    if not unknown and all(str(one.label).casefold() in SPLITS for one in places):
+        unknown = [one.clip for one in places]
+    if unknown:
+        taken = sorted({part for clip in unknown for part in clip.split("/")[:-1]})
+        shown = ", ".join(taken[:4]) + (", ..." if len(taken) > 4 else "")
+        us8k = any(one.fold is not None for one in places)
+        known = " UrbanSound8K needs its UrbanSound8K.csv, in metadata beside audio or beside fold1." if us8k else ""
+        raise DataError(
+            f"{root}: the class of {len(unknown)} of {len(places)} clips is not known, such as {unknown[0]}: {shown} "
+            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)}"
+        )
+    classes = sorted({str(one.label) for one in places})
+    if len(classes) == 1:
+        inner = class_folders(root / classes[0]) if (root / classes[0]).is_dir() else []
+        way = f"Its folders {', '.join(inner[:3])} may be: --data {root / classes[0]}. " if len(inner) > 1 else ""
+        raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}{_other_ways(root)}")
+
+
+def _other_ways(root: Path) -> str:
+    """What to do where folders don't tell the classes."""
+    beside = _tables(root)
+    table = f"Read the table beside them: --data {beside[0]}; or give" if beside else "Give"
+    return (
+        f"{table} a manifest (a .csv file with the columns path and label), or, where file names hold the class, "
+        f"--label-regex, such as '^([^_]+)_' for dog_1.wav."
+    )
+
+
+def _tables(root: Path) -> list[Path]:
+    """Tables beside the clips or in a folder of metadata."""
+    places = [root, *(root / name for name in ("meta", "metadata"))]
+    return [file for place in places if place.is_dir() for file in sorted(place.iterdir()) if _is_table(file)]
+
+
+def _is_table(file: Path) -> bool:
+    return is_shown(file.name) and file.suffix.lower() in TABLES and file.is_file()
 
 
 def _clip_id(file: Path, root: Path) -> str:
@@ -83,12 +241,5 @@ def _clip_id(file: Path, root: Path) -> str:
     return clip
 
 
-def _warn_of_left_out(root: Path, left_out: Counter[str]) -> None:
-    if left_out:
-        kinds = ", ".join(f"{ending}: {count}" for ending, count in sorted(left_out.items()))
-        warnings.warn(
-            f"{left_out.total()} files below {root} are left out, because their ending is not that of audio that can "
-            f"be decoded ({kinds}).",
-            SoundprobeWarning,
-            stacklevel=3,
-        )
+def _note(text: str) -> None:
+    warnings.warn(text, SoundprobeWarning, stacklevel=4)

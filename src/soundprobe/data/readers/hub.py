@@ -1,4 +1,4 @@
-"""UrbanSound8K as Parquet with the audio inside: `danavery/urbansound8K` on the Hugging Face Hub, or files like it.
+"""Tables with the audio inside: `danavery/urbansound8K` and others on the Hugging Face Hub, Parquet files, saved sets.
 
 The library `datasets` fetches the files and keeps them as Arrow in its own cache, from which a row's encoded bytes
 are read when they are wanted. It never decodes: `Audio(decode=False)` needs no torchcodec.
@@ -6,48 +6,91 @@ are read when they are wanted. It never decodes: `Audio(decode=False)` needs no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, DataError
 from soundprobe.base.files import path_name
-from soundprobe.base.records import Clips, EncodedAudio
-from soundprobe.data.readers.table import Table
+from soundprobe.base.records import Clips, EncodedAudio, Source
+from soundprobe.data.readers import esc50
+from soundprobe.data.readers.assemble import SPLITS, FoldOptions
+from soundprobe.data.readers.manifest import clips_of_table
+from soundprobe.data.readers.table import Table, as_text
 from soundprobe.data.readers.urbansound8k import COLUMNS, OFFICIAL_NAME, build_clips
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
+
+Parts: TypeAlias = "dict[str, Dataset]"
+"""Split -> its rows."""
+ADDRESS = re.compile(r"hf:([\w.-]+(?:/[\w.-]+)?)(?::([\w. -]+))?(?:@([\w./-]+))?")
+SHARD = re.compile(r"([a-zA-Z]+)(?:-\d{5}-of-\d{5}[\w-]*)?\.parquet$")
+"""How the Hub names a split's files: "train-00000-of-00016.parquet"."""
 
 HUB_REPO = "danavery/urbansound8K"
 ELSEWHERE = "https://urbansounddataset.weebly.com/urbansound8k.html"
 
 
 def read_hub(
-    path_or_repo: str | Path = HUB_REPO, *, revision: str | None = None, cache_dir: Path | None = None
+    path_or_repo: str | Path = HUB_REPO,
+    *,
+    revision: str | None = None,
+    config: str | None = None,
+    cache_dir: Path | None = None,
+    columns: str | None = None,
+    **options: Any,
 ) -> Clips:
-    """The clips of a data set on the Hub, of a Parquet file, or of a folder with such files in it or in its `data`.
+    """The clips of a data set on the Hub, of a Parquet file, of a folder with such files in it or in its `data`, or of
+    what `save_to_disk` wrote.
 
-    The columns are those of UrbanSound8K's metadata and `audio`, a struct of `bytes` and `path`. A source's name says
-    which revision it comes from: "danavery/urbansound8K@1a2b3c4d5e6f/100032-3-0-0.wav".
+    One column holds the audio, a struct of `bytes` and `path`. The others are those of UrbanSound8K's metadata, of
+    ESC-50's, or as in a manifest, where `label` may be a number with a name in the schema. A source's name says which
+    revision it comes from: "danavery/urbansound8K@1a2b3c4d5e6f/100032-3-0-0.wav".
 
     Args:
         revision: a branch, tag or commit on the Hub; None takes main, or what was fetched last where the Hub can't be
             reached.
+        config: of the data set on the Hub, where it has several.
         cache_dir: where `datasets` keeps its files; None is its own choice (`HF_HOME`).
+        columns, options: see `read_manifest`.
 
     Raises:
         DataError: the Hub can't be reached and nothing was fetched before, the wrong columns, a malformed row.
     """
-    path = Path(path_or_repo)
+    path, how = Path(path_or_repo), FoldOptions(**options)
     if path.exists():
-        return _build(_load_local(path, cache_dir), str(path), path_name(path.resolve().stem).lower())
-    dataset = _load_hub(str(path_or_repo), revision, cache_dir)
+        parts = _load_local(path, cache_dir)
+        return _build(parts, str(path), path_name(path.resolve().stem).lower(), columns, how)
+    parts = _load_hub(str(path_or_repo), config, revision, cache_dir)
     known = path_or_repo == HUB_REPO
-    label = f"{path_or_repo}@{fetched_revision(dataset)[:12]}"
-    return _build(dataset, label, OFFICIAL_NAME if known else path_name(path.name).lower())
+    label = f"{path_or_repo}@{fetched_revision(next(iter(parts.values())))[:12]}"
+    return _build(parts, label, OFFICIAL_NAME if known else path_name(path.name).lower(), columns, how)
+
+
+def read_address(address: str, *, fetched: bool = False, columns: str | None = None, **options: Any) -> Clips:
+    """The clips at "hf:<repo>[:config][@revision]".
+
+    Args:
+        fetched: ask no network.
+        columns, options: see `read_manifest`.
+
+    Raises:
+        DataError: it is no such address; as `read_hub`.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise DataError(f"{address} is not valid: write hf:OWNER/NAME, hf:OWNER/NAME:CONFIG or hf:OWNER/NAME@REVISION.")
+    repo, config, revision = match.groups()
+    if not fetched:
+        return read_hub(repo, revision=revision, config=config, columns=columns, **options)
+    parts = _load_fetched(repo, config, revision, None, OSError("only what is here already is looked at"))
+    label = f"{repo}@{fetched_revision(next(iter(parts.values())))[:12]}"
+    return _build(parts, label, path_name(Path(repo).name).lower(), columns, FoldOptions(**options))
 
 
 def fetch_hub(repo: str = HUB_REPO, *, revision: str | None = None, cache_dir: Path | None = None) -> Clips:
@@ -65,8 +108,14 @@ def read_fetched() -> Clips:
     Raises:
         DataError: it was not fetched before.
     """
-    dataset = _load_fetched(HUB_REPO, None, None, OSError("only what is here already is looked at"))
-    return _build(dataset, f"{HUB_REPO}@{fetched_revision(dataset)[:12]}", OFFICIAL_NAME)
+    parts = _load_fetched(HUB_REPO, None, None, None, OSError("only what is here already is looked at"))
+    label = f"{HUB_REPO}@{fetched_revision(next(iter(parts.values())))[:12]}"
+    return _build(parts, label, OFFICIAL_NAME, None, FoldOptions())
+
+
+def is_saved(path: Path) -> bool:
+    """Whether `save_to_disk` of the library `datasets` wrote the folder."""
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -81,22 +130,35 @@ def fetched_revision(dataset: Dataset) -> str:
     return Path(dataset.cache_files[0]["filename"]).parent.name
 
 
-def _load_local(path: Path, cache_dir: Path | None) -> Dataset:
+def _load_local(path: Path, cache_dir: Path | None) -> Parts:
     import datasets
 
-    files = parquet_files(path)
-    if not files:
+    files: dict[str, list[str]] = {}
+    for file in [] if is_saved(path) else parquet_files(path):
+        split = SHARD.match(file.name)
+        files.setdefault(split[1] if split and split[1].casefold() in SPLITS else "train", []).append(str(file))
+    if not files and not is_saved(path):
         raise DataError(f"{path} has no .parquet file, nor has its folder data.")
     try:
-        return datasets.load_dataset(
-            "parquet", data_files=[str(file) for file in files], split="train", cache_dir=_text(cache_dir)
-        )
-    except (OSError, ValueError, datasets.exceptions.DatasetGenerationError) as error:
+        with _quietly():
+            if is_saved(path):
+                return _parts(datasets.load_from_disk(str(path)))
+            return _parts(datasets.load_dataset("parquet", data_files=files, cache_dir=_text(cache_dir)))
+    except (OSError, ValueError, KeyError, TypeError, datasets.exceptions.DatasetGenerationError) as error:
         reason = error.__cause__ or error
+        if type(reason).__name__ == "CastError":
+            raise DataError(
+                f"The Parquet files of {path} have different columns. Give one of them as --data."
+            ) from error
         raise DataError(f"Can't read the Parquet files of {path}: {_first_line(reason)}.") from error
 
 
-def _load_hub(repo: str, revision: str | None, cache_dir: Path | None) -> Dataset:
+def _parts(loaded: Dataset | DatasetDict) -> Parts:
+    """The splits by name."""
+    return dict(loaded) if isinstance(loaded, dict) else {"": loaded}
+
+
+def _load_hub(repo: str, config: str | None, revision: str | None, cache_dir: Path | None) -> Parts:
     import datasets
     import huggingface_hub
 
@@ -106,35 +168,54 @@ def _load_hub(repo: str, revision: str | None, cache_dir: Path | None) -> Datase
     except (huggingface_hub.errors.RepositoryNotFoundError, huggingface_hub.errors.RevisionNotFoundError) as error:
         raise DataError(f"The Hugging Face Hub has no data set {repo!r} at revision {revision or 'main'!r}.") from error
     except (OSError, ValueError, huggingface_hub.errors.HTTPError) as error:
-        return _load_fetched(repo, revision, cache_dir, error)
+        return _load_fetched(repo, config, revision, cache_dir, error)
     try:
-        return datasets.load_dataset(repo, revision=commit, split="all", cache_dir=_text(cache_dir))
+        with _quietly():
+            return _parts(datasets.load_dataset(repo, config, revision=commit, cache_dir=_text(cache_dir)))
     except (OSError, ValueError, huggingface_hub.errors.HTTPError, datasets.exceptions.DatasetGenerationError) as error:
+        if isinstance(error, ValueError) and "onfig" in str(error):
+            raise DataError(f"{repo}: {_first_line(error)}. Give one, such as --data hf:{repo}:CONFIG.") from error
         raise DataError(
             f"Fetching {repo} from the Hugging Face Hub failed: {_first_line(error)}. "
             "Run it again: it goes on where it stopped."
         ) from error
 
 
-def _load_fetched(repo: str, revision: str | None, cache_dir: Path | None, why: Exception) -> Dataset:
+def _load_fetched(repo: str, config: str | None, revision: str | None, cache_dir: Path | None, why: Exception) -> Parts:
     """What an earlier call fetched. Raises DataError where there is nothing, or another revision."""
     import datasets
 
     try:
-        with _offline():
-            dataset = datasets.load_dataset(repo, split="all", cache_dir=_text(cache_dir))
+        with _offline(), _quietly():
+            parts = _parts(datasets.load_dataset(repo, config, cache_dir=_text(cache_dir)))
     except (OSError, ValueError):
+        known = repo == HUB_REPO
+        command = "soundprobe data fetch urbansound8k" if known else f"soundprobe data check --data hf:{repo}"
+        instead = f" Or unpack the original from {ELSEWHERE} and give its folder as --data." if known else ""
         raise DataError(
             f"Can't reach {repo} on the Hugging Face Hub ({_first_line(why)}) and it was not fetched before. "
-            "Go online and run: soundprobe data fetch urbansound8k. "
-            f"Or unpack the original from {ELSEWHERE} and give its folder as --data."
+            f"Go online and run: {command}.{instead}"
         ) from why
-    if revision is not None and not fetched_revision(dataset).startswith(revision):
+    fetched = fetched_revision(next(iter(parts.values())))
+    if revision is not None and not fetched.startswith(revision):
         raise DataError(
             f"Can't reach {repo} on the Hugging Face Hub ({_first_line(why)}). Fetched before was revision "
-            f"{fetched_revision(dataset)}, not {revision}. Go online, or ask for that one."
+            f"{fetched}, not {revision}. Go online, or ask for that one."
         )
-    return dataset
+    return parts
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Has `datasets` raise its errors only, not log them as well."""
+    import datasets
+
+    before = datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(before)
 
 
 @contextmanager
@@ -150,30 +231,93 @@ def _offline() -> Iterator[None]:
         datasets.config.HF_HUB_OFFLINE = before
 
 
-def _build(dataset: Dataset, label: str, name: str) -> Clips:
+def _build(parts: Parts, label: str, name: str, columns: str | None, how: FoldOptions) -> Clips:
     import datasets
 
-    missing = [column for column in ("audio", *COLUMNS) if column not in dataset.column_names]
-    if missing:
-        raise DataError(
-            f"{label} has no column {', '.join(map(repr, missing))}. It has {', '.join(dataset.column_names)}; "
-            f"needed are audio, {', '.join(COLUMNS)}."
-        )
-    columns = dataset.select_columns(list(COLUMNS))[:]
-    texts = {column: ["" if value is None else str(value) for value in columns[column]] for column in COLUMNS}
-    table = Table(label, texts, [f"row {row + 1}" for row in range(len(dataset))])
-    audio = dataset.select_columns(["audio"]).cast_column("audio", datasets.Audio(decode=False)).with_format("arrow")
-    sources = [
-        EncodedAudio(f"{label}/{clip}", partial(_read_row, audio, row, f"{label}/{clip}"))
-        for row, clip in enumerate(texts["slice_file_name"])
+    features = next(iter(parts.values())).features
+    audio = _audio_column(features, label)
+    texts: dict[str, list[str]] = {column: [] for column in features if column != audio}
+    splits: list[str] = []
+    paths: list[str] = []
+    reads: list[Any] = []
+    if not texts:
+        raise DataError(f"{label} has the column {audio} alone; a label for each clip is needed.")
+    for split, part in parts.items():
+        if list(part.features) != list(features):
+            raise DataError(f"{label}: the split {split!r} has other columns than the first. Give one file as --data.")
+        rows = part.select_columns(list(texts))[:]
+        for column, text in texts.items():
+            text += [_text_of(features[column], value) for value in rows[column]]
+        encoded = part.select_columns([audio]).cast_column(audio, datasets.Audio(decode=False)).with_format("arrow")
+        paths += [path or "" for path in _paths(part, audio)]
+        reads += [partial(_read_row, encoded, audio, row) for row in range(len(part))]
+        splits += [split] * len(part)
+    table = Table(label, texts, [f"row {row + 1}" for row in range(len(reads))])
+    official = next((known for known in (COLUMNS, esc50.COLUMNS) if set(known) <= set(texts)), None)
+    if official:
+        if how.group_prefix or how.group_regex or how.splits or columns:
+            raise DataError(
+                f"{label} has the columns, folds and recordings of a known data set; leave --group-prefix, "
+                "--group-regex, --splits and --columns out."
+            )
+        ids = texts["slice_file_name" if official is COLUMNS else "filename"]
+        sources = _sources(label, ids, reads)
+        return build_clips(table, sources, name) if official is COLUMNS else esc50.build_esc50(table, sources)
+    unique = all(paths) and len(set(paths)) == len(paths)
+    ids = paths if unique else [f"row-{row + 1:06d}" for row in range(len(reads))]
+    # A number's name goes by the schema's order.
+    order = next((features[c].names for c in texts if isinstance(features[c], datasets.ClassLabel)), None)
+    several = splits if len(parts) > 1 else None
+    inside = (ids, _sources(label, ids, reads))
+    return clips_of_table(table, name, how, columns=columns, inside=inside, class_order=order, splits=several)
+
+
+def _audio_column(features: Any, label: str) -> str:
+    """The only column of `features` that holds encoded audio."""
+    import datasets
+
+    found = [
+        column
+        for column, kind in features.items()
+        if isinstance(kind, datasets.Audio) or (isinstance(kind, dict) and {"bytes", "path"} <= set(kind))
     ]
-    return build_clips(table, sources, name)
+    if len(found) != 1:
+        has = f"several columns of audio ({', '.join(found)})" if found else "no column of audio"
+        raise DataError(
+            f"{label} has {has}. It has {', '.join(features)}; needed are one with audio, a struct of bytes and path, "
+            "and a label."
+        )
+    return found[0]
 
 
-def _read_row(audio: Any, row: int, name: str) -> bytes:
-    """The encoded bytes of one row of an Arrow-formatted `Dataset`."""
-    content = audio[row]["audio"][0]["bytes"].as_py()
+def _text_of(kind: Any, value: Any) -> str:
+    """A value as a table's field; a class's number as its name."""
+    import datasets
+
+    if isinstance(kind, datasets.ClassLabel) and value is not None:
+        return str(kind.int2str(value)) if 0 <= value < kind.num_classes else ""
+    return as_text(value)
+
+
+def _paths(part: Dataset, audio: str) -> list[str | None]:
+    """The names that the audio has in the table."""
+    column = part.with_format("arrow").select_columns([audio])[:][audio].combine_chunks()
+    return column.field("path").to_pylist() if len(part) else []
+
+
+def _sources(label: str, ids: Sequence[str], reads: Sequence[Any]) -> list[Source]:
+    names = [f"{label}/{clip}" for clip in ids]
+    return [EncodedAudio(name, partial(read, name)) for name, read in zip(names, reads, strict=True)]
+
+
+def _read_row(audio: Any, column: str, row: int, name: str) -> bytes:
+    """The encoded bytes of one row of an Arrow-formatted `Dataset`, or of the file that it names."""
+    value = audio[row][column][0]
+    content = value["bytes"].as_py()
     if content is None:
+        path = value["path"].as_py()
+        if path and Path(path).is_file():
+            return read_bytes(path)
         raise AudioError(name, "missing file")
     return content
 

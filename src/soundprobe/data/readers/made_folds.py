@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from soundprobe.base.errors import DataError
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.records import Clips
 
 
 def make_folds(
@@ -39,6 +43,44 @@ def make_folds(
             raise DataError(f"The recordings can't be spread over {folds} folds: one stays empty. Give fewer --folds.")
         made[order[test]] = fold
     return made
+
+
+def deal_readable(clips: Clips, readable: np.ndarray) -> Clips:
+    """The clips with made folds dealt anew over those that are `readable` (N,) bool, as if there were no others.
+
+    Folds of a data set's own stay. A class that a made fold lacks is said in a note.
+    """
+    if clips.folds_seed is None:
+        return clips
+    if readable.any() and not readable.all():
+        rows = np.flatnonzero(readable)
+        count, groups = len(np.unique(clips.folds)), clips.groups[rows] if clips.recordings_known else None
+        folds = clips.folds.copy()
+        with suppress(DataError):  # too few are left of a class: the folds stay, and the note below names it
+            folds[rows] = make_folds(
+                clips.ids[rows].tolist(), clips.labels[rows], groups, clips.class_names, count, clips.folds_seed
+            )
+        clips = replace(clips, folds=folds)
+    for name, lacking in missing_classes(clips, readable).items():
+        warnings.warn(
+            f"Class {name!r} has no readable clip in fold {', '.join(map(str, lacking))}, so it is not tested there. "
+            "Give fewer --folds.",
+            SoundprobeWarning,
+            stacklevel=2,
+        )
+    return clips
+
+
+def missing_classes(clips: Clips, readable: np.ndarray) -> dict[str, list[int]]:
+    """Class -> the tested folds that have no readable clip of it. Classes without any clip are left out."""
+    folds, labels = clips.folds[readable], clips.labels[readable]
+    tested = [fold for fold in clips.tested_folds if fold in folds]
+    found = {}
+    for label in np.unique(labels):
+        here = set(folds[labels == label].tolist())
+        if lacking := [fold for fold in tested if fold not in here]:
+            found[clips.class_names[label]] = lacking
+    return found
 
 
 def _check_classes(labels: np.ndarray, units: np.ndarray, names: Sequence[str], folds: int, grouped: bool) -> None:

@@ -1,68 +1,190 @@
-"""A CSV or TSV manifest: `path` and `label` of each clip, and `fold`, `group` and further columns if there are any."""
+"""A manifest: a table with the path and label of each clip, and its fold or split, recording and times if there are."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import DataError
+from soundprobe.audio.segments import SLACK_S, duration_s, segment
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
-from soundprobe.base.records import Clips
-from soundprobe.data.readers.made_folds import make_folds, prefix_groups
+from soundprobe.base.records import Clips, Source
+from soundprobe.data.readers.assemble import SPLITS, FoldOptions, Found, assemble, fold_number
+from soundprobe.data.readers.columns import check_single_labels, choose_columns
+from soundprobe.data.readers.locate import Locator
 from soundprobe.data.readers.table import Table, read_table
 
-ENDINGS = (".csv", ".tsv")
-OWN_COLUMNS = ("path", "label", "fold", "group")
+ENDINGS = (".csv", ".tsv", ".jsonl")
 
 
-def read_manifest(path: str | Path, *, folds: int = 10, group_prefix: str | None = None, seed: int = 0) -> Clips:
-    """The clips that a manifest names, one a row. The ending tells the delimiter: a comma in .csv, a tab in .tsv.
+def read_manifest(
+    path: str | Path, *, columns: str | None = None, audio_root: str | Path | None = None, **options: Any
+) -> Clips:
+    """The clips that a manifest names, one a row; see `read_table` for the file and `ROLES` for its columns.
 
-    Columns: `path`, below the manifest's folder or absolute, which is the clip's id too; `label`, the class's name;
-    `fold`, a whole number (without it, folds are made as `read_folders` makes them); `group`, the source recording
-    (without it, what `group_prefix` separates off the file's name, or each clip is one of its own). Any other column
-    comes along as a further column of the clips, as numbers where all its values are.
+    `path` is below the manifest's folder or absolute, and is the clip's id too; `label` is the class's name; `fold` is
+    a whole number (without it, folds are made as `read_folders` makes them), `split` a split's name; `group` is the
+    source recording (without it, what `group_prefix` or `group_regex` finds). With `start` and `end`, in seconds, clips
+    are segments of the files, and the file is their recording. Any other column comes along as a further column of the
+    clips, as numbers where all its values are.
+
+    Args:
+        columns: which column is which, such as "path=filename,label=category".
+        audio_root: the folder that the paths are below, or end in.
+        options: see `FoldOptions`.
 
     Raises:
-        DataError: a missing or empty field, a path twice, a fold that is no whole number, both a `group` column and
-            `group_prefix`, or too few clips for the folds that are to be made.
+        DataError: a missing or empty field, a path twice, a fold that is no whole number, several labels for a clip,
+            both a group column and an option for it, or too few clips for the folds that are to be made.
     """
     file = Path(path)
     if file.suffix.lower() not in ENDINGS:
-        raise DataError(f"{file} is no manifest: its name must end in .csv (commas) or .tsv (tabs).")
-    table = read_table(file)
-    table.require(("path", "label"))
-    ids = table.unique_texts("path")
-    names = table.texts("label")
-    class_names = tuple(sorted(set(names), key=_numbers_first))
-    number = {name: label for label, name in enumerate(class_names)}
-    labels = np.array([number[name] for name in names])
-    groups = _groups(table, ids, group_prefix)
-    if "fold" in table.columns:
-        made = table.integers("fold")
-    else:
-        made = make_folds(ids, labels, groups, class_names, folds, seed)
-    return Clips(
-        name=path_name(file.stem).lower(),
-        ids=np.array(ids),
-        sources=[str(file.parent / clip) for clip in ids],
-        labels=labels,
-        folds=made,
-        groups=np.array(ids) if groups is None else groups,
-        class_names=class_names,
-        columns={name: table.guessed(name) for name in table.columns if name not in OWN_COLUMNS},
+        raise DataError(f"{file} is no manifest: its name must end in {', '.join(ENDINGS)}.")
+    if audio_root is not None and not Path(audio_root).is_dir():
+        raise DataError(f"--audio-root {audio_root} is no folder. Give the one that the clips' paths are below.")
+    root = file.parent if audio_root is None else Path(audio_root)
+    locator = Locator(root, given=audio_root is not None)
+    return clips_of_table(
+        read_table(file),
+        path_name(file.stem).lower(),
+        FoldOptions(**options),
+        columns=columns,
+        locate=lambda paths: [locator.find(one) for one in paths],
     )
 
 
-def _groups(table: Table, ids: list[str], group_prefix: str | None) -> np.ndarray | None:
-    if "group" not in table.columns:
-        return None if group_prefix is None else prefix_groups(ids, group_prefix)
-    if group_prefix is not None:
-        raise DataError(f"{table.source} has a column 'group' already; leave --group-prefix out.")
-    return np.array(table.texts("group"))
+def clips_of_table(
+    table: Table,
+    name: str,
+    how: FoldOptions,
+    *,
+    columns: str | None = None,
+    locate: Callable[[Sequence[str]], list[str]] | None = None,
+    inside: tuple[Sequence[str], Sequence[Source]] | None = None,
+    class_order: Sequence[str] | None = None,
+    splits: Sequence[str] | None = None,
+) -> Clips:
+    """The clips of a table's rows.
+
+    Args:
+        locate: finds the files of paths.
+        inside: the ids and sources of the rows, where the audio is in the table; no path is needed then.
+        class_order: the classes, where something says their order.
+        splits: of the rows, where they are known otherwise than by a column.
+
+    Raises:
+        DataError: see `read_manifest`.
+    """
+    chosen = choose_columns(table, columns, ("label",) if inside else ("path", "label"))
+    names = check_single_labels(table, chosen["label"])
+    present = set(names)
+    class_names = tuple(one for one in class_order or sorted(present, key=_numbers_first) if one in present)
+    number = {one: label for label, one in enumerate(class_names)}
+    groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
+    ids: Sequence[str]
+    sources: Sequence[Source]
+    segments = None
+    if inside:
+        ids, sources = inside
+    else:
+        assert locate is not None, "paths are found by something"
+        files = locate(table.texts(chosen["path"]))
+        segments = _segments(table, chosen, files)
+        if segments is None:
+            _check_one_label(table, chosen["path"], names)
+            ids, sources = table.unique_texts(chosen["path"]), files
+        else:
+            paths = table.texts(chosen["path"])
+            ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
+            _check_unique(table, ids)
+            sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
+            groups = np.array(paths) if groups is None else groups
+    folds, told = _folds(table, chosen)
+    used = {chosen[role] for role in ("path", "label", "fold", "group") if role in chosen}
+    found = Found(
+        source=table.source,
+        name=name,
+        ids=ids,
+        sources=sources,
+        labels=np.array([number[one] for one in names]),
+        class_names=class_names,
+        folds=folds,
+        groups=groups,
+        splits=told if splits is None else splits,
+        columns={column: table.guessed(column) for column in table.columns if column not in used},
+    )
+    return assemble(found, how)
+
+
+def _segments(table: Table, chosen: dict[str, str], files: Sequence[str]) -> list[tuple[float, float]] | None:
+    """The start and end of each row's segment; None where rows are whole files."""
+    if "start" not in chosen or "end" not in chosen:
+        return None
+    starts, ends = table.numbers(chosen["start"]), table.numbers(chosen["end"])
+    bad = (starts < 0) | (ends <= starts)
+    times = list(zip(starts.tolist(), ends.tolist(), strict=True))
+    repeated = len(set(files)) < len(files)
+    if not repeated:
+        lengths = [duration_s(file) for file in files]
+        known = [(start, end, s) for (start, end), s in zip(times, lengths, strict=True) if s is not None]
+        if all(start == 0 and abs(end - s) <= SLACK_S for start, end, s in known):
+            return None
+        beyond = sum(end > s + SLACK_S or end <= start for start, end, s in known)
+        if beyond:
+            _note(
+                f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond} files, so they "
+                "are taken for places in a longer recording, and whole files are read."
+            )
+            return None
+    if bad.any():
+        row = int(bad.argmax())
+        raise table.error(row, f"the segment from {starts[row]:g} to {ends[row]:g} s has no length: end must be later.")
+    return times
+
+
+def _check_unique(table: Table, ids: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for row, clip in enumerate(ids):
+        if first.setdefault(clip, row) != row:
+            raise table.error(row, f"segment {clip} stands at {table.rows[first[clip]]} already; drop one of the two.")
+
+
+def _check_one_label(table: Table, column: str, names: Sequence[str]) -> None:
+    """Raises DataError where a path stands twice with two labels."""
+    first: dict[str, str] = {}
+    for row, (path, name) in enumerate(zip(table.texts(column), names, strict=True)):
+        if first.setdefault(path, name) != name:
+            raise table.error(
+                row,
+                f"{path} has the labels {first[path]!r} and {name!r}, and a clip can have one here. Keep one of the "
+                "rows; or, where they are parts of a long recording, give columns start and end.",
+            )
+
+
+def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, list[str] | None]:
+    """Folds (N,), where they are whole numbers or "fold3"; else the splits' names. None where no column says them."""
+    splits = table.texts(chosen["split"]) if "split" in chosen else None
+    if "fold" in chosen:
+        values = [value.strip() for value in table.columns[chosen["fold"]]]
+        if values and all(value.casefold() in SPLITS for value in values):
+            return None, values
+        numbers = [fold_number(value) for value in values]
+        if all(one is not None for one in numbers):
+            return np.array(numbers), splits
+        return table.integers(chosen["fold"]), splits
+    if splits and all(value.isascii() and value.isdigit() for value in splits):
+        return table.integers(chosen["split"]), None
+    return None, splits
 
 
 def _numbers_first(name: str) -> tuple[int, int, str]:
     """Sorts "2" before "10", and numbers before words."""
     return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""CSV and TSV metadata, read strictly: whatever is wrong is an error that names the file and the row."""
+"""Tables of metadata, read strictly: whatever is wrong is an error that names the file and the row."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from soundprobe.base.errors import DataError
+from soundprobe.base.files import parse_json
 
+DELIMITERS = ",;\t|"
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 MAX_INTEGER = 2**53  # beyond it a column would change on its way through a float
 
 
@@ -127,21 +131,72 @@ def _number(text: str) -> float | None:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a .csv or .tsv file: UTF-8 with or without a byte order mark, any line ends, quoted fields.
+    """The table in a .csv, .tsv or .jsonl file: UTF-8 with or without a byte order mark, any line ends.
+
+    Fields of .csv and .tsv are separated by what stands most often between the header's names: commas, semicolons, tabs
+    or bars. They may be quoted. A column without a name, such as pandas's index, is left out. A line of .jsonl is an
+    object; a field that it lacks is empty.
 
     Raises:
-        DataError: no such file, no UTF-8, no rows, columns of one name, a row with too many or too few fields.
+        DataError: no such file, no UTF-8, no rows, columns of one name, a row with too many or too few fields, no JSON.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            if path.suffix.lower() == ".jsonl":
+                return _json_lines(path, file)
+            first = file.readline()
+            file.seek(0)
+            delimiter = _delimiter(first, path)
+            if first.lower().startswith("sep="):  # Excel's own line, which is no header
+                file.readline()
+            lines = csv.reader(file, delimiter=delimiter, strict=True)
             header, rows, numbers = _split_lines(path, lines)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
     except OSError as error:
         raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
-    columns = {name: [fields[at] for fields in rows] for at, name in enumerate(header)}
+    if delimiter == ";":  # where a comma is the decimal point
+        rows = [[f.replace(",", ".") if DECIMAL_COMMA.fullmatch(f) else f for f in row] for row in rows]
+    columns = {name: [fields[at] for fields in rows] for at, name in enumerate(header) if name}
     return Table(str(path), columns, [f"line {number}" for number in numbers])
+
+
+def _delimiter(header: str, path: Path) -> str:
+    """What separates the names of a header line; Excel may say it as "sep=;"."""
+    if header.lower().startswith("sep=") and header[4:5].strip():
+        return header[4]
+    bare = re.sub(r'"[^"]*"', "", header)
+    usual = "\t" if path.suffix.lower() == ".tsv" else ","
+    return max((usual, *DELIMITERS), key=bare.count)
+
+
+def _json_lines(path: Path, file: TextIO) -> Table:
+    columns: dict[str, list[str]] = {}
+    rows: list[str] = []
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = {as_text(name): as_text(value) for name, value in parse_json(line).items()}
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: no JSON object ({error}).") from None
+        for name, text in entry.items():
+            columns.setdefault(name, [""] * len(rows)).append(text)
+        rows.append(f"line {number}")
+        for values in columns.values():
+            values.extend([""] * (len(rows) - len(values)))
+    if not rows:
+        raise DataError(f"{path} has no rows; one for each clip is needed.")
+    return Table(str(path), columns, rows)
+
+
+def as_text(value: object) -> str:
+    """A value of JSON or Parquet as a table's field: nothing is empty, and a list of one is its one."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    text = "" if value is None else str(value)
+    text.encode()  # half a surrogate pair can't be kept in a table
+    return text
 
 
 def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[str]], list[int]]:  # type: ignore[valid-type]
@@ -166,7 +221,7 @@ def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[st
             numbers.append(number)
     except csv.Error as error:
         raise DataError(f"{path}, line {before + 1}: {error}.") from None
-    twice = [name for name in header if header.count(name) > 1]
+    twice = [name for name in header if name and header.count(name) > 1]
     if twice:
         raise DataError(f"{path} has two columns named {twice[0]!r}. Rename one.")
     if not rows:

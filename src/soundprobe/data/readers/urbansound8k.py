@@ -1,4 +1,4 @@
-"""UrbanSound8K's original layout: `metadata/UrbanSound8K.csv` and `audio/fold1` ... `audio/fold10`.
+"""UrbanSound8K: `metadata/UrbanSound8K.csv` beside `audio/fold1` ..., or Kaggle's `UrbanSound8K.csv` beside `fold1` ...
 
 Source: Salamon, Jacoby and Bello, "A dataset and taxonomy for urban sound research", 2014.
 """
@@ -13,40 +13,58 @@ import numpy as np
 from soundprobe.base.errors import DataError
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
+from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, read_table
 from soundprobe.scoring.notes import FOLD_CLIPS
 
-METADATA = Path("metadata", "UrbanSound8K.csv")
+FOLDER, TABLE = "metadata", "UrbanSound8K.csv"
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 OFFICIAL_NAME = "urbansound8k"
 OFFICIAL_CLIPS = 8_732
 OFFICIAL_FOLDS = dict(enumerate(FOLD_CLIPS, start=1))
 
 
+def find_metadata(path: Path) -> Path | None:
+    """The metadata of the UrbanSound8K at `path`, above it or in it; None where it is none."""
+    return find_table(path, TABLE, FOLDER)
+
+
 def read_urbansound8k(path: str | Path, *, name: str | None = None) -> Clips:
-    """The clips of a folder in UrbanSound8K's layout: the whole data set or a part of it.
+    """The clips of UrbanSound8K: the whole data set or a part of it, in its own layout or Kaggle's.
 
     Clips are grouped by fsID, their source recording; salience, start and end (seconds in the recording) are further
     columns. A clip whose file is missing stays in: reading it says so by name. The data set is named `name`, or
     "urbansound8k" where it is whole, or after its folder.
 
+    Args:
+        path: the folder with metadata and audio, one of these two, the folder above, or one with UrbanSound8K.csv
+            beside fold1.
+
     Raises:
         DataError: metadata or audio folder missing, a malformed row, a class with two numbers, or 8,732 rows whose
             folds are not of the official sizes.
     """
-    folder = Path(path)
-    metadata = folder / METADATA
-    if not metadata.is_file():
-        raise DataError(f"{metadata} is missing. UrbanSound8K's layout needs it, with audio/fold1 ... beside metadata.")
-    if not (folder / "audio").is_dir():
-        raise DataError(f"{folder / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too.")
+    metadata = find_metadata(Path(path))
+    if metadata is None:
+        raise DataError(
+            f"{Path(path) / FOLDER / TABLE} is missing. UrbanSound8K's layout needs it, with audio/fold1 ... beside "
+            "metadata."
+        )
     table = read_table(metadata)
-    return build_clips(table, _files(table, folder / "audio"), name or _name(table, folder))
+    files = _files(table)
+    audio = find_audio(metadata, files)
+    if audio is None:
+        raise DataError(
+            f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
+        )
+    root = root_of(metadata, FOLDER)
+    note_place(Path(path), root)
+    return build_clips(table, _below(audio, files), name or _name(table, root))
 
 
 def read_urbansound8k_metadata(path: str | Path) -> Clips:
-    """The clips that a metadata file names, whether or not their audio is there (looked for in the layout's place).
+    """The clips that a metadata file names, whether or not their audio is there (looked for in the layouts' places).
 
     Enough for whatever needs no audio: counts, folds, recordings that sit in two folds.
 
@@ -55,7 +73,9 @@ def read_urbansound8k_metadata(path: str | Path) -> Clips:
     """
     file = Path(path)
     table = read_table(file)
-    return build_clips(table, _files(table, file.resolve().parent.parent / "audio"), _name(table, file.with_suffix("")))
+    files = _files(table)
+    audio = find_audio(file, files) or file.resolve().parent.parent / "audio"
+    return build_clips(table, _below(audio, files), _name(table, file.with_suffix("")))
 
 
 def build_clips(table: Table, sources: Sequence[Source], name: str) -> Clips:
@@ -85,10 +105,15 @@ def build_clips(table: Table, sources: Sequence[Source], name: str) -> Clips:
     )
 
 
-def _files(table: Table, audio: Path) -> list[Source]:
+def _files(table: Table) -> list[str]:
+    """Each clip's path below the folder of the folds."""
     table.require(COLUMNS)
     folds = table.integers("fold", lowest=1).tolist()
-    return [str(audio / f"fold{fold}" / name) for fold, name in zip(folds, table.texts("slice_file_name"), strict=True)]
+    return [f"fold{fold}/{name}" for fold, name in zip(folds, table.texts("slice_file_name"), strict=True)]
+
+
+def _below(audio: Path, files: Sequence[str]) -> list[Source]:
+    return [str(audio / file) for file in files]
 
 
 def _name(table: Table, folder: Path) -> str:

@@ -36,6 +36,7 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
         groups=fullest.groups,
         class_names=fullest.class_names,
         columns={name: values for name, values in fullest.columns.items() if name == "salience"},
+        recordings_known=fullest.recordings_known,
     )
     return audit(
         clips,

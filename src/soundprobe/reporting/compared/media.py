@@ -6,6 +6,7 @@ same name is never played.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import read_bytes
-from soundprobe.base.errors import AudioError, ConfigError, DataError
+from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
+from soundprobe.base.files import digest_key
 from soundprobe.base.records import Clips, Source
 from soundprobe.reporting.runs.run import Run
 from soundprobe.viewing.sound import PageClip, page_clip
@@ -121,8 +123,8 @@ class Media:
         return made
 
 
-Opened = dict[tuple[str, int], Clips | DataError]
-"""Address and number of folds -> the data set there, or why it can't be opened."""
+Opened = dict[tuple[str, str], Clips | DataError]
+"""Address and a key of the options -> the data set there, or why it can't be opened."""
 
 
 def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Opened) -> Media:
@@ -137,10 +139,10 @@ def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Op
         reason = "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."
         return Media(options, {}, {}, groups, reason, room)
     reasons = []
-    for address, folds in _addresses(runs, options):
-        key = (address, folds)
+    for address, how in _addresses(runs, options):
+        key = (address, digest_key(how))
         if key not in opened:
-            opened[key] = _open(address, folds)
+            opened[key] = _open(address, how)
         clips = opened[key]
         if isinstance(clips, DataError):
             reasons.append(str(clips))
@@ -155,29 +157,35 @@ def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Op
     return Media(options, {}, digests, groups, f"The clips can't be heard here: {where}. {REMEDY}.", room)
 
 
-def _addresses(runs: Sequence[Run], options: MediaOptions) -> Iterator[tuple[str, int]]:
-    """Where to look, and how many folds to make there: what the user says first, then what each run says."""
+def _addresses(runs: Sequence[Run], options: MediaOptions) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where to look, and how to open it: what the user says first, then what each run says."""
     told = [run.dataset.get("opened_as") for run in runs]
     known = [as_ for as_ in told if isinstance(as_, dict) and isinstance(as_.get("data"), str)]
-    folds = next((_folds(as_) for as_ in known), 10)
-    found = [(str(options.data), folds)] if options.data is not None else []
-    yield from dict.fromkeys([*found, *((str(as_["data"]), _folds(as_)) for as_ in known)])
+    if options.data is not None:
+        yield str(options.data), _how(known[0]) if known else {}
+    for as_ in known:
+        yield str(as_["data"]), _how(as_)
 
 
-def _folds(opened_as: Mapping[str, Any]) -> int:
-    folds = opened_as.get("folds")
-    return folds if isinstance(folds, int) and folds > 1 else 10
+def _how(opened_as: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say which clips there are and what they are called; a record may hold anything."""
+    from soundprobe.data.catalog import Opening
+
+    folds, known = opened_as.get("folds"), Opening.__annotations__
+    texts = {name: value for name, value in opened_as.items() if name in known and isinstance(value, str)}
+    return {**texts, "folds": folds if isinstance(folds, int) and folds > 1 else 10}
 
 
-def _open(address: str, folds: int) -> Clips | DataError:
+def _open(address: str, how: dict[str, Any]) -> Clips | DataError:
     """The data set at `address`, or why it can't be opened. What is on the Hub is read only where it was fetched."""
-    from soundprobe.data.catalog import DATASETS, open_data, open_fetched
+    from soundprobe.data.catalog import DATASETS, OF_HUB, open_data, open_fetched
 
-    named = DATASETS.get(address)
-    if named is None and not Path(address).exists():
+    remote = address in DATASETS or address.startswith(OF_HUB)
+    if not remote and not Path(address).exists():
         return DataError(f"nothing is at {address} any more")
     try:
-        return open_data(address, folds=folds) if named is None else open_fetched(address)
+        with warnings.catch_warnings(action="ignore", category=SoundprobeWarning):  # said when they were extracted
+            return open_fetched(address, **how) if remote else open_data(address, **how)
     except DataError as error:
         return error
 

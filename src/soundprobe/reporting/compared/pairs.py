@@ -54,7 +54,7 @@ def pair_rows(row: Row, other: Row) -> Pair | None:
         if len(shared) == 0:
             return None
         mine, theirs = _scores_on(row, shared), _scores_on(other, shared)
-    ratio = kfold_ratio(len(row.first.dataset["folds"]))
+    ratio = _test_train_ratio(row)
     return Pair(
         row,
         other,
@@ -63,6 +63,15 @@ def pair_rows(row: Row, other: Row) -> Pair | None:
         len(mine.predictions),
         same,
     )
+
+
+def _test_train_ratio(row: Row) -> float:
+    """n_test / n_train of a fold; of a data set in splits the test split's clips over those that are trained on."""
+    dataset = row.first.record.dataset
+    if not dataset.only_trained_on:
+        return kfold_ratio(len(dataset.folds))
+    tested = (dataset.clips - dataset.only_trained_on) / len(dataset.folds)
+    return tested / (dataset.clips - tested)
 
 
 def pair_all(couples: Iterable[tuple[Row, Row | None]]) -> tuple[Pair, ...]:

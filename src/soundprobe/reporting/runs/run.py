@@ -87,6 +87,12 @@ class Run:
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.record.dataset.class_names)
 
+    @property
+    def recordings_known(self) -> bool:
+        """Whether `groups` says the clips' recordings; else each clip is its own."""
+        told = self.record.dataset.recordings_known
+        return self.groups is not None and (bool((self.groups != self.ids).any()) if told is None else told)
+
     @cached_property
     def per_class_f1(self) -> np.ndarray:
         """(C,) F1 of each class over all tested folds pooled."""
@@ -159,8 +165,10 @@ def check_agreement(run: Run) -> None:
             _agree(record, f"summary: {name} {part}", getattr(told, part), getattr(stats, part))
     missing = set(record.dataset.folds) - set(record.tested)
     _agree(record, "complete", record.complete, not missing)
-    clips, failed = record.dataset.clips, record.dataset.failed
-    if record.complete and len(run.ids) not in (clips, clips - failed):
+    clips, failed = record.dataset.clips - record.dataset.only_trained_on, record.dataset.failed
+    # Failed clips may be among those that are only trained on.
+    possible = range(clips - failed, clips + 1) if record.dataset.only_trained_on else (clips, clips - failed)
+    if record.complete and len(run.ids) not in possible:
         _agree(record, "dataset: clips", clips, len(run.ids))
 
 

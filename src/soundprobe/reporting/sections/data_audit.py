@@ -26,7 +26,15 @@ from soundprobe.reporting.elements import (
 )
 from soundprobe.reporting.sections.conditions import SALIENCE
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.wording import MISSING, count, one_line, plural, sentence
+from soundprobe.reporting.wording import (
+    MISSING,
+    UNKNOWN_RECORDINGS,
+    count,
+    one_line,
+    plural,
+    recordings_in_two_folds,
+    sentence,
+)
 
 PAIRS = 20
 
@@ -64,34 +72,34 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 def _folds(found: Audit) -> Iterator[Element]:
     values = list(found.folds[0].salience or ()) if found.folds else []
     marks_thin = 0 < len(found.thin) <= 0.3 * len(found.folds) * len(found.class_names)
+    unit = "recording" if found.recordings_known else "clip"
     saliences = {str(value): said for value, said in SALIENCE.items()}
 
     def clips(fold: FoldBalance, label: int) -> Cell:
         thin = marks_thin and fold.class_recordings[label] < 3
-        title = f"{plural(fold.class_recordings[label], 'recording')} only" if thin else ""
+        title = f"{plural(fold.class_recordings[label], unit)} only" if thin else ""
         return Cell(count(fold.class_clips[label]), style="thin" if thin else "", title=title)
 
     columns = [Column("Fold", lambda fold: fold.fold, text=True)]
-    columns += [
-        Column("Clips", lambda fold: fold.clips, count),
-        Column("Recordings", lambda fold: fold.recordings, count),
-    ]
+    columns.append(Column("Clips", lambda fold: fold.clips, count))
+    if found.recordings_known:
+        columns.append(Column("Recordings", lambda fold: fold.recordings, count))
     columns += columns_of(map(one_line, found.class_names), clips, turned=True)
     headings = [saliences.get(value, f"salience {value}") for value in values]
     columns += columns_of(headings, lambda fold, place: count(fold.salience[values[place]]), turned=True)
     yield Heading("Clips of each class and fold")
     yield Table(columns, found.folds, "Clips of each class and fold", "counts")
-    decides = "One recording then decides much of the class's score there."
+    decides = f"One {unit} then decides much of the class's score there."
     if found.thin and not marks_thin:
         of = count(len(found.folds) * len(found.class_names))
         yield Text(
-            f"{plural(len(found.thin), 'pair')} of class and fold of {of} hold fewer than 3 recordings: "
+            f"{plural(len(found.thin), 'pair')} of class and fold of {of} hold fewer than 3 {unit}s: "
             f"{decides[:1].lower()}{decides[1:]}",
             role="how",
         )
     elif found.thin:
         marked = Span("thin", "Marked")
-        yield Text(marked, f": classes of which a fold holds fewer than 3 recordings. {decides}", role="how")
+        yield Text(marked, f": classes of which a fold holds fewer than 3 {unit}s. {decides}", role="how")
 
 
 def _known(pair: NearPair) -> str:
@@ -101,7 +109,7 @@ def _known(pair: NearPair) -> str:
 def _shared(found: Audit) -> Words:
     shared = found.shared_recordings
     if not shared:
-        return "none"
+        return recordings_in_two_folds(0, found.recordings_known)
     said = [
         (name(one.group), f"\N{NO-BREAK SPACE}(folds {', '.join(map(str, one.folds))}; {plural(one.clips, 'clip')})")
         for one in shared[:20]
@@ -132,6 +140,8 @@ def _near(found: Audit) -> Words:
 
 def _clips_per_recording(found: Audit) -> Words:
     one = found.clips_per_recording
+    if not found.recordings_known:
+        return UNKNOWN_RECORDINGS
     return (
         f"{one.fewest} to {one.most}, {one.mean:.1f} on average; {count(found.recordings)} recordings say as much as "
         f"{count(one.effective)} of equal size"
@@ -154,6 +164,13 @@ def _silent(found: Audit) -> Words:
 def verdict_of_audit(found: Audit) -> str:
     """Whether test clips have siblings or copies in training folds, in a sentence or two."""
     looked = "" if found.near_pairs is not None else " (near copies were not looked for)"
+    if not found.recordings_known:
+        copies = f"{count(len(found.leaking))} clips have" if found.leaking else "no clip has"
+        return (
+            f"Whether recordings sit in two folds is not known ({UNKNOWN_RECORDINGS}); {copies} a copy or a near copy "
+            f"in another fold{looked}. If files are cut from longer recordings, scores are too high: extract again "
+            "with --group-regex or a manifest that has a column group."
+        )
     if not found.leaking:
         return f"No sibling, copy or near copy of a clip was found in another fold{looked}."
     share = 100 * len(found.leaking) / found.clips

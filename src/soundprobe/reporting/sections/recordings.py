@@ -78,7 +78,7 @@ def _rows(comparison: Comparison) -> tuple[Row, ...]:
 def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[HardRecording, ...]:
     """The recordings that cost most clips, over the rows that are asked."""
     rows = _rows(comparison)
-    if not rows or any(run.groups is None for row in rows for run in row.runs):
+    if not rows or any(not run.recordings_known for row in rows for run in row.runs):
         return ()
     ids = rows[0].predictions[0].ids
     for row in rows[1:]:

@@ -155,7 +155,7 @@ def _against_notes(comparison: Comparison, against: Sequence[tuple[Row, NotesCom
 
 def doubts_of(row: Row) -> tuple[str, ...]:
     """Why a row's intervals may be too narrow, a sentence each."""
-    unknown = (UNKNOWN_RECORDINGS,) if any(run.groups is None for run in row.runs) else ()
+    unknown = (UNKNOWN_RECORDINGS,) if any(not run.recordings_known for run in row.runs) else ()
     return (*unknown, *row.scores.doubts)
 
 

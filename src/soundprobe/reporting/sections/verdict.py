@@ -11,6 +11,7 @@ from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
+    UNKNOWN_RECORDINGS,
     between,
     lead_in_folds,
     listing,
@@ -20,6 +21,7 @@ from soundprobe.reporting.wording import (
     plural,
     points,
     points_between,
+    sentence,
 )
 from soundprobe.scoring import notes
 
@@ -104,6 +106,8 @@ def _best(comparison: Comparison, best: Row) -> Finding:
     pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
     if pair:
         text += f" The next, {pair.row.name}, is {_beside(pair)}."
+    if comparison.audit is not None and not comparison.audit.recordings_known:
+        text += f" {sentence(UNKNOWN_RECORDINGS)}"
     return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
 
 

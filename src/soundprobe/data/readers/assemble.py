@@ -1,0 +1,187 @@
+"""From what a reader found to `Clips`: recordings, folds and splits are known, given by an option, or made.
+
+N clips.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.records import Clips, Source
+from soundprobe.data.readers.made_folds import make_folds, prefix_groups
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""What folders and files call a split -> its name."""
+FOLD_NAME = re.compile(r"fold[ _-]?(\d+)", re.IGNORECASE)
+AS_FOLDS, IGNORE = "as-folds", "ignore"
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class FoldOptions:
+    """What the user says of recordings, folds and splits.
+
+    Attributes:
+        folds: how many to make where a data set has none; seed: of drawing them.
+        group_prefix: the recording's name ends in a file's name before it; group_regex: the recording's name is what
+            this regular expression matches in a file's name, its first group where it has any.
+        splits: "as-folds", "ignore", or the name of the one split to be tested.
+    """
+
+    folds: int = 10
+    group_prefix: str | None = None
+    group_regex: str | None = None
+    splits: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """N clips as a reader found them.
+
+    Attributes:
+        source: the file or folder, as messages name it; name: the data set's.
+        ids, sources, labels, class_names, columns: as in `Clips`.
+        folds, groups: (N,) as in `Clips`; splits: N names. None where they are not known.
+    """
+
+    source: str
+    name: str
+    ids: Sequence[str]
+    sources: Sequence[Source]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    folds: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    splits: Sequence[str] | None = None
+    columns: Mapping[str, np.ndarray] | None = None
+
+
+def assemble(found: Found, options: FoldOptions) -> Clips:
+    """The clips with their recordings and folds.
+
+    Raises:
+        DataError: recordings or splits that are known already or not there are asked for; a class with fewer clips
+            (recordings) than folds to make.
+    """
+    groups = _groups(found, options)
+    columns = dict(found.columns or {})
+    folds, seed = found.folds, None
+    tested: tuple[int, ...] = ()
+    splits = _splits(found, options)
+    if splits is not None:
+        folds, tested = split_folds(found.source, splits, options.splits)
+        columns["split"] = np.array(splits)
+    elif folds is None:
+        folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
+        seed = options.seed
+    return Clips(
+        name=found.name,
+        ids=np.array(found.ids),
+        sources=found.sources,
+        labels=found.labels,
+        folds=folds,
+        groups=np.array(found.ids) if groups is None else groups,
+        class_names=found.class_names,
+        columns=columns,
+        recordings_known=groups is not None,
+        tested_folds=tested,
+        folds_seed=seed,
+    )
+
+
+def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:
+    asked = {"--group-prefix": options.group_prefix, "--group-regex": options.group_regex}
+    given = [option for option, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise DataError("--group-prefix and --group-regex both say what a recording's name is; leave one out.")
+    if found.groups is not None and given:
+        raise DataError(f"{found.source} says the clips' recordings already; leave {given[0]} out.")
+    if options.group_prefix is not None:
+        return prefix_groups(found.ids, options.group_prefix)
+    if options.group_regex is not None:
+        return np.array(match_names(found.ids, options.group_regex, "--group-regex", "recording"))
+    return found.groups
+
+
+def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> list[str]:
+    """What the regular expression finds in each file's name, with its ending: its first group where it has any.
+
+    Raises:
+        DataError: it is no regular expression, or finds nothing in a name.
+    """
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"{option} {pattern!r} is no regular expression: {error}.") from None
+    matches = [regex.search(PurePosixPath(path.replace("\\", "/")).name) for path in paths]
+    found = [match[min(regex.groups, 1)] if match else None for match in matches]
+    missed = [path for path, text in zip(paths, found, strict=True) if not text]
+    if missed:
+        raise DataError(
+            f"{option} {pattern!r} finds no {what} in {len(missed)} of {len(paths)} file names, such as "
+            f"{PurePosixPath(missed[0]).name!r}. Give one that matches every name."
+        )
+    return [str(text) for text in found]
+
+
+def _splits(found: Found, options: FoldOptions) -> list[str] | None:
+    """The split of each clip, by its common name; None where there are not two, or folds are to be used instead."""
+    names = [SPLITS.get(name.strip().casefold(), name.strip()) for name in found.splits or ()]
+    if options.splits == IGNORE:
+        return None
+    if len(set(names)) < 2:
+        if options.splits is not None:
+            one = f"only the split {names[0]!r}" if names else "no splits"
+            raise DataError(f"--splits {options.splits}: {found.source} has {one}. Leave --splits out.")
+        return None
+    return names if found.folds is None or options.splits is not None else None
+
+
+def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Folds (N,), a number for each split, and the folds that are tested. What is decided is said in a note.
+
+    Raises:
+        DataError: no such split as `asked`; or none is asked for, and none is called "test".
+    """
+    order = [*dict.fromkeys(SPLITS.values()), *sorted(set(names).difference(SPLITS.values()))]
+    number = {name: place for place, name in enumerate((one for one in order if one in set(names)), start=1)}
+    folds = np.array([number[name] for name in names])
+    counted = ", ".join(f"{name} ({names.count(name)} clips, fold {fold})" for name, fold in number.items())
+    if asked == AS_FOLDS:
+        _note(f"{source} has the splits {counted}: each is tested in turn, by what was trained on the others.")
+        return folds, ()
+    wanted = "test" if asked is None else SPLITS.get(asked.casefold(), asked)
+    if wanted not in number:
+        why = f"has the splits {counted}, none called 'test'" if asked is None else f"has the splits {counted}"
+        also = ", ".join(f"--splits {name}" for name in number)
+        raise DataError(
+            f"{source} {why}. Say what to test: {also}; --splits {AS_FOLDS} for each in turn; --splits {IGNORE} for "
+            "folds made over all clips."
+        )
+    _note(
+        f"{source} has the splits {counted}: only the split {wanted} is tested, by what was trained on the others. "
+        f"--splits {AS_FOLDS} tests each in turn, --splits {IGNORE} makes folds over all clips."
+    )
+    return folds, (number[wanted],)
+
+
+def fold_number(text: str) -> int | None:
+    """3 of "fold3" or "Fold 03"; None of any other text."""
+    match = FOLD_NAME.fullmatch(text.strip())
+    return int(match[1]) if match else None
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -1,0 +1,68 @@
+"""Hugging Face's `audiofolder`: clips with a table `metadata.csv` or `metadata.jsonl`, in one folder or one a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from soundprobe.base.errors import DataError
+from soundprobe.base.files import path_name
+from soundprobe.base.records import Clips
+from soundprobe.data.readers.assemble import SPLITS, FoldOptions
+from soundprobe.data.readers.folders import class_folders
+from soundprobe.data.readers.locate import Locator
+from soundprobe.data.readers.manifest import clips_of_table
+from soundprobe.data.readers.table import Table, read_table
+
+NAMES = ("metadata.csv", "metadata.jsonl")
+PATH = "file_name"
+
+
+def find_tables(path: Path) -> list[Path]:
+    """The metadata of the folder `path` and of its splits' folders; empty where it is no `audiofolder`."""
+    if not path.is_dir():
+        return []
+    folders = [path, *(path / name for name in class_folders(path) if name.casefold() in SPLITS)]
+    found = [folder / name for folder in folders for name in NAMES if (folder / name).is_file()]
+    return found if found and PATH in read_table(found[0]).columns else []
+
+
+def read_audiofolder(path: str | Path, *, columns: str | None = None, **options: Any) -> Clips:
+    """The clips that the tables name; the folder of a split that a clip lies in is its split.
+
+    Args:
+        columns, options: see `read_manifest`.
+
+    Raises:
+        DataError: as `read_manifest`.
+    """
+    root = Path(path)
+    tables = [(file.parent.relative_to(root), read_table(file)) for file in find_tables(root)]
+    names = list(dict.fromkeys(name for _, table in tables for name in table.columns))
+    merged: dict[str, list[str]] = {name: [] for name in names}
+    rows: list[str] = []
+    for folder, table in tables:
+        table.require((PATH,))
+        for name in names:
+            values = list(table.columns.get(name, [""] * len(table)))
+            merged[name] += (
+                [(folder / value).as_posix() if value else "" for value in values] if name == PATH else values
+            )
+        rows += [f"{table.source}, {row}" if len(tables) > 1 else row for row in table.rows]
+    source = str(root) if len(tables) > 1 else tables[0][1].source
+    splits = [value.split("/")[0] for value in merged[PATH]]
+    inside = [split.casefold() in SPLITS for split in splits]
+    if any(inside) and not all(inside):
+        raise DataError(
+            f"{source}: clips lie in folders of splits, and others, such as {merged[PATH][inside.index(False)]}, "
+            "don't. Move them into one, or give a manifest with a column split."
+        )
+    locator = Locator(root, given=False)
+    return clips_of_table(
+        Table(source, merged, rows),
+        path_name(root.resolve().name).lower(),
+        FoldOptions(**options),
+        columns=",".join(filter(None, [columns, "" if "path=" in (columns or "") else f"path={PATH}"])),
+        locate=lambda paths: [locator.find(one) for one in paths],
+        splits=splits if all(inside) else None,
+    )

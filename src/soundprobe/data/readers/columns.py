@@ -1,0 +1,138 @@
+"""Which column of a table is which: by its name where that is unambiguous, else as the user says."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.listing import AUDIO_ENDINGS
+from soundprobe.data.readers.table import Table
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "path": (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "audio",
+        "audio_path",
+        "audio_file",
+        "wav",
+    ),
+    "label": ("label", "class", "category", "target", "tag", "class_name", "scene_label", "labels", "tags"),
+    "fold": ("fold",),
+    "split": ("split", "subset", "partition"),
+    "group": ("group", "recording", "recording_id", "speaker", "speaker_id", "src_file", "fsid"),
+    "start": ("start", "onset", "start_time", "start_s"),
+    "end": ("end", "offset", "end_time", "end_s"),
+}
+"""What a column is for -> what it may be called, the plain name first."""
+SEVERAL = re.compile(r"[;|]")
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """ "path=filename,label=category" as a mapping; "start=" says that no column is the start.
+
+    Raises:
+        DataError: it has another form, or a name that is none of `ROLES`.
+    """
+    found = {}
+    for part in (text or "").split(","):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        if not part.strip():
+            continue
+        if not equals or role not in ROLES:
+            raise DataError(
+                f"--columns {text!r} is not valid: write NAME=COLUMN, joined by commas, such as "
+                f"path=filename,label=category. Names: {', '.join(ROLES)}."
+            )
+        found[role] = column
+    return found
+
+
+def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("path", "label")) -> dict[str, str]:
+    """The column of each role that the table has.
+
+    Raises:
+        DataError: a column that was given isn't there; a needed role has no column, or several could be it.
+    """
+    said = parse_columns(given)
+    for role, column in said.items():
+        if column and column not in table.columns:
+            raise DataError(f"--columns {role}={column}: {table.source} has no such column. {_has(table)}")
+    taken = set(said.values())
+    chosen = {role: column for role, column in said.items() if column}
+    for role, names in ROLES.items():
+        if role in said:
+            continue
+        fitting = [column for column in table.columns if column not in taken and _plain(column) in names]
+        exact = [column for column in fitting if column == role]
+        if len(exact or fitting) == 1:
+            chosen[role] = (exact or fitting)[0]
+        elif fitting and role in needed:
+            raise DataError(
+                f"{table.source}: several columns may be the {role}: {', '.join(fitting)}. "
+                f"{_propose(table, chosen, needed)}"
+            )
+        elif fitting:
+            warnings.warn(
+                f"{table.source}: several columns may be the {role}, so none is: {', '.join(fitting)}. "
+                f"--columns {role}={fitting[0]} takes the first.",
+                SoundprobeWarning,
+                stacklevel=4,
+            )
+    if any(role not in chosen for role in needed):
+        missing = " and no ".join(role for role in needed if role not in chosen)
+        header = next((name for name in table.columns if name.lower().endswith(AUDIO_ENDINGS)), None)
+        why = f" Its first line names a clip ({header}): put a line path,label above it." if header else ""
+        raise DataError(f"{table.source} has no {missing} column.{why} {_has(table)} {_propose(table, chosen, needed)}")
+    return chosen
+
+
+def check_single_labels(table: Table, column: str) -> list[str]:
+    """The labels of the column.
+
+    Raises:
+        DataError: one is empty, or says several classes: a list, "a;b" or "a|b", or "a,b" where "a" is a class itself.
+    """
+    names = table.texts(column)
+    known = set(names)
+    for row, name in enumerate(names):
+        several = SEVERAL.split(name) if SEVERAL.search(name) else name.split(",")
+        lists = name.startswith("[") and name.endswith("]")
+        if lists or (len(several) > 1 and (SEVERAL.search(name) or any(part.strip() in known for part in several))):
+            raise table.error(
+                row,
+                f"{column} {name!r} names several classes, and a clip can have one here. Keep one for each clip, leave "
+                "such clips out, or make each combination a class of its own, without ; and |.",
+            )
+    return names
+
+
+def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -> str:
+    """The option to give, with the likeliest columns."""
+    free = [column for column in table.columns if column not in chosen.values()]
+    found = dict(chosen)
+    if "path" in needed and "path" not in found:
+        files = [c for c in free if any(v.lower().endswith(AUDIO_ENDINGS) for v in table.columns[c][:20])]
+        found["path"] = (files or free or ["..."])[0]
+    if "label" in needed and "label" not in found:
+        free = [column for column in free if column != found.get("path")]
+        named = [column for column in free if _plain(column) in ROLES["label"]]
+        words = [column for column in named if not all(value.strip().isdigit() for value in table.columns[column])]
+        few = sorted(free, key=lambda column: len(set(table.columns[column])))
+        several = [column for column in few if len(set(table.columns[column])) > 1]
+        found["label"] = (words or named or several or few or ["..."])[0]
+    return f"Say which is which: --columns {','.join(f'{role}={found[role]}' for role in needed)}"
+
+
+def _has(table: Table) -> str:
+    return f"It has {', '.join(map(repr, table.columns)) or 'none'}."
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[ -]+", "_", column.strip().casefold())

@@ -1,0 +1,91 @@
+"""Where a manifest's paths lead: as they are written, or as another system or tool wrote the same name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from soundprobe.data.listing import files_below, is_audio
+
+MOST_FILES = 100_000  # looked through for a file's name
+
+
+class Locator:
+    """Finds paths below `root`.
+
+    A path is taken as it is where something is there. Else backslashes are slashes, a drive or the folders in front of
+    what is there are dropped where `root` was given by the user, and names may differ in Unicode form, in case, or by a
+    missing ending.
+    """
+
+    def __init__(self, root: Path, *, given: bool) -> None:
+        self.root, self.given = root, given
+        self._listings: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, path: str) -> str:
+        """The file's path; `path` below the root where nothing is found."""
+        plain = self.root / path
+        if os.path.isfile(plain):
+            return str(plain)
+        parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+        tails = range(len(parts)) if self.given else range(1)
+        for begin in tails:
+            if found := self._below(parts[begin:], Path("/") if path.startswith("/") and not self.given else self.root):
+                return str(found)
+        return str(plain)
+
+    def _below(self, parts: Sequence[str], place: Path) -> Path | None:
+        for depth, part in enumerate(parts, start=1):
+            child = place / part
+            if part == ".." or os.path.exists(child):
+                place = child
+                continue
+            names = self._names(place)
+            alike = names.get(_plain(part), [])
+            if not alike and depth == len(parts) and not is_audio(child):
+                alike = [name for key, some in names.items() if Path(key).stem == _plain(part) for name in some]
+                alike = [name for name in alike if is_audio(Path(name))]
+            if len(alike) != 1:
+                return None
+            place = place / alike[0]
+        return place if place.is_file() else None
+
+    def _names(self, folder: Path) -> dict[str, list[str]]:
+        """What is in a folder, by plain name."""
+        if folder not in self._listings:
+            names: dict[str, list[str]] = {}
+            try:
+                for name in sorted(os.listdir(folder)):
+                    names.setdefault(_plain(name), []).append(name)
+            except OSError:
+                pass
+            self._listings[folder] = names
+        return self._listings[folder]
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def explain_missing(path: str) -> str:
+    """What is there instead of the missing file `path`: the nearest name, and where else a file of its name is."""
+    wanted = Path(path.replace("\\", "/"))
+    folder = wanted.parent
+    standing = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+    if standing != folder:
+        said = f"There is no folder {folder}; {standing} is there."
+    else:
+        names = sorted(os.listdir(folder))
+        near = difflib.get_close_matches(wanted.name, names, n=1)
+        said = f"The nearest name in {folder} is {near[0]}." if near else f"{folder} has no name like it."
+    if standing == Path(standing.anchor):
+        return said
+    for count, file in enumerate(files_below(standing)):
+        if count == MOST_FILES:
+            break
+        if file.name == wanted.name:
+            return f"{said} A file of that name is in {file.parent}: for a manifest, --audio-root {file.parent}."
+    return f"{said} For a manifest, --audio-root FOLDER looks elsewhere."

@@ -1,0 +1,567 @@
+"""Every row of docs/data.md's tables, run: what is recognised, and what is refused with which words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from soundprobe.audio.decode import decode, read_bytes, source_name
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.records import Clips
+from soundprobe.data.catalog import open_data
+
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
+CLASSES = ("dog", "horn", "rain")
+
+
+def wav(seconds: float = 0.1, rate_hz: int = 8000, seed: int = 0) -> bytes:
+    file = io.BytesIO()
+    wave = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * rate_hz)).astype(np.float32)
+    soundfile.write(file, wave, rate_hz, format="WAV")
+    return file.getvalue()
+
+
+def fill(root: Path, names: Iterable[str]) -> Path:
+    for seed, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(wav(seed=seed))
+    return root
+
+
+def table(file: Path, header: str, rows: Iterable[Iterable[object]], separator: str = ",") -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened, delimiter=separator).writerows([header.split(","), *rows])
+    return file
+
+
+def opened(path: Path, **how: Any) -> tuple[Clips, str]:
+    """The clips, and what was noted."""
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", SoundprobeWarning)
+        clips = open_data(path, **how)
+    return clips, " | ".join(str(one.message) for one in noted if issubclass(one.category, SoundprobeWarning))
+
+
+def refused(path: Path, **how: Any) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SoundprobeWarning)
+        with pytest.raises(DataError) as caught:
+            open_data(path, **how)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+US8K = [
+    (f"{100 + 3 * fold + label}-{label}-0-0.wav", 100 + 3 * fold + label, 0, 0.1, 1, fold, label, name)
+    for fold in (1, 2, 3)
+    for label, name in enumerate(CLASSES)
+]
+US8K_HEADER = "slice_file_name,fsID,start,end,salience,fold,classID,class"
+ESC50 = [
+    (f"{fold}-{100 + fold}-A-{label}.wav", fold, label, name, True, 100 + fold, "A")
+    for fold in (1, 2)
+    for label, name in enumerate(CLASSES)
+]
+ESC50_HEADER = "filename,fold,target,category,esc10,src_file,take"
+
+
+def urbansound8k(root: Path, metadata: str = "metadata/UrbanSound8K.csv", audio: str = "audio/") -> Path:
+    table(root / metadata, US8K_HEADER, US8K)
+    return fill(root, [f"{audio}fold{row[5]}/{row[0]}" for row in US8K])
+
+
+def esc50(root: Path, metadata: str = "meta/esc50.csv", audio: str = "audio/") -> Path:
+    table(root / metadata, ESC50_HEADER, ESC50)
+    return fill(root, [f"{audio}{row[0]}" for row in ESC50])
+
+
+def is_urbansound8k(clips: Clips) -> None:
+    assert clips.class_names == CLASSES
+    assert sorted(set(clips.folds.tolist())) == [1, 2, 3]
+    assert clips.groups.tolist() == [str(row[1]) for row in US8K]
+    assert clips.recordings_known
+    all_there(clips)
+
+
+def is_esc50(clips: Clips) -> None:
+    assert clips.class_names == CLASSES
+    assert clips.folds.tolist() == [row[1] for row in ESC50]
+    assert clips.groups.tolist() == [str(row[5]) for row in ESC50]
+    all_there(clips)
+
+
+def all_there(clips: Clips) -> None:
+    for source in clips.sources:
+        decode(read_bytes(source), sample_rate_hz=8000, name=source_name(source))
+
+
+def tree(*folders: str, clips: int = 4) -> list[str]:
+    return [f"{folder}/{folder.replace('/', '-')}{n}.wav" for folder in folders for n in range(clips)]
+
+
+def classes_of(clips: Clips) -> list[str]:
+    return [clips.class_names[label] for label in clips.labels]
+
+
+def parquet(file: Path, columns: dict[str, Any], metadata: dict[bytes, bytes] | None = None) -> Path:
+    count = len(next(iter(columns.values())))
+    audio = [{"bytes": wav(seed=n), "path": None} for n in range(count)]
+    made = pa.table({"audio": pa.array(audio, pa.struct([("bytes", pa.binary()), ("path", pa.string())])), **columns})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(made.replace_schema_metadata(metadata), file)
+    return file
+
+
+# ---- Layouts ----
+
+
+def own_layout(root: Path) -> None:
+    clips, noted = opened(urbansound8k(root))
+    is_urbansound8k(clips)
+    assert noted == ""
+
+
+def kaggles(root: Path) -> None:
+    is_urbansound8k(opened(urbansound8k(root, "UrbanSound8K.csv", ""))[0])
+
+
+def deeper(root: Path) -> None:
+    urbansound8k(root / "UrbanSound8K")
+    clips, noted = opened(root)
+    is_urbansound8k(clips)
+    assert str(root / "UrbanSound8K") in noted
+
+
+def inner_folder(root: Path) -> None:
+    urbansound8k(root)
+    for name in ("audio", "metadata"):
+        clips, noted = opened(root / name)
+        is_urbansound8k(clips)
+        assert str(root) in noted
+    esc50(root / "esc")
+    is_esc50(opened(root / "esc" / "audio")[0])
+
+
+def esc50s_own(root: Path) -> None:
+    is_esc50(opened(esc50(root))[0])
+
+
+def esc50_of_kaggle(root: Path) -> None:
+    is_esc50(opened(esc50(root, "esc50.csv", "audio/audio/"))[0])
+    is_esc50(opened(root / "esc50.csv")[0])
+
+
+def metadata_alone(root: Path) -> None:
+    clips, _ = opened(table(root / "UrbanSound8K.csv", US8K_HEADER, US8K))
+    assert len(clips) == 9
+    is_urbansound8k(opened(urbansound8k(root / "k", "UrbanSound8K.csv", "") / "UrbanSound8K.csv")[0])
+
+
+def audiofolder(root: Path) -> None:
+    for split in ("train", "test"):
+        fill(root / "a" / split, [f"{split}{n}.wav" for n in range(6)])
+        rows = [(f"{split}{n}.wav", CLASSES[n % 3]) for n in range(6)]
+        table(root / "a" / split / "metadata.csv", "file_name,label", rows)
+    clips, noted = opened(root / "a")
+    assert (len(clips), clips.class_names, clips.tested_folds) == (12, CLASSES, (2,))
+    assert "only the split test is tested" in noted
+    all_there(clips)
+    fill(root / "b", [f"{n}.wav" for n in range(6)])
+    lines = [f'{{"file_name": "{n}.wav", "label": "{CLASSES[n % 3]}"}}' for n in range(6)]
+    (root / "b" / "metadata.jsonl").write_text("\n".join(lines))
+    clips, _ = opened(root / "b", folds=2)
+    assert clips.class_names == CLASSES
+    assert len(clips.tested_folds) == 2
+
+
+def speech_commands(root: Path) -> None:
+    fill(root, [f"{name}/{speaker}_nohash_{n}.wav" for name in CLASSES for speaker in "abcd" for n in range(2)])
+    fill(root, ["_background_noise_/noise.wav"])
+    (root / "testing_list.txt").write_text("".join(f"{name}/d_nohash_{n}.wav\n" for name in CLASSES for n in range(2)))
+    (root / "validation_list.txt").write_text("dog/c_nohash_0.wav\n")
+    clips, noted = opened(root)
+    assert clips.class_names == CLASSES
+    assert "_background_noise_ is left out" in noted
+    assert "testing_list.txt" in noted
+    assert set(clips.groups) == set("abcd")
+    assert set(clips.groups[np.isin(clips.folds, clips.tested_folds)]) == {"d"}
+    ignoring, _ = opened(root, splits="ignore", folds=4)
+    assert all(len(set(ignoring.folds[ignoring.groups == speaker])) == 1 for speaker in "abcd")
+
+
+def any_parquet(root: Path) -> None:
+    clips, _ = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
+    assert clips.class_names == ("0", "1", "2")
+    all_there(clips)
+    names = {"names": ["rain", "dog", "horn"], "_type": "ClassLabel"}
+    schema = json.dumps({"info": {"features": {"audio": {"_type": "Audio"}, "label": names}}}).encode()
+    named, _ = opened(
+        parquet(root / "b.parquet", {"label": [n % 3 for n in range(12)]}, {b"huggingface": schema}), folds=2
+    )
+    assert named.class_names == ("rain", "dog", "horn")
+    assert classes_of(named)[:3] == ["rain", "dog", "horn"]
+    words, _ = opened(parquet(root / "c.parquet", {"category": [CLASSES[n % 3] for n in range(12)]}), folds=2)
+    assert words.class_names == CLASSES
+    for split in ("train", "test"):
+        parquet(root / "d" / f"{split}-00000-of-00001.parquet", {"label": [n % 3 for n in range(6)]})
+    assert opened(root / "d")[0].tested_folds == (2,)
+
+
+def known_parquet(root: Path) -> None:
+    columns = {name: [row[at] for row in US8K] for at, name in enumerate(US8K_HEADER.split(","))}
+    is_urbansound8k(opened(parquet(root / "u.parquet", columns))[0])
+    columns = {name: [row[at] for row in ESC50] for at, name in enumerate(ESC50_HEADER.split(","))}
+    is_esc50(opened(parquet(root / "e.parquet", columns))[0])
+
+
+def saved_to_disk(root: Path) -> None:
+    import datasets
+
+    audio = {
+        "audio": [{"bytes": wav(seed=n), "path": None} for n in range(6)],
+        "label": [CLASSES[n % 3] for n in range(6)],
+    }
+    part = datasets.Dataset.from_dict(audio)
+    part.save_to_disk(str(root / "one"))
+    assert opened(root / "one", folds=2)[0].class_names == CLASSES
+    datasets.DatasetDict({"train": part, "validation": part}).save_to_disk(str(root / "two"))
+    assert "--splits validation" in refused(root / "two")
+    assert opened(root / "two", splits="as-folds")[0].tested_folds == (1, 2)
+
+
+def class_folders(root: Path) -> None:
+    clips, noted = opened(fill(root, tree(*CLASSES)), folds=2)
+    assert clips.class_names == CLASSES
+    assert (noted, clips.recordings_known) == ("", False)
+
+
+def fold_folders(root: Path) -> None:
+    clips, _ = opened(fill(root, tree(*(f"fold{fold}/{name}" for fold in (1, 2) for name in CLASSES))))
+    assert clips.class_names == CLASSES
+    assert clips.folds.tolist() == [int(clip[4]) for clip in clips.ids]
+
+
+def split_folders(root: Path) -> None:
+    fill(root / "a", tree(*(f"{split}/{name}" for split in ("train", "test", "val") for name in CLASSES)))
+    clips, noted = opened(root / "a")
+    assert clips.class_names == CLASSES
+    assert clips.tested_folds == (3,)
+    assert set(clips.columns["split"][clips.folds == 3]) == {"test"}
+    assert all(word in noted for word in ("train (12 clips", "validation (12", "test (12", "--splits as-folds"))
+    assert opened(root / "a", splits="as-folds")[0].tested_folds == (1, 2, 3)
+    assert opened(root / "a", splits="val")[0].tested_folds == (2,)
+    assert opened(root / "a", splits="ignore", folds=4)[0].class_names == CLASSES
+    fill(root / "b", tree(*(f"{name}/{split}" for split in ("train", "test") for name in CLASSES)))
+    assert opened(root / "b")[0].class_names == CLASSES
+    fill(root / "c", tree(*(f"{split}/{name}" for split in ("train", "valid") for name in CLASSES)))
+    assert "--splits validation; --splits as-folds" in refused(root / "c")
+    assert "has the splits train" in refused(root / "a", splits="holdout")
+
+
+def held_folders(root: Path) -> None:
+    assert opened(fill(root, tree(*(f"audio/{name}" for name in CLASSES))), folds=2)[0].class_names == CLASSES
+
+
+def named_files(root: Path) -> None:
+    clips, _ = opened(
+        fill(root, [f"{name}_{n}.wav" for name in CLASSES for n in range(4)]), label_regex="^([^_]+)_", folds=2
+    )
+    assert clips.class_names == CLASSES
+    assert "finds no class in 4 of 12 file names, such as 'dog_0.wav'" in refused(root, label_regex="^([hr].*?)_")
+    assert "is no regular expression" in refused(root, label_regex="(")
+
+
+def table_beside(root: Path) -> None:
+    fill(root, tree(*CLASSES))
+    table(root / "labels.csv", "path,label", [(clip, "x") for clip in tree(*CLASSES)])
+    clips, noted = opened(root, folds=2)
+    assert clips.class_names == CLASSES
+    assert f"--data {root / 'labels.csv'} reads it" in noted
+
+
+def folds_without_classes(root: Path) -> None:
+    said = refused(fill(root, tree("fold1", "fold2", "fold3")))
+    assert "UrbanSound8K.csv" in said
+    assert "fold1, fold2, fold3 are no class" in said
+    assert "--label-regex" in said
+
+
+def splits_without_classes(root: Path) -> None:
+    for how in ({}, {"splits": "ignore"}):
+        assert "test, train are no class" in refused(fill(root, tree("train", "test")), **how)
+
+
+def some_in_splits(root: Path) -> None:
+    fill(root, tree("train", "dog", "plane"))
+    assert "--splits ignore" in refused(root)
+    assert opened(root, splits="ignore", folds=2)[0].class_names == ("dog", "plane", "train")
+    assert "are in folds" in refused(fill(root / "f", tree("fold1/dog", "cat/x")))
+
+
+def one_class(root: Path) -> None:
+    fill(root, tree(*(f"genres/{name}" for name in CLASSES)))
+    assert f"--data {root / 'genres'}" in refused(root)
+
+
+def loose_files(root: Path) -> None:
+    assert "has no class folders: it holds 3 audio files" in refused(fill(root, ["a.wav", "b.wav", "c.wav"]))
+    assert "give that" in refused(fill(root / "fold1", ["a.wav"]))
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "`metadata/UrbanSound8K.csv` beside `audio/fold1` ...": own_layout,
+    "`UrbanSound8K.csv` beside `fold1` ... (Kaggle)": kaggles,
+    "a known data set one folder deeper (`UrbanSound8K/UrbanSound8K`)": deeper,
+    "`audio`, `meta` or `metadata` of a known data set": inner_folder,
+    "`meta/esc50.csv` beside `audio`": esc50s_own,
+    "`esc50.csv` in front of `audio/audio` (Kaggle)": esc50_of_kaggle,
+    "`UrbanSound8K.csv` alone": metadata_alone,
+    "`metadata.csv` or `.jsonl` with `file_name`, in a folder or in `train`, `test` ...": audiofolder,
+    "class folders with `testing_list.txt`, `validation_list.txt`": speech_commands,
+    "Parquet with a column of audio and a label": any_parquet,
+    "Parquet with the columns of UrbanSound8K or ESC-50 and audio": known_parquet,
+    "what `save_to_disk` wrote": saved_to_disk,
+    "class folders": class_folders,
+    "`fold1`, `fold2` ... with class folders in them": fold_folders,
+    "`train`, `test` ... with class folders in them": split_folders,
+    "class folders in `audio`, `wav`, `data`, `recordings` ...": held_folders,
+    "files that have their class in their name": named_files,
+    "class folders with a table beside them": table_beside,
+    "`fold1`, `fold2` ... with files only": folds_without_classes,
+    "`train`, `test` ... with files only": splits_without_classes,
+    "some clips in folders of splits or folds, some not": some_in_splits,
+    "one class folder": one_class,
+    "files without folders": loose_files,
+}
+
+
+# ---- Manifests ----
+
+ROWS = [(f"a/{name}{n}.wav", name) for n in range(4) for name in CLASSES]
+
+
+def clips_below(root: Path) -> Path:
+    return fill(root, [path for path, _ in ROWS])
+
+
+def is_manifest(clips: Clips) -> None:
+    assert classes_of(clips) == [name for _, name in ROWS]
+    all_there(clips)
+
+
+def plain(root: Path) -> None:
+    clips, _ = opened(table(clips_below(root) / "m.csv", "path,label", ROWS), folds=2)
+    is_manifest(clips)
+    assert (clips.recordings_known, clips.folds_seed) == (False, 0)
+    with_index = table(root / "i.csv", ",path,label", [(n, *row) for n, row in enumerate(ROWS)])
+    is_manifest(opened(with_index, folds=2)[0])
+
+
+def separators(root: Path) -> None:
+    clips_below(root)
+    for name, separator in (("a.csv", ";"), ("b.csv", "\t"), ("c.tsv", "\t"), ("d.csv", "|"), ("e.tsv", ",")):
+        is_manifest(opened(table(root / name, "path,label", ROWS, separator), folds=2)[0])
+    excel = table(root / "x.csv", "path,label,gain", [(*row, "0,5") for row in ROWS], ";")
+    excel.write_text("sep=;\n" + excel.read_text())
+    clips, _ = opened(excel, folds=2)
+    is_manifest(clips)
+    assert set(clips.columns["gain"]) == {0.5}
+    urbansound8k(root / "u")
+    table(root / "u" / "metadata" / "UrbanSound8K.csv", US8K_HEADER, US8K, ";")
+    is_urbansound8k(opened(root / "u")[0])
+
+
+def json_lines(root: Path) -> None:
+    lines = [f'{{"path": "{path}", "label": ["{name}"]}}' for path, name in ROWS]
+    (clips_below(root) / "m.jsonl").write_text("\n".join(lines))
+    is_manifest(opened(root / "m.jsonl", folds=2)[0])
+    (root / "bad.jsonl").write_text('{"path": "a"}\n[1]')
+    assert "bad.jsonl, line 2: no JSON object" in refused(root / "bad.jsonl")
+
+
+def usual_names(root: Path) -> None:
+    clips_below(root)
+    for header in ("File Name,Category", "wav,tag", "filename,class", "audio,target"):
+        is_manifest(opened(table(root / "m.csv", header, ROWS), folds=2)[0])
+    speakers = [(*row, f"s{n // 3}") for n, row in enumerate(ROWS)]
+    assert opened(table(root / "m.csv", "file,class,Speaker", speakers), folds=2)[0].recordings_known
+
+
+def unclear_names(root: Path) -> None:
+    rows = [(path, CLASSES.index(name), name) for path, name in ROWS]
+    both = table(clips_below(root) / "m.csv", "filename,target,category", rows)
+    assert "may be the label: target, category. Say which is which: --columns path=filename,label=category" in refused(
+        both
+    )
+    is_manifest(opened(both, columns="label=category", folds=2)[0])
+    other = table(root / "o.csv", "clip,kind", ROWS)
+    assert "It has 'clip', 'kind'. Say which is which: --columns path=clip,label=kind" in refused(other)
+    is_manifest(opened(other, columns="path=clip,label=kind", folds=2)[0])
+    assert "no such column. It has 'clip', 'kind'" in refused(other, columns="path=nothing")
+    assert "--columns 'way=clip' is not valid" in refused(other, columns="way=clip")
+    bare = table(root / "b.csv", "a/dog0.wav,dog", ROWS[1:])
+    assert "put a line path,label above it" in refused(bare)
+
+
+def folds_or_splits(root: Path) -> None:
+    clips_below(root)
+    for values in ([1, 2, 3], ["fold1", "fold2", "Fold 3"]):
+        rows = [(*row, values[n % 3]) for n, row in enumerate(ROWS)]
+        assert opened(table(root / "m.csv", "path,label,fold", rows))[0].folds.tolist() == [1, 2, 3] * 4
+    for header in ("path,label,split", "path,label,fold"):
+        rows = [(*row, ["train", "test"][n // 6]) for n, row in enumerate(ROWS)]
+        clips, noted = opened(table(root / "m.csv", header, rows))
+        assert clips.tested_folds == (2,)
+        assert "only the split test is tested" in noted
+    one = table(root / "m.csv", "path,label,split", [(*row, "train") for row in ROWS])
+    assert "only the split 'train'" in refused(one, splits="as-folds")
+    assert len(opened(one, folds=2)[0].tested_folds) == 2
+
+
+def groups(root: Path) -> None:
+    rows = [(*row, f"r{n // 3}") for n, row in enumerate(ROWS)]
+    clips, _ = opened(table(clips_below(root) / "m.csv", "path,label,recording", rows), folds=2)
+    assert clips.recordings_known
+    assert clips.groups.tolist() == [f"r{n // 3}" for n in range(12)]
+    assert all(len(set(clips.folds[clips.groups == group])) == 1 for group in set(clips.groups))
+    assert "says the clips' recordings already; leave --group-regex out" in refused(root / "m.csv", group_regex="x")
+
+
+def segments(root: Path) -> None:
+    waves = {}
+    for name in ("one", "two"):
+        waves[name] = np.random.default_rng(len(name)).uniform(-0.5, 0.5, 8000 * 6).astype(np.float32)
+        soundfile.write(root / f"{name}.flac", waves[name], 8000, subtype="PCM_16")
+    rows = [(f"{file}.flac", CLASSES[n % 3], n, n + 1) for file in waves for n in range(6)]
+    manifest = table(root / "m.csv", "path,label,start,end", rows)
+    clips, _ = opened(manifest, folds=2)
+    assert len(clips) == 12
+    assert clips.recordings_known
+    assert sorted(set(clips.groups)) == ["one.flac", "two.flac"]
+    whole, _ = soundfile.read(root / "two.flac", dtype="float32")
+    heard = decode(read_bytes(clips.sources[8]), sample_rate_hz=8000, name="x")
+    np.testing.assert_array_equal(heard, whole[16000:24000])
+    assert "segment one.flac#0-1 stands at line 2 already" in refused(
+        table(root / "twice.csv", "path,label,start,end", [rows[0], *rows])
+    )
+    assert "from 3 to 2 s has no length" in refused(
+        table(root / "back.csv", "path,label,start,end", [*rows, ("one.flac", "dog", 3, 2)])
+    )
+    once = [("one.flac", "dog", 1, 2), ("two.flac", "rain", 2, 3)]
+    single = table(root / "once.csv", "path,label,start,end,fold", [(*row, n) for n, row in enumerate(once)])
+    assert opened(single)[0].ids.tolist() == ["one.flac#1-2", "two.flac#2-3"]
+    assert opened(single, columns="start=,end=")[0].ids.tolist() == ["one.flac", "two.flac"]
+
+
+def times_elsewhere(root: Path) -> None:
+    rows = [(*row, 10 + n, 14 + n) for n, row in enumerate(ROWS)]
+    clips, noted = opened(table(clips_below(root) / "m.csv", "path,label,start,end", rows), folds=2)
+    is_manifest(clips)
+    assert "lie beyond the end of 12 files" in noted
+    assert clips.columns["start"].tolist() == list(range(10, 22))
+
+
+def other_spellings(root: Path) -> None:
+    clips_below(root)
+    windows = [(path.replace("/", "\\"), name) for path, name in ROWS]
+    is_manifest(opened(table(root / "w.csv", "path,label", windows), folds=2)[0])
+    bare = [(path.removesuffix(".wav"), name) for path, name in ROWS]
+    is_manifest(opened(table(root / "b.csv", "path,label", bare), folds=2)[0])
+    loud = [(path.upper(), name) for path, name in ROWS]
+    is_manifest(opened(table(root / "l.csv", "path,label", loud), folds=2)[0])
+    fill(root / "u", [unicodedata.normalize("NFD", f"Hündin {n}.wav") for n in range(4)])
+    rows = [(unicodedata.normalize("NFC", f"Hündin {n}.wav"), "ab"[n % 2]) for n in range(4)]
+    all_there(opened(table(root / "u" / "m.csv", "path,label", rows), folds=2)[0])
+
+
+def another_root(root: Path) -> None:
+    clips_below(root / "elsewhere")
+    is_manifest(opened(table(root / "m.csv", "path,label", ROWS), audio_root=root / "elsewhere", folds=2)[0])
+    far = [(f"C:\\Users\\me\\{path.replace('/', chr(92))}", name) for path, name in ROWS]
+    is_manifest(opened(table(root / "f.csv", "path,label", far), audio_root=root / "elsewhere", folds=2)[0])
+    gone = [(f"/home/other/{path}", name) for path, name in ROWS]
+    is_manifest(opened(table(root / "g.csv", "path,label", gone), audio_root=root / "elsewhere", folds=2)[0])
+    assert "is no folder" in refused(root / "m.csv", audio_root=root / "nowhere")
+
+
+def missing_files(root: Path) -> None:
+    from soundprobe.data.scan import check_any_there, explain_first_missing, scan
+
+    fill(root, ["a/dog_0.wav", "b/c/rain1.wav"])
+    rows = [(path, name, n % 2) for n, (path, name) in enumerate([("a/dog0.wav", "dog"), ("b/rain1.wav", "rain")])]
+    clips, _ = opened(table(root / "m.csv", "path,label,fold", rows))
+    with pytest.raises(DataError, match=rf"none of the 2 clips is there\. Looked for {root}/a/dog0\.wav.*dog_0\.wav"):
+        check_any_there(clips, scan(clips))
+    second = clips.take(np.array([1]))
+    assert f"A file of that name is in {root}/b/c: for a manifest, --audio-root {root}/b/c." in explain_first_missing(
+        second, scan(second)
+    )
+
+
+def several_labels(root: Path) -> None:
+    for name in ("dog;rain", "dog|rain", "['dog', 'rain']", "dog, rain"):
+        said = refused(table(root / "m.csv", "path,label", [*ROWS, ("b.wav", name)]))
+        assert f"line 14: label {name!r} names several classes" in said
+    assert "has the labels 'dog' and 'rain'" in refused(
+        table(root / "m.csv", "path,label", [*ROWS, (ROWS[0][0], "rain")])
+    )
+    # A comma alone is no second label.
+    rows = [(path, f"{name}, inside") for path, name in ROWS]
+    assert opened(table(root / "m.csv", "path,label", rows), folds=2)[0].class_names[0] == "dog, inside"
+
+
+def alike_labels(root: Path) -> None:
+    rows = [(path, name.upper() if n >= 6 else name) for n, (path, name) in enumerate(ROWS)]
+    clips, noted = opened(table(root / "m.csv", "path,label", rows), folds=2)
+    assert "the classes 'DOG', 'dog' differ only in case" in noted
+    assert len(clips.class_names) == 6
+
+
+MANIFESTS: dict[str, Callable[[Path], None]] = {
+    "`path,label`": plain,
+    "semicolons, tabs or bars for commas, in `.csv` or `.tsv`": separators,
+    "a line of JSON for each clip (`.jsonl`)": json_lines,
+    "columns with other usual names: `filename`, `category`, `speaker` ...": usual_names,
+    "columns whose names don't tell, or several that may": unclear_names,
+    "`fold` or `split`": folds_or_splits,
+    "`group` (`recording`, `speaker`, `src_file`)": groups,
+    "`start` and `end`, in seconds": segments,
+    "`start` and `end` that lie beyond the files": times_elsewhere,
+    "Windows paths, names in another Unicode form or case, without ending": other_spellings,
+    "paths below another folder": another_root,
+    "files that aren't there": missing_files,
+    "several labels for a clip (`a;b`, lists, a path twice)": several_labels,
+    "labels that differ in case, spaces or Unicode form": alike_labels,
+}
+
+
+def rows_of(heading: str) -> list[str]:
+    section = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (found,) = [part for part in section if part.startswith(heading)]
+    return [line.split(" | ")[0].removeprefix("| ") for line in found.splitlines() if line.startswith("| ")][1:]
+
+
+@pytest.mark.parametrize(("heading", "run"), [("Layouts", LAYOUTS), ("Manifests", MANIFESTS)])
+def test_page_on_data_every_row_is_run(heading: str, run: dict[str, Callable[[Path], None]]) -> None:
+    assert rows_of(heading) == list(run)
+
+
+@pytest.mark.parametrize("row", [*LAYOUTS, *MANIFESTS])
+def test_row_of_the_page_on_data_holds(row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "data").mkdir()
+    {**LAYOUTS, **MANIFESTS}[row](tmp_path / "data")

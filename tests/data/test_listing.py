@@ -1,0 +1,32 @@
+"""One answer to what is audio: data sets, `predict`, `view` and background noise ask the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.listing import audio_files
+
+
+def test_audio_files_hidden_ones_are_passed_over_and_others_counted(tmp_path: Path) -> None:
+    names = [
+        "a.wav",
+        "sub/B.FLAC",
+        "._a.wav",
+        ".hidden/c.wav",
+        "__MACOSX/._a.wav",
+        "Thumbs.db",
+        "b.m4a",
+        "sub/notes.txt",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.warns(SoundprobeWarning, match=r"^2 files below .* are left out, .* \(\.m4a: 1, \.txt: 1\)\.$"):
+        found = audio_files(tmp_path)
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == ["a.wav", "sub/B.FLAC"]
+    assert audio_files(tmp_path / "b.m4a") == [tmp_path / "b.m4a"]
+    with pytest.raises(DataError, match="holds no audio files"):
+        audio_files(tmp_path / "__MACOSX")
