@@ -1,4 +1,4 @@
-"""The figures of README and docs: every command is one, every table is what was recorded, and one that is off is noticed."""
+"""The figures of README and docs: commands are commands, tables are as recorded, and a figure that is off is named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """docs/figures.py, which makes its runs in a folder of the test's own."""
     spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "figures.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "figures", module)
     spec.loader.exec_module(module)
