@@ -40,9 +40,9 @@ def test_verdict_counts_folds_and_points_of_the_best_tuned_candidate_and_of_the_
     ahead = Fold(0.83, record(frozen, judged(0.4, 0.84, interpolate=1.0), test=0.80))
     behind = Fold(0.79, record(frozen, judged(0.6, 0.78, interpolate=1.0), test=0.79))
     assert fine_tuning_verdict([ahead, behind]) == (
-        "Inside the training folds fine-tuning beat the frozen linear head in 1 of 2 folds, by +1.0 points of accuracy "
-        "on average (the best of 2 settings, so rather too much). On the test folds what was chosen beat it in 1 of 2 "
-        "folds, by +1.5 points of accuracy on average: 0.810 against 0.795, frozen being chosen in 1."
+        "Inside the training folds fine-tuning beat the frozen linear head in 1 of 2 folds (+1.0 points of accuracy on "
+        "average; the best of 2 settings, so rather too much). On the test folds what was chosen beat it in 1 of 2 "
+        "folds (+1.5 points on average): 0.810 against 0.795, frozen being chosen in 1."
     )
 
 

@@ -87,13 +87,13 @@ def fine_tuning_verdict(folds: Sequence[TunedFold]) -> str:
     tried = max(len(tuning.candidates) for tuning, _ in told)
     scores = np.mean([accuracy for _, accuracy in told]), np.mean([tuning.frozen_test_accuracy for tuning, _ in told])
     return (
-        f"Inside the training folds fine-tuning beat the frozen linear head in {_in_folds(inner)} "
-        f"(the best of {tried} settings, so rather too much). "
-        f"On the test folds what was chosen beat it in {_in_folds(outer)}: {scores[0]:.3f} against {scores[1]:.3f}"
+        f"Inside the training folds fine-tuning beat the frozen linear head in {_in_folds(inner)} of accuracy on "
+        f"average; the best of {tried} settings, so rather too much). On the test folds what was chosen beat it in "
+        f"{_in_folds(outer)} on average): {scores[0]:.3f} against {scores[1]:.3f}"
         f"{f', frozen being chosen in {kept}' if kept else ''}."
     )
 
 
 def _in_folds(leads: Sequence[float]) -> str:
     ahead = sum(lead > 0 for lead in leads)
-    return f"{ahead} of {len(leads)} folds, by {100 * np.mean(leads):+.1f} points of accuracy on average"
+    return f"{ahead} of {len(leads)} folds ({100 * np.mean(leads):+.1f} points"
