@@ -161,7 +161,10 @@ def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[n
     order = [*dict.fromkeys(SPLITS.values()), *sorted(set(names).difference(SPLITS.values()))]
     number = {name: place for place, name in enumerate((one for one in order if one in set(names)), start=1)}
     folds = np.array([number[name] for name in names])
-    counted = ", ".join(f"{name} ({names.count(name)} clips, fold {fold})" for name, fold in number.items())
+    counted = ", ".join(
+        f"{name} ({names.count(name)} clip{'s' * (names.count(name) > 1)}, fold {fold})"
+        for name, fold in number.items()
+    )
     if asked == AS_FOLDS:
         _note(f"{source} has the splits {counted}: each is tested in turn, by what was trained on the others.")
         return folds, ()
