@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -130,3 +135,16 @@ def test_check_of_a_folder_that_is_not_there_says_so_and_names_no_download(tmp_p
         assert "Did you mean" not in str(caught.value)
     with pytest.raises(DataError, match=r"nearest name there is UrbanSound8k\. --data urbansound8k is .* 7 GB"):
         open_data("UrbanSound8K/")
+
+
+def test_check_quietly_of_parquet_draws_no_bar_of_another_library(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
+    audio = (tmp_path / "a.wav").read_bytes()
+    rows = [{"audio": {"bytes": audio, "path": f"{n}.wav"}, "label": n % 2} for n in range(4)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    environ = {**os.environ, "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "soundprobe", "data", "check", "a.parquet", "--folds", "2", "-q"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "a: 4 clips, 2 classes, 2 folds" in done.stdout
+    assert done.stderr == ""

@@ -267,6 +267,8 @@ def split_folders(root: Path) -> None:
     assert opened(root / "a", splits="ignore", folds=4)[0].class_names == CLASSES
     fill(root / "b", tree(*(f"{name}/{split}" for split in ("train", "test") for name in CLASSES)))
     assert opened(root / "b")[0].class_names == CLASSES
+    fill(root / "d", tree(*(f"{split}/{name}" for split in ("training_set", "audio-Test2") for name in CLASSES)))
+    assert opened(root / "d")[0].class_names == CLASSES
     fill(root / "c", tree(*(f"{split}/{name}" for split in ("train", "valid") for name in CLASSES)))
     assert "--splits validation; --splits as-folds" in refused(root / "c")
     assert "has the splits train" in refused(root / "a", splits="holdout")
@@ -312,6 +314,15 @@ def some_in_splits(root: Path) -> None:
     assert "are in folds" in refused(fill(root / "f", tree("fold1/dog", "cat/x")))
 
 
+def two_levels(root: Path) -> None:
+    said = refused(fill(root, tree(*(f"{fold}/{name}" for fold in (1, 2) for name in CLASSES))))
+    assert "folders dog, horn, rain are in each of 1, 2, so either may be the classes" in said
+    inner, outer = "^[^/]+/([^/]+)/", "^([^/]+)/"
+    assert f"--label-regex '{outer}' for 1, or --label-regex '{inner}' for dog" in said
+    assert opened(root, label_regex=inner, folds=2)[0].class_names == CLASSES
+    assert opened(root, label_regex=outer, folds=2)[0].class_names == ("1", "2")
+
+
 def one_class(root: Path) -> None:
     fill(root, tree(*(f"genres/{name}" for name in CLASSES)))
     assert f"--data {root / 'genres'}" in refused(root)
@@ -344,6 +355,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "`fold1`, `fold2` ... with files only": folds_without_classes,
     "`train`, `test` ... with files only": splits_without_classes,
     "some clips in folders of splits or folds, some not": some_in_splits,
+    "folders of the same names in every folder (`1/dog`, `2/dog`)": two_levels,
     "one class folder": one_class,
     "files without folders": loose_files,
 }

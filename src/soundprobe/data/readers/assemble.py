@@ -23,7 +23,8 @@ SPLITS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 """What folders and files call a split -> its name."""
-FOLD_NAME = re.compile(r"fold[ _-]?(\d+)", re.IGNORECASE)
+FILLERS = frozenset({"", "set", "data", "audio", "clips", "wav", "wavs", "files", "split"})
+FOLD_NAME = re.compile(r"(?:fold|split|cv|part|partition)[ _-]?(\d+)", re.IGNORECASE)
 AS_FOLDS, IGNORE = "as-folds", "ignore"
 NAMED = 3
 
@@ -116,7 +117,8 @@ def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:
 
 
 def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> list[str]:
-    """What the regular expression finds in each file's name, with its ending: its first group where it has any.
+    """What the regular expression finds in each file's name, with its ending, or in its path where the expression has a
+    slash: its first group where it has any.
 
     Raises:
         DataError: it is no regular expression, or finds nothing in a name.
@@ -125,7 +127,8 @@ def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> l
         regex = re.compile(pattern)
     except re.error as error:
         raise DataError(f"{option} {pattern!r} is no regular expression: {error}.") from None
-    matches = [regex.search(PurePosixPath(path.replace("\\", "/")).name) for path in paths]
+    whole = [path.replace("\\", "/") for path in paths]
+    matches = [regex.search(path if "/" in pattern else PurePosixPath(path).name) for path in whole]
     found = [match[min(regex.groups, 1)] if match else None for match in matches]
     missed = [path for path, text in zip(paths, found, strict=True) if not text]
     if missed:
@@ -138,7 +141,7 @@ def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> l
 
 def _splits(found: Found, options: FoldOptions) -> list[str] | None:
     """The split of each clip, by its common name; None where there are not two, or folds are to be used instead."""
-    names = [SPLITS.get(name.strip().casefold(), name.strip()) for name in found.splits or ()]
+    names = [split_of(name) or name.strip() for name in found.splits or ()]
     if options.splits == IGNORE:
         return None
     if len(set(names)) < 2:
@@ -158,11 +161,14 @@ def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[n
     order = [*dict.fromkeys(SPLITS.values()), *sorted(set(names).difference(SPLITS.values()))]
     number = {name: place for place, name in enumerate((one for one in order if one in set(names)), start=1)}
     folds = np.array([number[name] for name in names])
-    counted = ", ".join(f"{name} ({names.count(name)} clips, fold {fold})" for name, fold in number.items())
+    counted = ", ".join(
+        f"{name} ({names.count(name)} clip{'s' * (names.count(name) > 1)}, fold {fold})"
+        for name, fold in number.items()
+    )
     if asked == AS_FOLDS:
         _note(f"{source} has the splits {counted}: each is tested in turn, by what was trained on the others.")
         return folds, ()
-    wanted = "test" if asked is None else SPLITS.get(asked.casefold(), asked)
+    wanted = "test" if asked is None else (split_of(asked) or asked)
     if wanted not in number:
         why = f"has the splits {counted}, none called 'test'" if asked is None else f"has the splits {counted}"
         also = ", ".join(f"--splits {name}" for name in number)
@@ -175,6 +181,13 @@ def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[n
         f"--splits {AS_FOLDS} tests each in turn, --splits {IGNORE} makes folds over all clips."
     )
     return folds, (number[wanted],)
+
+
+def split_of(text: str) -> str | None:
+    """ "train" of "training_set" or "audio-train", "test" of "Test2"; None of any other text."""
+    words = [re.sub(r"\d+$", "", word) for word in re.split(r"[\s_.-]+", text.strip().casefold())]
+    found = [word for word in words if word not in FILLERS]
+    return SPLITS.get(found[0]) if len(found) == 1 else None
 
 
 def fold_number(text: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from soundprobe.base.errors import DataError
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
-from soundprobe.data.readers.assemble import SPLITS, FoldOptions
+from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.folders import class_folders
 from soundprobe.data.readers.locate import Locator
 from soundprobe.data.readers.manifest import clips_of_table
@@ -22,7 +22,7 @@ def find_tables(path: Path) -> list[Path]:
     """The metadata of the folder `path` and of its splits' folders; empty where it is no `audiofolder`."""
     if not path.is_dir():
         return []
-    folders = [path, *(path / name for name in class_folders(path) if name.casefold() in SPLITS)]
+    folders = [path, *(path / name for name in class_folders(path) if split_of(name))]
     found = [folder / name for folder in folders for name in NAMES if (folder / name).is_file()]
     return found if found and PATH in read_table(found[0]).columns else []
 
@@ -51,7 +51,7 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
         rows += [f"{table.source}, {row}" if len(tables) > 1 else row for row in table.rows]
     source = str(root) if len(tables) > 1 else tables[0][1].source
     splits = [value.split("/")[0] for value in merged[PATH]]
-    inside = [split.casefold() in SPLITS for split in splits]
+    inside = [split_of(split) is not None for split in splits]
     if any(inside) and not all(inside):
         raise DataError(
             f"{source}: clips lie in folders of splits, and others, such as {merged[PATH][inside.index(False)]}, "

@@ -18,7 +18,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import AUDIO_ENDINGS, audio_below, files_below, is_audio, is_shown, note_left_out
-from soundprobe.data.readers.assemble import IGNORE, SPLITS, FoldOptions, Found, assemble, fold_number, match_names
+from soundprobe.data.readers.assemble import IGNORE, FoldOptions, Found, assemble, fold_number, match_names, split_of
 
 HOLDERS = frozenset(
     {"audio", "audios", "wav", "wavs", "flac", "mp3", "ogg", "data", "recordings", "clips", "sounds", "samples"}
@@ -30,12 +30,16 @@ TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 @dataclass(frozen=True)
 class Place:
-    """What the folders above a clip are: its fold, split and class by their names; None where none says it."""
+    """What the folders above a clip are: its fold, split and class by their names; None where none says it.
+
+    `below` is the folder in the class's, where there is one.
+    """
 
     clip: str
     fold: int | None
     split: str | None
     label: str | None
+    below: tuple[str, ...] = ()
 
 
 def read_folders(path: str | Path, *, label_regex: str | None = None, **options: Any) -> Clips:
@@ -57,7 +61,9 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
     """
     root, how = Path(path), FoldOptions(**options)
     if label_regex is None:
-        made = assemble_places(root, places_by_folder(root, class_folders(root), how), how)
+        places = places_by_folder(root, class_folders(root), how)
+        _check_levels(root, places)
+        made = assemble_places(root, places, how)
         if beside := _tables(root):
             _note(
                 f"{beside[0]} is not read: the folders' names are taken for the classes. --data {beside[0]} reads it "
@@ -157,7 +163,7 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
 
 def _is_part(folder: Path) -> bool:
     name = folder.resolve().name
-    return fold_number(name) is not None or name.casefold() in SPLITS
+    return fold_number(name) is not None or split_of(name) is not None
 
 
 def _place(clip: str, how: FoldOptions) -> Place:
@@ -166,13 +172,13 @@ def _place(clip: str, how: FoldOptions) -> Place:
         number = fold_number(part)
         if number is not None:
             fold = number if fold is None else fold
-        elif part.casefold() in SPLITS and how.splits != IGNORE:
+        elif split_of(part) and how.splits != IGNORE:
             split = part if split is None else split
         elif part.casefold() not in HOLDERS:
             left.append(part)
     if how.splits == IGNORE:  # a class may be called "train"; the folder of a split is one where classes are in it
-        left = [part for part in left if part.casefold() not in SPLITS] or left
-    return Place(clip, fold, split, left[0] if left else None)
+        left = [part for part in left if not split_of(part)] or left
+    return Place(clip, fold, split, left[0] if left else None, tuple(left[1:2]))
 
 
 def _all_or_none(
@@ -194,7 +200,7 @@ def _all_or_none(
 
 def _check_classes(root: Path, places: Sequence[Place]) -> None:
     unknown = [one.clip for one in places if one.label is None]
-    if not unknown and all(str(one.label).casefold() in SPLITS for one in places):
+    if not unknown and all(split_of(str(one.label)) for one in places):
         unknown = [one.clip for one in places]
     if unknown:
         taken = sorted({part for clip in unknown for part in clip.split("/")[:-1]})
@@ -208,8 +214,23 @@ def _check_classes(root: Path, places: Sequence[Place]) -> None:
     classes = sorted({str(one.label) for one in places})
     if len(classes) == 1:
         inner = class_folders(root / classes[0]) if (root / classes[0]).is_dir() else []
-        way = f"Its folders {', '.join(inner[:3])} may be: --data {root / classes[0]}. " if len(inner) > 1 else ""
+        way = f"The classes may be in it: --data {root / classes[0]}. " if inner else ""
         raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}{_other_ways(root)}")
+
+
+def _check_levels(root: Path, places: Sequence[Place]) -> None:
+    """Raises DataError where folders of the same names lie in every folder: either level may be the classes."""
+    inner: dict[str, set[str]] = {}
+    for one in places:
+        if one.label is not None:
+            inner.setdefault(one.label, set()).update(one.below)
+    shared = sorted(set.intersection(*inner.values())) if len(inner) > 1 else []
+    if len(shared) > 1:
+        raise DataError(
+            f"{root}: folders {', '.join(shared[:3])} are in each of {', '.join(sorted(inner)[:3])}, so either may be "
+            f"the classes. Say which: --label-regex '^([^/]+)/' for {sorted(inner)[0]}, or --label-regex "
+            f"'^[^/]+/([^/]+)/' for {shared[0]}."
+        )
 
 
 def _other_ways(root: Path) -> str:

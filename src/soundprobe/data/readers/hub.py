@@ -18,7 +18,7 @@ from soundprobe.base.errors import AudioError, DataError
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.data.readers import esc50
-from soundprobe.data.readers.assemble import SPLITS, FoldOptions
+from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.manifest import clips_of_table
 from soundprobe.data.readers.table import Table, as_text
 from soundprobe.data.readers.urbansound8k import COLUMNS, OFFICIAL_NAME, build_clips
@@ -136,7 +136,7 @@ def _load_local(path: Path, cache_dir: Path | None) -> Parts:
     files: dict[str, list[str]] = {}
     for file in [] if is_saved(path) else parquet_files(path):
         split = SHARD.match(file.name)
-        files.setdefault(split[1] if split and split[1].casefold() in SPLITS else "train", []).append(str(file))
+        files.setdefault(split[1] if split and split_of(split[1]) else "train", []).append(str(file))
     if not files and not is_saved(path):
         raise DataError(f"{path} has no .parquet file, nor has its folder data.")
     try:

@@ -13,7 +13,7 @@ from soundprobe.audio.segments import SLACK_S, duration_s, segment
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
-from soundprobe.data.readers.assemble import SPLITS, FoldOptions, Found, assemble, fold_number
+from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
 from soundprobe.data.readers.columns import check_single_labels, choose_columns
 from soundprobe.data.readers.locate import Locator
 from soundprobe.data.readers.table import Table, read_table
@@ -170,7 +170,7 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
     splits = table.texts(chosen["split"]) if "split" in chosen else None
     if "fold" in chosen:
         values = [value.strip() for value in table.columns[chosen["fold"]]]
-        if values and all(value.casefold() in SPLITS for value in values):
+        if values and all(split_of(value) for value in values):
             return None, values
         numbers = [fold_number(value) for value in values]
         if all(one is not None for one in numbers):
