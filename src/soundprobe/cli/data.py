@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Data, EmbeddingsFolder, ExitCode, GroupPrefix, MadeFolds, Quiet, examples
+from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, GroupPrefix, MadeFolds, Quiet, examples
 
 ROWS_SHOWN = 20
 
@@ -38,20 +38,23 @@ def check(
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
     group_prefix: GroupPrefix = None,
+    channels: Channels = "mean",
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     quiet: Quiet = False,
 ) -> None:
     """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
+    from soundprobe.audio.decode import check_channels
     from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
     from soundprobe.data.audit.audit import audit
     from soundprobe.data.catalog import open_data
     from soundprobe.data.scan import scan, summarise
 
+    check_channels(channels)
     clips = open_data(data, folds=folds, group_prefix=group_prefix)
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
-        scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only)
+        scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
     summary = summarise(clips, scanned)
     _print_summary(summary)
     readable = summary["missing"] < summary["clips"]
@@ -96,6 +99,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 def _print_problems(summary: dict[str, Any]) -> None:
+    from soundprobe.audio.checks import notes
+
     shared = summary["recordings_across_folds"]
     if shared:
         clips = sum(item["clips"] for item in shared)
@@ -119,6 +124,8 @@ def _print_problems(summary: dict[str, Any]) -> None:
             out.print(f"  ... and {len(failures) - ROWS_SHOWN} more")
     else:
         out.print("Every clip can be read.")
+    for note in notes(summary["findings"]):
+        out.print(note, markup=False)
 
 
 @app.command(epilog=examples("soundprobe data synth --to synth/"))

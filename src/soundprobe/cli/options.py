@@ -42,6 +42,7 @@ GroupPrefix = Annotated[
 Limit = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only N clips, spread over folds and classes, for a trial.")
 ]
+Channels = Annotated[str, typer.Option("--channels", help="What becomes of a clip's channels: mean, first or loudest.")]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]

@@ -73,6 +73,7 @@ def make_set(
         failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
         seconds=time.perf_counter() - began,
         fold=fold,
+        findings={clip: found for part in done.values() for clip, found in part.findings.items()},
     )
 
 
@@ -98,6 +99,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
 
 def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
+    findings = {clip: found for part in parts for clip, found in part.findings.items()}
     embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
     return {
         "complete": True,
@@ -105,4 +107,5 @@ def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
         "embedded": sum(part.clips for part in parts),
         "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
         "failures": failures,
+        **({"findings": findings} if findings else {}),
     }
