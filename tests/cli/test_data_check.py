@@ -66,3 +66,18 @@ def test_check_finds_the_five_shared_recordings_in_the_metadata_alone(shared, tm
     for recording in ("106905", "132016", "176638", "180937", "77751"):
         assert f"{recording}: folds" in text
     assert "152 of 8732 clips" in text
+
+
+def test_check_counts_what_is_odd_about_the_sound_and_leaves_silence_to_the_audit(clips, tmp_path):
+    first, second, third, *_ = audio_of(clips, 1)
+    wave, rate_hz = soundfile.read(first)
+    soundfile.write(first, np.stack([wave, -wave], axis=1), rate_hz)
+    soundfile.write(second, 32_768 * wave, rate_hz, subtype="FLOAT")
+    soundfile.write(third, 0 * wave, rate_hz)
+    code, text = check("--data", str(clips), "--embeddings", str(tmp_path / "none"))
+    assert code == 0
+    assert f"1 clip is all but silent when the channels are mixed ({first.name}): --channels first, or loudest." in text
+    assert f"({second.name}): written as integers? Divide by 32768." in text
+    assert "digital silence" not in text
+    code, text = check("--data", str(clips), "--channels", "first", "--embeddings", str(tmp_path / "none"))
+    assert "channels are mixed" not in text

@@ -5,7 +5,7 @@ Letters: T samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -63,16 +63,16 @@ def findings(frames: np.ndarray, wave: np.ndarray, lowest: float, highest: float
     return found
 
 
-def notes(found: Mapping[str, Findings]) -> list[str]:
+def notes(found: Mapping[str, Findings], leave_out: Collection[str] = ()) -> list[str]:
     """A line for each kind of finding: how many clips, the first names, what helps.
 
     Args:
-        found: clip -> its findings.
+        found: clip -> its findings; leave_out: kinds that somebody else speaks of.
     """
     lines = []
     for kind, text in NOTES.items():
         clips = [clip for clip, each in found.items() if kind in each]
-        if clips:
+        if clips and kind not in leave_out:
             shown = ", ".join(clips[:NAMES_SHOWN]) + (", ..." if len(clips) > NAMES_SHOWN else "")
             count = "1 clip is" if len(clips) == 1 else f"{len(clips):,} clips are"
             most = max(abs(found[clip][kind]) for clip in clips)

@@ -192,7 +192,7 @@ def _wide(audio: bytes, name: str) -> Streams:
         first, head, order, extra = 12, 8, "<", 0
     at, wide_at = first, 0
     while at + head <= len(audio):
-        kind, field_at = audio[at : at + 4], at + head - 8
+        kind, field_at = audio[at : at + 4], at + head - 8 if head > 8 else 0
         if head == 8:
             (size,) = struct.unpack_from("<I", audio, at + 4)
             if kind == b"ds64":
@@ -212,12 +212,16 @@ def _wide(audio: bytes, name: str) -> Streams:
 
 
 def _wide_data(audio: bytes, left: int, size: int, field_at: int, order: str, extra: int, name: str) -> Streams:
-    """`_wide` where the data chunk holds `left` bytes and promises `size`, in the field at byte `field_at`."""
+    """`_wide` where the data chunk holds `left` bytes and promises `size`, in the field of 64 bits at byte `field_at`.
+
+    Where that is 0, the chunk has 32 bits for it, and libsndfile does as it should with a made-up size.
+    """
     beyond = size > left + SLACK_BYTES
-    if left > 0 and (size <= 0 or (beyond and (size >= 2**62 or size % ROUND_BYTES == 0))):
+    made_up = size <= 0 or (beyond and (size >= 2**62 or 0 in (size % ROUND_BYTES, (size + extra) % ROUND_BYTES)))
+    if made_up and left > 0 and field_at:
         told = struct.pack(f"{order}q", left + extra)
         return Streams((audio[:field_at] + told + audio[field_at + 8 :],), "size")
-    if beyond:
+    if beyond and (field_at or size < STREAMED_BYTES):
         raise AudioError(name, "truncated")
     end = len(audio) - left + size
     _check_one(audio, end + (-end % 8 if extra else 0), name)

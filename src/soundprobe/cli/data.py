@@ -124,7 +124,7 @@ def _print_problems(summary: dict[str, Any]) -> None:
             out.print(f"  ... and {len(failures) - ROWS_SHOWN} more")
     else:
         out.print("Every clip can be read.")
-    for note in notes(summary["findings"]):
+    for note in notes(summary["findings"], leave_out=("silent",)):  # the audit lists silent clips
         out.print(note, markup=False)
 
 

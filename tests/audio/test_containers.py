@@ -1,0 +1,188 @@
+"""Headers that lie, files that were cut and files that were joined: all samples, or a reason."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from soundprobe.audio.decode import decode, inspect
+from soundprobe.base.errors import AudioError
+
+RATE_HZ = 16_000
+SAMPLES = 32_000
+WAVE = (0.4 * np.sin(2 * np.pi * 440 * np.arange(SAMPLES) / RATE_HZ)).astype(np.float32)
+
+
+def encode(format: str = "WAV", subtype: str | None = None, rate_hz: int = RATE_HZ, channels: int = 1) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, np.repeat(WAVE[:, None], channels, axis=1), rate_hz, format=format, subtype=subtype)
+    return content.getvalue()
+
+
+def frames(audio: bytes) -> int:
+    info = inspect(audio, "a")
+    assert len(decode(audio, sample_rate_hz=info.sample_rate_hz, name="a")) == info.frames
+    return info.frames
+
+
+def reason(audio: bytes) -> str:
+    with pytest.raises(AudioError) as caught:
+        frames(audio)
+    return caught.value.reason
+
+
+WHOLE_FILES = {"WAV": "PCM_16", "AIFF": "PCM_16", "FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
+SIZED = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "NIST")
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("format", WHOLE_FILES)
+def test_decode_joined_files_is_all_of_them(format: str, parts: int) -> None:
+    audio = encode(format, WHOLE_FILES[format])
+    one = decode(audio, sample_rate_hz=RATE_HZ, name="a")
+    joined = decode(audio * parts, sample_rate_hz=RATE_HZ, name="a")
+    np.testing.assert_array_equal(joined, np.tile(one, parts))
+    assert inspect(audio * parts, "a").decoder == "joined"
+    assert inspect(audio, "a").decoder == ""
+
+
+def test_decode_joined_opus_is_all_of_it() -> None:
+    content = io.BytesIO()
+    soundfile.write(content, WAVE, 48_000, format="OGG", subtype="OPUS")
+    assert frames(2 * content.getvalue()) == 2 * SAMPLES
+
+
+@pytest.mark.parametrize("format", ["RF64", "W64", "CAF", "AU"])
+def test_decode_joined_files_that_cannot_be_told_apart_is_refused(format: str) -> None:
+    assert reason(2 * encode(format, "PCM_16")) == "joined of several files: split it"
+
+
+@pytest.mark.parametrize("format", WHOLE_FILES)
+@pytest.mark.parametrize(("rate_hz", "channels"), [(22_050, 1), (16_000, 2)])
+def test_decode_joined_files_of_other_rates_or_channels_is_refused(format: str, rate_hz: int, channels: int) -> None:
+    audio = encode(format, WHOLE_FILES[format]) + encode(format, WHOLE_FILES[format], rate_hz, channels)
+    assert reason(audio) == "joined of parts with different rates or channels: split it"
+
+
+@pytest.mark.parametrize("format", WHOLE_FILES)
+def test_decode_joined_files_of_which_the_second_is_cut_is_refused(format: str) -> None:
+    audio = encode(format, WHOLE_FILES[format])
+    assert reason(audio + audio[: len(audio) // 2]) in ("truncated", "truncated or damaged")
+
+
+def test_decode_chained_ogg_whose_first_link_is_cut_is_truncated() -> None:
+    audio = encode("OGG", "VORBIS")
+    assert reason(audio[: audio.rindex(b"OggS")] + audio) == "truncated"
+
+
+@pytest.mark.parametrize("format", SIZED)
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_decode_cut_file_that_says_its_size_is_truncated(format: str, share: float) -> None:
+    audio = encode(format, "PCM_16")
+    assert frames(audio) == SAMPLES
+    assert reason(audio[: int(share * len(audio))]) == "truncated"
+
+
+def with_field(audio: bytes, at: int, code: str, value: int) -> bytes:
+    return audio[:at] + struct.pack(code, value) + audio[at + struct.calcsize(code) :]
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, 2_000_000_000])
+def test_decode_au_streamed_without_its_size_is_whole(size: int) -> None:
+    assert frames(with_field(encode("AU", "PCM_16"), 8, ">I", size)) == SAMPLES
+
+
+@pytest.mark.parametrize("size", [0, -1, 2**63 - 1, 2_000_000_000])
+def test_decode_wide_files_streamed_without_their_size_are_whole(size: int) -> None:
+    caf, w64, rf64 = (encode(format, "PCM_16") for format in ("CAF", "W64", "RF64"))
+    assert frames(with_field(caf, caf.index(b"data") + 4, ">q", size)) == SAMPLES
+    assert frames(with_field(w64, w64.index(b"data") + 16, "<q", size)) == SAMPLES
+    if rf64[:4] == b"RF64":  # libsndfile writes RIFF where that is enough
+        assert frames(with_field(rf64, rf64.index(b"ds64") + 16, "<q", size)) == SAMPLES
+
+
+@pytest.mark.parametrize("size", [0, 1_000_000_000, 2_000_000_000, 0xFFFFFFFF])
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16"])
+def test_decode_aiff_streamed_without_its_size_is_whole(subtype: str, size: int) -> None:
+    audio = encode("AIFF", subtype)
+    assert frames(with_field(audio, audio.index(b"SSND") + 4, ">I", size)) == SAMPLES
+
+
+def test_decode_wav_whose_size_is_too_small_is_refused() -> None:
+    audio = encode("WAV", "PCM_16")
+    said = reason(with_field(audio, audio.index(b"data") + 4, "<I", SAMPLES))
+    assert said == "its header counts 32,000 bytes of samples, but 32,000 more follow"
+
+
+def test_decode_wav_with_zeros_or_chunks_behind_its_samples_is_what_its_size_says() -> None:
+    audio = encode("WAV", "PCM_16")
+    for tail in (bytes(5_000), b"LIST\4\0\0\0INFO" * 10, b"id3 \x10\0\0\0" + bytes(16)):
+        whole = with_field(audio + tail, 4, "<I", len(audio) + len(tail) - 8)
+        assert frames(whole) == SAMPLES
+        assert inspect(whole, "a").decoder == ""
+
+
+def test_decode_wav_without_samples_is_said_to_have_none() -> None:
+    empty = with_field(encode("WAV", "PCM_16")[:44], 40, "<I", 0)
+    assert reason(empty) == "no samples"
+    assert reason(empty + b"LIST\4\0\0\0INFO") == "no samples"
+
+
+def id3(size: int) -> bytes:
+    return b"ID3\x04\x00\x00" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
+
+
+MP3 = encode("MP3", "MPEG_LAYER_III")
+BARE = MP3[MP3.index(MP3[:2], 4) :]  # without the Xing header, which is the first frame
+BARE_SAMPLES = frames(BARE)
+FRAMES = 576 * (BARE_SAMPLES // 576 + 1)  # of a bare stream, 529 samples of the decoder's delay are left out
+
+
+@pytest.mark.parametrize("between", [b"", id3(256), id3(10_000), b"TAG".ljust(128, b"\0"), bytes(500), b"junk" * 99])
+def test_decode_mp3_joined_with_anything_between_is_whole(between: bytes) -> None:
+    assert frames(MP3 + between + MP3) == 2 * SAMPLES
+    assert frames(MP3 + between + MP3 + between + MP3 + id3(50)) == 3 * SAMPLES
+    assert frames(BARE + between + BARE) == BARE_SAMPLES + FRAMES
+    assert abs(frames(BARE + between + MP3) - BARE_SAMPLES - SAMPLES) < 2 * 1152
+    assert abs(frames(MP3 + between + BARE) - BARE_SAMPLES - SAMPLES) < 2 * 1152
+
+
+@pytest.mark.parametrize("front", [bytes(1), bytes(5_000), id3(256) + bytes(77), bytes(10) + id3(100) + bytes(10)])
+def test_decode_mp3_behind_zeros_is_whole(front: bytes) -> None:
+    assert frames(front + MP3) == SAMPLES
+    assert frames(front + BARE) == BARE_SAMPLES
+    assert inspect(front + MP3, "a").decoder == "zeros"
+
+
+def test_decode_mp3_joined_hears_both() -> None:
+    one = decode(MP3, sample_rate_hz=RATE_HZ, name="a")
+    joined = decode(MP3 + id3(256) + MP3, sample_rate_hz=RATE_HZ, name="a")
+    np.testing.assert_array_equal(joined, np.tile(one, 2))
+    bare = decode(BARE + id3(256) + BARE, sample_rate_hz=RATE_HZ, name="a")
+    assert np.abs(bare[-SAMPLES // 2 : -2_000]).max() > 0.3
+
+
+def test_decode_mp3_joined_of_two_rates_without_xing_is_refused() -> None:
+    other = encode("MP3", "MPEG_LAYER_III", 44_100)
+    bare = other[other.index(other[:2], 4) :]
+    for between in (b"", id3(256)):
+        assert reason(BARE + between + bare) == "joined of parts with different rates or channels: split it"
+
+
+def mp3_in_wav(mp3: bytes, data_size: int | None = None) -> bytes:
+    format = struct.pack("<HHIIHHHHIHHH", 0x55, 1, RATE_HZ, 8_000, 1, 0, 12, 1, 2, 576, 1, 1393)
+    chunks = b"fmt " + struct.pack("<I", len(format)) + format
+    chunks += b"data" + struct.pack("<I", len(mp3) if data_size is None else data_size) + mp3
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def test_decode_mp3_in_wav_is_the_mp3() -> None:
+    for audio in (mp3_in_wav(MP3), mp3_in_wav(MP3, 0), mp3_in_wav(MP3, 0xFFFFFFFF)):
+        np.testing.assert_array_equal(
+            decode(audio, sample_rate_hz=RATE_HZ, name="a"), decode(MP3, sample_rate_hz=RATE_HZ, name="a")
+        )
+    assert reason(mp3_in_wav(MP3)[:-500]) == "truncated"
