@@ -15,7 +15,7 @@ import soundfile
 from ffmpeg_sounds import written_by_ffmpeg
 from soundprobe.audio.decode import decode, inspect
 from soundprobe.audio.ffmpeg import LAST_RESORT
-from soundprobe.audio.formats import CONVERT, CONVERT_SAMPLES
+from soundprobe.audio.formats import AUDIO_ENDINGS, CONVERT, CONVERT_SAMPLES
 from soundprobe.base.errors import AudioError
 
 RATE_HZ = 48_000
@@ -147,6 +147,12 @@ def assert_row(name: str, promised: str) -> None:
 
 def test_docs_list_the_formats_that_are_tested() -> None:
     assert [row[0] for row in rows()] == list(SAMPLES)
+
+
+def test_docs_list_the_endings_of_clips_in_folders() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    first, second = (text.split(before)[1].split("`")[0] for before in ("clips that end in `", "or in\n`"))
+    assert (*first.split(), *second.split()) == AUDIO_ENDINGS
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 
-ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".caf", ".au")
-"""Of files that libsndfile reads."""
-OTHER_ENDINGS = (".m4a", ".aac", ".wma", ".weba", ".mka", ".mp2", ".amr", ".ac3", ".wv", ".ape", ".tta", ".spx")
-"""Of files that are sound and nothing else, and that need FFmpeg."""
+AUDIO_ENDINGS = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".w64", ".rf64", ".au"),
+    *(".m4a", ".aac", ".webm", ".weba", ".mka", ".wma", ".mp2", ".amr", ".ac3", ".wv", ".tta"),
+)
+"""Of files in folders. Those of video are not among them: a folder may hold a clip's video beside its sound."""
 
 CONVERT = "convert it: ffmpeg -i FILE FILE.wav"
 CONVERT_SAMPLES = 'write its samples as 32-bit floats: soundfile.write(FILE, samples.astype("float32"), RATE, "FLOAT")'

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from soundprobe.audio.decode import decode, fit_length, read_bytes
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import ConfigError
-from soundprobe.data.readers.folders import AUDIO_ENDINGS
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError
-
-ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff")
 
 
 def audio_files(place: Path) -> list[Path]:
@@ -17,7 +16,7 @@ def audio_files(place: Path) -> list[Path]:
     """
     if not place.is_dir():
         return [place]
-    files = sorted(path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    files = sorted(path for path in place.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS and path.is_file())
     if not files:
-        raise DataError(f"{place} holds no audio files ({', '.join(ENDINGS)}). Name another folder or a file.")
+        raise DataError(f"{place} holds no audio files ({', '.join(AUDIO_ENDINGS)}). Name another folder or a file.")
     return files

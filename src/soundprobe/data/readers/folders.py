@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.made_folds import make_folds, prefix_groups
-
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 
 
 def read_folders(path: str | Path, *, folds: int = 10, group_prefix: str | None = None, seed: int = 0) -> Clips:
