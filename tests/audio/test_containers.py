@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -186,3 +187,33 @@ def test_decode_mp3_in_wav_is_the_mp3() -> None:
             decode(audio, sample_rate_hz=RATE_HZ, name="a"), decode(MP3, sample_rate_hz=RATE_HZ, name="a")
         )
     assert reason(mp3_in_wav(MP3)[:-500]) == "truncated"
+
+
+@pytest.mark.parametrize("format", WHOLE_FILES)
+def test_decode_any_file_behind_an_id3_tag_is_whole(format: str) -> None:
+    audio = encode(format, WHOLE_FILES[format])
+    plain = decode(audio, sample_rate_hz=RATE_HZ, name="a")
+    for tag in (id3(200), id3(100) + id3(333)):
+        np.testing.assert_array_equal(decode(tag + audio, sample_rate_hz=RATE_HZ, name="a"), plain)
+        assert frames(tag + 2 * audio) == 2 * SAMPLES
+
+
+def test_decode_ogg_with_a_page_missing_is_truncated() -> None:
+    content = io.BytesIO()
+    soundfile.write(content, np.tile(WAVE, 20), RATE_HZ, format="OGG", subtype="VORBIS")
+    audio = content.getvalue()
+    pages = [at for at in range(len(audio)) if audio[at : at + 4] == b"OggS"]
+    assert len(pages) > 6
+    assert reason(audio[: pages[4]] + audio[pages[5] :]) == "truncated"
+
+
+@pytest.mark.parametrize("format", [*WHOLE_FILES, "RF64", "W64", "CAF", "AU", "NIST"])
+def test_decode_damaged_headers_end_in_samples_or_a_reason(format: str) -> None:
+    rng = np.random.default_rng(0)
+    audio = encode(format, WHOLE_FILES.get(format, "PCM_16"))
+    for _ in range(40):
+        damaged = bytearray(audio)
+        for at in rng.integers(min(len(audio), 400), size=rng.integers(1, 6)):
+            damaged[at : at + rng.integers(0, 3)] = rng.bytes(rng.integers(0, 4))
+        with suppress(AudioError):
+            assert frames(bytes(damaged)) > 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soundprobe.audio import mpeg, ogg
 from soundprobe.base.errors import AudioError
@@ -26,6 +26,7 @@ SLACK_BYTES = 64
 MP3_TAG = 0x55
 NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
 FLAC_HEADER = b"fLaC\0\0\0\x22"
+TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
 JOINABLE = (b"WAVE", b"AIFF", b"AIFC")
 CHUNK_IDS = tuple(
     b"fmt |fact|data|LIST|INFO|JUNK|junk|bext|iXML|cue |smpl|inst|PEAK|id3 |ID3 |FVER|COMM|SSND|NAME|ANNO".split(b"|")
@@ -56,6 +57,10 @@ def streams(audio: bytes, name: str) -> Streams:
     Raises:
         AudioError: its end is missing, or its header can't be true.
     """
+    tagged = mpeg.after_id3_tags(audio)
+    if audio[tagged : tagged + 4] in TAGGED and tagged:  # of a tagged WAV file, libsndfile leaves out the end
+        found = streams(audio[tagged:], name)
+        return replace(found, mended=found.mended or ("" if audio[tagged : tagged + 4] == b"fLaC" else "tag"))
     starts = [0]
     while (at := _joined_at(audio, starts[-1])) is not None:
         starts.append(at)

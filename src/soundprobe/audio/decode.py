@@ -47,7 +47,7 @@ class AudioInfo:
     """What a clip's header says: seconds, Hz, channels, and frames (samples of one channel).
 
     `decoder` is empty where libsndfile reads the file as it is, or as it always was; else "FFmpeg", or what had to be
-    mended for libsndfile: "joined", "size", "padding", "zeros", "MP3 in WAV".
+    mended for libsndfile: "joined", "size", "padding", "tag", "zeros", "MP3 in WAV".
     """
 
     duration_s: float

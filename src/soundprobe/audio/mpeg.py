@@ -56,14 +56,20 @@ class _Run(NamedTuple):
 
 def first_frame(audio: bytes) -> tuple[int, bool] | None:
     """Where the first frame begins, behind tags and zeros, and whether there were zeros; None where there is none."""
-    start = 0
-    while audio[start : start + 3] == b"ID3" and len(audio) >= start + 10:
-        start = _after_id3(audio, start)
+    start = after_id3_tags(audio)
     frame = _frame(audio, start)
     if frame is not None:
         return start, False
     start = _after_tags(audio, start)
     return (start, True) if _resyncs(audio, start, start) else None
+
+
+def after_id3_tags(audio: bytes) -> int:
+    """Where the ID3v2 tags at the beginning end; 0 without any."""
+    start = 0
+    while audio[start : start + 3] == b"ID3" and len(audio) >= start + 10:
+        start = _after_id3(audio, start)
+    return start
 
 
 def layer_of(audio: bytes, start: int) -> int:
