@@ -217,3 +217,11 @@ def test_decode_damaged_headers_end_in_samples_or_a_reason(format: str) -> None:
             damaged[at : at + rng.integers(0, 3)] = rng.bytes(rng.integers(0, 4))
         with suppress(AudioError):
             assert frames(bytes(damaged)) > 0
+
+
+@pytest.mark.parametrize("total", [1, 4_096, SAMPLES // 2, SAMPLES - 2 * 4_096])
+def test_decode_flac_whose_header_counts_too_few_samples_is_refused(total: int) -> None:
+    audio = encode("FLAC", "PCM_16")
+    counted = with_field(audio, 22, ">I", total)
+    assert reason(counted) == "its header counts fewer samples than follow"
+    assert frames(with_field(audio, 22, ">I", SAMPLES)) == SAMPLES

@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass, replace
 
-from soundprobe.audio import mpeg, ogg
+from soundprobe.audio import flac, mpeg, ogg
 from soundprobe.base.errors import AudioError
 
 STREAMED_BYTES = 0x7FFF0000
@@ -25,7 +25,6 @@ SLACK_BYTES = 64
 
 MP3_TAG = 0x55
 NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
-FLAC_HEADER = b"fLaC\0\0\0\x22"
 TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
 JOINABLE = (b"WAVE", b"AIFF", b"AIFC")
 CHUNK_IDS = tuple(
@@ -74,7 +73,7 @@ def _joined_at(audio: bytes, start: int) -> int | None:
     """Where another file of the same kind begins behind the one at byte `start`: WAV, AIFF or FLAC."""
     magic, kind = audio[start : start + 4], audio[start + 8 : start + 12]
     if magic == b"fLaC":
-        at = audio.find(FLAC_HEADER, start + 4)
+        at = audio.find(flac.HEADER, start + 4)
         return None if at == -1 else at
     if kind in JOINABLE:
         (size,) = struct.unpack_from("<I" if magic == b"RIFF" else ">I", audio, start + 4)
@@ -94,6 +93,8 @@ def _of_one(audio: bytes, name: str) -> Streams:
         if links is None:
             raise AudioError(name, "truncated")
         return Streams(tuple(links), "joined" if len(links) > 1 else "")
+    if kind == b"fLaC" and flac.goes_on(audio):
+        raise AudioError(name, "its header counts fewer samples than follow")
     if kind == b".snd":
         return _au(audio, name)
     if kind in (b"RF64", b"BW64", b"riff", b"caff"):

@@ -133,7 +133,7 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
     broken, an Ogg stream's last page is incomplete or isn't marked as the last, or an MP3's last frame is incomplete or
     its Xing header promises frames that aren't there. What can't be told: a cut file that was streamed with an unknown
     size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a single missing
-    MP3 frame; a FLAC whose total is too small; a cut in what libsndfile reads beside WAV, RF64, W64, CAF, AU and AIFF.
+    MP3 frame; a cut in what libsndfile reads beside WAV, RF64, W64, CAF, AU and AIFF.
 
     Args:
         audio: the bytes of a whole file (docs/data.md lists the formats), with any number of channels, at 1 kHz to
