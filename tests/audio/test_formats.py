@@ -14,7 +14,7 @@ import soundfile
 
 from ffmpeg_sounds import written_by_ffmpeg
 from soundprobe.audio.decode import decode, inspect
-from soundprobe.audio.ffmpeg import LAST_RESORT
+from soundprobe.audio.ffmpeg import LAST_RESORT, ONE_TRACK
 from soundprobe.audio.formats import AUDIO_ENDINGS, CONVERT, CONVERT_SAMPLES
 from soundprobe.base.errors import AudioError
 
@@ -225,3 +225,41 @@ def test_decode_video_without_sound_says_so() -> None:
         out.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
         out.mux(stream.encode(None))
     assert outcome(content.getvalue()) == "MP4 without sound in it"
+
+
+def test_decode_several_sound_tracks_asks_for_one() -> None:
+    import av
+
+    content = io.BytesIO()
+    with av.open(content, "w", format="matroska") as out:
+        tracks = [out.add_stream("pcm_s16le", rate=8_000, layout="mono") for _ in range(2)]
+        for track in tracks:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 8_000), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 8_000, 0
+            out.mux(track.encode(frame))
+    assert outcome(content.getvalue()) == f"WebM or Matroska with 2 sound tracks: {ONE_TRACK}"
+
+
+def test_decode_m4a_that_counts_its_encoder_s_delay_is_read() -> None:
+    audio = by_ffmpeg("ipod", "aac")
+    assert audio.count(b"edts") == 1
+    without_edit_list = audio.replace(b"edts", b"free")
+    assert outcome(without_edit_list) == "read"
+    assert len(WAVE) <= inspect(without_edit_list, "a").frames <= len(WAVE) + 3 * 1_024
+
+
+def test_decode_streamed_mp4_in_fragments_is_whole() -> None:
+    content = io.BytesIO()
+    import av
+
+    source = by_ffmpeg("ipod", "alac")
+    with (
+        av.open(io.BytesIO(source)) as whole,
+        av.open(content, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as out,
+    ):
+        track = out.add_stream_from_template(whole.streams.audio[0])
+        for packet in whole.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = track
+                out.mux(packet)
+    assert inspect(content.getvalue(), "a").frames == len(WAVE)

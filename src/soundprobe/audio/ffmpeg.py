@@ -23,12 +23,15 @@ COUNTED = ("mov", "wav", "w64", "aiff", "caf", "flac", "ogg", "wv", "tta", "ape"
 """Containers that say how long they are; FFmpeg estimates the length of others by their bitrate."""
 EXACT = ("mov", "wav", "w64", "aiff", "caf", "flac", "wv", "tta", "ape")
 """Those that say it to the sample; the others round to milliseconds, and may begin late or end early by a frame."""
+LOSSLESS = ("alac", "flac", "pcm_", "wavpack", "tta", "ape", "wmalossless")
 ROUNDED_S = 0.15
+"""Lossy codecs may lack so much, the delay of their encoder, of what the container counts."""
+ONE_TRACK = "keep one: ffmpeg -i FILE -map 0:a:0 FILE.wav"
 LAST_RESORT = "fetch it again, or convert it to WAV with what wrote it"
 
 
 def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
-    """The first sound in `audio` (T, C) float32, where C > 1, else (T,), and its rate in Hz.
+    """The sound in `audio` (T, C) float32, where C > 1, else (T,), and its rate in Hz.
 
     Integers come to lie in [-1, 1). Where the container counts its samples, there are as many: an encoder's padding is
     left out.
@@ -51,12 +54,15 @@ def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
         with av.open(io.BytesIO(audio), mode="r") as container:
             if not container.streams.audio:
                 raise AudioError(name, f"{kind} without sound in it")
+            if len(container.streams.audio) > 1:
+                raise AudioError(name, f"{kind} with {len(container.streams.audio)} sound tracks: {ONE_TRACK}")
             stream = container.streams.audio[0]
             if stream.codec_context is None:
                 raise AudioError(name, f"{kind} is not supported, by FFmpeg neither: {LAST_RESORT}")
             sounds = list(_sounds(container, stream, name))
             told_s = _told_s(container, stream)
             exact = container.format.name.split(",")[0] in EXACT
+            slack_s = 0 if exact and stream.codec_context.name.startswith(LOSSLESS) else ROUNDED_S
     except (av.FFmpegError, ValueError, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(
@@ -66,7 +72,7 @@ def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
         raise AudioError(name, "no samples")
     rate_hz, samples = sounds[0][0], sum(len(block) for _, block in sounds)
     told = None if told_s is None else round(told_s * rate_hz)
-    if told is not None and samples < told - (0 if exact else ROUNDED_S * rate_hz):
+    if told is not None and samples < told - slack_s * rate_hz:
         raise AudioError(name, f"truncated: its header counts {told:,} samples, and {samples:,} are there")
     frames = np.concatenate([block for _, block in sounds])[: told if exact else None]
     return (frames[:, 0] if frames.shape[1] == 1 else frames), rate_hz
@@ -99,6 +105,6 @@ def _told_s(container: av.container.InputContainer, stream: Any) -> float | None
     """How many seconds the container says it holds; None where it doesn't."""
     if container.format.name.split(",")[0] not in COUNTED:
         return None
-    if stream.duration is not None:
+    if stream.duration:
         return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / 1_000_000
+    return container.duration / 1_000_000 if container.duration else None
