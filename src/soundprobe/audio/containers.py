@@ -107,18 +107,18 @@ def _of_one(audio: bytes, name: str) -> Streams:
 
 def _chunks(audio: bytes, data_id: bytes, order: str, name: str) -> Streams:
     """`streams` for files of chunks, each an id, a size and so many bytes, padded to an even number."""
-    at, odd, tag = 12, False, 0
+    at, odd, tag, mended = 12, False, 0, ""
     while at + 8 <= len(audio):
         if odd and audio[at - 1 : at + 3] in CHUNK_IDS:  # the chunk before lacks its pad byte
-            padded = _chunks(audio[: at - 1] + b"\0" + audio[at - 1 :], data_id, order, name)
-            return Streams(padded.parts, "padding")
+            audio, mended = audio[: at - 1] + b"\0" + audio[at - 1 :], "padding"
         if not _is_chunk_id(audio[at : at + 4]):
             break
         (size,) = struct.unpack_from(f"{order}I", audio, at + 4)
         if audio[at : at + 4] == data_id:
             if tag == MP3_TAG:
                 return _mp3_in_wav(audio[at + 8 :], size, name)
-            return _data(audio, at, size, order, name)
+            found = _data(audio, at, size, order, name)
+            return replace(found, mended=found.mended or mended)
         if audio[at : at + 4] == b"fmt " and at + 10 <= len(audio):
             (tag,) = struct.unpack_from(f"{order}H", audio, at + 8)
         at += 8 + size + size % 2
@@ -138,6 +138,7 @@ def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
     if left + SLACK_BYTES < size < STREAMED_BYTES:
         raise AudioError(name, "truncated")
     rest = at + 8 + size
+    _check_one(audio, rest, name)
     (told,) = struct.unpack_from(f"{order}I", audio, 4)
     if (
         rest + SLACK_BYTES < len(audio) <= told + 8 + SLACK_BYTES
