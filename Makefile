@@ -9,7 +9,7 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[
 SUPPORTED := 3.11 3.12 3.13
 CONSTRAINTS := constraints.txt
 EXTRAS := dev
-OPTIONAL := dask int8 tensorboard
+OPTIONAL := dask ffmpeg int8 tensorboard
 STAMP := $(VENV)/.installed-$(VERSION)
 
 # The way from files to a report, on the command line too, without the heads' and networks' own tests.
@@ -47,7 +47,7 @@ figures: install
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
-	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,int8,tensorboard,test SUPPORTED="3.11 3.12" install
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,ffmpeg,int8,tensorboard,test SUPPORTED="3.11 3.12" install
 	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
 
 lint: install

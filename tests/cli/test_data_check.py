@@ -148,3 +148,18 @@ def test_check_quietly_of_parquet_draws_no_bar_of_another_library(tmp_path):
     assert done.returncode == 0
     assert "a: 4 clips, 2 classes, 2 folds" in done.stdout
     assert done.stderr == ""
+
+
+def test_check_counts_what_is_odd_about_the_sound_and_leaves_silence_to_the_audit(clips, tmp_path):
+    first, second, third, *_ = audio_of(clips, 1)
+    wave, rate_hz = soundfile.read(first)
+    soundfile.write(first, np.stack([wave, -wave], axis=1), rate_hz)
+    soundfile.write(second, 32_768 * wave, rate_hz, subtype="FLOAT")
+    soundfile.write(third, 0 * wave, rate_hz)
+    code, text = check("--data", str(clips), "--embeddings", str(tmp_path / "none"))
+    assert code == 0
+    assert f"1 clip is all but silent when the channels are mixed ({first.name}): --channels first, or loudest." in text
+    assert f"({second.name}): written as integers? Divide by 32768." in text
+    assert "digital silence" not in text
+    code, text = check("--data", str(clips), "--channels", "first", "--embeddings", str(tmp_path / "none"))
+    assert "channels are mixed" not in text

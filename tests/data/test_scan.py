@@ -168,3 +168,34 @@ def test_summarise_real_sample_is_whole(shared: Path) -> None:
     assert summary["failures"] == {}
     assert summary["sample_rates_hz"] == {22050: 397}
     assert summary["longest_s"] == pytest.approx(4.0, abs=1e-3)
+
+
+def channels_apart(path: Path, factor: float) -> str:
+    wave = np.sin(np.arange(8_000) / 5).astype(np.float32) / 2
+    soundfile.write(path, np.stack([wave, factor * wave], axis=1), 8_000)
+    return str(path)
+
+
+def test_scan_decoding_samples_finds_channels_that_cancel(tmp_path: Path) -> None:
+    clips = replace(
+        make_clips(tmp_path / "six").take(np.array([0, 1])),
+        sources=[channels_apart(tmp_path / "apart.wav", -1), channels_apart(tmp_path / "alike.wav", 1)],
+    )
+    assert list(summarise(clips, scan(clips, decode_samples=True))["findings"]) == ["good.wav"]
+    assert summarise(clips, scan(clips, decode_samples=True, channels="first"))["findings"] == {}
+    assert summarise(clips, scan(clips))["findings"] == {}
+
+
+def test_fingerprint_of_clips_that_older_versions_read_in_part_is_another(tmp_path: Path) -> None:
+    clips = make_clips(tmp_path / "six").take(np.array([0, 1]))
+    scanned = scan(clips)
+    assert scanned.decoder is not None
+    assert scanned.decoder.tolist() == ["", ""]
+    before = fingerprint(clips, replace(scanned, decoder=None))
+    assert fingerprint(clips, scanned) == before
+    joined = tmp_path / "joined.wav"
+    joined.write_bytes(2 * (tmp_path / "six" / "good.wav").read_bytes())
+    newly = scan(replace(clips, sources=[str(joined), clips.sources[1]]))
+    assert newly.duration_s.tolist() == [2.0, 0.5]
+    as_before = replace(newly, decoder=None)
+    assert fingerprint(clips, newly) != fingerprint(clips, as_before)

@@ -39,13 +39,13 @@ def test_decode_ahead_holds_a_bounded_number_of_clips_however_slow_the_network(
     job: EmbeddingJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    decode = pipeline.decode
+    decode = pipeline.decode_checked
 
     def counted(audio: bytes, **options: object) -> object:
         decoded.append(options["name"])
         return decode(audio, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "decode", counted)
+    monkeypatch.setattr(pipeline, "decode_checked", counted)
     plan = dict(enumerate(plan_parts(job.clips, job.scanned, job.model)))
     with ThreadPoolExecutor(1) as pool:
         for number, _ in enumerate(decode_ahead(job, batches(plan, BATCH), pool), start=1):
@@ -57,7 +57,7 @@ def test_decode_ahead_holds_a_bounded_number_of_clips_however_slow_the_network(
 def test_decode_ahead_decodes_while_the_network_runs(job: EmbeddingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     # A decoder that waits for the network's third batch to begin could never end if one waited for the other.
     begun = threading.Event()
-    decode = pipeline.decode
+    decode = pipeline.decode_checked
     asked = []
 
     def late(audio: bytes, **options: object) -> object:
@@ -66,7 +66,7 @@ def test_decode_ahead_decodes_while_the_network_runs(job: EmbeddingJob, monkeypa
             assert begun.wait(60), "the network didn't get its third batch while the fourth was being decoded"
         return decode(audio, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipeline, "decode", late)
+    monkeypatch.setattr(pipeline, "decode_checked", late)
     plan = dict(enumerate(plan_parts(job.clips, job.scanned, job.model)))
     with ThreadPoolExecutor(1) as pool:
         for number, _ in enumerate(decode_ahead(job, batches(plan, BATCH), pool), start=1):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from command_line import soundprobe
 from soundprobe.base.errors import ConfigError, StoreError, WeightsError
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
@@ -287,3 +288,42 @@ def test_extract_while_another_process_writes_the_same_set_is_turned_away(toy, t
     assert second.returncode == 1
     assert "Another process is writing" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def opposite(folder: Path) -> Path:
+    """Clips in three folds, two of them loud in each channel and silent in their mean."""
+    write_urbansound_layout(folder, slices=1)
+    for path in sorted(folder.glob("audio/*/*.wav"))[:2]:
+        wave, rate_hz = soundfile.read(path)
+        soundfile.write(path, np.stack([wave, -wave], axis=1), rate_hz)
+    return folder
+
+
+def test_extract_of_channels_that_cancel_says_so_each_time_and_on_one_channel_makes_another_set(tmp_path):
+    clips = opposite(tmp_path / "clips")
+    first, again = (embed(clips, tmp_path / "sets")[0] for _ in range(2))
+    assert first.findings == again.findings
+    assert [list(found) for found in first.findings.values()] == [["cancelled"], ["cancelled"]]
+    assert store.open_set(first.folder).record.findings == first.findings
+    (other,) = embed(clips, tmp_path / "sets", channels="first")
+    assert other.folder != first.folder
+    assert other.findings == {}
+    assert store.open_set(other.folder).meta["backbone"]["settings"]["channels"] == "first"
+    assert "channels" not in store.open_set(first.folder).meta["backbone"]["settings"]
+    rows = np.isin(read(first.folder).ids, list(first.findings))
+    apart = np.abs(read(first.folder).features - read(other.folder).features).max(axis=1)
+    assert (apart[rows] > 0.01).all()
+    assert (apart[~rows] < 1e-5).all()
+
+
+def test_extract_command_notes_what_is_odd_about_clips_once(tmp_path):
+    clips = opposite(tmp_path / "clips")
+    done = soundprobe("extract", "-q", "--backbone", "logmel-stats", "--data", str(clips), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("2 clips are all but silent when the channels are mixed (") == 1
+    assert "--channels first, or loudest" in done.stderr
+
+
+def test_extract_with_other_channels_than_there_are_says_what_is_valid(toy, tmp_path):
+    with pytest.raises(ConfigError, match="'right'.*first, loudest, mean"):
+        embed(toy, tmp_path, channels="right")

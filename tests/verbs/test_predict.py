@@ -251,3 +251,47 @@ def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audi
     assert "1 file below" in done.stderr
     assert ".m4a: 1" in done.stderr
     assert "._a.wav" not in done.stderr
+
+
+def opposite(path: Path) -> Path:
+    wave = tone(600, 1.0)
+    soundfile.write(path, np.stack([wave, -wave], axis=1), RATE_HZ)
+    return path
+
+
+def test_prediction_of_channels_that_cancel_says_so_and_one_channel_is_heard_as_mono(trained, tmp_path):
+    clip = opposite(tmp_path / "apart.wav")
+    soundfile.write(tmp_path / "mono.wav", tone(600, 1.0), RATE_HZ)
+    (mixed,) = predict(clip, head=trained.head, device="cpu", progress=False)
+    assert list(mixed.findings) == ["cancelled"]
+    (first,) = predict(clip, head=trained.head, channels="first", device="cpu", progress=False)
+    (mono,) = predict(tmp_path / "mono.wav", head=trained.head, device="cpu", progress=False)
+    assert first.findings == mono.findings == {}
+    np.testing.assert_array_equal(first.proba, mono.proba)
+    assert np.abs(mixed.proba - mono.proba).max() > 0.1
+
+
+def test_command_notes_channels_that_cancel_beside_its_table(trained, tmp_path):
+    clip = opposite(tmp_path / "apart.wav")
+    done = soundprobe("predict", str(clip), "--head", str(trained.head), "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"1 clip is all but silent when the channels are mixed ({clip})" in done.stderr
+    assert "--channels first" in done.stderr
+
+
+def test_heads_on_one_channel_hear_that_channel_of_new_audio(trained, tmp_path):
+    extract(
+        trained.root / "clips",
+        backbone="simplecnn",
+        weights="random",
+        seed=3,
+        channels="first",
+        embeddings=tmp_path / "embeddings",
+        progress=False,
+    )
+    (done,) = probe(head="linear", embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", progress=False)
+    clip = opposite(tmp_path / "apart.wav")
+    (said,) = predict(clip, head=done.folder, device="cpu", progress=False)
+    (told,) = predict(clip, head=trained.head, channels="first", device="cpu", progress=False)
+    assert said.findings == {}
+    np.testing.assert_allclose(said.proba, told.proba, atol=1e-6)

@@ -145,3 +145,13 @@ def test_ticks_are_few_and_round():
     assert [text for _, text in time_ticks(4.0)] == ["0 s", "0.5 s", "1 s", "1.5 s", "2 s", "2.5 s", "3 s", "3.5 s"]
     assert all(len(time_ticks(seconds)) <= 9 for seconds in (0.05, 1, 61, 599, 3600))
     assert clock(125) == "2:05"
+
+
+def test_view_of_channels_that_cancel_says_so_and_shows_the_channel_that_is_asked_for(tmp_path):
+    wave = tone(440, 0.5)
+    soundfile.write(tmp_path / "apart.wav", np.stack([wave, -wave], axis=1), RATE_HZ)
+    said = "1 clip is all but silent when the channels are mixed (apart.wav): --channels first, or loudest."
+    assert said in soundprobe.view(tmp_path / "apart.wav").notes
+    assert said not in soundprobe.view(tmp_path / "apart.wav", channels="loudest").notes
+    with pytest.raises(ConfigError, match="'both'"):
+        soundprobe.view(tmp_path / "apart.wav", channels="both")

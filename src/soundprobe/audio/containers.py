@@ -1,155 +1,247 @@
-"""Is an encoded clip whole? Checks on the containers, by their headers alone, that libsndfile doesn't make.
+"""Is an encoded clip whole, and does libsndfile read all of it? Checks on the containers, by their headers alone.
 
-libsndfile reads what is there of a WAV or Ogg file that was cut short and says nothing; it stops after half of an MP3
-file with a variable bitrate and no Xing header, because it estimates the length; and it takes a WAV file whose data
-size is still 0 (the writer could not go back to fill it in) for an empty one.
+libsndfile reads what is there of a file that was cut short and says nothing, and it stops where a header says so that
+was never filled in, or after the first of several files that were joined.
 
-Sources: RIFF/WAVE and AIFF as in libsndfile, Ogg as in RFC 3533, MPEG audio layer III as in ISO 11172-3 and 13818-3.
+Sources: RIFF/WAVE, RF64, W64, AIFF, CAF, AU and NIST SPHERE as in libsndfile.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from soundprobe.audio import flac, mpeg, ogg
+from soundprobe.base.errors import AudioError
 
 STREAMED_BYTES = 0x7FFF0000
 """From here on a data size means "unknown": ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000 less a header."""
+ROUND_BYTES = 10**8
+"""A size of whole hundreds of millions is made up, too: 1e9 frames, 2,000,000,000 bytes."""
 
 SLACK_BYTES = 64
 """Some writers count their own header into the data size: so little missing (1 ms) is not called truncated."""
 
-OGG_HEADER_BYTES = 27
-OGG_END_OF_STREAM = 4
-
-XING_OFFSETS = {(3, False): 36, (3, True): 21, (2, False): 21, (2, True): 13, (0, False): 21, (0, True): 13}
-"""Where the Xing header begins in its frame, by MPEG version bits (3: 1, 2: 2, 0: 2.5) and whether mono."""
-
-KBITS_MPEG1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
-KBITS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
-RATES_HZ = {3: (44100, 48000, 32000, 0), 2: (22050, 24000, 16000, 0), 0: (11025, 12000, 8000, 0)}
-
-TAIL_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
+MP3_TAG = 0x55
+NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
+TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
+JOINABLE = (b"WAVE", b"AIFF", b"AIFC")
+CHUNK_IDS = tuple(
+    b"fmt |fact|data|LIST|INFO|JUNK|junk|bext|iXML|cue |smpl|inst|PEAK|id3 |ID3 |FVER|COMM|SSND|NAME|ANNO".split(b"|")
+)
+"""What stands beside the samples; other names are chunks, too, where nothing speaks against it."""
 
 
-def complete(audio: bytes) -> bytes | None:
-    """`audio` such that libsndfile reads all of it, or None where its end is missing.
+@dataclass(frozen=True)
+class Streams:
+    """What of a file libsndfile can read, all of it.
 
-    The very same object comes back, except where a header has to be filled in first: a WAV or AIFF file with a data
-    size of 0, an MP3 file that doesn't tell its length. Other kinds of audio, and what is none, come back as they are.
+    Attributes:
+        parts: encoded files whose samples follow each other; mostly the file itself.
+        mended: what was done to it that version 1 of decoding didn't do, so that it failed or read a part: "joined",
+            "size", ...; else empty. It enters the keys of embeddings.
+        frames: samples of one channel, where libsndfile doesn't look at their number in the header (NIST) or only
+            estimates it (MPEG layer II).
     """
-    if audio[:4] in (b"RIFF", b"RIFX") and audio[8:12] == b"WAVE":
-        return _chunks(audio, data_id=b"data", order="<" if audio[:4] == b"RIFF" else ">")
-    if audio[:4] == b"FORM" and audio[8:12] in (b"AIFF", b"AIFC"):
-        return _chunks(audio, data_id=b"SSND", order=">")
-    if audio[:4] == b"OggS":
-        return audio if _ogg_ends(audio) else None
-    start = _after_id3(audio)
-    if _frame(audio, start) is not None:
-        return _mpeg(audio, start)
-    return audio
+
+    parts: tuple[bytes, ...]
+    mended: str = ""
+    frames: int | None = None
 
 
-def _chunks(audio: bytes, data_id: bytes, order: str) -> bytes | None:
-    """`complete` for files of chunks, each an id, a size and so many bytes, padded to an even number."""
-    at = 12
-    while at + 8 <= len(audio) and _is_chunk_id(audio[at : at + 4]):
+def streams(audio: bytes, name: str) -> Streams:
+    """`audio` such that libsndfile reads all of it. Other kinds of audio, and what is none, come back as they are.
+
+    Raises:
+        AudioError: its end is missing, or its header can't be true.
+    """
+    tagged = mpeg.after_id3_tags(audio)
+    if audio[tagged : tagged + 4] in TAGGED and tagged:  # of a tagged WAV file, libsndfile leaves out the end
+        found = streams(audio[tagged:], name)
+        return replace(found, mended=found.mended or ("" if audio[tagged : tagged + 4] == b"fLaC" else "tag"))
+    starts = [0]
+    while (at := _joined_at(audio, starts[-1])) is not None:
+        starts.append(at)
+    if len(starts) == 1:
+        return _of_one(audio, name)
+    files = [audio[start:end] for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
+    return Streams(tuple(part for file in files for part in _of_one(file, name).parts), "joined")
+
+
+def _joined_at(audio: bytes, start: int) -> int | None:
+    """Where another file of the same kind begins behind the one at byte `start`: WAV, AIFF or FLAC."""
+    magic, kind = audio[start : start + 4], audio[start + 8 : start + 12]
+    if magic == b"fLaC":
+        at = audio.find(flac.HEADER, start + 4)
+        return None if at == -1 else at
+    if kind in JOINABLE:
+        (size,) = struct.unpack_from("<I" if magic == b"RIFF" else ">I", audio, start + 4)
+        at = start + 8 + size + size % 2
+        return at if size and (audio[at : at + 4], audio[at + 8 : at + 12]) == (magic, kind) else None
+    return None
+
+
+def _of_one(audio: bytes, name: str) -> Streams:
+    kind = audio[:4]
+    if kind in (b"RIFF", b"RIFX") and audio[8:12] == b"WAVE":
+        return _chunks(audio, b"data", "<" if kind == b"RIFF" else ">", name)
+    if kind == b"FORM" and audio[8:12] in (b"AIFF", b"AIFC"):
+        return _chunks(audio, b"SSND", ">", name)
+    if kind == b"OggS":
+        links = ogg.links(audio)
+        if links is None:
+            raise AudioError(name, "truncated")
+        return Streams(tuple(links), "joined" if len(links) > 1 else "")
+    if kind == b"fLaC" and flac.goes_on(audio):
+        raise AudioError(name, "its header counts fewer samples than follow")
+    if kind == b".snd":
+        return _au(audio, name)
+    if kind in (b"RF64", b"BW64", b"riff", b"caff"):
+        return _wide(audio, name)
+    if kind == b"NIST":
+        told = NIST_SAMPLES.search(audio, 0, 1024)
+        return Streams((audio,), frames=int(told[1]) if told else None)
+    return _mpeg(audio, name)
+
+
+def _chunks(audio: bytes, data_id: bytes, order: str, name: str) -> Streams:
+    """`streams` for files of chunks, each an id, a size and so many bytes, padded to an even number."""
+    at, odd, tag, mended = 12, False, 0, ""
+    while at + 8 <= len(audio):
+        if odd and audio[at - 1 : at + 3] in CHUNK_IDS:  # the chunk before lacks its pad byte
+            audio, mended = audio[: at - 1] + b"\0" + audio[at - 1 :], "padding"
+        if not _is_chunk_id(audio[at : at + 4]):
+            break
         (size,) = struct.unpack_from(f"{order}I", audio, at + 4)
-        left = len(audio) - at - 8
-        if audio[at : at + 4] != data_id:
-            at += 8 + size + size % 2
-            continue
-        if size == 0 and left and not _is_chunk_id(audio[at + 8 : at + 12]):
-            sizes = struct.pack(f"{order}I", len(audio) - 8), struct.pack(f"{order}I", left)
-            return audio[:4] + sizes[0] + audio[8 : at + 4] + sizes[1] + audio[at + 8 :]
-        return None if left + SLACK_BYTES < size < STREAMED_BYTES else audio
-    return audio  # no data chunk: libsndfile says what is wrong
+        if audio[at : at + 4] == data_id:
+            if tag == MP3_TAG:
+                return _mp3_in_wav(audio[at + 8 :], size, name)
+            found = _data(audio, at, size, order, name)
+            return replace(found, mended=found.mended or mended)
+        if audio[at : at + 4] == b"fmt " and at + 10 <= len(audio):
+            (tag,) = struct.unpack_from(f"{order}H", audio, at + 8)
+        at += 8 + size + size % 2
+        odd = size % 2 == 1
+    return Streams((audio,))  # no data chunk: libsndfile says what is wrong
+
+
+def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
+    """`_chunks` where the data chunk, which promises `size` bytes, begins at byte `at`."""
+    left = len(audio) - at - 8
+    made_up = left + SLACK_BYTES < size < STREAMED_BYTES and size % ROUND_BYTES == 0
+    if made_up or (size == 0 and left and not _is_chunk(audio, at + 8, order)):
+        sizes = struct.pack(f"{order}I", len(audio) - 8), struct.pack(f"{order}I", left)
+        whole = audio[:4] + sizes[0] + audio[8 : at + 4] + sizes[1] + audio[at + 8 :]
+        before = size == 0 and not _is_chunk_id(audio[at + 8 : at + 12])
+        return Streams((whole,), "" if before else "size")
+    if left + SLACK_BYTES < size < STREAMED_BYTES:
+        raise AudioError(name, "truncated")
+    rest = at + 8 + size
+    _check_one(audio, rest, name)
+    (told,) = struct.unpack_from(f"{order}I", audio, 4)
+    if (
+        rest + SLACK_BYTES < len(audio) <= told + 8 + SLACK_BYTES
+        and not any(_is_chunk(audio, start, order) for start in (rest, rest + 1))
+        and audio[rest:].strip(b"\0")
+    ):
+        raise AudioError(name, f"its header counts {size:,} bytes of samples, but {len(audio) - rest:,} more follow")
+    return Streams((audio,))
 
 
 def _is_chunk_id(four: bytes) -> bool:
     return len(four) == 4 and all(32 <= byte < 127 for byte in four)
 
 
-def _ogg_ends(audio: bytes) -> bool:
-    """Whether the last page is all there and says that the stream ends with it."""
-    at, flags = 0, 0
-    while at != -1:
-        table = at + OGG_HEADER_BYTES
-        if table > len(audio):
-            return False
-        flags, segments = audio[at + 5], audio[at + 26]
-        if table + segments > len(audio):
-            return False
-        at = table + segments + sum(audio[table : table + segments])
-        if at > len(audio):
-            return False
-        at = audio.find(b"OggS", at)
-    return bool(flags & OGG_END_OF_STREAM)
+def _is_chunk(audio: bytes, at: int, order: str) -> bool:
+    """Whether a chunk begins at byte `at`: quiet samples of 8 bits look like an id, but hardly like a size, too."""
+    name = audio[at : at + 4]
+    if name in CHUNK_IDS or not _is_chunk_id(name) or at + 8 > len(audio):
+        return name in CHUNK_IDS
+    (size,) = struct.unpack_from(f"{order}I", audio, at + 4)
+    return bool(at + 8 + size <= len(audio))
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The header of one MPEG layer III frame. `version` as in `XING_OFFSETS`."""
-
-    version: int
-    mono: bool
-    size: int
+def _mp3_in_wav(data: bytes, size: int, name: str) -> Streams:
+    """libsndfile estimates its length: what the data chunk holds is read as the MP3 that it is."""
+    if len(data) + SLACK_BYTES < size < STREAMED_BYTES and size % ROUND_BYTES:
+        raise AudioError(name, "truncated")
+    return Streams(_mpeg(data[: size or None], name).parts, "MP3 in WAV")
 
 
-def _frame(audio: bytes, at: int) -> _Frame | None:
-    """The frame that begins at byte `at`; None where there is none, or one of free format or another layer."""
-    if len(audio) < at + 4 or audio[at] != 0xFF or audio[at + 1] & 0xE0 != 0xE0:
-        return None
-    version, layer = audio[at + 1] >> 3 & 3, audio[at + 1] >> 1 & 3
-    if version == 1 or layer != 1:
-        return None
-    kbits = (KBITS_MPEG1 if version == 3 else KBITS_MPEG2)[audio[at + 2] >> 4]
-    rate_hz = RATES_HZ[version][audio[at + 2] >> 2 & 3]
-    if not kbits or not rate_hz:
-        return None
-    padding = audio[at + 2] >> 1 & 1
-    size = (144 if version == 3 else 72) * kbits * 1000 // rate_hz + padding
-    return _Frame(version, audio[at + 3] >> 6 == 3, size)
+def _au(audio: bytes, name: str) -> Streams:
+    """Sun's .snd. libsndfile takes a made-up size as it should, but for 0 and those next to 0x7FFFFFFF."""
+    if len(audio) < 24:
+        return Streams((audio,))
+    start, size = struct.unpack_from(">II", audio, 4)
+    left = len(audio) - start
+    if left > 0 and (size == 0 or STREAMED_BYTES <= size <= 0x7FFFFFFF):
+        return Streams((audio[:8] + struct.pack(">I", left) + audio[12:],), "size")
+    if left + SLACK_BYTES < size < STREAMED_BYTES and size % ROUND_BYTES:
+        raise AudioError(name, "truncated")
+    _check_one(audio, start + size, name)
+    return Streams((audio,))
 
 
-def _after_id3(audio: bytes) -> int:
-    """Where an ID3v2 tag at the beginning ends; 0 without one."""
-    if audio[:3] != b"ID3" or len(audio) < 10:
-        return 0
-    size = 0
-    for byte in audio[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size + (10 if audio[5] & 0x10 else 0)  # 0x10: a footer follows
+def _check_one(audio: bytes, end: int, name: str) -> None:
+    """Raises AudioError where another file of the same kind follows behind byte `end`."""
+    if audio[:4] in (audio[end : end + 4], audio[end + 1 : end + 5]):
+        raise AudioError(name, "joined of several files: split it")
 
 
-def _mpeg(audio: bytes, start: int) -> bytes | None:
-    """`complete` for MP3 whose first frame begins at byte `start`."""
-    first = _frame(audio, start)
-    assert first is not None
-    frame: _Frame | None = first
-    at, count = start, 0
-    while frame is not None:
-        at += frame.size
-        count += 1
-        frame = _frame(audio, at)
-    if at > len(audio):
-        return None if count > 1 else audio  # a lone frame may be two bytes of anything that look like one
-    rest = audio[at:]
-    if not (len(rest) < 4 or rest.startswith(TAIL_TAGS) or not rest.strip(b"\0")):
-        return audio  # something between the frames: libmpg123 finds its way, this count can't
-    offset = start + XING_OFFSETS[first.version, first.mono]
-    for xing in (offset, offset + 2):  # 2: a checksum stands between
-        if audio[xing : xing + 4] in (b"Xing", b"Info") and len(audio) >= xing + 12:
-            flags, frames = struct.unpack_from(">II", audio, xing + 4)
-            # Some encoders count the header's own frame and some don't: one frame less is no proof.
-            return None if flags & 1 and frames > count else audio
-    return _xing_frame(audio[start : start + 4], first, count) + audio[start:]
+def _wide(audio: bytes, name: str) -> Streams:
+    """RF64, W64 and CAF, whose sizes have 64 bits."""
+    if audio[:4] == b"riff":
+        first, head, order, extra = 40, 24, "<", 24  # a GUID of 16 bytes, and sizes count the header
+    elif audio[:4] == b"caff":
+        first, head, order, extra = 8, 12, ">", 0
+    else:
+        first, head, order, extra = 12, 8, "<", 0
+    at, wide_at = first, 0
+    while at + head <= len(audio):
+        kind, field_at = audio[at : at + 4], at + head - 8 if head > 8 else 0
+        if head == 8:
+            (size,) = struct.unpack_from("<I", audio, at + 4)
+            if kind == b"ds64":
+                wide_at = at + 16
+            if kind == b"data" and size == 0xFFFFFFFF and wide_at and wide_at + 8 <= len(audio):
+                field_at = wide_at
+                (size,) = struct.unpack_from("<q", audio, wide_at)
+        else:
+            size = struct.unpack_from(f"{order}q", audio, field_at)[0] - extra
+        if kind == b"data":
+            return _wide_data(audio, len(audio) - at - head, size, field_at, order, extra, name)
+        if size < 0:
+            break
+        at += head + size
+        at += -at % 8 if extra else size % 2 if head == 8 else 0
+    return Streams((audio,))
 
 
-def _xing_frame(header: bytes, first: _Frame, count: int) -> bytes:
-    """A frame without sound that tells the decoder that `count` frames follow."""
-    # No checksum, and bitrate index 9 (128 or 80 kbit/s), where the frame has room for the Xing header.
-    header = bytes((header[0], header[1] | 1, 0x90 | header[2] & 0x0C, header[3]))
-    frame = _frame(header, 0)
-    assert frame is not None
-    body = header + bytes(XING_OFFSETS[first.version, first.mono] - 4) + b"Xing" + struct.pack(">II", 1, count)
-    return body.ljust(frame.size, b"\0")
+def _wide_data(audio: bytes, left: int, size: int, field_at: int, order: str, extra: int, name: str) -> Streams:
+    """`_wide` where the data chunk holds `left` bytes and promises `size`, in the field of 64 bits at byte `field_at`.
+
+    Where that is 0, the chunk has 32 bits for it, and libsndfile does as it should with a made-up size.
+    """
+    beyond = size > left + SLACK_BYTES
+    made_up = size <= 0 or (beyond and (size >= 2**62 or 0 in (size % ROUND_BYTES, (size + extra) % ROUND_BYTES)))
+    if made_up and left > 0 and field_at:
+        told = struct.pack(f"{order}q", left + extra)
+        return Streams((audio[:field_at] + told + audio[field_at + 8 :],), "size")
+    if beyond and (field_at or size < STREAMED_BYTES):
+        raise AudioError(name, "truncated")
+    end = len(audio) - left + size
+    _check_one(audio, end + (-end % 8 if extra else 0), name)
+    return Streams((audio,))
+
+
+def _mpeg(audio: bytes, name: str) -> Streams:
+    found = mpeg.first_frame(audio)
+    if found is None:
+        return Streams((audio,))
+    start, zeros = found
+    audio, start, mended = (audio[start:], 0, "zeros") if zeros else (audio, start, "")
+    if mpeg.layer_of(audio, start) == 2:
+        return Streams((audio,), mended, frames=mpeg.layer2_samples(audio, start, name))
+    parts, joined = mpeg.streams(audio, start, name)
+    return Streams(tuple(parts), "joined" if joined else mended)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from soundprobe.audio.decode import decode, fit_length, read_bytes
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import ConfigError
-from soundprobe.data.listing import AUDIO_ENDINGS, audio_below
+from soundprobe.data.listing import audio_below
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""

@@ -74,6 +74,15 @@ class LoadedBackbone:
         chosen = "layers" in self.settings
         return {name: told.columns for name, told in self.spec.layers.items()} if chosen else {}
 
+    @property
+    def channels(self) -> str:
+        """What becomes of a clip's channels; see `soundprobe.audio.decode.CHANNELS`."""
+        return str(self.settings.get("channels", "mean"))
+
+    def on_channels(self, channels: str) -> LoadedBackbone:
+        """The same on other channels, which its embeddings depend on."""
+        return self if channels == self.channels else replace(self, settings={**self.settings, "channels": channels})
+
     def input_samples(self, duration_s: float) -> int:
         """T: the samples that a clip of `duration_s` is cut or padded to."""
         return self.spec.input_samples(duration_s, self.settings["clip_seconds"])

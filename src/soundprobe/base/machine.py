@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DEVICES = ("auto", "cpu", "cuda", "mps")
 HEAD_DEVICES = ("auto", "cpu", "cuda")
 """MPS has no float64, in which the losses of the linear head are summed."""
-PACKAGES = ("soundprobe", "numpy", "pyarrow", "scikit-learn", "soundfile", "soxr", "torch", "transformers")
+PACKAGES = ("soundprobe", "av", "numpy", "pyarrow", "scikit-learn", "soundfile", "soxr", "torch", "transformers")
 
 
 def check_device_name(name: str) -> None:

@@ -19,7 +19,7 @@ from soundprobe.base.errors import DataError
 class EncodedAudio:
     """Audio that is not a file of its own, such as a row of a Parquet table.
 
-    `read()` returns the encoded bytes (WAV, FLAC, OGG, MP3) when they are wanted, so that a 7 GB table is never
+    `read()` returns the encoded bytes, of any format that is read, when they are wanted, so that a 7 GB table is never
     held in memory. `name` stands in messages.
     """
 

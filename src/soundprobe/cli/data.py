@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
+from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
 from soundprobe.reporting.wording import recordings_in_two_folds
 
 ROWS_SHOWN = 20
@@ -40,6 +40,7 @@ def check(
     path: Annotated[str | None, typer.Argument(help="As --data.")] = None,
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
+    channels: Channels = "mean",
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     quiet: Quiet = False,
@@ -47,6 +48,7 @@ def check(
     how: dict[str, Any],
 ) -> None:
     """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
+    from soundprobe.audio.decode import check_channels
     from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
     from soundprobe.data.audit.audit import audit
@@ -55,9 +57,10 @@ def check(
     from soundprobe.data.readers.made_folds import deal_readable, missing_classes
     from soundprobe.data.scan import explain_first_missing, scan, summarise
 
+    check_channels(channels)
     clips = open_data(data if path is None else path, folds=folds, **how)
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
-        scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only)
+        scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
     clips = deal_readable(clips, scanned.errors == "")
     summary = summarise(clips, scanned)
     _print_summary(summary)
@@ -111,6 +114,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
 
 
 def _print_problems(summary: dict[str, Any]) -> None:
+    from soundprobe.audio.checks import notes
+
     shared = summary["recordings_across_folds"]
     if summary["recordings"] is None:
         out.print(f"Whether a recording sits in two folds is {recordings_in_two_folds(0, False)}.")
@@ -136,6 +141,8 @@ def _print_problems(summary: dict[str, Any]) -> None:
             out.print(f"  ... and {len(failures) - ROWS_SHOWN} more")
     else:
         out.print("Every clip can be read.")
+    for note in notes(summary["findings"], leave_out=("silent",)):  # the audit lists silent clips
+        out.print(note, markup=False)
 
 
 @app.command(epilog=examples("soundprobe data synth --to synth/"))

@@ -17,6 +17,7 @@ from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
 from soundprobe.cli.options import (
+    Channels,
     DataOrRuns,
     EmbeddingsFolder,
     ExitCode,
@@ -161,6 +162,7 @@ def extract(
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
+    channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
@@ -172,6 +174,7 @@ def extract(
     """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
     if backbone is None and finetuned is None:
         raise typer.BadParameter("Give one, such as mn04, or --finetuned RUN.", param_hint="--backbone")
+    from soundprobe.audio.checks import notes
     from soundprobe.verbs.extract import extract as run
 
     outcomes = run(
@@ -186,6 +189,7 @@ def extract(
         folds=folds,
         limit=limit,
         **how,
+        channels=channels,
         embeddings=embeddings,
         device=device,
         batch_size=batch_size,
@@ -194,6 +198,8 @@ def extract(
         command=given_command(),
         on_extraction=_show_extraction,
     )
+    for note in notes({clip: found for outcome in outcomes for clip, found in outcome.findings.items()}):
+        err.print(note, markup=False)
     failed = max(len(outcome.failures) for outcome in outcomes)
     if failed:
         err.print(f"{failed} clips failed. They are left out, and every result says so.")

@@ -74,6 +74,7 @@ SHARED: dict[str, Any] = {
     ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
+Channels = Annotated[str, typer.Option("--channels", help="What becomes of a clip's channels: mean, first or loudest.")]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]

@@ -36,6 +36,12 @@ Weights = Annotated[
         "--weights", help="The backbone's file or fine-tuning run's folder, where that is yours or was moved."
     ),
 ]
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        "--channels", help="What becomes of a clip's: mean, first or loudest. Default: what the head was trained on."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
@@ -48,6 +54,7 @@ def view(
     hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
     limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
     max_mb: Annotated[float, typer.Option("--max-mb", help="Clips that make the page larger are left out.")] = 50.0,
+    channels: Channels = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -62,6 +69,7 @@ def view(
         hop_s=hop,
         limit=limit,
         max_mb=max_mb,
+        channels=channels,
         device=device,
         progress=not quiet,
     )
@@ -76,16 +84,18 @@ def predict(
     clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
     head: Annotated[Path, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")],
     weights: Weights = None,
+    channels: Channels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
+    from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
     from soundprobe.verbs.predict import load_predictor
 
     paths = [path for place in clips for path in audio_files(place)]
-    predictor = load_predictor(head, weights=weights, device=device, progress=not quiet)
+    predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
         try:
@@ -100,6 +110,8 @@ def predict(
         _print_json(predictions)
     else:
         _print_table(predictions)
+    for note in notes({done.name: done.findings for done in predictions}):
+        err.print(note, markup=False)
     for failure in failures:
         err.print(str(failure), markup=False)
     if failures:
@@ -115,6 +127,7 @@ def _print_json(predictions: Sequence[Prediction]) -> None:
             "heads": done.heads,
             "duration_s": round(done.duration_s, 4),
             "heard_s": round(done.heard_s, 4),
+            **({"findings": dict(done.findings)} if done.findings else {}),
         }
         for done in predictions
     ]

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders; hidden files, such as AppleDouble's "._a.wav", begin with a dot."""
 

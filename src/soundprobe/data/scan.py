@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes, source_name
+from soundprobe.audio.checks import Findings
+from soundprobe.audio.decode import AudioInfo, decode_checked, inspect, read_bytes, source_name
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Clips, Embeddings, Source
 from soundprobe.data.readers.locate import explain_missing
@@ -34,6 +35,8 @@ class Scan:
         duration_s: (N,) float64; sample_rate_hz, channels: (N,) int64; all 0 for a clip with an error.
         errors: (N,) str, why a clip can't be used; '' where it can.
         peak: (N,) float64, each clip's largest |sample|, NaN for a clip with an error; None where nothing was decoded.
+        decoder: (N,) str, see `AudioInfo`; None says '' of all.
+        findings: (N,) of `soundprobe.audio.checks`; None where nothing was decoded.
     """
 
     sha256: np.ndarray
@@ -42,6 +45,8 @@ class Scan:
     channels: np.ndarray
     errors: np.ndarray
     peak: np.ndarray | None = None
+    decoder: np.ndarray | None = None
+    findings: np.ndarray | None = None
 
 
 NOTHING = AudioInfo(duration_s=0.0, sample_rate_hz=0, channels=0, frames=0)
@@ -53,6 +58,7 @@ class _Seen:
     info: AudioInfo
     error: str
     peak: float = float("nan")
+    findings: Findings = field(default_factory=dict)
 
 
 def scan(
@@ -61,6 +67,7 @@ def scan(
     jobs: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     decode_samples: bool = False,
+    channels: str = "mean",
 ) -> Scan:
     """Reads every clip once, on threads, and keeps of each only what `Scan` holds.
 
@@ -68,7 +75,8 @@ def scan(
         jobs: threads; None takes one for each core, at most 8.
         on_progress: called with 1 after each clip, in the calling thread.
         decode_samples: also decode every clip, which finds what headers don't show (a FLAC file cut short, NaN) at
-            several times the cost.
+            several times the cost, and what is conspicuous about their sound.
+        channels: which of them are looked at then; see `decode`.
 
     Raises:
         ConfigError: `jobs` is below 1.
@@ -78,7 +86,7 @@ def scan(
     seen: list[_Seen] = []
     pool = ThreadPoolExecutor(jobs or SCAN_THREADS, thread_name_prefix="scan")
     try:
-        for one in pool.map(partial(_look, decode_samples=decode_samples), clips.sources):
+        for one in pool.map(partial(_look, decode_samples=decode_samples, channels=channels), clips.sources):
             seen.append(one)
             if on_progress is not None:
                 on_progress(1)
@@ -91,10 +99,12 @@ def scan(
         channels=np.array([one.info.channels for one in seen], dtype=np.int64),
         errors=np.array([one.error for one in seen], dtype=np.str_),
         peak=np.array([one.peak for one in seen]) if decode_samples else None,
+        decoder=np.array([one.info.decoder for one in seen], dtype=np.str_),
+        findings=np.array([one.findings for one in seen], dtype=object) if decode_samples else None,
     )
 
 
-def _look(source: Source, decode_samples: bool) -> _Seen:
+def _look(source: Source, decode_samples: bool, channels: str) -> _Seen:
     name = source_name(source)
     try:
         audio = read_bytes(source)
@@ -103,19 +113,20 @@ def _look(source: Source, decode_samples: bool) -> _Seen:
     sha256 = hashlib.sha256(audio).hexdigest()
     try:
         info = inspect(audio, name)
-        peak = float("nan")
-        if decode_samples:
-            peak = float(np.abs(decode(audio, sample_rate_hz=info.sample_rate_hz, name=name)).max(initial=0.0))
+        if not decode_samples:
+            return _Seen(sha256, info, "")
+        wave, findings = decode_checked(audio, sample_rate_hz=info.sample_rate_hz, name=name, channels=channels)
     except AudioError as error:
         return _Seen(sha256, NOTHING, error.reason)
-    return _Seen(sha256, info, "", peak)
+    return _Seen(sha256, info, "", float(np.abs(wave).max(initial=0.0)), findings)
 
 
 def fingerprint(clips: Clips, scanned: Scan) -> str:
     """The SHA-256 of what the clips are: ids, audio, labels, folds, groups, class names and further columns; and of the
     tested folds where that is not all of them.
 
-    Neither the order of the clips nor where they lie counts, so a moved data set keeps its embeddings.
+    Neither the order of the clips nor where they lie counts, so a moved data set keeps its embeddings. What some of
+    them are decoded by counts where older versions, or this one without FFmpeg, get other samples or none.
     """
     names = sorted(clips.columns)
     columns = [np.asarray(column).tolist() for column in (clips.ids, scanned.sha256, clips.labels, clips.folds)]
@@ -124,6 +135,9 @@ def fingerprint(clips: Clips, scanned: Scan) -> str:
     digest = hashlib.sha256(json.dumps([clips.class_names, names, *only]).encode())
     for row in sorted(zip(*columns, strict=True)):  # ids are unique: nothing behind them is compared
         digest.update(b"\n" + json.dumps(row).encode())
+    decoders = [] if scanned.decoder is None else sorted(set(scanned.decoder.tolist()) - {""})
+    if decoders:
+        digest.update(b"\n" + json.dumps({"decoders": decoders}).encode())
     return digest.hexdigest()
 
 
@@ -192,6 +206,11 @@ def summarise(clips: Clips, scanned: Scan) -> dict[str, Any]:
         "total_s": float(durations_s.sum()),
         "missing": int((scanned.errors == MISSING).sum()),
         "failures": {str(clips.ids[row]): str(scanned.errors[row]) for row in failed},
+        "findings": {
+            str(clip): found
+            for clip, found in zip(clips.ids, () if scanned.findings is None else scanned.findings, strict=False)
+            if found
+        },
         "recordings_across_folds": recordings_across_folds(clips),
     }
 

@@ -15,14 +15,15 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from soundprobe.audio.decode import DECODE_VERSION, decode, read_bytes, source_name
+from soundprobe.audio.checks import Findings
+from soundprobe.audio.decode import DECODE_VERSION, decode_checked, read_bytes, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.files import digest_key
@@ -57,7 +58,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class EmbeddingJob:
-    """One backbone's extraction: what stays the same from part to part."""
+    """One backbone's extraction: what stays the same from part to part.
+
+    `found` collects what is conspicuous about clips, by their rows, as they are decoded.
+    """
 
     model: LoadedBackbone
     clips: Clips
@@ -65,6 +69,7 @@ class EmbeddingJob:
     device: torch.device
     batch_size: int
     jobs: int | None
+    found: dict[int, Findings] = field(default_factory=dict)
 
 
 def embedding_key(model: LoadedBackbone, data_fingerprint: str) -> str:
@@ -133,6 +138,7 @@ def embed_parts(
                     job.scanned.sha256,
                     job.scanned.duration_s,
                     failures,
+                    {str(job.clips.ids[c.row]): job.found[c.row] for c in left[number] if c.row in job.found},
                 ),
             )
 
@@ -170,11 +176,19 @@ def decode_ahead(
 
 
 def _decode(job: EmbeddingJob, clip: PlannedClip) -> Decoded:
-    return decode_scanned(job.clips, job.scanned, clip.row, job.model.spec.sample_rate_hz)
+    model = job.model
+    return decode_scanned(job.clips, job.scanned, clip.row, model.spec.sample_rate_hz, model.channels, job.found)
 
 
-def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -> Decoded:
-    """The clip at `row`.
+def decode_scanned(
+    clips: Clips,
+    scanned: Scan,
+    row: int,
+    sample_rate_hz: int,
+    channels: str = "mean",
+    found: dict[int, Findings] | None = None,
+) -> Decoded:
+    """The clip at `row`; what is conspicuous about it is put into `found`.
 
     Raises:
         StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
@@ -192,9 +206,12 @@ def decode_scanned(clips: Clips, scanned: Scan, row: int, sample_rate_hz: int) -
     if hashlib.sha256(audio).hexdigest() != scanned.sha256[row]:
         raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     try:
-        return decode(audio, sample_rate_hz=sample_rate_hz, name=name)
+        wave, findings = decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)
     except AudioError as error:
         return error
+    if findings and found is not None:
+        found[row] = findings
+    return wave
 
 
 def streams_of(job: EmbeddingJob) -> int:

@@ -75,6 +75,7 @@ def make_set(
         seconds=time.perf_counter() - began,
         fold=fold,
         layers=job.model.settings.get("layers", LAST),
+        findings={clip: found for part in done.values() for clip, found in part.findings.items()},
     )
 
 
@@ -93,6 +94,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
 
 def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
+    findings = {clip: found for part in parts for clip, found in part.findings.items()}
     embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
     return {
         "complete": True,
@@ -100,4 +102,5 @@ def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
         "embedded": sum(part.clips for part in parts),
         "parts": [{"file": part.path.name, "clips": part.clips} for part in parts],
         "failures": failures,
+        **({"findings": findings} if findings else {}),
     }

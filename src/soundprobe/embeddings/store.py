@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,6 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from pydantic import Field
 
+from soundprobe.audio.checks import Findings
 from soundprobe.base.errors import DataError, StoreError
 from soundprobe.base.files import atomic_path, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
@@ -43,11 +44,14 @@ RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256"
 
 @dataclass(frozen=True)
 class SetPart:
-    """One Parquet file of a set: its path, how many clips it holds, and which of its clips failed and why."""
+    """One Parquet file of a set: its path, how many clips it holds, which of its clips failed and why, and `findings`:
+    what is conspicuous about the sound of some, see `soundprobe.audio.checks`.
+    """
 
     path: Path
     clips: int
     failures: Mapping[str, str]
+    findings: Mapping[str, Findings] = field(default_factory=dict)
 
 
 class BegunSetRecord(Record):
@@ -94,6 +98,7 @@ class SetRecord(BegunSetRecord):
     Attributes:
         seconds_per_clip: of decoding and embedding; None where every part was there before.
         embedded_folds: those of which a clip has an embedding; embedded: how many clips have one.
+        findings: clip id -> what is conspicuous about its sound.
     """
 
     complete: Literal[True]
@@ -102,6 +107,7 @@ class SetRecord(BegunSetRecord):
     embedded: Count
     parts: list[PartRecord]
     failures: list[FailureRecord]
+    findings: dict[str, Settings] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ class Extraction:
     Attributes:
         folder: the set's folder; fold: the only one that may be scored on it, of a network that was fine-tuned.
         clips: how many clips have embeddings; reused: how many of them were there before.
-        failures: clip id -> reason.
+        failures: clip id -> reason; findings: clip id -> what is conspicuous about its sound.
         seconds: wall time of decoding and embedding, scan left out.
     """
 
@@ -125,6 +131,7 @@ class Extraction:
     seconds: float
     fold: int | None = None
     layers: str = "last"
+    findings: Mapping[str, Findings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +197,7 @@ def write_part(
     audio_sha256: np.ndarray,
     duration_s: np.ndarray,
     failures: Mapping[str, str],
+    findings: Mapping[str, Findings] | None = None,
 ) -> SetPart:
     """Writes one part, atomically.
 
@@ -198,7 +206,7 @@ def write_part(
         planned: the rows that the part was planned to hold; those not in `embedded` are in `failures`.
         embedded: the n rows that have an embedding, in the order of `features` (n, D) float32.
         audio_sha256: (N,) str; duration_s: (N,) float64.
-        failures: clip id -> reason.
+        failures: clip id -> reason; findings: clip id -> what is conspicuous about its sound.
 
     Raises:
         DataError: a further column has a name that the format keeps for itself.
@@ -229,6 +237,8 @@ def write_part(
         "soundprobe.plan": plan_digest(clips.ids[list(planned)]),
         "soundprobe.failures": json.dumps(dict(failures)),
     }
+    if findings:
+        about["soundprobe.findings"] = json.dumps(findings)
     with atomic_path(path) as temporary:
         # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
         pq.write_table(
@@ -238,7 +248,7 @@ def write_part(
             use_dictionary=False,
             write_statistics=False,
         )
-    return SetPart(path, len(table), failures)
+    return SetPart(path, len(table), failures, findings or {})
 
 
 def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
@@ -255,7 +265,8 @@ def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
     about = file.metadata or {}
     if about.get(b"soundprobe.plan", b"").decode() != plan_digest(planned):
         return None
-    return SetPart(path, file.num_rows, json.loads(about[b"soundprobe.failures"]))
+    failures, findings = (json.loads(about.get(b"soundprobe." + what, b"{}")) for what in (b"failures", b"findings"))
+    return SetPart(path, file.num_rows, failures, findings)
 
 
 @contextmanager

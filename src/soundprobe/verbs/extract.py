@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import fetch, is_cached
@@ -44,6 +45,7 @@ def extract(
     jobs: int | None = None,
     folds: int = MADE_FOLDS,
     limit: int | None = None,
+    channels: str = "mean",
     progress: bool = True,
     command: str = "",
     on_extraction: Callable[[Extraction], None] | None = None,
@@ -66,6 +68,7 @@ def extract(
         finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
             of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
+        channels: what becomes of clips with several: "mean", "first" or "loudest".
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
@@ -80,6 +83,7 @@ def extract(
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
+    check_channels(channels)
     how = settle(folds, limit, opening)
     specs: Sequence[BackboneSpec] = ()
     if finetuned is None:
@@ -105,6 +109,7 @@ def extract(
                 "--limit": limit,
                 "--layers": None if layers == LAST else layers,
                 "--precision": None if precision == "fp32" else precision,
+                "--channels": None if channels == "mean" else channels,
             }
         )
         run = open_run(finetuned)
@@ -126,7 +131,11 @@ def extract(
     torch_device = choose_device(device)
     check_device(precision, torch_device)
     load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "layers": layers, "progress": progress}
-    models = [declared(load_backbone(spec.name, seed=one, **load), precision) for spec in specs for one in seeds]
+    models = [
+        declared(load_backbone(spec.name, seed=one, **load), precision).on_channels(channels)
+        for spec in specs
+        for one in seeds
+    ]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     clips = deal_readable(clips, scanned.errors == "")

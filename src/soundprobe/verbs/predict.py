@@ -14,13 +14,14 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from soundprobe.audio.decode import decode, read_bytes, source_name
+from soundprobe.audio.checks import Findings
+from soundprobe.audio.decode import check_channels, decode_checked, read_bytes, source_name
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
@@ -52,6 +53,7 @@ class Prediction:
         name: the clip; class_names: C names; proba: (C,) float64, sums to 1, the mean over the folds' heads.
         heads: how many heads were asked.
         duration_s: of the clip; heard_s: how much of it from its beginning the backbone takes.
+        findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Prediction:
     heads: int
     duration_s: float
     heard_s: float
+    findings: Findings = field(default_factory=dict)
 
     @property
     def predicted(self) -> str:
@@ -85,14 +88,22 @@ class Member:
     heads: tuple[Any, ...]
 
 
+Decoded = dict[tuple[int, str], tuple[np.ndarray, Findings]]
+"""A clip's samples (T,) and findings by the rates in Hz and the channels that backbones want."""
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned."""
+    """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned.
+
+    `channels` is what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+    """
 
     folder: Path
     class_names: tuple[str, ...]
     members: tuple[Member, ...]
     device: torch.device
+    channels: str | None = None
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:
@@ -109,15 +120,16 @@ class Predictor:
             AudioError: it can't be decoded, or its embedding is not finite.
         """
         name, audio = source_name(source), read_bytes(source)
-        waves = self._decode(audio, name)
+        decoded = self._decode(audio, name)
         heard_s = float("inf")
         for backbone in self.backbones:
             rate_hz = backbone.spec.sample_rate_hz
-            duration_s = len(waves[rate_hz]) / rate_hz
+            duration_s = len(self._of(backbone, decoded)[0]) / rate_hz
             samples = backbone.input_samples(duration_s)
             heard_s = min(heard_s, samples / rate_hz, duration_s)
-        proba = self._proba(lambda backbone: [waves[backbone.spec.sample_rate_hz]], name)[0]
-        return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s)
+        proba = self._proba(lambda backbone: [self._of(backbone, decoded)[0]], name)[0]
+        found = {kind: value for _, findings in decoded.values() for kind, value in findings.items()}
+        return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s, found)
 
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own, padded with silence where the backbone wants more.
@@ -131,23 +143,29 @@ class Predictor:
             if not 0 < value < float("inf"):
                 raise ConfigError(f"A {option} of {value} s is not valid: give more than 0, such as 0.5.")
         name, audio = source_name(source), read_bytes(source)
-        waves = self._decode(audio, name)
-        first_rate_hz = self.backbones[0].spec.sample_rate_hz
-        duration_s = len(waves[first_rate_hz]) / first_rate_hz
+        decoded = self._decode(audio, name)
+        first = self.backbones[0]
+        duration_s = len(self._of(first, decoded)[0]) / first.spec.sample_rate_hz
         starts_s = window_starts(duration_s, window_s, hop_s)
 
         def windows(backbone: LoadedBackbone) -> list[np.ndarray]:
             rate_hz = backbone.spec.sample_rate_hz
             first = [round(start * rate_hz) for start in starts_s]
-            return [waves[rate_hz][at : at + max(1, round(window_s * rate_hz))] for at in first]
+            wave = self._of(backbone, decoded)[0]
+            return [wave[at : at + max(1, round(window_s * rate_hz))] for at in first]
 
         proba = self._proba(windows, name)
         return Timeline(self.class_names, starts_s, np.minimum(starts_s + window_s, duration_s), proba)
 
-    def _decode(self, audio: bytes, name: str) -> dict[int, np.ndarray]:
-        """The clip's samples (T,) by each rate in Hz that a backbone wants."""
-        rates_hz = {backbone.spec.sample_rate_hz for backbone in self.backbones}
-        return {rate_hz: decode(audio, sample_rate_hz=rate_hz, name=name) for rate_hz in rates_hz}
+    def _decode(self, audio: bytes, name: str) -> Decoded:
+        wanted = {(backbone.spec.sample_rate_hz, self.channels or backbone.channels) for backbone in self.backbones}
+        return {
+            (rate_hz, channels): decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
+            for rate_hz, channels in wanted
+        }
+
+    def _of(self, backbone: LoadedBackbone, decoded: Decoded) -> tuple[np.ndarray, Findings]:
+        return decoded[backbone.spec.sample_rate_hz, self.channels or backbone.channels]
 
     def _embed(self, backbone: LoadedBackbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
         """(W, D) float32 embeddings of W waves, each cut or padded as `extract` does."""
@@ -186,13 +204,19 @@ def window_starts(duration_s: float, window_s: float, hop_s: float) -> np.ndarra
 
 
 def load_predictor(
-    folder: str | Path, *, weights: str | Path | None = None, device: str = "auto", progress: bool = True
+    folder: str | Path,
+    *,
+    weights: str | Path | None = None,
+    channels: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
 ) -> Predictor:
     """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
 
     Args:
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
+        channels: see `Predictor`.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
@@ -200,6 +224,8 @@ def load_predictor(
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
+    if channels is not None:
+        check_channels(channels)
     place = Path(folder)
     files = sorted(place.glob("fold-*.safetensors"))
     if not files:
@@ -236,7 +262,7 @@ def load_predictor(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device))
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
 
 
 def predict(
@@ -244,6 +270,7 @@ def predict(
     *,
     head: str | Path,
     weights: str | Path | None = None,
+    channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> list[Prediction]:
@@ -253,7 +280,7 @@ def predict(
         AudioError: a clip can't be decoded.
     """
     paths = [clips] if isinstance(clips, str | Path) else list(clips)
-    predictor = load_predictor(head, weights=weights, device=device, progress=progress)
+    predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=progress)
     return [predictor.predict(str(path)) for path in paths]
 
 
@@ -337,7 +364,7 @@ def _backbone(
         shortcuts=False,  # preparing CNN14's takes longer than a few clips without it, and 0.75 GB
         progress=progress,
     )
-    backbone = declared(backbone, precision)
+    backbone = declared(backbone, precision).on_channels(settings.get("channels", "mean"))
     if backbone.weights.sha256 != sha256:
         raise ConfigError(
             f"The heads in {folder} belong to {name} with weights {sha256[:12]}..., but those here are "

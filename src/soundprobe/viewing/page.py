@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soundprobe.audio.decode import AudioInfo, decode, inspect, read_bytes
+from soundprobe.audio.checks import Findings
+from soundprobe.audio.checks import notes as sound_notes
+from soundprobe.audio.decode import AudioInfo, check_channels, decode, decode_checked, inspect, read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.files import atomic_path
 from soundprobe.data.listing import audio_files
@@ -49,7 +51,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class ClipView:
-    """One clip of the page; page_bytes: what its sound and picture take there."""
+    """One clip of the page; page_bytes: what its sound and picture take there; findings: see `audio.checks`."""
 
     name: str
     facts: str
@@ -57,6 +59,7 @@ class ClipView:
     bands: tuple[Band, ...]
     others: int
     page_bytes: int
+    findings: Findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +112,7 @@ def view(
     hop_s: float = 0.5,
     limit: int = MOST_CLIPS,
     max_mb: float = MOST_MB,
+    channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> View:
@@ -122,6 +126,8 @@ def view(
         limit: at most so many clips of what is named; a note says how many are left out.
         max_mb: how many million bytes sounds and pictures may take; a clip that doesn't fit any more is left out, and
             a note names it.
+        channels: what becomes of a clip's: "mean" (what is shown by default), "first" or "loudest". None takes for the
+            probabilities what the head's embeddings were made of.
 
     Raises:
         DataError: there is no audio in the folder. AudioError: a clip that was named can't be decoded.
@@ -129,6 +135,8 @@ def view(
     """
     if limit < 1:
         raise ConfigError(f"--limit {limit} is not valid: give 1 or more.")
+    if channels is not None:
+        check_channels(channels)
     if not 0 < max_mb < math.inf:
         raise ConfigError(f"--max-mb {max_mb:g} is not valid: give more than 0, such as {MOST_MB:g}.")
     named = [clips] if isinstance(clips, str | Path) else list(clips)
@@ -139,13 +147,13 @@ def view(
     if head is not None:
         from soundprobe.verbs.predict import load_predictor
 
-        predictor = load_predictor(head, weights=weights, device=device, progress=progress)
+        predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=progress)
     shown: list[ClipView] = []
     too_large: list[ClipView] = []
     notes, failed, taken = [], 0, 0
     for path, from_folder in found[:limit]:
         try:
-            clip = _clip_view(path, predictor, window_s, hop_s)
+            clip = _clip_view(path, predictor, window_s, hop_s, channels or "mean")
         except AudioError as error:
             if not from_folder:
                 raise
@@ -163,6 +171,7 @@ def view(
         raise DataError(f"No clip of {named[0]} fits on the page. {notes[-1]}")
     if not shown:
         raise DataError(f"None of the {len(notes)} clips in {named[0]} can be shown. {notes[0]}")
+    notes += sound_notes({clip.name: clip.findings for clip in shown})
     if len(found) > limit:
         notes.append(f"The first {limit} of {len(found)} clips; --limit {len(found)} shows all.")
     if predictor is not None:
@@ -182,15 +191,15 @@ def _too_large_note(clips: Sequence[ClipView], taken: int, max_mb: float) -> str
     return f"Left out, beyond {max_mb:g} MB: {names}{more}; --max-mb {needed:.2f} shows all."
 
 
-def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: float) -> ClipView:
+def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: float, channels: str) -> ClipView:
     audio = read_bytes(path)
     told = inspect(audio, str(path))
-    wave = decode(audio, sample_rate_hz=FULL_RATE_HZ, name=str(path))
+    wave, findings = decode_checked(audio, sample_rate_hz=FULL_RATE_HZ, name=str(path), channels=channels)
     kept = wave[: round(LONGEST_S * FULL_RATE_HZ)]
     clip = clip_of_wave(kept, FULL_RATE_HZ, path.name)
     # What the file can't hold is not drawn as silence: 16 kHz audio ends at 8 kHz.
     if told.sample_rate_hz < FULL_RATE_HZ and told.sample_rate_hz >= 2000:
-        own = decode(audio, sample_rate_hz=told.sample_rate_hz, name=str(path))
+        own = decode(audio, sample_rate_hz=told.sample_rate_hz, name=str(path), channels=channels)
         drawn = clip_of_wave(own[: round(LONGEST_S * told.sample_rate_hz)], told.sample_rate_hz, "", with_sound=False)
         clip = replace(clip, picture=drawn.picture, spectrogram=drawn.spectrogram)
     bands: tuple[Band, ...] = ()
@@ -198,7 +207,7 @@ def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: 
     if predictor is not None:
         bands, others = _bands(predictor.timeline(path, window_s=window_s, hop_s=hop_s), clip)
     facts = _facts(told, len(kept) < len(wave))
-    return ClipView(path.name, facts, player(clip, path.name, ticks=True), bands, others, clip.page_bytes)
+    return ClipView(path.name, facts, player(clip, path.name, ticks=True), bands, others, clip.page_bytes, findings)
 
 
 def _facts(told: AudioInfo, cut: bool) -> str:

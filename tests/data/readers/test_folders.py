@@ -66,8 +66,8 @@ def test_read_folders_odd_names_are_kept(tmp_path: Path) -> None:
 
 
 def test_read_folders_other_files_are_counted_in_a_warning(tmp_path: Path) -> None:
-    fill(tmp_path, [*two_classes(2, 1), "cat/notes.txt", "cat/a.m4a", "dog/b.m4a", "dog/README"])
-    with pytest.warns(SoundprobeWarning, match=r"4 files below .* left out, .*\(\.m4a: 2, \.txt: 1, no ending: 1\)"):
+    fill(tmp_path, [*two_classes(2, 1), "cat/notes.txt", "cat/a.mid", "dog/b.mid", "dog/README"])
+    with pytest.warns(SoundprobeWarning, match=r"4 files below .* left out, .*\(\.mid: 2, \.txt: 1, no ending: 1\)"):
         assert len(read_folders(tmp_path, folds=2)) == 4
 
 

@@ -6,8 +6,8 @@ import re
 import warnings
 from collections.abc import Mapping
 
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
-from soundprobe.data.listing import AUDIO_ENDINGS
 from soundprobe.data.readers.table import Table
 
 ROLES: dict[str, tuple[str, ...]] = {

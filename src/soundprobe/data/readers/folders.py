@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
-from soundprobe.data.listing import AUDIO_ENDINGS, audio_below, files_below, is_audio, is_shown, note_left_out
+from soundprobe.data.listing import audio_below, files_below, is_audio, is_shown, note_left_out
 from soundprobe.data.readers.assemble import IGNORE, FoldOptions, Found, assemble, fold_number, match_names, split_of
 
 HOLDERS = frozenset(
