@@ -18,7 +18,7 @@ def test_audio_files_hidden_ones_are_passed_over_and_others_counted(tmp_path: Pa
         ".hidden/c.wav",
         "__MACOSX/._a.wav",
         "Thumbs.db",
-        "b.m4a",
+        "b.mid",
         "sub/notes.txt",
     ]
     for name in names:

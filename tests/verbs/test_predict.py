@@ -244,12 +244,12 @@ def test_published_file_from_anywhere_serves_extract_predict_and_view_without_a_
 def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audio(trained, tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(330, 1.0), RATE_HZ)
     (tmp_path / "._a.wav").write_bytes(b"AppleDouble")
-    (tmp_path / "b.m4a").write_bytes(b"m4a")
+    (tmp_path / "b.mid").write_bytes(b"MThd")
     done = soundprobe("predict", str(tmp_path), "--head", str(trained.head), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [Path(one["clip"]).name for one in json.loads(done.stdout)] == ["a.wav"]
     assert "1 file below" in done.stderr
-    assert ".m4a: 1" in done.stderr
+    assert ".mid: 1" in done.stderr
     assert "._a.wav" not in done.stderr
 
 
