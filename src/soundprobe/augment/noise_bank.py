@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soundprobe.audio.decode import decode, fit_length, read_bytes
 from soundprobe.base.errors import ConfigError
-from soundprobe.data.listing import AUDIO_ENDINGS, audio_below
+from soundprobe.data.listing import AUDIO_ENDINGS, files_below, is_audio
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""
@@ -56,7 +56,7 @@ def read_noise_folder(folder: str, sample_rate_hz: int) -> NoiseBank:
         AudioError: a file can't be decoded.
     """
     root = check_folder(folder)
-    files = audio_below(root)
+    files = sorted(filter(is_audio, files_below(root)))
     if not files:
         raise ConfigError(f"background_noise.folder = {folder!r} holds no audio file ({' '.join(AUDIO_ENDINGS)}).")
     most = round(LONGEST_S * sample_rate_hz)
