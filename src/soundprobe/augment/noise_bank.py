@@ -15,7 +15,7 @@ from torch import Tensor
 from soundprobe.audio.decode import decode, fit_length, read_bytes
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import ConfigError
-from soundprobe.data.listing import audio_below
+from soundprobe.data.listing import files_below, is_audio
 
 LONGEST_S = 30.0
 """Of each file of a folder, this much is kept."""
@@ -57,7 +57,7 @@ def read_noise_folder(folder: str, sample_rate_hz: int) -> NoiseBank:
         AudioError: a file can't be decoded.
     """
     root = check_folder(folder)
-    files = audio_below(root)
+    files = sorted(filter(is_audio, files_below(root)))
     if not files:
         raise ConfigError(f"background_noise.folder = {folder!r} holds no audio file ({' '.join(AUDIO_ENDINGS)}).")
     most = round(LONGEST_S * sample_rate_hz)

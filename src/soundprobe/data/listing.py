@@ -1,4 +1,4 @@
-"""Which files below a folder are audio: one answer for data sets, `predict`, `view` and background noise."""
+"""Which files below a folder are audio: one answer for data sets, `predict`, `view` and folders of noise."""
 
 from __future__ import annotations
 
