@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import typer.main
 
-from soundprobe.cli.app import app
+from soundprobe.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 
