@@ -59,10 +59,16 @@ def wanted(names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], str]]:
                 yield figure, data
 
 
-def commands(figure: Mapping[str, Any]) -> Iterator[list[str]]:
+def seeds_of(figure: Mapping[str, Any], data: str) -> list[int]:
+    """Those that a step with {seed} is run with; empty where there is none. `seeds` may differ by data set."""
+    seeds = figure.get("seeds", [])
+    return list(seeds[data] if isinstance(seeds, Mapping) else seeds)
+
+
+def commands(figure: Mapping[str, Any], data: str) -> Iterator[list[str]]:
     """The figure's commands, once for each seed, with {data} and {mn04} as they stand."""
     for step in figure["steps"]:
-        for seed in figure.get("seeds", [0]) if "{seed}" in step else [0]:
+        for seed in seeds_of(figure, data) if "{seed}" in step else [0]:
             yield shlex.split(step.replace("{seed}", str(seed)))
 
 
@@ -72,7 +78,7 @@ def make(figure: Mapping[str, Any], data: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     places = {"{data}": str(SHARED / PLAN["data"][data]), "{mn04}": str(WEIGHTS)}
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "SOUNDPROBE_OFFLINE": "1"}
-    for command in commands(figure):
+    for command in commands(figure, data):
         argv = [sys.executable, "-m", "soundprobe", *(places.get(word, word) for word in command), "--quiet"]
         done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True)  # noqa: S603
         print(f"{data} {figure['name']}: {' '.join(command)}\n{done.stdout}", end="", flush=True)

@@ -31,8 +31,8 @@ def figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 def test_every_command_of_the_figures_is_one_that_the_command_line_takes(figures: ModuleType) -> None:
     verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for figure, _ in figures.wanted([]):
-        for verb, *arguments in figures.commands(figure):
+    for figure, data in figures.wanted([]):
+        for verb, *arguments in figures.commands(figure, data):
             verbs[verb].make_context(verb, arguments)
 
 
@@ -40,8 +40,8 @@ def test_every_figure_is_recorded_with_all_its_seeds_and_folds(figures: ModuleTy
     recorded = json.loads(figures.RECORDED.read_text())["runs"]
     for figure, data in figures.wanted([]):
         for head, seeds in recorded[f"{data} {figure['name']}"].items():
-            if "seeds" in figure:
-                assert sorted(seeds) == [str(seed) for seed in figure["seeds"]], (figure["name"], head)
+            if asked := figures.seeds_of(figure, data):
+                assert sorted(seeds) == [str(seed) for seed in asked], (figure["name"], head)
             assert {len(folds) for folds in seeds.values()} == {5 if data == "esc10" else 4}
     assert set(recorded) == {f"{data} {figure['name']}" for figure, data in figures.wanted([])}
 
