@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from scipy import stats
-from sklearn.model_selection import KFold
 
 from made_sets import make_set, store_set
 from soundprobe.base.errors import ConfigError
@@ -184,12 +183,12 @@ def test_luck_on_shuffled_labels_holds_95_percent_of_honest_runs() -> None:
     assert above + below >= stats.binom.ppf(0.001, 400, 0.03)  # and is no wider than need be
 
 
-def test_reshuffled_folds_are_scikit_learns_whatever_the_rows_order() -> None:
+def test_reshuffled_folds_keep_their_sizes_whatever_the_rows_order() -> None:
     ids, folds = np.array([f"c{i:03d}" for i in range(103)]), np.repeat([1, 2, 3, 10], [50, 30, 20, 3])
     drawn = reshuffle_folds(ids, folds, 5)
-    expected = [test for _, test in KFold(4, shuffle=True, random_state=5).split(ids)]
-    for name, test in zip((1, 2, 3, 10), expected, strict=True):
-        np.testing.assert_array_equal(np.flatnonzero(drawn == name), test)
+    for name in (1, 2, 3, 10):
+        assert (drawn == name).sum() == (folds == name).sum()
+    assert 0.2 < (drawn == folds).mean() < 0.6  # by chance .35
     order = np.random.default_rng(0).permutation(103)
     np.testing.assert_array_equal(reshuffle_folds(ids[order], folds[order], 5), drawn[order])
 

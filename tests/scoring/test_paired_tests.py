@@ -503,14 +503,33 @@ def test_shown_interval_leaves_0_out_exactly_where_one_comparison_is_clear() -> 
     assert 10 < sum(one.is_clear for one in found) < 50
 
 
+def test_difference_in_one_fold_is_never_clear_and_nothing_is_said_to_be_detectable() -> None:
+    (better, worse), ratio = paired_runs(), 0.2
+    alone = [resample(one_fold(scores.predictions)) for scores in (better, worse)]
+    found = paired(*alone, test_train_ratio=ratio)
+    assert found.mean.excludes_zero
+    assert not found.is_clear
+    assert found.detectable is None
+
+
+def test_interval_and_detectable_difference_of_two_folds_stay_within_what_can_be() -> None:
+    pair = [scores.predictions for scores in paired_runs()]
+    two = [resample(run.take(run.folds < 2)) for run in pair]
+    found = dataclasses.replace(paired(*two, test_train_ratio=1.0), comparisons=20)
+    assert found.detectable == 1.0
+    wild = dataclasses.replace(found.t_test, low=-3.0, high=4.0)
+    beyond = dataclasses.replace(found, t_test=wild).interval
+    assert (beyond.low, beyond.high) == (-1.0, 1.0)
+
+
 @pytest.mark.parametrize(("folds", "comparisons"), [(4, 1), (10, 1), (10, 5)])
 def test_detectable_difference_is_found_in_about_four_cases_of_five(folds: int, comparisons: int) -> None:
     """Fold differences as the test supposes them, with what is stated where their spread is observed on average."""
     rng, simulations, ratio = np.random.default_rng(22), 4000, kfold_ratio(folds)
     shared, own = rng.normal(size=(simulations, 1)), rng.normal(size=(simulations, folds))
-    differences = np.sqrt(1 / folds) * shared + np.sqrt(1 - 1 / folds) * own
+    differences = 0.05 * (np.sqrt(1 / folds) * shared + np.sqrt(1 - 1 / folds) * own)
     error = float(np.sqrt(1 / folds + ratio) * differences.std(axis=1, ddof=1).mean())
-    t_test = TTest(None, folds - 1, None, None, None, ratio, error)
+    t_test = TTest(0.0, folds - 1, 1.0, None, None, ratio, error)
     zero = Interval(0.0, None, None, "bootstrap over recordings")
     one = Paired("a", "b", "accuracy", (), (), zero, 0.0, 0, t_test, sign_test([0.0]), None, comparisons)
     p = np.array([corrected_t_test(row, test_train_ratio=ratio).p for row in differences + one.detectable])

@@ -40,9 +40,19 @@ def test_verdict_counts_folds_and_points_of_the_best_tuned_candidate_and_of_the_
     ahead = Fold(0.83, record(frozen, judged(0.4, 0.84, interpolate=1.0), test=0.80))
     behind = Fold(0.79, record(frozen, judged(0.6, 0.78, interpolate=1.0), test=0.79))
     assert fine_tuning_verdict([ahead, behind]) == (
-        "Inside the training folds fine-tuning beat the frozen linear head in 1 of 2 folds (+1.0 points of accuracy on "
-        "average; the best of 2 settings, so rather too much). On the test folds what was chosen beat it in 1 of 2 "
-        "folds (+1.5 points on average): 0.810 against 0.795, frozen being chosen in 1."
+        "Inside the training folds fine-tuning was ahead in 1 of 2 folds (+1.0 points of accuracy on average) of the "
+        "frozen linear head. On the test folds what was chosen was ahead in 1, equal in 1 of 2 folds (+1.5 points of "
+        "accuracy on average) of it: 0.810 against 0.795, frozen being chosen in 1."
+    )
+
+
+def test_verdict_where_frozen_was_chosen_everywhere_compares_no_test_scores():
+    candidates = [judged(0.6, 0.7, interpolate=share) for share in (0.5, 1.0)]
+    fold = Fold(0.8, record(judged(0.5, 0.8, interpolate=0.0), *candidates))
+    assert fine_tuning_verdict([fold, fold]) == (
+        "Inside the training folds fine-tuning was ahead in 0 of 2 folds (\N{MINUS SIGN}10.0 points of accuracy on "
+        "average; the best of 2 by log loss, so rather too much) of the frozen linear head. Frozen was chosen in every "
+        "fold, so the test scores are its own."
     )
 
 

@@ -110,7 +110,7 @@ def test_record_says_every_candidates_score_what_it_cost_and_what_was_chosen(don
     assert {name: fold.chosen[name] for name in tuning.best.settings} == tuning.best.settings
     assert len({one.log_loss for one in tuning.candidates}) == len(settings)
     assert fold.seconds > tuning.seconds > 0
-    assert done.verdict.startswith("Inside the training folds fine-tuning beat the frozen linear head in ")
+    assert done.verdict.startswith("Inside the training folds fine-tuning was ahead in ")
     assert not list((done.folder / "checkpoints").iterdir())
 
 

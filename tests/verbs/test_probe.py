@@ -274,6 +274,17 @@ def test_probe_with_a_wrong_option_says_what_is_valid(tmp_path, options, error, 
     assert not list(tmp_path.glob("heads/**/result.json"))
 
 
+@pytest.mark.parametrize("head", [None, "linear", "knn"])
+def test_shuffled_labels_on_several_layers_take_all_of_them_since_none_can_be_chosen(tmp_path, head):
+    folder = make_set(tmp_path / "embeddings")
+    meta = json.loads((folder / "meta.json").read_text())
+    size = meta["backbone"]["embedding_dim"]
+    meta["backbone"]["layers"] = {"last": size - 2, "middle": 2}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (done,) = run(tmp_path, head=head, control="shuffled-labels")
+    assert {fold.chosen["layers"] for fold in done.record.folds} == {"both"}
+
+
 def test_probe_without_embeddings_says_how_to_make_some(tmp_path):
     with pytest.raises(StoreError, match="soundprobe extract --backbone mn04"):
         run(tmp_path)

@@ -103,20 +103,16 @@ def _deals(
 
 
 def reshuffle_folds(ids: np.ndarray, folds: np.ndarray, seed: int) -> np.ndarray:
-    """(N,) the fold of each clip, drawn clip by clip as by scikit-learn's `KFold(shuffle=True)`.
+    """(N,) the fold of each clip, the given folds dealt out anew clip by clip, whatever recording a clip is from.
 
-    As many folds as there were, of the same names: heads then train on as many clips as on the given folds, and a
-    higher score owes nothing to more of them.
+    Each fold keeps its number of clips: heads then train on as many as on the given folds, and a higher score owes
+    nothing to more of them.
 
     Args:
-        ids: (N,) unique; the result does not depend on the rows' order. folds: (N,) the given ones, at least 2.
+        ids: (N,) unique; the result does not depend on the rows' order. folds: (N,) the given ones.
     """
-    from sklearn.model_selection import KFold
-
-    names, drawn, order = np.unique(folds), np.empty_like(folds), np.argsort(ids)
-    splits = KFold(len(names), shuffle=True, random_state=seed).split(order)
-    for name, (_, test) in zip(names, splits, strict=True):
-        drawn[order[test]] = name
+    drawn, order = np.empty_like(folds), np.argsort(ids)
+    drawn[order] = np.random.default_rng(seed).permutation(folds[order])
     return drawn
 
 

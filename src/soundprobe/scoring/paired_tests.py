@@ -85,10 +85,11 @@ class Paired:
     def interval(self) -> Interval:
         """The mean difference with the wider of both intervals, the bootstrap's and the t-test's.
 
-        It leaves 0 out where both do: of a single comparison, where the difference is clear.
+        It leaves 0 out where both do: of a single comparison, where the difference is clear, if the t-test has a p.
+        No end goes beyond a difference of 1.
         """
-        by_folds = Interval(self.mean.value, self.t_test.low, self.t_test.high, "corrected t")
-        return hull(self.mean, by_folds)
+        low, high = (None if end is None else min(max(end, -1.0), 1.0) for end in (self.t_test.low, self.t_test.high))
+        return hull(self.mean, Interval(self.mean.value, low, high, "corrected t"))
 
     @property
     def detectable(self) -> float | None:
@@ -96,17 +97,20 @@ class Paired:
 
         For each of the two looks (t_(1 - a/2) + t_power) x its standard error; the larger counts. a is .05, for the
         t-test .05 / `comparisons`, as for the first in Holm's order. The error is the observed one over c4, by which a
-        sample's deviation falls short on average (by 8 % with 4 folds). None where neither has an error.
+        sample's deviation falls short on average (by 8 % with 4 folds). 1 is the most: then no difference would be.
+        None where there is no t-test (one fold, or the same difference in all), without which none is ever clear.
 
         Source: Bloom, "Minimum detectable effects", Evaluation Review 19, 1995.
         """
+        if self.t_test.p is None:
+            return None
         looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
         found = []
         for error, freedom, comparisons in looks:
             if freedom > 0 and error > TIE:
                 reach = stats.t.isf((1 - LEVEL) / 2 / comparisons, freedom) + stats.t.ppf(POWER, freedom)
                 found.append(error / _c4(freedom) * float(reach))
-        return max(found, default=None)
+        return min(1.0, max(found)) if found else None
 
     @property
     def is_clear(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.backbones.spec import BOTH
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import head_device, versions
@@ -166,7 +167,7 @@ def probe(
         read = functools.cache(functools.partial(read_features, feature_set))
         for name in names:
             for seed in dict.fromkeys(seeds):
-                own = REMEMBERING.get(name, {}) if control == SHUFFLED_LABELS else {}
+                own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
                 plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
                 done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                 for extra in wanted:
@@ -254,6 +255,13 @@ def _run(
 REMEMBERING: Mapping[str, Mapping[str, Any]] = {"knn": {"ks": [1]}, "linear": {"strengths": [10.0]}}
 """Settings with which heads remember what they were trained on. Chosen on labels that mean nothing, as by `fit`, they
 would be those that remember least, and a leak would hardly show."""
+
+
+def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
+    """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
+    return {**REMEMBERING.get(head, {}), **({"layers": BOTH} if features.layers else {})}
+
+
 NOT_OF_FINETUNED = {
     "--exclude-leaks": "the networks were trained on the leaking clips, whatever the head is trained on",
     f"--control {SHUFFLED_LABELS}": "the networks learnt from true labels, so chance would clear the head alone",

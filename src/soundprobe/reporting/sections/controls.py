@@ -53,7 +53,7 @@ class Shuffled:
 
     @property
     def near_chance(self) -> bool:
-        return self.accuracy <= self.chance_high
+        return self.accuracy <= self.chance_high + 1e-9  # sums of thirds and sevenths differ in their last bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ def _optimistic(comparison: Comparison) -> Iterator[Element]:
     yield Text(
         "Where folds are drawn clip by clip, pieces of one recording are trained on and tested, and knowing the "
         "recording is enough. Published figures are often made so: MTEB's UrbanSound8K task splits its clips by "
-        "KFold(5, shuffle=True). Here there are as many folds as the data has, so that nothing is gained by more "
+        "KFold(5, shuffle=True). Here folds keep their numbers of clips, so that nothing is gained by more "
         "training clips.",
         " A network that is carried over from fold to fold has met the test clips themselves." * carried,
     )

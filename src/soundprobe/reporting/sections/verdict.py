@@ -132,6 +132,8 @@ def _clearly(pair: Pair) -> str:
     least = pair.accuracy.detectable
     if pair.accuracy.is_clear or least is None:
         return text
+    if least >= 1:
+        return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
     return f"{text}. These clips would show {percent(least)} points in four cases of five"
 
 
