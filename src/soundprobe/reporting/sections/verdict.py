@@ -76,6 +76,9 @@ def _headline(comparison: Comparison, best: Row) -> str:
     baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
     if len(comparison.contenders) > 1:
         where = f", on {name}:" if comparison.controls else f" on {name}:"
+        if len(comparison.leaders) > 1:
+            names = listing([row.name for row in comparison.leaders])
+            return f"{names} are level at the top of {comparison.field}{where} {figure}."
         return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
     besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
     return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
