@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pages import Page
 from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
@@ -262,3 +264,15 @@ def test_shuffled_labels_on_a_baseline_are_a_control_and_no_baseline(tmp_path):
     write_result(folder, info)
     (row,) = only_comparison(tmp_path).rows
     assert (row.tag, row.is_baseline, row.tag_kind) == ("shuffled labels: control", False, "control")
+
+
+def test_best_run_that_shares_no_clip_with_the_users_network_is_not_called_it(tmp_path):
+    write_scratch(tmp_path, 0.5)
+    folder = write_run(tmp_path, SAMPLE, accuracy=0.7)
+    table = pq.read_table(folder / "predictions.parquet")
+    others = pa.array([f"other-{clip}" for clip in table["clip_id"].to_pylist()])
+    pq.write_table(table.set_column(0, "clip_id", others), folder / "predictions.parquet")
+    finding = verdict_of(only_comparison(tmp_path)).findings[2]
+    assert finding.figure == ""
+    assert "share no clip" in finding.meaning
+    assert "best run itself" not in finding.meaning
