@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.shown_rows import row_trace
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
+from soundprobe.scoring import notes
 
 MARK = "baseline: nothing learnt"
 
@@ -134,7 +136,7 @@ def test_statistics_beside_a_network_are_part_of_its_run_and_of_its_control(tmp_
 
 def write_scratch(heads: Path, accuracy: float, recipe: str = "notes-simplecnn", **settings: object) -> Path:
     how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": recipe, **settings}}
-    key = f"{recipe}{settings}".encode().hex()[-12:]
+    key = hashlib.sha256(f"{recipe}{settings}".encode()).hexdigest()[:12]
     return write_run(heads, SAMPLE, "simplecnn", "finetune", accuracy, key=key, **how)
 
 
@@ -276,3 +278,17 @@ def test_best_run_that_shares_no_clip_with_the_users_network_is_not_called_it(tm
     assert finding.figure == ""
     assert "share no clip" in finding.meaning
     assert "best run itself" not in finding.meaning
+
+
+@pytest.mark.parametrize(
+    "change", [{"training.epochs": 1}, {"training.optimiser": "sgd"}, {"augment.mixup.alpha": 0.3}]
+)
+def test_notes_recipe_with_a_changed_setting_is_another_network_from_scratch(tmp_path, change):
+    write_scratch(tmp_path, 0.5, **{**notes.TRAINING, **change})
+    write_scratch(tmp_path, 0.4, **notes.TRAINING)
+    comparison = only_comparison(tmp_path)
+    changed, own = comparison.rows
+    assert [(one.kind.key, one.row) for one in comparison.baselines] == [
+        ("from_scratch", changed),
+        ("users_network", own),
+    ]
