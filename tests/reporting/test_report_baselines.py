@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pages import Page
 from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
@@ -18,6 +21,7 @@ from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.shown_rows import row_trace
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
+from soundprobe.scoring import notes
 
 MARK = "baseline: nothing learnt"
 
@@ -132,7 +136,7 @@ def test_statistics_beside_a_network_are_part_of_its_run_and_of_its_control(tmp_
 
 def write_scratch(heads: Path, accuracy: float, recipe: str = "notes-simplecnn", **settings: object) -> Path:
     how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": recipe, **settings}}
-    key = f"{recipe}{settings}".encode().hex()[-12:]
+    key = hashlib.sha256(f"{recipe}{settings}".encode()).hexdigest()[:12]
     return write_run(heads, SAMPLE, "simplecnn", "finetune", accuracy, key=key, **how)
 
 
@@ -262,3 +266,29 @@ def test_shuffled_labels_on_a_baseline_are_a_control_and_no_baseline(tmp_path):
     write_result(folder, info)
     (row,) = only_comparison(tmp_path).rows
     assert (row.tag, row.is_baseline, row.tag_kind) == ("shuffled labels: control", False, "control")
+
+
+def test_best_run_that_shares_no_clip_with_the_users_network_is_not_called_it(tmp_path):
+    write_scratch(tmp_path, 0.5)
+    folder = write_run(tmp_path, SAMPLE, accuracy=0.7)
+    table = pq.read_table(folder / "predictions.parquet")
+    others = pa.array([f"other-{clip}" for clip in table["clip_id"].to_pylist()])
+    pq.write_table(table.set_column(0, "clip_id", others), folder / "predictions.parquet")
+    finding = verdict_of(only_comparison(tmp_path)).findings[2]
+    assert finding.figure == ""
+    assert "share no clip" in finding.meaning
+    assert "best run itself" not in finding.meaning
+
+
+@pytest.mark.parametrize(
+    "change", [{"training.epochs": 1}, {"training.optimiser": "sgd"}, {"augment.mixup.alpha": 0.3}]
+)
+def test_notes_recipe_with_a_changed_setting_is_another_network_from_scratch(tmp_path, change):
+    write_scratch(tmp_path, 0.5, **{**notes.TRAINING, **change})
+    write_scratch(tmp_path, 0.4, **notes.TRAINING)
+    comparison = only_comparison(tmp_path)
+    changed, own = comparison.rows
+    assert [(one.kind.key, one.row) for one in comparison.baselines] == [
+        ("from_scratch", changed),
+        ("users_network", own),
+    ]

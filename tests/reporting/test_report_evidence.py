@@ -21,6 +21,8 @@ from result_folders import (
 )
 
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.compared.pairs import pair_all, with_holm
+from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.controls import peeked_of, shuffled_of
@@ -31,6 +33,7 @@ from soundprobe.reporting.write import write_report
 from soundprobe.scoring.bootstrap import resample
 from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.paired_tests import corrected_t_test, sign_test
+from soundprobe.scoring.results import FinishedRun
 
 TEN_FOLDS = Data("ten", dict.fromkeys(range(1, 11), 60), fingerprint="10")
 SHUFFLED = {"control": "shuffled-labels", "shuffled_by": "recording"}
@@ -373,3 +376,31 @@ def rewrite_columns(folder: Path, data: Data, *, group: dict[int, str], digest: 
 )
 def test_p_values_are_written_short(p, shown):
     assert p_value(p) == shown
+
+
+def test_holms_correction_counts_only_the_pairs_that_have_a_p_value(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_run(tmp_path, SAMPLE, head="knn", accuracy=0.7)
+    write_run(tmp_path, SAMPLE, head="mlp", accuracy=0.7, folds=(1,))
+    best, whole, partial = only_comparison(tmp_path).rows
+    tested, untested = with_holm(pair_all([(whole, best), (partial, best)]))
+    assert (untested.accuracy.t_test.p, untested.accuracy.p_holm) == (None, None)
+    assert tested.accuracy.p_holm == tested.accuracy.t_test.p
+    assert tested.accuracy.comparisons == 1
+
+
+def test_run_on_one_fold_has_no_spread_between_folds_in_any_output(tmp_path):
+    folder = write_run(tmp_path / "heads", Data("split", {1: 100}))
+    comparison = only_comparison(tmp_path / "heads")
+    card = verdict_of(comparison).findings[0].meaning
+    assert card.startswith("Mean over 1 fold, 95 % interval ")
+    assert "between folds" not in card
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    outputs = [Page(report.html).text, report.markdown.read_text(), str(format_summary(report))]
+    for text in outputs:
+        assert percent(comparison.best.accuracy.mean) in text
+        assert "± 0.0" not in text
+        assert "0.0 / " not in text
+    described = FinishedRun(folder, comparison.best.first.record, reused=False).describe()
+    assert described.endswith(" over 1 fold")
+    assert "+-" not in described

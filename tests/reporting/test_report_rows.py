@@ -261,3 +261,16 @@ def test_axis_holds_every_share_with_a_few_ticks(shares):
     assert 0 <= axis.low <= min(shares)
     assert 3 <= len(axis.ticks()) <= 11
     assert axis.ticks()[-1] == (100.0, "100")
+
+
+def test_runs_of_the_same_accuracy_are_level_at_the_top_and_share_their_rank(tmp_path):
+    for key, accuracy in (("000000000001", 0.7), ("000000000002", 0.7), ("000000000003", 0.5)):
+        write_run(tmp_path, SAMPLE, accuracy=accuracy, key=key)
+    comparison = only_comparison(tmp_path)
+    first, second, last = comparison.rows
+    assert first.accuracy.mean == second.accuracy.mean
+    assert [comparison.rank_of(row) for row in comparison.rows] == [1, 1, 3]
+    headline, card, *_ = verdict_of(comparison).sentences
+    assert headline.startswith(f"{first.name} and {second.name} are level at the top of 3 set-ups on ")
+    assert "level with it" in card
+    assert last.name not in headline

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from soundprobe.scoring import notes
+from soundprobe.training.recipes import finetune_recipe, flattened
 
 
 def test_published_folds_give_the_published_mean_and_both_spreads():
@@ -67,3 +68,9 @@ def test_contamination_names_the_cause_the_evidence_and_what_counts():
 def test_published_drops_the_zero_as_the_notes_do():
     assert notes.published(0.9354) == ".9354"
     assert notes.published(1.4876, 2) == "1.49"
+
+
+def test_training_of_the_notes_network_is_what_the_shipped_recipe_says():
+    shipped = flattened(finetune_recipe(None, notes.RECIPE))
+    assert {name: shipped[name] for name in notes.TRAINING} == notes.TRAINING
+    assert not any(name.startswith(("augment.", "choose.")) for name in shipped)

@@ -72,7 +72,10 @@ class FeatureSet:
 
     @property
     def layers(self) -> dict[str, int]:
-        """The columns of each layer of a backbone that was extracted with several; empty for others."""
+        """The columns of each layer of one backbone that was extracted with several; empty for others.
+
+        Also for several sets, side by side or of a fine-tuning run: heads take all of their columns.
+        """
         layers = self.sets[0].record.backbone.layers if len(self.sets) == 1 else None
         return dict(layers) if layers and len(layers) > 1 else {}
 

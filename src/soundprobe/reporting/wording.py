@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from soundprobe.scoring.intervals import Interval
+    from soundprobe.scoring.metrics import MeanStd
     from soundprobe.scoring.paired_tests import SignTest
 
 MISSING = "–"
@@ -31,6 +32,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None or math.isnan(share):
         return MISSING
     return f"{100 * round(share, digits + 2):.{digits}f}"
+
+
+def give_or_take(stats: MeanStd) -> str:
+    """The population standard deviation in points, " ± 3.1"; empty where there is one fold, which has no spread."""
+    return "" if math.isnan(stats.std_sample) else f" ± {percent(stats.std_population)}"
 
 
 def between(interval: Interval, shown: Callable[[float], str] = percent) -> str:

@@ -7,7 +7,7 @@ from them (means, spreads, the evidence of carry-over) is computed here and neve
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from soundprobe.scoring.metrics import MeanStd, mean_std
@@ -15,6 +15,32 @@ from soundprobe.scoring.metrics import MeanStd, mean_std
 TITLE = "SimpleCNN of the notes"
 RECIPE = "notes-simplecnn"
 """The recipe that trains it as the notes did, but fresh in each fold."""
+TRAINING: Mapping[str, object] = {
+    "data.clip_seconds": None,
+    "data.salience": "all",
+    "data.salience_weight": 1.0,
+    "validation.kind": "none",
+    "head.init": "random",
+    "head.dropout": 0.3,
+    "training.batch_size": 32,
+    "training.epochs": 10,
+    "training.optimiser": "adam",
+    "training.lr": 1e-3,
+    "training.backbone_lr": 1.0,
+    "training.layer_decay": 1.0,
+    "training.betas": [0.9, 0.999],
+    "training.weight_decay": 0.0,
+    "training.warmup_epochs": 0.0,
+    "training.schedule": "constant",
+    "training.label_smoothing": 0.0,
+    "training.clip_norm": 0.0,
+    "training.ema": 0.0,
+    "training.interpolate": 1.0,
+    "training.mixed_precision": False,
+    "training.freeze": "none",
+    "training.head_epochs": 0,
+}
+"""What the recipe says of all that changes how the network is trained, as a run records it."""
 DATASET = "urbansound8k"
 DATASET_CLIPS = 8732
 PARAMETERS = 1_400_970

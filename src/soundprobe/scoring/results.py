@@ -174,12 +174,13 @@ class FinishedRun:
     def describe(self) -> str:
         """One line on what it was made of and what it scored."""
         backbone, head, score = self.record.backbone, self.record.head, self.record.summary
-        control = head.settings.get("control")
+        control, folds = head.settings.get("control"), len(self.record.folds)
+        spread = f" +- {score.accuracy.std_population:.3f}" if folds > 1 else ""
         return (
             f"{backbone.name} ({backbone.weights_label}) / {head.name if self.record.kind == 'probe' else head.title}, "
             f"seed {head.seed}{f' [control: {control}]' if control else ''}: "
-            f"accuracy {score.accuracy.mean:.3f} +- {score.accuracy.std_population:.3f}, "
-            f"macro-F1 {score.macro_f1.mean:.3f} over {len(self.record.folds)} folds"
+            f"accuracy {score.accuracy.mean:.3f}{spread}, "
+            f"macro-F1 {score.macro_f1.mean:.3f} over {folds} fold{'s' * (folds != 1)}"
             f"{' (there before)' if self.reused else ''}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,8 +86,10 @@ class Comparison:
         return tuple(row for row in self.rows if row.is_ranked and self._with_leaks(row) is None)
 
     def rank_of(self, row: Row) -> int | None:
-        """The row's place among the contenders, from 1; None where it has none, as every control."""
-        return next((place for place, other in enumerate(self.contenders, start=1) if other is row), None)
+        """The row's place among the contenders, from 1, shared by rows that are level; None for every control."""
+        if not any(other is row for other in self.contenders):
+            return None
+        return next(place for place, other in enumerate(self.contenders, start=1) if _level(other, row))
 
     @property
     def why_unranked(self) -> str:
@@ -109,6 +112,11 @@ class Comparison:
     def contenders(self) -> tuple[Row, ...]:
         """The ranked rows that are no controls, best first."""
         return tuple(row for row in self.ranked if not row.is_control)
+
+    @property
+    def leaders(self) -> tuple[Row, ...]:
+        """The contenders whose mean accuracy is the best one's: one, but where rows are level at the top."""
+        return tuple(row for row in self.contenders if _level(row, self.contenders[0]))
 
     @property
     def controls(self) -> tuple[Row, ...]:
@@ -227,6 +235,11 @@ class Comparison:
             and other.first.head["name"] == mine.head["name"]
         ]
         return max(controls, key=row.matches, default=None)
+
+
+def _level(row: Row, other: Row) -> bool:
+    """Whether both have the same mean accuracy, up to the rounding of a sum."""
+    return math.isclose(row.accuracy.mean, other.accuracy.mean, rel_tol=1e-12)
 
 
 def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:

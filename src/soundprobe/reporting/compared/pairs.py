@@ -81,12 +81,13 @@ def pair_all(couples: Iterable[tuple[Row, Row | None]]) -> tuple[Pair, ...]:
 
 
 def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """`pairs` with each metric's p values corrected for the number of pairs."""
+    """`pairs` with each metric's p values corrected for the number of pairs that have one."""
     found = list(pairs)
     for metric in METRICS:
         corrected = holm([getattr(pair, metric).t_test.p for pair in pairs])
+        tested = max(1, sum(p is not None for p in corrected))
         for place, p in enumerate(corrected):
-            one = dataclasses.replace(getattr(found[place], metric), p_holm=p, comparisons=len(pairs))
+            one = dataclasses.replace(getattr(found[place], metric), p_holm=p, comparisons=tested)
             found[place] = dataclasses.replace(found[place], **{metric: one})
     return tuple(found)
 

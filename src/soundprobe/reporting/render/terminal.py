@@ -14,8 +14,9 @@ from soundprobe.reporting.compared.comparison import Comparison, Standing, compa
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.collect import Collection
 from soundprobe.reporting.sections.verdict import verdict_of
-from soundprobe.reporting.wording import MISSING, between, one_line, percent, plural
+from soundprobe.reporting.wording import MISSING, between, give_or_take, one_line, percent, plural
 from soundprobe.scoring import notes
+from soundprobe.scoring.metrics import MeanStd
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def format_table(comparison: Comparison) -> Table:
     """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
     shows_notes = comparison.standing is not Standing.OTHER
     over = plural(len(comparison.folds), "fold")
-    title = f"{one_line(comparison.name)}: percent, mean ± population std between folds, 95 % interval, over {over}"
+    spread = "mean ± population std between folds, " if len(comparison.folds) > 1 else ""
+    title = f"{one_line(comparison.name)}: percent, {spread}95 % interval, over {over}"
     table = Table(title=Text(title), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")
@@ -86,8 +88,8 @@ def _name(row: Row) -> Text:
     return Text.assemble(row.name, (marks, "yellow" if row.tag else ""))
 
 
-def _spread(stats: tuple[float, float, float]) -> str:
-    return f"{percent(stats[0])} ± {percent(stats[1])}"
+def _spread(stats: MeanStd) -> str:
+    return percent(stats.mean) + give_or_take(stats)
 
 
 def _remarks(comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
 from soundprobe.scoring.controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
-from soundprobe.scoring.notes import RECIPE
+from soundprobe.scoring.notes import RECIPE, TRAINING
 
 
 def weights_of(run: Run) -> list[str]:
@@ -62,8 +62,12 @@ def is_trained_from_scratch(run: Run) -> bool:
 
 
 def is_users_network(run: Run) -> bool:
-    """Whether it is the notes' network, trained by the notes' recipe: the user's own model on these clips."""
-    return is_trained_from_scratch(run) and run.record.head.settings.get("recipe") == RECIPE
+    """Whether it is the notes' network, trained by the notes' recipe unchanged: the user's own model on these clips."""
+    settings = run.record.head.settings
+    named = run.record.backbone.name == "simplecnn" and settings.get("recipe") == RECIPE
+    added = any(name.startswith(("augment.", "choose.")) for name in settings)
+    same = not added and all(settings.get(name, value) == value for name, value in TRAINING.items())
+    return is_trained_from_scratch(run) and named and same
 
 
 def is_finetuned_in_folds(run: Run) -> bool:

@@ -25,7 +25,7 @@ from soundprobe.reporting.elements import (
 from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach, scatter
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, notes_name, row_trace, run_table, shown_rows
-from soundprobe.reporting.wording import MISSING, heat, percent
+from soundprobe.reporting.wording import MISSING, give_or_take, heat, percent
 from soundprobe.scoring import notes
 from soundprobe.scoring.metrics import MeanStd
 
@@ -56,7 +56,7 @@ def _columns(folds: Sequence[int], measure: str) -> Iterator[Column]:
 
     def mean(row: Row) -> Words:
         stats: MeanStd = getattr(row, measure)
-        return (lead(percent(stats.mean)), f" ± {percent(stats.std_population)}")
+        return (lead(percent(stats.mean)), give_or_take(stats))
 
     yield from columns_of(map(str, folds), on)
     yield Column("mean", mean, style="sum")

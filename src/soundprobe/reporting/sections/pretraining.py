@@ -15,6 +15,8 @@ from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
 from soundprobe.reporting.sections.statistics import clearly, forest
 from soundprobe.reporting.wording import (
+    MISSING,
+    give_or_take,
     lead_in_folds,
     p_value,
     percent,
@@ -53,7 +55,7 @@ def _baselines(comparison: Comparison) -> Iterator[Element]:
     columns = [
         Column("Without pretraining", _kind, text=True),
         Column("Accuracy, %", lambda one: one[0].row.accuracy.mean, percent, lead=True),
-        Column("folds", lambda one: f"± {percent(one[0].row.accuracy.std_population)}", group="± between"),
+        Column("folds", lambda one: give_or_take(one[0].row.accuracy).strip() or MISSING, group="± between"),
         Column("seeds", lambda one: _seeds(one[0].row), group="± between"),
         *(_of_lead(column) for column in _lead()),
     ]

@@ -11,7 +11,7 @@ from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
-from soundprobe.reporting.wording import MISSING, between, percent
+from soundprobe.reporting.wording import MISSING, between, give_or_take, percent
 from soundprobe.scoring import notes
 from soundprobe.scoring.bootstrap import METRICS
 from soundprobe.scoring.intervals import Interval
@@ -64,7 +64,7 @@ def _figures(group: str, metric: str) -> list[Column]:
         return found
 
     def spreads(row: Row) -> Cell:
-        return Cell(_both(stats(row)), stats(row).std_population)
+        return Cell(_both(stats(row)) if give_or_take(stats(row)) else MISSING, stats(row).std_population)
 
     def interval(row: Row) -> Interval:
         return row.scores.interval(metric)

@@ -13,6 +13,7 @@ from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
     UNKNOWN_RECORDINGS,
     between,
+    give_or_take,
     lead_in_folds,
     listing,
     one_line,
@@ -76,6 +77,9 @@ def _headline(comparison: Comparison, best: Row) -> str:
     baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
     if len(comparison.contenders) > 1:
         where = f", on {name}:" if comparison.controls else f" on {name}:"
+        if len(comparison.leaders) > 1:
+            names = listing([row.name for row in comparison.leaders])
+            return f"{names} are level at the top of {comparison.field}{where} {figure}."
         return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
     besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
     return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
@@ -96,11 +100,12 @@ def _unfinished(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison, best: Row) -> Finding:
+    spread = give_or_take(best.accuracy)
     between_seeds = percent(best.over_seeds("accuracy").std_population)
     seeds = f", ± {between_seeds} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     text = (
-        f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %, "
-        f"± {percent(best.accuracy.std_population)} points between folds (population standard deviation){seeds}; "
+        f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %"
+        f"{spread and f',{spread} points between folds (population standard deviation)'}{seeds}; "
         f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
     pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
@@ -199,8 +204,10 @@ def _against_retrained(comparison: Comparison, best: Row | None) -> Finding:
         return Finding("", f"Not known yet. {published}", command=command)
     seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
     here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %{seeds})"
+    if best is own:
+        return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
     pair = next((pair for pair in comparison.over_users_network if pair.row is best), None)
     if pair is None:
-        return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
+        return Finding("", f"Not known: the best run and {here} share no clip.")
     text = f"{pair.row.name} is {_beside(pair, here)}."
     return Finding("", text, points(pair.accuracy.mean.value), "points on these clips")
