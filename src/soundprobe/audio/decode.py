@@ -47,7 +47,7 @@ class AudioInfo:
     """What a clip's header says: seconds, Hz, channels, and frames (samples of one channel).
 
     `decoder` is empty where libsndfile reads the file as it is, or as it always was; else "FFmpeg", or what had to be
-    mended for libsndfile: "joined", "size", "padding", "tag", "zeros", "MP3 in WAV".
+    mended for libsndfile: "joined", "size", "padding", "tag", "tail", "zeros", "MP3 in WAV".
     """
 
     duration_s: float
@@ -130,10 +130,12 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
 
     A file is called truncated where its header promises over 64 bytes more than there are (some writers count their
     own header), unless the size is one that is made up before the length is known; where FLAC frames are missing or
-    broken, an Ogg stream's last page is incomplete or isn't marked as the last, or an MP3's last frame is incomplete or
-    its Xing header promises frames that aren't there. What can't be told: a cut file that was streamed with an unknown
-    size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a single missing
-    MP3 frame; a cut in what libsndfile reads beside WAV, RF64, W64, CAF, AU and AIFF.
+    broken, a page of an Ogg stream is missing, damaged or incomplete, or the last isn't marked so, or an MP3's last
+    frame is incomplete or its Xing header promises frames that aren't there. What follows the samples of a WAV, RF64,
+    W64, CAF, AU, AIFF or Ogg file must be chunks, tags or zeros. What can't be told: a cut file that was streamed with
+    an unknown size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a
+    single missing MP3 frame; a FLAC with an MP3 behind it; a cut in what libsndfile reads beside WAV, RF64, W64, CAF,
+    AU, AIFF and NIST SPHERE.
 
     Args:
         audio: the bytes of a whole file (docs/data.md lists the formats), with any number of channels, at 1 kHz to
@@ -143,7 +145,8 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
 
     Raises:
         AudioError: "empty file", "not audio", "... is not supported", "unsupported encoding", "no samples",
-            "truncated", "truncated or damaged", "NaN or infinite samples", or "sample rate of ... Hz".
+            "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...", "several ...",
+            "NaN or infinite samples", or "sample rate of ... Hz".
     """
     return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)[0]
 
