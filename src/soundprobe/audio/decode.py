@@ -155,12 +155,7 @@ def decode_checked(
     audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mean"
 ) -> tuple[np.ndarray, checks.Findings]:
     """As `decode`, and what `soundprobe.audio.checks` has to say of the samples, before they are resampled."""
-    file, _ = _open(audio, name)
-    with file:
-        rate_hz = file.samplerate
-        frames = _read(file, name)
-    if len(frames) == 0:
-        raise AudioError(name, "no samples")
+    frames, rate_hz = decode_frames(audio, name)
     wave = _one_channel(frames, channels)
     lowest, highest = float(wave.min()), float(wave.max())
     if not np.isfinite([lowest, highest]).all():
@@ -169,6 +164,21 @@ def decode_checked(
     if rate_hz == sample_rate_hz:
         return wave, found
     return soxr.resample(wave, rate_hz, sample_rate_hz, quality="HQ"), found
+
+
+def decode_frames(audio: bytes, name: str) -> tuple[np.ndarray, int]:
+    """All samples as they are, (T,) or (T, channels) float32, and their rate in Hz.
+
+    Raises:
+        AudioError: as `decode`, but for NaN.
+    """
+    file, _ = _open(audio, name)
+    with file:
+        rate_hz = file.samplerate
+        frames = _read(file, name)
+    if len(frames) == 0:
+        raise AudioError(name, "no samples")
+    return frames, rate_hz
 
 
 def check_channels(channels: str) -> None:
