@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from encoded import RATE_HZ, SAMPLES, WAVE, WHOLE_FILES, encode, frames, id3, reason, with_field
+from soundprobe.audio.containers import JOINED
 from soundprobe.audio.decode import decode, inspect
 from soundprobe.base.errors import AudioError
 
@@ -94,8 +96,38 @@ def test_decode_aiff_streamed_without_its_size_is_whole(subtype: str, size: int)
 
 def test_decode_wav_whose_size_is_too_small_is_refused() -> None:
     audio = encode("WAV", "PCM_16")
-    said = reason(with_field(audio, audio.index(b"data") + 4, "<I", SAMPLES))
-    assert said == "its header counts 32,000 bytes of samples, but 32,000 more follow"
+    cut = with_field(audio, audio.index(b"data") + 4, "<I", SAMPLES)
+    for counted in (cut, with_field(cut, 4, "<I", 36 + SAMPLES)):
+        assert reason(counted) == "32,000 bytes follow the samples that its headers count"
+
+
+@pytest.mark.parametrize("format", ["AIFF", "RF64", "W64", "CAF", "AU"])
+def test_decode_samples_behind_those_that_the_header_counts_are_refused(format: str) -> None:
+    noise = np.random.default_rng(0).integers(256, size=SAMPLES, dtype=np.uint8).tobytes()
+    assert reason(encode(format, "PCM_16") + noise) == "32,000 bytes follow the samples that its headers count"
+
+
+@pytest.mark.parametrize("format", ["WAV", "AIFF", "RF64", "W64", "CAF", "AU"])
+def test_decode_zeros_and_tags_behind_the_samples_are_no_samples(format: str) -> None:
+    audio = encode(format, "PCM_16")
+    for tail in (bytes(5_000), b"TAG" + bytes(125), id3(300), b"\0" + id3(300)):
+        assert frames(audio + tail) == SAMPLES
+
+
+MIXED = [pair for pair in itertools.permutations(WHOLE_FILES, 2) if pair != ("FLAC", "MP3")]
+
+
+@pytest.mark.parametrize(("first", "second"), MIXED)
+def test_decode_joined_files_of_two_formats_are_refused(first: str, second: str) -> None:
+    one, two = (encode(format, WHOLE_FILES[format]) for format in (first, second))
+    for gap in (b"", bytes(16)):
+        assert reason(one + gap + two).startswith((JOINED, f"{len(gap + two):,} bytes follow the samples"))
+
+
+def test_decode_two_chunks_of_samples_are_refused() -> None:
+    audio = encode("WAV", "PCM_16")
+    again = audio[audio.index(b"data") :]
+    assert reason(with_field(audio + again, 4, "<I", len(audio + again) - 8)) == "several chunks of samples"
 
 
 def test_decode_wav_with_zeros_or_chunks_behind_its_samples_is_what_its_size_says() -> None:
@@ -139,13 +171,29 @@ def test_decode_any_file_behind_an_id3_tag_is_whole(format: str) -> None:
         assert frames(tag + 2 * audio) == 2 * SAMPLES
 
 
-def test_decode_ogg_with_a_page_missing_is_truncated() -> None:
+def ogg_pages(subtype: str) -> list[bytes]:
     content = io.BytesIO()
-    soundfile.write(content, np.tile(WAVE, 20), RATE_HZ, format="OGG", subtype="VORBIS")
+    soundfile.write(content, np.tile(WAVE, 20), 48_000, format="OGG", subtype=subtype)
     audio = content.getvalue()
-    pages = [at for at in range(len(audio)) if audio[at : at + 4] == b"OggS"]
-    assert len(pages) > 6
-    assert reason(audio[: pages[4]] + audio[pages[5] :]) == "truncated"
+    starts = [at for at in range(len(audio)) if audio[at : at + 4] == b"OggS"]
+    assert len(starts) > 6
+    return [audio[start:end] for start, end in itertools.pairwise([*starts, len(audio)])]
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_decode_ogg_with_a_page_missing_or_a_byte_changed_is_refused(subtype: str) -> None:
+    pages = ogg_pages(subtype)
+    assert frames(b"".join(pages)) == 20 * SAMPLES
+    for at in range(1, len(pages)):
+        assert reason(b"".join(pages[:at] + pages[at + 1 :])) in ("truncated", "truncated or damaged")
+        changed = pages[at][:-1] + bytes([pages[at][-1] ^ 1])
+        assert reason(b"".join([*pages[:at], changed, *pages[at + 1 :]])) == "truncated or damaged"
+
+
+def test_decode_ogg_with_two_tracks_side_by_side_is_refused() -> None:
+    one, two = ogg_pages("VORBIS"), ogg_pages("OPUS")
+    audio = b"".join([one[0], two[0], *one[1:], *two[1:]])
+    assert reason(audio) == "several tracks that sound at the same time: keep one"
 
 
 @pytest.mark.parametrize("format", [*WHOLE_FILES, "RF64", "W64", "CAF", "AU", "NIST"])

@@ -42,6 +42,17 @@ def wav_of(tag: int, bits: int, samples: np.ndarray) -> bytes:
     return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
+def ogg_page(content: bytes) -> bytes:
+    """A stream of one page, the first and the last."""
+    page = b"OggS\0\6" + bytes(20) + bytes([1, len(content)]) + content
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum >> 31 else 0)) & 0xFFFFFFFF
+    return page[:22] + checksum.to_bytes(4, "little") + page[26:]
+
+
 PCM = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW")
 FLOAT16 = wav_of(3, 16, WAVE.astype("<f2"))
 SAMPLES: dict[str, list[Callable[[], bytes]]] = {
@@ -90,7 +101,14 @@ SAMPLES: dict[str, list[Callable[[], bytes]]] = {
         lambda: by_ffmpeg("wv", "wavpack"),
         lambda: by_ffmpeg("tta", "tta"),
     ],
-    "AVI, Flash video, MPEG transport stream, VOC": [
+    "VOC, SVX, AVR, MAT, PAF, PVF, IRCAM, WVE and what else libsndfile reads": [
+        *(
+            lambda format=format: by_libsndfile(format, "PCM_16")
+            for format in ("VOC", "SVX", "AVR", "MAT4", "MAT5", "PAF", "PVF", "IRCAM")
+        ),
+        lambda: by_libsndfile("WVE", "ALAW", 8_000),
+    ],
+    "AVI, Flash video, MPEG transport stream, VOC that libsndfile can't read": [
         lambda: by_ffmpeg("avi", "libmp3lame"),
         lambda: written_by_ffmpeg(WAVE, 44_100, "flv", "libmp3lame"),
         lambda: by_ffmpeg("mpegts", "aac"),
@@ -104,11 +122,12 @@ SAMPLES: dict[str, list[Callable[[], bytes]]] = {
         lambda: 2 * by_libsndfile("OGG", "OPUS"),
         lambda: 2 * by_libsndfile("MP3", "MPEG_LAYER_III"),
     ],
-    "several files joined: RF64, W64, CAF, AU, M4A, TTA; two rates": [
+    "several files joined: RF64, W64, CAF, AU, M4A, TTA; two rates; two formats": [
         *(lambda format=format: 2 * by_libsndfile(format, "PCM_16") for format in ("RF64", "W64", "CAF", "AU")),
         lambda: 2 * by_ffmpeg("ipod", "aac"),
         lambda: 2 * by_ffmpeg("tta", "tta"),
         lambda: by_libsndfile("WAV", "PCM_16") + by_libsndfile("WAV", "PCM_16", 16_000),
+        lambda: by_libsndfile("WAV", "PCM_16") + by_libsndfile("FLAC", "PCM_16"),
     ],
 }
 
@@ -175,7 +194,7 @@ def test_decode_each_format_without_ffmpeg_does_what_the_docs_say(row: list[str]
         (b"\x1aE\xdf\xa3" + bytes(4_000), "WebM or Matroska"),
         (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(4_000), "WMA (ASF)"),
         (b"\xff\xf1\x50\x80\x1f\xfc" * 700, "AAC (ADTS)"),
-        (b"OggS\0\2" + bytes(20) + b"\1\x0d\x7fFLAC\1\0\0\1fLaC" + b"OggS\0\4" + bytes(21), "FLAC in Ogg"),
+        (ogg_page(b"\x7fFLAC\1\0\0\1fLaC"), "FLAC in Ogg"),
         (wav_of(0x17, 8, np.zeros(100, np.uint8)), "WAV with Dialogic OKI ADPCM"),
         (wav_of(0xABC, 8, np.zeros(100, np.uint8)), "WAV with encoding 0x0ABC"),
         (wav_of(1, 64, np.zeros(100, np.int64)), "WAV with 64-bit integers"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from soundprobe.audio.decode import decode, inspect, read_bytes
-from soundprobe.audio.segments import segment
+from ffmpeg_sounds import written_by_ffmpeg
+from soundprobe.audio.decode import decode, decode_frames, inspect, read_bytes
+from soundprobe.audio.segments import duration_s, segment
 from soundprobe.base.errors import AudioError
 
 RATE_HZ = 16_000
@@ -55,3 +57,44 @@ def test_segment_of_what_is_no_audio_says_why(tmp_path: Path) -> None:
     for name, reason in (("gone.wav", "missing file"), ("a.wav", "truncated|damaged"), ("", "not a file")):
         with pytest.raises(AudioError, match=reason):
             read_bytes(segment(str(tmp_path / name), 0, 1))
+
+
+@pytest.mark.parametrize("kind", ["joined WAV", "chained Ogg", "WAV of size 0", "MP3 without its length", "M4A"])
+def test_segment_of_what_must_be_mended_or_needs_ffmpeg_is_cut_from_what_decoding_reads(
+    kind: str, tmp_path: Path
+) -> None:
+    seconds = np.arange(6 * RATE_HZ) / RATE_HZ
+    tone = 0.3 * np.sin(2 * np.pi * (300 + 400 * seconds) * seconds)
+    wave = np.stack([tone, 0.5 * tone[::-1]], axis=1)
+    encoded = {format: _encoded(wave, format) for format in ("WAV", "OGG", "MP3")}
+    audio = {
+        "joined WAV": 2 * encoded["WAV"],
+        "chained Ogg": 2 * encoded["OGG"],
+        "WAV of size 0": encoded["WAV"][:40] + bytes(4) + encoded["WAV"][44:],
+        # The frame with the Xing header is left out.
+        "MP3 without its length": encoded["MP3"][encoded["MP3"].index(encoded["MP3"][:2], 4) :],
+        "M4A": b"" if kind != "M4A" else written_by_ffmpeg(wave.astype(np.float32), RATE_HZ, "ipod", "aac"),
+    }[kind]
+    path = tmp_path / "a"
+    path.write_bytes(audio)
+    frames, rate_hz = decode_frames(audio, "a")
+    assert rate_hz == RATE_HZ
+    end_s = len(frames) / RATE_HZ
+    assert duration_s(str(path)) == end_s
+    part, _ = decode_frames(read_bytes(segment(str(path), end_s - 2, end_s - 0.5)), "a")
+    np.testing.assert_allclose(part, frames[-2 * RATE_HZ : -RATE_HZ // 2], atol=1e-6)
+
+
+def test_segment_of_a_truncated_file_is_refused_as_the_file_is(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav")
+    audio = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(audio[: len(audio) * 2 // 3])
+    with pytest.raises(AudioError, match="truncated"):
+        read_bytes(segment(str(tmp_path / "a.wav"), 0, 1))
+    assert duration_s(str(tmp_path / "a.wav")) is None
+
+
+def _encoded(wave: np.ndarray, format: str) -> bytes:
+    content = io.BytesIO()
+    soundfile.write(content, wave, RATE_HZ, format=format)
+    return content.getvalue()

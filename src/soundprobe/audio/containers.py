@@ -24,6 +24,7 @@ SLACK_BYTES = 64
 """Some writers count their own header into the data size: so little missing (1 ms) is not called truncated."""
 
 MP3_TAG = 0x55
+W64_HEAD = 24
 NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
 TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
 JOINABLE = (b"WAVE", b"AIFF", b"AIFC")
@@ -31,6 +32,13 @@ CHUNK_IDS = tuple(
     b"fmt |fact|data|LIST|INFO|JUNK|junk|bext|iXML|cue |smpl|inst|PEAK|id3 |ID3 |FVER|COMM|SSND|NAME|ANNO".split(b"|")
 )
 """What stands beside the samples; other names are chunks, too, where nothing speaks against it."""
+
+BEGINNINGS = re.compile(
+    rb"(?:RIFF|RIFX|RF64|BW64)....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|caff\x00\x01\x00\x00|\.snd\x00\x00|NIST_1A|"
+    rb"OggS\x00\x02|fLaC\x00\x00\x00\x22",
+    re.DOTALL,
+)
+JOINED = "joined of several files: split it"
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,13 @@ def _of_one(audio: bytes, name: str) -> Streams:
     if kind == b"FORM" and audio[8:12] in (b"AIFF", b"AIFC"):
         return _chunks(audio, b"SSND", ">", name)
     if kind == b"OggS":
-        links = ogg.links(audio)
-        if links is None:
-            raise AudioError(name, "truncated")
+        links = ogg.links(audio, name)
+        _check_tail(audio, ogg.end(audio), name)
         return Streams(tuple(links), "joined" if len(links) > 1 else "")
-    if kind == b"fLaC" and flac.goes_on(audio):
-        raise AudioError(name, "its header counts fewer samples than follow")
+    if kind == b"fLaC":
+        if flac.goes_on(audio):
+            raise AudioError(name, "its header counts fewer samples than follow")
+        _check_alone(audio, flac.first_frame(audio), name)
     if kind == b".snd":
         return _au(audio, name)
     if kind in (b"RF64", b"BW64", b"riff", b"caff"):
@@ -137,15 +146,7 @@ def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
         return Streams((whole,), "" if before else "size")
     if left + SLACK_BYTES < size < STREAMED_BYTES:
         raise AudioError(name, "truncated")
-    rest = at + 8 + size
-    _check_one(audio, rest, name)
-    (told,) = struct.unpack_from(f"{order}I", audio, 4)
-    if (
-        rest + SLACK_BYTES < len(audio) <= told + 8 + SLACK_BYTES
-        and not any(_is_chunk(audio, start, order) for start in (rest, rest + 1))
-        and audio[rest:].strip(b"\0")
-    ):
-        raise AudioError(name, f"its header counts {size:,} bytes of samples, but {len(audio) - rest:,} more follow")
+    _check_tail(audio, at + 8 + size, name, order, 8)
     return Streams((audio,))
 
 
@@ -154,12 +155,50 @@ def _is_chunk_id(four: bytes) -> bool:
 
 
 def _is_chunk(audio: bytes, at: int, order: str) -> bool:
-    """Whether a chunk begins at byte `at`: quiet samples of 8 bits look like an id, but hardly like a size, too."""
-    name = audio[at : at + 4]
-    if name in CHUNK_IDS or not _is_chunk_id(name) or at + 8 > len(audio):
-        return name in CHUNK_IDS
-    (size,) = struct.unpack_from(f"{order}I", audio, at + 4)
-    return bool(at + 8 + size <= len(audio))
+    return _chunk_end(audio, at, order, 8) is not None
+
+
+def _chunk_end(audio: bytes, at: int, order: str, head: int) -> int | None:
+    """Where the chunk at byte `at` ends, whose id and size take `head` bytes; None where none begins there.
+
+    Quiet samples of 8 bits look like an id, but hardly like a size, too.
+    """
+    kind = audio[at : at + 4]
+    if not head or not _is_chunk_id(kind):
+        return None
+    if at + head > len(audio):
+        return len(audio) if kind in CHUNK_IDS else None
+    code, behind = ("I", at + 8) if head == 8 else ("q", at if head == W64_HEAD else at + head)
+    (size,) = struct.unpack_from(order + code, audio, at + head - struct.calcsize(order + code))
+    end = behind + int(size)
+    return end if at + head <= end and (kind in CHUNK_IDS or end <= len(audio)) else None
+
+
+def _check_tail(audio: bytes, at: int, name: str, order: str = "<", head: int = 0) -> None:
+    """Raises AudioError where, from byte `at` on, more follows the samples than chunks, tags and zeros.
+
+    `order` and `head` are the chunks': see `_chunk_end`; 0 where the format has none.
+    """
+    end, before = at, -1
+    while before < at < len(audio):
+        before, at = at, mpeg.after_tags(audio, at)
+        for start in (at, at + 1):  # 1: the pad byte
+            if BEGINNINGS.match(audio, start):
+                raise AudioError(name, JOINED)
+            if head and audio[start : start + 4] in (b"data", b"SSND"):
+                raise AudioError(name, "several chunks of samples")
+            found = _chunk_end(audio, start, order, head)
+            if found is not None:
+                at = found
+                break
+    if at + SLACK_BYTES < len(audio):
+        raise AudioError(name, f"{len(audio) - end:,} bytes follow the samples that its headers count")
+
+
+def _check_alone(audio: bytes, at: int, name: str) -> None:
+    """Raises AudioError where a file of another format begins behind byte `at`, that of the first frame."""
+    if BEGINNINGS.search(audio, at):
+        raise AudioError(name, JOINED)
 
 
 def _mp3_in_wav(data: bytes, size: int, name: str) -> Streams:
@@ -179,20 +218,14 @@ def _au(audio: bytes, name: str) -> Streams:
         return Streams((audio[:8] + struct.pack(">I", left) + audio[12:],), "size")
     if left + SLACK_BYTES < size < STREAMED_BYTES and size % ROUND_BYTES:
         raise AudioError(name, "truncated")
-    _check_one(audio, start + size, name)
+    _check_tail(audio, start + size, name)
     return Streams((audio,))
-
-
-def _check_one(audio: bytes, end: int, name: str) -> None:
-    """Raises AudioError where another file of the same kind follows behind byte `end`."""
-    if audio[:4] in (audio[end : end + 4], audio[end + 1 : end + 5]):
-        raise AudioError(name, "joined of several files: split it")
 
 
 def _wide(audio: bytes, name: str) -> Streams:
     """RF64, W64 and CAF, whose sizes have 64 bits."""
     if audio[:4] == b"riff":
-        first, head, order, extra = 40, 24, "<", 24  # a GUID of 16 bytes, and sizes count the header
+        first, head, order, extra = 40, W64_HEAD, "<", W64_HEAD  # a GUID of 16 bytes, and sizes count the header
     elif audio[:4] == b"caff":
         first, head, order, extra = 8, 12, ">", 0
     else:
@@ -231,7 +264,9 @@ def _wide_data(audio: bytes, left: int, size: int, field_at: int, order: str, ex
     if beyond and (field_at or size < STREAMED_BYTES):
         raise AudioError(name, "truncated")
     end = len(audio) - left + size
-    _check_one(audio, end + (-end % 8 if extra else 0), name)
+    _check_tail(audio, end, name, order, extra or (12 if order == ">" else 8))
+    if extra and end + -end % 8 < len(audio):  # libsndfile reads on
+        return Streams((audio[:end],), "tail")
     return Streams((audio,))
 
 
@@ -240,6 +275,7 @@ def _mpeg(audio: bytes, name: str) -> Streams:
     if found is None:
         return Streams((audio,))
     start, zeros = found
+    _check_alone(audio, start, name)
     audio, start, mended = (audio[start:], 0, "zeros") if zeros else (audio, start, "")
     if mpeg.layer_of(audio, start) == 2:
         return Streams((audio,), mended, frames=mpeg.layer2_samples(audio, start, name))

@@ -47,7 +47,7 @@ class AudioInfo:
     """What a clip's header says: seconds, Hz, channels, and frames (samples of one channel).
 
     `decoder` is empty where libsndfile reads the file as it is, or as it always was; else "FFmpeg", or what had to be
-    mended for libsndfile: "joined", "size", "padding", "tag", "zeros", "MP3 in WAV".
+    mended for libsndfile: "joined", "size", "padding", "tag", "tail", "zeros", "MP3 in WAV".
     """
 
     duration_s: float
@@ -130,10 +130,12 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
 
     A file is called truncated where its header promises over 64 bytes more than there are (some writers count their
     own header), unless the size is one that is made up before the length is known; where FLAC frames are missing or
-    broken, an Ogg stream's last page is incomplete or isn't marked as the last, or an MP3's last frame is incomplete or
-    its Xing header promises frames that aren't there. What can't be told: a cut file that was streamed with an unknown
-    size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a single missing
-    MP3 frame; a cut in what libsndfile reads beside WAV, RF64, W64, CAF, AU and AIFF.
+    broken, a page of an Ogg stream is missing, damaged or incomplete, or the last isn't marked so, or an MP3's last
+    frame is incomplete or its Xing header promises frames that aren't there. What follows the samples of a WAV, RF64,
+    W64, CAF, AU, AIFF or Ogg file must be chunks, tags or zeros. What can't be told: a cut file that was streamed with
+    an unknown size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a
+    single missing MP3 frame; a FLAC with an MP3 behind it; a cut in what libsndfile reads beside WAV, RF64, W64, CAF,
+    AU, AIFF and NIST SPHERE.
 
     Args:
         audio: the bytes of a whole file (docs/data.md lists the formats), with any number of channels, at 1 kHz to
@@ -143,7 +145,8 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
 
     Raises:
         AudioError: "empty file", "not audio", "... is not supported", "unsupported encoding", "no samples",
-            "truncated", "truncated or damaged", "NaN or infinite samples", or "sample rate of ... Hz".
+            "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...", "several ...",
+            "NaN or infinite samples", or "sample rate of ... Hz".
     """
     return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)[0]
 
@@ -152,12 +155,7 @@ def decode_checked(
     audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mean"
 ) -> tuple[np.ndarray, checks.Findings]:
     """As `decode`, and what `soundprobe.audio.checks` has to say of the samples, before they are resampled."""
-    file, _ = _open(audio, name)
-    with file:
-        rate_hz = file.samplerate
-        frames = _read(file, name)
-    if len(frames) == 0:
-        raise AudioError(name, "no samples")
+    frames, rate_hz = decode_frames(audio, name)
     wave = _one_channel(frames, channels)
     lowest, highest = float(wave.min()), float(wave.max())
     if not np.isfinite([lowest, highest]).all():
@@ -166,6 +164,21 @@ def decode_checked(
     if rate_hz == sample_rate_hz:
         return wave, found
     return soxr.resample(wave, rate_hz, sample_rate_hz, quality="HQ"), found
+
+
+def decode_frames(audio: bytes, name: str) -> tuple[np.ndarray, int]:
+    """All samples as they are, (T,) or (T, channels) float32, and their rate in Hz.
+
+    Raises:
+        AudioError: as `decode`, but for NaN.
+    """
+    file, _ = _open(audio, name)
+    with file:
+        rate_hz = file.samplerate
+        frames = _read(file, name)
+    if len(frames) == 0:
+        raise AudioError(name, "no samples")
+    return frames, rate_hz
 
 
 def check_channels(channels: str) -> None:

@@ -12,7 +12,7 @@ def goes_on(audio: bytes) -> bool:
     if len(audio) < 42:
         return False
     block, total = int.from_bytes(audio[10:12], "big"), int.from_bytes(audio[21:26], "big") & (2**36 - 1)
-    first = _first_frame(audio)
+    first = first_frame(audio)
     if audio[8:10] != audio[10:12] or not block or not total or audio[first : first + 2] != FIXED_BLOCKS:
         return False
     number = -(-total // block)
@@ -22,7 +22,8 @@ def goes_on(audio: bytes) -> bool:
     return audio.find(audio[first : first + 4] + chr(number).encode("utf-8", "surrogatepass"), first) != -1
 
 
-def _first_frame(audio: bytes) -> int:
+def first_frame(audio: bytes) -> int:
+    """Where the metadata end and the first frame begins."""
     at, last = 4, False
     while not last and at + 4 <= len(audio):
         last = audio[at] >= 0x80

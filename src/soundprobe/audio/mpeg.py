@@ -60,7 +60,7 @@ def first_frame(audio: bytes) -> tuple[int, bool] | None:
     frame = _frame(audio, start)
     if frame is not None:
         return start, False
-    start = _after_tags(audio, start)
+    start = after_tags(audio, start)
     return (start, True) if _resyncs(audio, start, start) else None
 
 
@@ -198,7 +198,7 @@ def _run(audio: bytes, start: int) -> _Run:
 def _further_runs(audio: bytes, at: int, start: int) -> Iterator[_Run]:
     """The runs of frames behind byte `at`, tags and what else stands between them left out."""
     while True:
-        at = _after_tags(audio, at)
+        at = after_tags(audio, at)
         if not _resyncs(audio, at, at):
             at = audio.find(b"\xff", at)
             while at != -1 and not _resyncs(audio, at, start):
@@ -225,7 +225,7 @@ def _is_tail(rest: bytes) -> bool:
     return len(rest) < 4 or rest.startswith(TAIL_TAGS) or not rest.strip(b"\0")
 
 
-def _after_tags(audio: bytes, at: int) -> int:
+def after_tags(audio: bytes, at: int) -> int:
     """The first byte from `at` on that is in no tag (ID3, APE, lyrics) and is no zero between them."""
     before = -1
     while at != before and at < len(audio):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import soundfile
 
-from soundprobe.audio.decode import decode, inspect, read_bytes
+from soundprobe.audio.containers import streams
+from soundprobe.audio.decode import UNKNOWN_FRAMES, AudioInfo, decode_frames, inspect, read_bytes
 from soundprobe.base.errors import AudioError
 from soundprobe.base.records import EncodedAudio
 
@@ -30,21 +31,16 @@ def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:
     Raises:
         AudioError: the file can't be decoded, or ends before the segment does.
     """
-    if not os.path.isfile(path):
-        read_bytes(path)  # says why
-        raise AudioError(name, "not a file")
-    try:
+    told, is_plain = _told(path)
+    rate_hz, subtype = told.sample_rate_hz, "FLOAT"
+    first, last = _frames(start_s, end_s, rate_hz, told.frames, name)
+    if is_plain:
         with soundfile.SoundFile(path) as file:
-            rate_hz, subtype = file.samplerate, file.subtype if file.subtype in INTEGERS else "FLOAT"
-            first, last = _frames(start_s, end_s, rate_hz, file.frames, name)
+            subtype = file.subtype if file.subtype in INTEGERS else "FLOAT"
             file.seek(first)
             frames = file.read(last - first, dtype="int32" if subtype in INTEGERS else "float32")
-    except soundfile.LibsndfileError:  # not libsndfile's, or damaged: the one decode path says which
-        audio = read_bytes(path)
-        rate_hz, subtype = inspect(audio, path).sample_rate_hz, "FLOAT"
-        whole = decode(audio, sample_rate_hz=rate_hz, name=path)
-        first, last = _frames(start_s, end_s, rate_hz, len(whole), name)
-        frames = whole[first:last]
+    else:
+        frames = decode_frames(read_bytes(path), path)[0][first:last]
     if len(frames) < last - first:
         raise AudioError(name, "truncated")
     file_bytes = io.BytesIO()
@@ -53,11 +49,30 @@ def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:
 
 
 def duration_s(path: str) -> float | None:
-    """The length that the file's header says; None where it can't be read so."""
+    """The length of the file, as `inspect` finds it; None where it can't be read."""
     try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError, ValueError):
+        return _told(path)[0].duration_s
+    except AudioError:
         return None
+
+
+def _told(path: str) -> tuple[AudioInfo, bool]:
+    """What the file is, and whether libsndfile finds just that in it, so that it can seek there."""
+    if not os.path.isfile(path):
+        read_bytes(path)  # says why
+        raise AudioError(path, "not a file")
+    status = os.stat(path)
+    return _told_of(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=10_000)
+def _told_of(path: str, size: int, changed_ns: int) -> tuple[AudioInfo, bool]:
+    audio = read_bytes(path)
+    told = inspect(audio, path)
+    if told.decoder or streams(audio, path).parts[0] is not audio:
+        return told, False
+    with soundfile.SoundFile(path) as file:
+        return told, file.frames in (told.frames, UNKNOWN_FRAMES)
 
 
 def _frames(start_s: float, end_s: float, rate_hz: int, frames: int, name: str) -> tuple[int, int]:
