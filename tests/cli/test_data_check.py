@@ -20,6 +20,7 @@ from made_sets import make_set
 from soundprobe.base.records import Clips
 from soundprobe.cli.auditing import find_embeddings
 from soundprobe.cli.data import app
+from soundprobe.cli.options import ExitCode
 from soundprobe.embeddings.store import open_set, read_embeddings
 from sounds import write_urbansound_layout
 
@@ -163,3 +164,16 @@ def test_check_counts_what_is_odd_about_the_sound_and_leaves_silence_to_the_audi
     assert "digital silence" not in text
     code, text = check("--data", str(clips), "--channels", "first", "--embeddings", str(tmp_path / "none"))
     assert "channels are mixed" not in text
+
+
+def test_check_shows_names_without_terminal_codes_and_on_one_line(tmp_path):
+    for name in ("cat\x1b[31m", "dog"):
+        for number in range(4):
+            path = tmp_path / "clips" / name / f"{name}-{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, 8_000), 8_000)
+    (tmp_path / "clips" / "dog" / "a\nb\x1b[2J.wav").write_bytes(b"")
+    code, text = check("--data", str(tmp_path / "clips"), "--folds", "2")
+    assert code == ExitCode.SOME_FAILED
+    assert "\x1b" not in text
+    assert "a b [2J.wav: empty file" in text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -63,6 +64,16 @@ def test_hostile_name_is_text_on_the_page_and_in_the_notebook(tmp_path):
     assert [tag for tag, _ in framed] == ["iframe"]
     assert framed[0][1]["sandbox"] == "allow-scripts"
     assert framed[0][1]["srcdoc"] == shown.html()
+
+
+def test_view_of_a_name_that_is_not_utf8_is_written_with_escapes(tmp_path):
+    clip = write(tmp_path / "clips" / "a.wav")
+    try:
+        os.rename(os.fsencode(clip), os.fsencode(clip.parent) + b"/\xe9.wav")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    page = soundprobe.view(tmp_path / "clips").save(tmp_path / "page.html")
+    assert r"\udce9.wav" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

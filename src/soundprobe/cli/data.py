@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
-from soundprobe.reporting.wording import recordings_in_two_folds
+from soundprobe.reporting.wording import one_line, recordings_in_two_folds
 
 ROWS_SHOWN = 20
 
@@ -86,7 +86,7 @@ def check(
 
 def _print_summary(summary: dict[str, Any]) -> None:
     out.print(
-        f"{summary['name']}: {summary['clips']} clips"
+        f"{one_line(summary['name'])}: {summary['clips']} clips"
         + (f" of {summary['recordings']} recordings, " if summary["recordings"] else ", ")
         + f"{len(summary['classes'])} classes, {len(summary['folds'])} folds",
         markup=False,
@@ -105,7 +105,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     table.add_column("all", justify="right")
     for name, count in summary["classes"].items():
         cells = [str(fold["classes"][name]) for fold in summary["folds"].values()]
-        table.add_row(Text(name), *cells, str(count))
+        table.add_row(Text(one_line(name)), *cells, str(count))
     table.add_row(
         "all", *[str(fold["clips"]) for fold in summary["folds"].values()], str(summary["clips"]), style="bold"
     )
@@ -125,9 +125,8 @@ def _print_problems(summary: dict[str, Any]) -> None:
             f"{len(shared)} recordings ({clips} clips) sit in more than one fold, so their test clips are not clean:"
         )
         for item in shared[:ROWS_SHOWN]:
-            out.print(
-                f"  {item['group']}: folds {', '.join(map(str, item['folds']))}, {item['clips']} clips", markup=False
-            )
+            folds = ", ".join(map(str, item["folds"]))
+            out.print(f"  {one_line(item['group'])}: folds {folds}, {item['clips']} clips", markup=False)
     else:
         out.print("No recording sits in more than one fold.")
     failures = summary["failures"]
@@ -136,13 +135,13 @@ def _print_problems(summary: dict[str, Any]) -> None:
     elif failures:
         out.print(f"{len(failures)} clips can't be used ({summary['missing']} of them are missing):")
         for clip, reason in list(failures.items())[:ROWS_SHOWN]:
-            out.print(f"  {clip}: {reason}", markup=False)
+            out.print("  " + one_line(f"{clip}: {reason}"), markup=False)
         if len(failures) > ROWS_SHOWN:
             out.print(f"  ... and {len(failures) - ROWS_SHOWN} more")
     else:
         out.print("Every clip can be read.")
     for note in notes(summary["findings"], leave_out=("silent",)):  # the audit lists silent clips
-        out.print(note, markup=False)
+        out.print(one_line(note), markup=False)
 
 
 @app.command(epilog=examples("soundprobe data synth --to synth/"))

@@ -34,6 +34,7 @@ from soundprobe.cli.options import (
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
+from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
@@ -89,8 +90,6 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object) -
 
 def _say(label: str, message: object) -> None:
     """A message may hold a path or a name with line breaks and terminal codes in it."""
-    from soundprobe.reporting.wording import one_line
-
     err.print(label, end=" ")
     err.print(one_line(message), markup=False)
 
@@ -199,7 +198,7 @@ def extract(
         on_extraction=_show_extraction,
     )
     for note in notes({clip: found for outcome in outcomes for clip, found in outcome.findings.items()}):
-        err.print(note, markup=False)
+        err.print(one_line(note), markup=False)
     failed = max(len(outcome.failures) for outcome in outcomes)
     if failed:
         err.print(f"{failed} clips failed. They are left out, and every result says so.")
@@ -218,7 +217,7 @@ def _show_extraction(outcome: Extraction) -> None:
         markup=False,
     )
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
-        err.print(f"  failed: {clip}: {reason}", markup=False)
+        err.print("  failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:
         more = len(outcome.failures) - FAILURES_SHOWN
         err.print(f"  ... and {more} more, all in {outcome.folder / 'meta.json'}", markup=False)

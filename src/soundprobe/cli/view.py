@@ -14,6 +14,7 @@ from rich.text import Text
 
 from soundprobe.base.errors import AudioError
 from soundprobe.cli.options import ExitCode, Quiet, examples
+from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.verbs.predict import Prediction
@@ -74,7 +75,7 @@ def view(
         progress=not quiet,
     )
     for note in shown.notes:
-        out.print(note, markup=False)
+        out.print(one_line(note), markup=False)
     out.print(f"view -> {shown.save(to)}", markup=False)
     if shown.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
@@ -104,16 +105,16 @@ def predict(
             failures.append(error)
     if not predictions:
         for failure in failures[:-1]:
-            err.print(str(failure), markup=False)
+            err.print(one_line(failure), markup=False)
         raise failures[-1]
     if as_json:
         _print_json(predictions)
     else:
         _print_table(predictions)
     for note in notes({done.name: done.findings for done in predictions}):
-        err.print(note, markup=False)
+        err.print(one_line(note), markup=False)
     for failure in failures:
-        err.print(str(failure), markup=False)
+        err.print(one_line(failure), markup=False)
     if failures:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -141,8 +142,9 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     for done in predictions:
         order = (-done.proba).argsort(kind="stable")[:SHOWN_CLASSES]
         others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
-        table.add_row(Text(done.name), Text(done.predicted), f"{100 * done.proba[order[0]]:.1f} %", Text(others))
+        first = f"{100 * done.proba[order[0]]:.1f} %"
+        table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
     out.print(table)
     for done in predictions:
         if done.heard_s < done.duration_s - 0.01:
-            out.print(f"Of {done.name} only the first {done.heard_s:g} s were heard.", markup=False)
+            out.print(f"Of {one_line(done.name)} only the first {done.heard_s:g} s were heard.", markup=False)

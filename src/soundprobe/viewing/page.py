@@ -20,7 +20,7 @@ from soundprobe.audio.checks import Findings
 from soundprobe.audio.checks import notes as sound_notes
 from soundprobe.audio.decode import AudioInfo, check_channels, decode, decode_checked, inspect, read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_path, printable
 from soundprobe.data.listing import audio_files
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
@@ -81,7 +81,8 @@ class View:
         script = static("player.js")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         style = "\n".join([static("view.css"), static("player.css")])
-        return templates().get_template("view.html").render(view=self, style=style, script=script, script_digest=digest)
+        page = templates().get_template("view.html")
+        return printable(page.render(view=self, style=style, script=script, script_digest=digest))
 
     def save(self, path: str | Path) -> Path:
         """Writes the page, whole or not at all.
