@@ -100,7 +100,10 @@ def test_every_setting_on_every_layers_is_a_candidate_for_peeking():
     [
         ({"columns": COLUMNS, "layers": "first"}, "Unknown layers 'first'"),
         ({"columns": COLUMNS, "layers": ["last", "frist"]}, "Unknown layers 'frist'"),
-        ({"layers": "last"}, "layers can be chosen only on embeddings of several, of one frozen backbone by itself; side by side"),
+        (
+            {"layers": "last"},
+            "layers can be chosen only on embeddings of several, of one frozen backbone by itself; side by side",
+        ),
     ],
 )
 def test_layers_that_are_not_there_are_refused(settings: dict[str, Any], message: str):
