@@ -220,11 +220,12 @@ def _check_classes(root: Path, places: Sequence[Place], how: FoldOptions) -> Non
     if unknown:
         taken = parts or sorted({part for clip in unknown for part in clip.split("/")[:-1]})
         shown = ", ".join(taken[:4]) + (", ..." if len(taken) > 4 else "")
+        ignored = ignoring(labels) if parts else ""
         us8k = any(one.fold is not None for one in places)
         known = " UrbanSound8K needs its UrbanSound8K.csv, in metadata beside audio or beside fold1." if us8k else ""
         raise DataError(
             f"{root}: the class of {len(unknown)} of {len(places)} clips is not known, such as {unknown[0]}: {shown} "
-            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)[:-1]}{ignoring(labels) if parts else ''}."
+            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)[:-1]}{ignored}."
         )
     classes = sorted({str(one.label) for one in places})
     if len(classes) == 1:
