@@ -347,6 +347,8 @@ def _detects(layout: Layout, path: Path) -> bool:
     try:
         return layout.detects(path)
     except Exception as error:  # a stranger's code may fail in any way, and must not stand before every other layout
+        if layout.name in LAYOUTS.own and isinstance(error, OSError):
+            raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
         if layout.name in LAYOUTS.own:
             raise
         said = f"layout {layout.name!r} can't tell whether it is that of {path}: {one_line(error)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.readers.assemble import fold_number
 from soundprobe.data.readers.folders import read_folders
 from soundprobe.data.readers.made_folds import make_folds
 
@@ -109,6 +111,90 @@ def test_read_folders_name_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
 def test_read_folders_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Can't read .*gone: No such file"):
         read_folders(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "train-clean-100 dev-clean test-clean",
+        "train-clean-100 train-clean-360",
+        "nsynth-train nsynth-test dog",
+        "X_trainset X_testset",
+        "fold1_train fold1_test",
+        "fold1of10 fold2of10",
+        "audio_kfold1 audio_kfold2",
+        "1_fold 2_fold",
+        "foldA foldB",
+        "fold_one fold_two",
+        "set1 set2",
+        "trn tst",
+        "FSD50K.dev_audio FSD50K.eval_audio",
+    ],
+)
+def test_read_folders_that_are_called_like_splits_or_folds_are_no_classes(tmp_path: Path, names: str) -> None:
+    root = fill(tmp_path, [f"{name}/{n}.wav" for name in names.split() for n in range(4)])
+    with pytest.raises(DataError, match=f"{sorted(set(names.split()) - {'dog'})[0]}.* no class"):
+        read_folders(root, folds=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        ("train_horn dog", {}),
+        ("train_horn train_whistle dog", {}),
+        ("train_horn test_tone dog", {"splits": "ignore"}),
+        ("folding_paper unfolded", {}),
+        ("latest_hit contest", {}),
+    ],
+)
+def test_read_folders_whose_names_only_hold_such_a_word_are_classes(
+    tmp_path: Path, names: str, options: dict[str, str]
+) -> None:
+    root = fill(tmp_path, [f"{name}/{n}.wav" for name in names.split() for n in range(4)])
+    assert read_folders(root, folds=2, **options).class_names == tuple(sorted(names.split()))
+
+
+@pytest.mark.parametrize(
+    "places",
+    ["spk1/dog spk2/cat spk3/dog", "1/dog 1/cat 1/rain 2/dog 2/cat 3/rain 3/horn", "audio/1/dog audio/2/cat"],
+)
+def test_read_folders_of_speakers_with_folders_in_them_are_refused_with_both_commands(
+    tmp_path: Path, places: str
+) -> None:
+    root = fill(tmp_path, [f"{place}/{n}.wav" for place in places.split() for n in range(4)])
+    with pytest.raises(DataError, match="either may be the classes") as caught:
+        read_folders(root, folds=2)
+    for regex, inner in zip(re.findall("--label-regex '(.*?)'", str(caught.value)), (False, True), strict=True):
+        found = read_folders(root, folds=2, label_regex=regex).class_names
+        assert ("dog" in found) is inner
+
+
+@pytest.mark.parametrize("places", ["01 02 03", "Actor_01 Actor_02", "dog/x cat/x"])
+def test_read_folders_that_may_be_speakers_are_noted(tmp_path: Path, places: str) -> None:
+    root = fill(tmp_path, [f"{place}/{n}.wav" for place in places.split() for n in range(4)])
+    with pytest.warns(SoundprobeWarning, match=r"are taken for the classes\. Where they are speakers.*--label-regex"):
+        assert len(read_folders(root, folds=2).class_names) == len(places.split())
+
+
+def test_read_folders_with_splits_in_folds_asks_which(tmp_path: Path) -> None:
+    names = [f"fold{n}/{split}/{kind}" for n in (1, 2) for split in ("train", "test") for kind in ("cat", "dog")]
+    root = fill(tmp_path, [f"{name}/{n}.wav" for name in names for n in range(2)])
+    with pytest.raises(DataError, match="has folds and the splits test, train. Say which: --splits ignore"):
+        read_folders(root)
+    assert read_folders(root, splits="ignore").folds.tolist() == [1] * 8 + [2] * 8
+    with pytest.warns(SoundprobeWarning, match="only the split test is tested"):
+        assert read_folders(root, splits="test").tested_folds == (2,)
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_fold_of_more_digits_than_a_number_holds_is_no_fold(digits: int) -> None:
+    assert fold_number("fold" + "9" * digits) is None
+
+
+@pytest.mark.parametrize("regex", ["a{99999999999}", "(" * 2000 + "a" + ")" * 2000, "("])
+def test_regular_expression_that_cannot_be_compiled_is_one_line(tmp_path: Path, regex: str) -> None:
+    with pytest.raises(DataError, match="is no regular expression"):
+        read_folders(fill(tmp_path, two_classes()), group_regex=regex)
 
 
 def test_make_folds_clips_in_another_order_keep_their_folds() -> None:

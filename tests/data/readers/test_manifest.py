@@ -83,3 +83,17 @@ def test_read_manifest_malformed_names_the_place(
 def test_read_manifest_other_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must end in .csv"):
         read_manifest(tmp_path / "m.txt")
+
+
+@pytest.mark.parametrize("labels", [("fold0", "fold1"), ("train", "test"), ("dev-clean", "test-clean")])
+def test_manifest_labels_that_are_folds_or_splits_are_refused(tmp_path: Path, labels: tuple[str, str]) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["path,label", *(f"{n}.wav,{labels[n % 2]}" for n in range(8))]))
+    with pytest.raises(DataError, match=f"the labels '{min(labels)}', '{max(labels)}' are called like splits or folds"):
+        read_manifest(path, folds=2)
+
+
+def test_manifest_labels_of_thousands_of_digits_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["path,label", *(f"{n}.wav,{'12'[n % 2] * 5000}" for n in range(8))]))
+    assert [len(name) for name in read_manifest(path, folds=2).class_names] == [5000, 5000]

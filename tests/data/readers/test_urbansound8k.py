@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from soundprobe.base.errors import DataError
-from soundprobe.data.readers.urbansound8k import OFFICIAL_FOLDS, read_urbansound8k, read_urbansound8k_metadata
+from soundprobe.data.readers.urbansound8k import (
+    OFFICIAL_FOLDS,
+    find_metadata,
+    read_urbansound8k,
+    read_urbansound8k_metadata,
+)
 from soundprobe.data.scan import recordings_across_folds
 
 HEADER = "slice_file_name,fsID,start,end,salience,fold,classID,class"
@@ -108,3 +113,11 @@ def test_read_urbansound8k_without_metadata_or_audio_says_which(tmp_path: Path) 
     (folder / "audio").rmdir()
     with pytest.raises(DataError, match=r"audio is missing"):
         read_urbansound8k(folder)
+
+
+def test_find_metadata_of_two_data_sets_below_names_both(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "UrbanSound8K.csv").touch()
+    with pytest.raises(DataError, match=r"holds two data sets, .*[xy]/UrbanSound8K.csv and .*[xy]/UrbanSound8K.csv"):
+        find_metadata(tmp_path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -18,13 +18,17 @@ from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.made_folds import make_folds, prefix_groups
 
 SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "development"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
 }
 """What folders and files call a split -> its name."""
 FILLERS = frozenset({"", "set", "data", "audio", "clips", "wav", "wavs", "files", "split"})
-FOLD_NAME = re.compile(r"(?:fold|split|cv|part|partition)[ _-]?(\d+)", re.IGNORECASE)
+FOLD_NAME = re.compile(r"(?:fold|split|cv|part|partition)[ _-]?(\d{1,9})", re.IGNORECASE)
+FOLD_WORDS = frozenset({"fold", "kfold"})
+NUMBERED_SET = re.compile(r"(?:sub)?set[ _-]?\d+", re.IGNORECASE)
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""A word in a name, so that "foldA" and "X_trainSet2" fall into theirs."""
 AS_FOLDS, IGNORE = "as-folds", "ignore"
 NAMED = 3
 
@@ -73,9 +77,14 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
     """The clips with their recordings and folds.
 
     Raises:
-        DataError: recordings or splits that are known already or not there are asked for; a class with fewer clips
-            (recordings) than folds to make.
+        DataError: recordings or splits that are known already or not there are asked for; classes that are rather
+            splits or folds; folds and splits at once; a class with fewer clips (recordings) than folds to make.
     """
+    if parts := parts_among(found.class_names, options.splits):
+        raise DataError(
+            f"{found.source}: the labels {', '.join(map(repr, parts[:4]))} are called like splits or folds, not like "
+            f"classes. Name another column or pattern for the label{ignoring(found.class_names)}."
+        )
     groups = _groups(found, options)
     columns = dict(found.columns or {})
     folds, seed = found.folds, None
@@ -125,7 +134,7 @@ def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> l
     """
     try:
         regex = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise DataError(f"{option} {pattern!r} is no regular expression: {error}.") from None
     whole = [path.replace("\\", "/") for path in paths]
     matches = [regex.search(path if "/" in pattern else PurePosixPath(path).name) for path in whole]
@@ -149,7 +158,12 @@ def _splits(found: Found, options: FoldOptions) -> list[str] | None:
             one = f"only the split {names[0]!r}" if names else "no splits"
             raise DataError(f"--splits {options.splits}: {found.source} has {one}. Leave --splits out.")
         return None
-    return names if found.folds is None or options.splits is not None else None
+    if found.folds is not None and options.splits is None:
+        raise DataError(
+            f"{found.source} has folds and the splits {', '.join(sorted(set(names)))}. Say which: --splits {IGNORE} "
+            f"for its folds, --splits test or --splits {AS_FOLDS} for its splits."
+        )
+    return names
 
 
 def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -188,6 +202,34 @@ def split_of(text: str) -> str | None:
     words = [re.sub(r"\d+$", "", word) for word in re.split(r"[\s_.-]+", text.strip().casefold())]
     found = [word for word in words if word not in FILLERS]
     return SPLITS.get(found[0]) if len(found) == 1 else None
+
+
+def parts_among(names: Iterable[str], splits: str | None) -> list[str]:
+    """Those of classes' names that are rather a split's or a fold's: all, or of two parts or more, as in
+    "train-clean" and "dev-clean", or "audio_fold1" and "audio_fold2".
+
+    Where the splits are to be ignored, only what is plainly one counts, and only where no other class is there.
+    """
+    strictly = splits == IGNORE
+    kinds = {name: _part(name, strictly) for name in names}
+    parts = sorted(name for name, kind in kinds.items() if kind)
+    several = not strictly and len({kinds[name] for name in parts}) > 1
+    return parts if several or len(parts) == len(kinds) else []
+
+
+def _part(name: str, strictly: bool) -> str | None:
+    """The split or fold that a name says; None where it says neither."""
+    if split_of(name) or fold_number(name) is not None or strictly:
+        return split_of(name) or (name if fold_number(name) is not None else None)
+    words = [re.sub(r"(?<=.)(?:set|data|split)$", "", word.casefold()) for word in WORD.findall(name)]
+    if FOLD_WORDS.intersection(words) or NUMBERED_SET.fullmatch(name):
+        return name
+    return next((SPLITS[word] for word in words if word in SPLITS), None)
+
+
+def ignoring(names: Iterable[str]) -> str:
+    """The remedy where names that `parts_among` takes for splits are classes after all; empty where it is none."""
+    return "" if parts_among(names, IGNORE) else f"; or, where they are classes, say --splits {IGNORE}"
 
 
 def fold_number(text: str) -> int | None:

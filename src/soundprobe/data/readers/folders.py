@@ -6,7 +6,9 @@ class. Where that leaves a clip without a class, or one class for all, the tree 
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,17 @@ from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import audio_below, files_below, is_audio, is_shown, note_left_out
-from soundprobe.data.readers.assemble import IGNORE, FoldOptions, Found, assemble, fold_number, match_names, split_of
+from soundprobe.data.readers.assemble import (
+    IGNORE,
+    FoldOptions,
+    Found,
+    assemble,
+    fold_number,
+    ignoring,
+    match_names,
+    parts_among,
+    split_of,
+)
 
 HOLDERS = frozenset(
     {"audio", "audios", "wav", "wavs", "flac", "mp3", "ogg", "data", "recordings", "clips", "sounds", "samples"}
@@ -63,6 +75,8 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
     root, how = Path(path), FoldOptions(**options)
     if label_regex is None:
         places = places_by_folder(root, class_folders(root), how)
+        if all(one.label is not None for one in places):
+            _check_classes(root, places, how)
         _check_levels(root, places)
         made = assemble_places(root, places, how)
         if beside := _tables(root):
@@ -93,7 +107,7 @@ def assemble_places(
     """
     folds = _all_or_none(root, places, [one.fold for one in places], "folds", how)
     splits = _all_or_none(root, places, [one.split for one in places], "splits", how)
-    _check_classes(root, places)
+    _check_classes(root, places, how)
     names = [str(one.label) for one in places]
     class_names = tuple(sorted(set(names)))
     ids = [one.clip for one in places]
@@ -199,18 +213,19 @@ def _all_or_none(
     return values
 
 
-def _check_classes(root: Path, places: Sequence[Place]) -> None:
-    unknown = [one.clip for one in places if one.label is None]
-    if not unknown and all(split_of(str(one.label)) for one in places):
-        unknown = [one.clip for one in places]
+def _check_classes(root: Path, places: Sequence[Place], how: FoldOptions) -> None:
+    labels = {str(one.label) for one in places if one.label is not None}
+    parts = parts_among(labels, how.splits)
+    unknown = [one.clip for one in places if one.label is None or one.label in parts]
     if unknown:
-        taken = sorted({part for clip in unknown for part in clip.split("/")[:-1]})
+        taken = parts or sorted({part for clip in unknown for part in clip.split("/")[:-1]})
         shown = ", ".join(taken[:4]) + (", ..." if len(taken) > 4 else "")
+        ignored = ignoring(labels) if parts else ""
         us8k = any(one.fold is not None for one in places)
         known = " UrbanSound8K needs its UrbanSound8K.csv, in metadata beside audio or beside fold1." if us8k else ""
         raise DataError(
             f"{root}: the class of {len(unknown)} of {len(places)} clips is not known, such as {unknown[0]}: {shown} "
-            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)}"
+            f"{'are' if len(taken) > 1 else 'is'} no class.{known} {_other_ways(root)[:-1]}{ignored}."
         )
     classes = sorted({str(one.label) for one in places})
     if len(classes) == 1:
@@ -220,18 +235,32 @@ def _check_classes(root: Path, places: Sequence[Place]) -> None:
 
 
 def _check_levels(root: Path, places: Sequence[Place]) -> None:
-    """Raises DataError where folders of the same names lie in every folder: either level may be the classes."""
+    """Raises DataError where folders of the same names lie in several folders, or others in numbered ones: either level
+    may be the classes. Where that is less plain, it is said in a note."""
     inner: dict[str, set[str]] = {}
     for one in places:
         if one.label is not None:
             inner.setdefault(one.label, set()).update(one.below)
-    shared = sorted(set.intersection(*inner.values())) if len(inner) > 1 else []
-    if len(shared) > 1:
+    counts = Counter(name for names in inner.values() for name in names)
+    outer, shared = sorted(inner), sorted(name for name, count in counts.items() if count > 1)
+    numbered = (
+        len(outer) > 1 and len({re.sub(r"\d+$", "", name) if name[-1].isdigit() else name for name in outer}) == 1
+    )
+    below = shared or sorted(counts) * numbered
+    if not below and not numbered:
+        return
+    above = "[^/]+/" * next(one.clip.split("/").index(str(one.label)) for one in places if one.label is not None)
+    ways = f"--label-regex '^{above}([^/]+)/' for {outer[0]}, or --label-regex '^{above}[^/]+/([^/]+)/' for "
+    if len(shared) > 1 or (numbered and below):
         raise DataError(
-            f"{root}: folders {', '.join(shared[:3])} are in each of {', '.join(sorted(inner)[:3])}, so either may be "
-            f"the classes. Say which: --label-regex '^([^/]+)/' for {sorted(inner)[0]}, or --label-regex "
-            f"'^[^/]+/([^/]+)/' for {shared[0]}."
+            f"{root}: folders {', '.join(below[:3])} are in {', '.join(outer[:3])}, so either may be the classes. Say "
+            f"which: {ways}{below[0]}."
         )
+    _note(
+        f"{root}: the folders {', '.join(outer[:3])}{' ...' * (len(outer) > 3)} are taken for the classes. Where they "
+        f"are speakers, sessions or the like, say what the class is: "
+        + (f"{ways}{below[0]}." if below else "--label-regex, which looks in file names, or a manifest.")
+    )
 
 
 def _other_ways(root: Path) -> str:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from soundprobe.base.errors import SoundprobeWarning
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.data.listing import is_shown
 
 INNER = ("audio", "meta", "metadata")
@@ -16,7 +16,7 @@ INNER = ("audio", "meta", "metadata")
 def find_table(path: Path, name: str, folder: str) -> Path | None:
     """The table `name` of the data set at `path`, which may be its folder, the one above it, or one in it.
 
-    It lies in the folder `folder`, or beside the audio, as Kaggle has it.
+    It lies in the folder `folder`, or beside the audio, as Kaggle has it. Raises DataError where several are in it.
     """
     inside = path.name.casefold() in INNER
     for root in [path, *([path.resolve().parent] if inside else [])]:
@@ -27,7 +27,9 @@ def find_table(path: Path, name: str, folder: str) -> Path | None:
         return None
     below = [child for child in path.iterdir() if is_shown(child.name) and child.is_dir()]
     found = [file for child in below for file in (child / folder / name, child / name) if file.is_file()]
-    return found[0] if len(found) == 1 else None
+    if len({file.resolve() for file in found}) > 1:
+        raise DataError(f"{path} holds two data sets, {found[0]} and {found[1]}. Give --data the folder of one.")
+    return found[0] if found else None
 
 
 def find_audio(table: Path, clips: Sequence[str]) -> Path | None:

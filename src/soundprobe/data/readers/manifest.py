@@ -183,7 +183,7 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
 
 def _numbers_first(name: str) -> tuple[int, int, str]:
     """Sorts "2" before "10", and numbers before words."""
-    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+    return (0, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (1, 0, name)
 
 
 def _note(text: str) -> None:
