@@ -53,10 +53,10 @@ def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:
 
 
 def duration_s(path: str) -> float | None:
-    """The length that the file's header says; None where it can't be read so."""
+    """The file's length as `inspect` finds it; None where it can't be read."""
     try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError, ValueError):
+        return inspect(read_bytes(path), path).duration_s
+    except AudioError:
         return None
 
 
