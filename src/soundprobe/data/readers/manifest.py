@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def clips_of_table(
     columns: str | None = None,
     locate: Callable[[Sequence[str]], list[str]] | None = None,
     inside: tuple[Sequence[str], Sequence[Source]] | None = None,
-    class_order: Sequence[str] | None = None,
+    class_orders: Mapping[str, Sequence[str]] | None = None,
     splits: Sequence[str] | None = None,
 ) -> Clips:
     """The clips of a table's rows.
@@ -75,7 +75,7 @@ def clips_of_table(
     Args:
         locate: finds the files of paths.
         inside: the ids and sources of the rows, where the audio is in the table; no path is needed then.
-        class_order: the classes, where something says their order.
+        class_orders: column -> the classes, where something says their order.
         splits: of the rows, where they are known otherwise than by a column.
 
     Raises:
@@ -84,7 +84,8 @@ def clips_of_table(
     chosen = choose_columns(table, columns, ("label",) if inside else ("path", "label"))
     names = check_single_labels(table, chosen["label"])
     present = set(names)
-    class_names = tuple(one for one in class_order or sorted(present, key=_numbers_first) if one in present)
+    order = (class_orders or {}).get(chosen["label"])
+    class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
     number = {one: label for label, one in enumerate(class_names)}
     groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
     ids: Sequence[str]
