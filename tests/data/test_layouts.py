@@ -467,7 +467,7 @@ def segments(root: Path) -> None:
     whole, _ = soundfile.read(root / "two.flac", dtype="float32")
     heard = decode(read_bytes(clips.sources[8]), sample_rate_hz=8000, name="x")
     np.testing.assert_array_equal(heard, whole[16000:24000])
-    assert "segment one.flac#0-1 stands at line 2 already" in refused(
+    assert "segment 'one.flac#0-1' stands at line 2 already" in refused(
         table(root / "twice.csv", "path,label,start,end", [rows[0], *rows])
     )
     assert "from 3 to 2 s has no length" in refused(
@@ -476,14 +476,24 @@ def segments(root: Path) -> None:
     once = [("one.flac", "dog", 1, 2), ("two.flac", "rain", 2, 3)]
     single = table(root / "once.csv", "path,label,start,end,fold", [(*row, n) for n, row in enumerate(once)])
     assert opened(single)[0].ids.tolist() == ["one.flac#1-2", "two.flac#2-3"]
+    assert not opened(single)[0].recordings_known
     assert opened(single, columns="start=,end=")[0].ids.tolist() == ["one.flac", "two.flac"]
+
+
+def one_time(root: Path) -> None:
+    clips_below(root)
+    for header in ("path,label,start", "path,label,end", "path,label,start,duration"):
+        rows = [(*row, 0.01, 0.02)[: header.count(",") + 1] for row in ROWS]
+        clips, noted = opened(table(root / "m.csv", header, rows), folds=2)
+        is_manifest(clips)
+        assert "whole clips are read, not the parts that" in noted
 
 
 def times_elsewhere(root: Path) -> None:
     rows = [(*row, 10 + n, 14 + n) for n, row in enumerate(ROWS)]
     clips, noted = opened(table(clips_below(root) / "m.csv", "path,label,start,end", rows), folds=2)
     is_manifest(clips)
-    assert "lie beyond the end of 12 files" in noted
+    assert "lie beyond the end of 12 of 12 files" in noted
     assert clips.columns["start"].tolist() == list(range(10, 22))
 
 
@@ -552,11 +562,12 @@ MANIFESTS: dict[str, Callable[[Path], None]] = {
     "`fold` or `split`": folds_or_splits,
     "`group` (`recording`, `speaker`, `src_file`)": groups,
     "`start` and `end`, in seconds": segments,
-    "`start` and `end` that lie beyond the files": times_elsewhere,
+    "`start` and `end` that lie beyond most files": times_elsewhere,
+    "one of `start` and `end`": one_time,
     "Windows paths, names in another Unicode form or case, without ending": other_spellings,
     "paths below another folder": another_root,
     "files that aren't there": missing_files,
-    "several labels for a clip (`a;b`, lists, a path twice)": several_labels,
+    "several labels for a clip (`a;b`, lists, a file twice)": several_labels,
     "labels that differ in case, spaces or Unicode form": alike_labels,
 }
 

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from soundprobe.audio.decode import decode, read_bytes, source_name
-from soundprobe.base.errors import AudioError, DataError
+from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.hub import parquet_files, read_hub
 from soundprobe.data.readers.urbansound8k import read_urbansound8k
@@ -307,3 +307,48 @@ def test_read_hub_files_with_other_columns_than_each_other_are_refused(tmp_path:
         pq.write_table(pa.table({"audio": [{"bytes": b"x", "path": "a"}], name: ["dog"]}), tmp_path / f"{name}.parquet")
     with pytest.raises(DataError, match="have different columns. Give one of them as --data"):
         read_hub(tmp_path, cache_dir=tmp_path / "cache")
+
+
+def write_labelled(file: Path, count: int = 4, **columns: pa.Array) -> None:
+    audio = [{"bytes": b"x", "path": f"{file.stem}-{n}.wav"} for n in range(count)]
+    pq.write_table(pa.table({"audio": audio, "label": [("dog", "rain")[n % 2] for n in range(count)], **columns}), file)
+
+
+@pytest.mark.parametrize("names", [("esc-train", "esc-test"), ("train-0", "test-0"), ("train_clean", "test_clean")])
+def test_read_hub_files_named_for_splits_are_splits(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        write_labelled(tmp_path / f"{name}.parquet")
+    with pytest.warns(SoundprobeWarning, match="only the split test is tested"):
+        assert read_hub(tmp_path, cache_dir=tmp_path / "cache").tested_folds == (2,)
+    write_labelled(tmp_path / "more.parquet")
+    with pytest.raises(DataError, match="some files are named for a split, and more.parquet isn't"):
+        read_hub(tmp_path, cache_dir=tmp_path / "cache")
+
+
+def test_read_hub_missing_shards_are_noted(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "train-00000-of-00003.parquet")
+    with pytest.warns(SoundprobeWarning, match=r"1 of the 3 files train-\*-of-00003 are there"):
+        assert len(read_hub(tmp_path, cache_dir=tmp_path / "cache", folds=2)) == 4
+
+
+def test_read_hub_column_that_is_no_value_is_one_line(tmp_path: Path) -> None:
+    bad = pa.array([b"\xff", b"a", b"\xff", b"a"]).view(pa.string())
+    for column in (bad, pa.array([4 * 10**14] * 4, pa.timestamp("s"))):
+        write_labelled(tmp_path / "a.parquet", other=column)
+        with pytest.raises(DataError, match="the column other can't be read"):
+            read_hub(tmp_path, cache_dir=tmp_path / "cache")
+    audio = [{"bytes": 5, "path": "a"}] * 4
+    pq.write_table(pa.table({"audio": audio, "label": ["dog"] * 4}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="has no column of audio"):
+        read_hub(tmp_path, cache_dir=tmp_path / "cache")
+
+
+def test_read_hub_classes_of_another_column_leave_the_labels_alone(tmp_path: Path) -> None:
+    kinds = {"audio": {"_type": "Audio"}, "kind": {"_type": "ClassLabel", "names": ["q", "r"]}}
+    kinds["label"] = {"_type": "Value", "dtype": "string"}
+    write_labelled(tmp_path / "a.parquet", kind=pa.array([0, 1, 0, 1]))
+    made = pq.read_table(tmp_path / "a.parquet")
+    made = made.select(["audio", "kind", "label"])
+    schema = {"huggingface": json.dumps({"info": {"features": kinds}})}
+    pq.write_table(made.replace_schema_metadata(schema), tmp_path / "a.parquet")
+    assert read_hub(tmp_path, cache_dir=tmp_path / "cache", folds=2).class_names == ("dog", "rain")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from soundprobe.base.errors import DataError
+from soundprobe.audio.decode import inspect, read_bytes
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.data.readers.manifest import read_manifest
 
 
@@ -97,3 +99,94 @@ def test_manifest_labels_of_thousands_of_digits_are_kept(tmp_path: Path) -> None
     path = tmp_path / "m.csv"
     path.write_text("\n".join(["path,label", *(f"{n}.wav,{'12'[n % 2] * 5000}" for n in range(8))]))
     assert [len(name) for name in read_manifest(path, folds=2).class_names] == [5000, 5000]
+
+
+def write_clips(folder: Path, suffix: str = ".wav") -> None:
+    """Ten clips of 1 s at 8 kHz."""
+    import av
+
+    for n in range(10):
+        wave = np.random.default_rng(n).uniform(-0.5, 0.5, 8000).astype(np.float32)
+        if suffix == ".wav":
+            soundfile.write(folder / f"{n}.wav", wave, 8000)
+            continue
+        with av.open(str(folder / f"{n}{suffix}"), "w") as file:
+            stream = file.add_stream("aac", rate=8000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+            frame.sample_rate = 8000
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                file.mux(packet)
+
+
+def timed(folder: Path, times: list[tuple[float, float]], suffix: str = ".wav") -> Path:
+    lines = [f"{n}{suffix},{'ab'[n % 2]},{start},{end}" for n, (start, end) in enumerate(times)]
+    (folder / "m.csv").write_text("\n".join(["path,label,start,end", *lines]))
+    return folder / "m.csv"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ((0.5, 0.1), "line 5: the segment from 0.5 to 0.1 s has no length"),
+        ((0.1, 9), "line 5: the segment ends at 9 s, and the file at 1.00 s. --columns start=,end= reads whole files"),
+    ],
+)
+def test_read_manifest_one_wrong_time_is_an_error_and_no_whole_files(
+    tmp_path: Path, row: tuple[float, float], message: str
+) -> None:
+    write_clips(tmp_path)
+    with pytest.raises(DataError, match=message):
+        read_manifest(timed(tmp_path, [(0.1, 0.5)] * 3 + [row] + [(0.1, 0.5)] * 6), folds=2)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
+def test_read_manifest_segments_of_any_format_are_read_each_from_a_recording_of_its_own(
+    tmp_path: Path, suffix: str
+) -> None:
+    write_clips(tmp_path, suffix)
+    clips = read_manifest(timed(tmp_path, [(0.25, 0.75)] * 10, suffix), folds=2)
+    assert inspect(read_bytes(clips.sources[3]), "x").frames == 4000
+    assert not clips.recordings_known
+
+
+def test_read_manifest_times_elsewhere_are_whole_files_also_where_some_begin_at_zero(tmp_path: Path) -> None:
+    write_clips(tmp_path)
+    times = [(0, 1)] * 4 + [(7.5, 8.5)] * 6
+    with pytest.warns(SoundprobeWarning, match="beyond the end of 6 of 10 files"):
+        assert read_manifest(timed(tmp_path, times), folds=2).ids[5] == "5.wav"
+
+
+@pytest.mark.parametrize("other", ["./0.wav", "sub/../0.wav", "{folder}/0.wav"])
+def test_read_manifest_one_file_under_two_paths_is_refused_for_any_spelling(tmp_path: Path, other: str) -> None:
+    (tmp_path / "sub").mkdir()
+    write_clips(tmp_path)
+    for label, message in (("b", "line 3: 0.wav has the labels 'a' and 'b'"), ("a", "line 3: path '0.wav' stands at")):
+        (tmp_path / "m.csv").write_text(f"path,label\n0.wav,a\n{other.format(folder=tmp_path)},{label}\n")
+        with pytest.raises(DataError, match=message):
+            read_manifest(tmp_path / "m.csv")
+    rows = [f"{path},{'ab'[n]},{n / 2},{n / 2 + 0.5},{n}" for n, path in enumerate(["0.wav", other])]
+    (tmp_path / "m.csv").write_text("\n".join(["path,label,start,end,fold", *rows]).format(folder=tmp_path))
+    assert read_manifest(tmp_path / "m.csv").groups.tolist() == ["0.wav", "0.wav"]
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [("label", ["Guitar,Music", "Bass,Music"]), ("tags", ["dog, rain", "horn"]), ("Labels", ["dog,rain", "horn"])],
+)
+def test_read_manifest_lists_with_commas_are_several_labels_where_a_part_recurs_or_the_column_is_a_plural(
+    tmp_path: Path, column: str, labels: list[str]
+) -> None:
+    (tmp_path / "m.csv").write_text(f"path,{column},fold\n" + "".join(f'{n}.wav,"{labels[n]}",{n}\n' for n in (0, 1)))
+    with pytest.raises(DataError, match=f"line 2: {column} '{labels[0]}' names several classes"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_read_manifest_labels_that_are_no_name_are_refused_or_noted(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    for label, message in (("NaN", "line 2: label is empty"), ('{"name": "a"}', "line 2: label .* is no name of a")):
+        path.write_text(f'{{"path": "a", "label": "dog"}}\n{{"path": "b", "label": {label}}}')
+        with pytest.raises(DataError, match=message):
+            read_manifest(path)
+    (tmp_path / "m.csv").write_text("path,label,fold\na,NA,1\nb,None,2\nc,dog,1\n")
+    with pytest.warns(SoundprobeWarning, match="label is 'NA' or 'None' in 2 rows. That is taken for a class"):
+        assert read_manifest(tmp_path / "m.csv").class_names == ("NA", "None", "dog")

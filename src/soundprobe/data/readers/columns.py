@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
@@ -31,7 +32,10 @@ ROLES: dict[str, tuple[str, ...]] = {
     "end": ("end", "offset", "end_time", "end_s"),
 }
 """What a column is for -> what it may be called, the plain name first."""
+PLURALS = ("labels", "tags")
 SEVERAL = re.compile(r"[;|]")
+NO_LABEL = ("nan", "na", "n/a", "none", "null", "<na>")
+"""What programs write where there is no label; it may be a class's name too."""
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
@@ -97,19 +101,34 @@ def check_single_labels(table: Table, column: str) -> list[str]:
     """The labels of the column.
 
     Raises:
-        DataError: one is empty, or says several classes: a list, "a;b" or "a|b", or "a,b" where "a" is a class itself.
+        DataError: one is empty, is a structure, or says several classes: a list, "a;b" or "a|b", or "a,b" where "a" is
+            a class itself or in another such list, or the column's name is a plural.
     """
     names = table.texts(column)
-    known = set(names)
+    alone = set(names)
+    lists = [name for name in alone if ", " not in name]  # "dog, inside" may be one name
+    listed = Counter(part for name in lists for part in set(name.split(",")))
+    plural = _plain(column) in PLURALS
     for row, name in enumerate(names):
-        several = SEVERAL.split(name) if SEVERAL.search(name) else name.split(",")
-        lists = name.startswith("[") and name.endswith("]")
-        if lists or (len(several) > 1 and (SEVERAL.search(name) or any(part.strip() in known for part in several))):
+        if name.startswith("{") and name.endswith("}"):
+            raise table.error(row, f"{column} {name!r} is no name of a class. Give a column with the name alone.")
+        parts = name.split(",")
+        joined = len(parts) > 1 and (plural or any(part.strip() in alone or listed[part] > 1 for part in parts))
+        if joined or SEVERAL.search(name) or (name.startswith("[") and name.endswith("]")):
             raise table.error(
                 row,
                 f"{column} {name!r} names several classes, and a clip can have one here. Keep one for each clip, leave "
-                "such clips out, or make each combination a class of its own, without ; and |.",
+                "such clips out, or make each combination a class of its own, without commas, ; and |.",
             )
+    missing = sorted(name for name in alone if name.casefold() in NO_LABEL)
+    if missing:
+        count = sum(name in missing for name in names)
+        warnings.warn(
+            f"{table.source}: {column} is {' or '.join(map(repr, missing))} in {count} rows. That is taken for a "
+            "class; where it stands for no label, leave these rows out.",
+            SoundprobeWarning,
+            stacklevel=4,
+        )
     return names
 
 

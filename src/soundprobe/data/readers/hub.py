@@ -7,6 +7,7 @@ are read when they are wanted. It never decodes: `Audio(decode=False)` needs no 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from soundprobe.audio.decode import read_bytes
-from soundprobe.base.errors import AudioError, DataError
+from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.data.readers import esc50
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 Parts: TypeAlias = "dict[str, Dataset]"
 """Split -> its rows."""
 ADDRESS = re.compile(r"hf:([\w.-]+(?:/[\w.-]+)?)(?::([\w. -]+))?(?:@([\w./-]+))?")
-SHARD = re.compile(r"([a-zA-Z]+)(?:-\d{5}-of-\d{5}[\w-]*)?\.parquet$")
+SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5})[\w-]*)?\.parquet", re.IGNORECASE)
 """How the Hub names a split's files: "train-00000-of-00016.parquet"."""
+BYTES = ("binary", "large_binary", "string", "large_string")
 
 HUB_REPO = "danavery/urbansound8K"
 ELSEWHERE = "https://urbansounddataset.weebly.com/urbansound8k.html"
@@ -133,10 +135,7 @@ def fetched_revision(dataset: Dataset) -> str:
 def _load_local(path: Path, cache_dir: Path | None) -> Parts:
     import datasets
 
-    files: dict[str, list[str]] = {}
-    for file in [] if is_saved(path) else parquet_files(path):
-        split = SHARD.match(file.name)
-        files.setdefault(split[1] if split and split_of(split[1]) else "train", []).append(str(file))
+    files = {} if is_saved(path) else _files_by_split(path)
     if not files and not is_saved(path):
         raise DataError(f"{path} has no .parquet file, nor has its folder data.")
     try:
@@ -151,6 +150,36 @@ def _load_local(path: Path, cache_dir: Path | None) -> Parts:
                 f"The Parquet files of {path} have different columns. Give one of them as --data."
             ) from error
         raise DataError(f"Can't read the Parquet files of {path}: {_first_line(reason)}.") from error
+
+
+def _files_by_split(path: Path) -> dict[str, list[str]]:
+    """Split -> its Parquet files; all are "train" where no name says a split. Missing shards are noted.
+
+    Raises:
+        DataError: some names say one split, and others none or two.
+    """
+    named: dict[str | None, list[str]] = {}
+    shards: dict[tuple[str, int], set[int]] = {}
+    for file in parquet_files(path):
+        match = SHARD.fullmatch(file.name)
+        stem, shard, count = match.groups() if match else (file.stem, None, None)
+        words = {split_of(word) for word in re.split(r"[\W_]+", stem) if word} - {None}
+        named.setdefault(words.pop() if len(words) == 1 else None, []).append(str(file))
+        if shard and count:
+            shards.setdefault((stem, int(count)), set()).add(int(shard))
+    for (stem, count), there in shards.items():
+        if len(there) < count:
+            warnings.warn(
+                f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there; only they are read.",
+                SoundprobeWarning,
+                stacklevel=5,
+            )
+    if None in named and len(named) > 1:
+        raise DataError(
+            f"{path}: some files are named for a split, and {Path(named[None][0]).name} isn't, or for two. Rename it, "
+            "such as train-1.parquet, move it away, or give one file as --data."
+        )
+    return {split or "train": files for split, files in named.items()}
 
 
 def _parts(loaded: Dataset | DatasetDict) -> Parts:
@@ -245,11 +274,17 @@ def _build(parts: Parts, label: str, name: str, columns: str | None, how: FoldOp
     for split, part in parts.items():
         if list(part.features) != list(features):
             raise DataError(f"{label}: the split {split!r} has other columns than the first. Give one file as --data.")
-        rows = part.select_columns(list(texts))[:]
-        for column, text in texts.items():
-            text += [_text_of(features[column], value) for value in rows[column]]
+        column = audio
+        try:
+            paths += [path or "" for path in _paths(part, audio)]
+            for column, text in texts.items():
+                text += [_text_of(features[column], value) for value in part.select_columns([column])[:][column]]
+        except (ValueError, OverflowError) as error:  # no UTF-8, a time beyond the year 9999
+            raise DataError(
+                f"{label}: the column {column} can't be read ({_first_line(error)}). Write the file without it, or "
+                "mend it."
+            ) from error
         encoded = part.select_columns([audio]).cast_column(audio, datasets.Audio(decode=False)).with_format("arrow")
-        paths += [path or "" for path in _paths(part, audio)]
         reads += [partial(_read_row, encoded, audio, row) for row in range(len(part))]
         splits += [split] * len(part)
     table = Table(label, texts, [f"row {row + 1}" for row in range(len(reads))])
@@ -266,10 +301,10 @@ def _build(parts: Parts, label: str, name: str, columns: str | None, how: FoldOp
     unique = all(paths) and len(set(paths)) == len(paths)
     ids = paths if unique else [f"row-{row + 1:06d}" for row in range(len(reads))]
     # A number's name goes by the schema's order.
-    order = next((features[c].names for c in texts if isinstance(features[c], datasets.ClassLabel)), None)
+    orders = {c: features[c].names for c in texts if isinstance(features[c], datasets.ClassLabel)}
     several = splits if len(parts) > 1 else None
     inside = (ids, _sources(label, ids, reads))
-    return clips_of_table(table, name, how, columns=columns, inside=inside, class_order=order, splits=several)
+    return clips_of_table(table, name, how, columns=columns, inside=inside, class_orders=orders, splits=several)
 
 
 def _audio_column(features: Any, label: str) -> str:
@@ -279,7 +314,8 @@ def _audio_column(features: Any, label: str) -> str:
     found = [
         column
         for column, kind in features.items()
-        if isinstance(kind, datasets.Audio) or (isinstance(kind, dict) and {"bytes", "path"} <= set(kind))
+        if isinstance(kind, datasets.Audio)
+        or (isinstance(kind, dict) and "path" in kind and getattr(kind.get("bytes"), "dtype", None) in BYTES)
     ]
     if len(found) != 1:
         has = f"several columns of audio ({', '.join(found)})" if found else "no column of audio"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from soundprobe.data.readers.locate import Locator
 from soundprobe.data.readers.table import Table, read_table
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
+NEARLY_ALL = 0.9
 
 
 def read_manifest(
@@ -65,7 +67,7 @@ def clips_of_table(
     columns: str | None = None,
     locate: Callable[[Sequence[str]], list[str]] | None = None,
     inside: tuple[Sequence[str], Sequence[Source]] | None = None,
-    class_order: Sequence[str] | None = None,
+    class_orders: Mapping[str, Sequence[str]] | None = None,
     splits: Sequence[str] | None = None,
 ) -> Clips:
     """The clips of a table's rows.
@@ -73,7 +75,7 @@ def clips_of_table(
     Args:
         locate: finds the files of paths.
         inside: the ids and sources of the rows, where the audio is in the table; no path is needed then.
-        class_order: the classes, where something says their order.
+        class_orders: column -> the classes, where something says their order.
         splits: of the rows, where they are known otherwise than by a column.
 
     Raises:
@@ -82,27 +84,30 @@ def clips_of_table(
     chosen = choose_columns(table, columns, ("label",) if inside else ("path", "label"))
     names = check_single_labels(table, chosen["label"])
     present = set(names)
-    class_names = tuple(one for one in class_order or sorted(present, key=_numbers_first) if one in present)
+    order = (class_orders or {}).get(chosen["label"])
+    class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
     number = {one: label for label, one in enumerate(class_names)}
     groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
     ids: Sequence[str]
     sources: Sequence[Source]
-    segments = None
     if inside:
         ids, sources = inside
+        _note_unread_times(table, chosen, "start", "end")
     else:
         assert locate is not None, "paths are found by something"
         files = locate(table.texts(chosen["path"]))
-        segments = _segments(table, chosen, files)
+        paths = _one_path_a_file(table.texts(chosen["path"]), files)
+        segments = _segments(table, chosen, files, paths)
         if segments is None:
-            _check_one_label(table, chosen["path"], names)
-            ids, sources = table.unique_texts(chosen["path"]), files
+            _check_one_label(table, chosen["path"], paths, names)
+            _check_unique(table, paths, chosen["path"])
+            ids, sources = table.texts(chosen["path"]), files
         else:
-            paths = table.texts(chosen["path"])
             ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
-            _check_unique(table, ids)
+            _check_unique(table, ids, "segment")
             sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
-            groups = np.array(paths) if groups is None else groups
+            if groups is None and len(set(paths)) < len(paths):
+                groups = np.array(paths)
     folds, told = _folds(table, chosen)
     used = {chosen[role] for role in ("path", "label", "fold", "group") if role in chosen}
     found = Found(
@@ -120,43 +125,76 @@ def clips_of_table(
     return assemble(found, how)
 
 
-def _segments(table: Table, chosen: dict[str, str], files: Sequence[str]) -> list[tuple[float, float]] | None:
-    """The start and end of each row's segment; None where rows are whole files."""
+def _one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Each row's path, as its file's first row writes it: "a.wav" where "./a.wav" comes later."""
+    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, files)) if "\0" not in folder}
+    first: dict[tuple[str, str], str] = {}
+    places = ((folders.get(os.path.dirname(file), ""), os.path.basename(file)) for file in files)
+    return [first.setdefault(place, path) for place, path in zip(places, paths, strict=True)]
+
+
+def _segments(
+    table: Table, chosen: dict[str, str], files: Sequence[str], paths: Sequence[str]
+) -> list[tuple[float, float]] | None:
+    """The start and end of each row's segment; None where rows are whole files.
+
+    Times lie elsewhere, in a longer recording, where most files end before them, and hardly one has a part named.
+    """
     if "start" not in chosen or "end" not in chosen:
+        _note_unread_times(table, chosen, "start")
+        _note_unread_times(table, chosen, "end")
         return None
     starts, ends = table.numbers(chosen["start"]), table.numbers(chosen["end"])
+    whole_files = "--columns start=,end= reads whole files."
     bad = (starts < 0) | (ends <= starts)
-    times = list(zip(starts.tolist(), ends.tolist(), strict=True))
-    repeated = len(set(files)) < len(files)
-    if not repeated:
-        lengths = [duration_s(file) for file in files]
-        known = [(start, end, s) for (start, end), s in zip(times, lengths, strict=True) if s is not None]
-        if all(start == 0 and abs(end - s) <= SLACK_S for start, end, s in known):
-            return None
-        beyond = sum(end > s + SLACK_S or end <= start for start, end, s in known)
-        if beyond:
-            _note(
-                f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond} files, so they "
-                "are taken for places in a longer recording, and whole files are read."
-            )
-            return None
     if bad.any():
         row = int(bad.argmax())
-        raise table.error(row, f"the segment from {starts[row]:g} to {ends[row]:g} s has no length: end must be later.")
-    return times
+        raise table.error(
+            row,
+            f"the segment from {starts[row]:g} to {ends[row]:g} s has no length: end must be later. {whole_files}",
+        )
+    if len(set(paths)) == len(paths):
+        lengths = np.array([duration_s(file) for file in files], dtype=np.float64)  # NaN: not there, or no audio
+        known = ~np.isnan(lengths)
+        whole = known & (starts <= SLACK_S) & (np.abs(ends - lengths) <= SLACK_S)
+        if known.any() and whole[known].all():
+            return None
+        beyond = known & (ends > lengths + SLACK_S)
+        if beyond.sum() > max(known.sum() / 2, NEARLY_ALL * (known & ~whole).sum()):
+            _note(
+                f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond.sum()} of "
+                f"{len(files)} files, so they are taken for places in a longer recording, and whole files are read."
+            )
+            return None
+        if beyond.any():
+            row = int(beyond.argmax())
+            raise table.error(
+                row, f"the segment ends at {ends[row]:g} s, and the file at {lengths[row]:.2f} s. {whole_files}"
+            )
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def _check_unique(table: Table, ids: Sequence[str]) -> None:
+def _note_unread_times(table: Table, chosen: dict[str, str], *roles: str) -> None:
+    """Notes that columns of times aren't read, where there are all of them."""
+    if all(role in chosen for role in roles):
+        named, off = " and ".join(chosen[role] for role in roles), ",".join(f"{role}=" for role in roles)
+        _note(
+            f"{table.source}: whole clips are read, not the parts that {named} may name: those take a path, a start "
+            f"and an end. --columns {off} leaves this note out."
+        )
+
+
+def _check_unique(table: Table, names: Sequence[str], what: str) -> None:
     first: dict[str, int] = {}
-    for row, clip in enumerate(ids):
-        if first.setdefault(clip, row) != row:
-            raise table.error(row, f"segment {clip} stands at {table.rows[first[clip]]} already; drop one of the two.")
+    for row, name in enumerate(names):
+        if first.setdefault(name, row) != row:
+            raise table.error(row, f"{what} {name!r} stands at {table.rows[first[name]]} already; drop one of the two.")
 
 
-def _check_one_label(table: Table, column: str, names: Sequence[str]) -> None:
-    """Raises DataError where a path stands twice with two labels."""
+def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Sequence[str]) -> None:
+    """Raises DataError where a file stands twice with two labels."""
     first: dict[str, str] = {}
-    for row, (path, name) in enumerate(zip(table.texts(column), names, strict=True)):
+    for row, (path, name) in enumerate(zip(paths, names, strict=True)):
         if first.setdefault(path, name) != name:
             raise table.error(
                 row,

@@ -191,10 +191,14 @@ def _json_lines(path: Path, file: TextIO) -> Table:
 
 
 def as_text(value: object) -> str:
-    """A value of JSON or Parquet as a table's field: nothing is empty, and a list of one is its one."""
+    """A value of JSON or Parquet as a table's field: nothing and NaN are empty, a list of one is its one, and bytes are
+    text in UTF-8.
+    """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    text = "" if value is None else str(value)
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    text = "" if value is None or value != value else str(value)
     text.encode()  # half a surrogate pair can't be kept in a table
     return text
 
