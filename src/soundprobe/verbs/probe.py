@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.backbones.spec import BOTH
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import head_device, versions
@@ -259,7 +258,7 @@ would be those that remember least, and a leak would hardly show."""
 
 def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
     """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
-    return {**REMEMBERING.get(head, {}), **({"layers": BOTH} if features.layers else {})}
+    return {**REMEMBERING.get(head, {}), **({"layers": "both"} if features.layers else {})}
 
 
 NOT_OF_FINETUNED = {
