@@ -24,9 +24,9 @@ def test_audio_files_hidden_ones_are_passed_over_and_others_counted(tmp_path: Pa
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.warns(SoundprobeWarning, match=r"^2 files below .* are left out, .* \(\.m4a: 1, \.txt: 1\)\.$"):
+    with pytest.warns(SoundprobeWarning, match=r"^2 files below .* are left out, .* \(\.mid: 1, \.txt: 1\)\.$"):
         found = audio_files(tmp_path)
     assert [file.relative_to(tmp_path).as_posix() for file in found] == ["a.wav", "sub/B.FLAC"]
-    assert audio_files(tmp_path / "b.m4a") == [tmp_path / "b.m4a"]
+    assert audio_files(tmp_path / "b.mid") == [tmp_path / "b.mid"]
     with pytest.raises(DataError, match="holds no audio files"):
         audio_files(tmp_path / "__MACOSX")
