@@ -21,8 +21,16 @@ def is_shown(name: str) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in `folder` and below that are shown; folders behind links are passed over."""
-    for place, subfolders, files in os.walk(folder):
+    """All files in `folder` and below that are shown; folders behind links are passed over.
+
+    Raises:
+        DataError: a folder can't be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"Can't list {error.filename} ({error.strerror}). Let it be read, or move it elsewhere.")
+
+    for place, subfolders, files in os.walk(folder, onerror=refuse):
         subfolders[:] = sorted(filter(is_shown, subfolders))
         yield from (Path(place, name) for name in sorted(filter(is_shown, files)))
 

@@ -77,7 +77,7 @@ def test_read_folders_other_files_are_counted_in_a_warning(tmp_path: Path) -> No
     ("names", "options", "message"),
     [
         (["a.wav"], {}, "has no class folders"),
-        (["cat/a.wav", "dog/b.txt"], {}, "Class folder .*dog has no audio file"),
+        (["cat/a.wav", "dog/b.txt"], {}, "Folder .*dog has no audio file"),
         (
             ["cat/a.wav", "cat/b.wav", "dog/c.wav"],
             {"folds": 2},

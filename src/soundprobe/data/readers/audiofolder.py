@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import DataError
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
+from soundprobe.data.listing import files_below, is_audio
 from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.folders import class_folders
 from soundprobe.data.readers.locate import Locator
@@ -57,6 +60,12 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
             f"{source}: clips lie in folders of splits, and others, such as {merged[PATH][inside.index(False)]}, "
             "don't. Move them into one, or give a manifest with a column split."
         )
+    named = set(map(_bare, merged[PATH]))
+    audio = filter(is_audio, files_below(root))
+    unnamed = [file for file in audio if _bare(file.relative_to(root).as_posix()) not in named]
+    if unnamed:
+        text = f"{len(unnamed)} audio files below {root} are in no {' or '.join(NAMES)}, such as {unnamed[0].name}"
+        warnings.warn(f"{text}: they are left out.", SoundprobeWarning, stacklevel=2)
     locator = Locator(root, given=False)
     return clips_of_table(
         Table(source, merged, rows),
@@ -66,3 +75,8 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
         locate=lambda paths: [locator.find(one) for one in paths],
         splits=splits if all(inside) else None,
     )
+
+
+def _bare(path: str) -> str:
+    """`path` as it is compared: without its ending and whatever its slashes, case and dots."""
+    return os.path.splitext(os.path.normpath(path.replace("\\", "/")))[0].casefold()

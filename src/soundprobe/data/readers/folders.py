@@ -161,11 +161,11 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
                 f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes."
                 f"{above} {_other_ways(root)}"
             )
-        what = f"Class folder {root / empty[0]} has" if len(empty) == 1 else f"{root} has no class folders: it has"
-        raise DataError(f"{what} no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it.")
+        raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}) in its folders.{_tables_beside(root)}")
     if empty and all(one.fold is None and one.split is None for one in places):
         raise DataError(
-            f"Class folder {root / empty[0]} has no audio file ({' '.join(AUDIO_ENDINGS)}). Add some, or delete it."
+            f"Folder {root / empty[0]} has no audio file ({' '.join(AUDIO_ENDINGS)}), so it can't be a class. Give "
+            f"--data a folder that holds class folders only, or a manifest.{_tables_beside(root)}"
         )
     note_left_out(root, (file for name in wanted for file in files_below(root / name) if not is_audio(file)))
     if NOISE in folders:
@@ -174,6 +174,12 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
     if loose:
         _note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
     return places
+
+
+def _tables_beside(root: Path) -> str:
+    """A sentence that proposes the table in `root`, if there is one."""
+    tables = _tables(root)
+    return f" --data {tables[0]} reads the table there." if tables else ""
 
 
 def _is_part(folder: Path) -> bool:

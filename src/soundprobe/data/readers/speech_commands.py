@@ -6,12 +6,13 @@ Source: Warden, "Speech Commands: a dataset for limited-vocabulary speech recogn
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import DataError
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import FoldOptions
 from soundprobe.data.readers.folders import assemble_places, class_folders, places_by_folder
@@ -43,16 +44,20 @@ def read_speech_commands(path: str | Path, **options: Any) -> Clips:
     for name, split in LISTS.items():
         if (root / name).is_file():
             try:
-                listed = (root / name).read_text(encoding="utf-8-sig").split()
+                lines = (root / name).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise DataError(f"Can't read {root / name}: {error}. Put the original list back.") from error
-            splits |= dict.fromkeys(listed, split)
+            splits |= {line.strip().replace("\\", "/").removeprefix("./"): split for line in lines if line.strip()}
     places = places_by_folder(root, class_folders(root), how)
-    if not any(one.clip in splits for one in places):
+    absent = sorted(set(splits).difference(one.clip for one in places))
+    if len(absent) == len(splits):
         raise DataError(
             f"{root}: none of the {len(splits)} clips in {' and '.join(LISTS)} is there. Put the lists of these clips "
             "there, or take them away: the folders are then read as classes."
         )
+    if absent:
+        text = f"{len(absent)} of {len(splits)} clips in the lists of {root} aren't there, such as {absent[0]}."
+        warnings.warn(text, SoundprobeWarning, stacklevel=2)
     places = [dataclasses.replace(one, split=splits.get(one.clip, "train")) for one in places]
     speakers = [Path(one.clip).name.partition(SPEAKER) for one in places]
     known = all(found for _, found, _ in speakers) and how.group_prefix is None and how.group_regex is None
