@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from soundprobe.base.stored import Count, Entry, Settings
-from soundprobe.scoring.paired_tests import sign_test
 
 
 class JudgedRecord(Entry):
@@ -100,6 +99,8 @@ def fine_tuning_verdict(folds: Sequence[TunedFold]) -> str:
 
 def _in_folds(leads: Sequence[float], more: str = "") -> str:
     """ "ahead in 3, equal in 1 of 4 folds (+1.2 points of accuracy on average)", after which "of it" may follow."""
+    from soundprobe.scoring.paired_tests import sign_test  # and scipy with it, which records must not bring along
+
     found = sign_test(leads)
     points = f"{100 * np.mean(leads):+.1f}".replace("-", "\N{MINUS SIGN}")
     equal = f", equal in {found.ties}" if found.ties else ""
