@@ -40,8 +40,8 @@ test: install
 test-quick: install
 	$(BIN)/python -m pytest $(QUICK)
 
-# Every figure of README and docs that comes from real clips, hours of computing; goes on where it was stopped, and fails
-# where one is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
+# The tables of README and docs that stand between marks, hours of computing; goes on where it was stopped, and fails
+# where a figure is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
 figures: install
 	$(BIN)/python docs/figures.py run $(WHICH)
 

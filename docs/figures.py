@@ -1,4 +1,4 @@
-"""Makes every figure of README and docs that comes from real clips, by the commands of docs/figures.toml.
+"""Makes the figures of the marked tables of README and docs, by the commands of docs/figures.toml.
 
 .venv/bin/python docs/figures.py run [quick | NAME ...]    run what is not there yet, then check; hours for all of it
 .venv/bin/python docs/figures.py check [quick | NAME ...]  compare what is there with docs/figures.json

@@ -27,7 +27,8 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.embeddings.store import locked
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
-from soundprobe.scoring.controls import (
+from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
+from soundprobe.scoring.protocol_controls import (
     RESHUFFLED_FOLDS,
     SHUFFLED_LABELS,
     check_control,
@@ -35,7 +36,6 @@ from soundprobe.scoring.controls import (
     settings_of,
     shuffle_labels,
 )
-from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
 from soundprobe.scoring.results import FinishedRun
 
 
@@ -119,7 +119,7 @@ def probe(
         only_folds: test just these folds now.
         exclude_leaks: leave training clips out whose recording, or one with a copy of its clips, is also tested.
         control: "shuffled-labels" trains and tests on labels that were shuffled by recording, "reshuffled-folds" on
-            folds that were drawn clip by clip: runs of their own, marked as controls. See `scoring.controls`.
+            folds that were drawn clip by clip: runs of their own, marked as controls. See `scoring.protocol_controls`.
         learning_curve: after each run also train on growing shares of the recordings, see `extras.learning_curve`.
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.

@@ -6,8 +6,8 @@ All of it is read from result.json; what a run is never follows from its score.
 from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
-from soundprobe.scoring.controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
 from soundprobe.scoring.notes import RECIPE, TRAINING
+from soundprobe.scoring.protocol_controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
 
 
 def weights_of(run: Run) -> list[str]:

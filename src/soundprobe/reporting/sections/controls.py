@@ -29,7 +29,7 @@ from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_t
 from soundprobe.reporting.sections.statistics import clearly
 from soundprobe.reporting.wording import MISSING, count, listing, percent, plural, points, points_between
 from soundprobe.scoring import notes
-from soundprobe.scoring.controls import accuracies_by_luck, in_training_too
+from soundprobe.scoring.protocol_controls import accuracies_by_luck, in_training_too
 
 CARRIED_OVER = "network carried over from fold to fold"
 PEEKED = ("honest", "peeked_by_fold", "peeked_overall")

@@ -64,9 +64,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
             " (a t-test on folds; its p is how often a difference this large would come up between two runs of equal "
             "worth that were named beforehand). The 95 % interval is the wider of both looks' at either end. A "
             "difference is called clear only where p, after Holm's correction for "
-            f"{plural(len(pairs), 'comparison')}, is below .05 and the bootstrap leaves out 0. The run that all are "
-            "compared with is the one that came out best by these same scores, so each p against it is a little too "
-            "small, and Holm's guarantee does not cover that choice.",
+            f"{plural(pairs[0].accuracy.comparisons, 'comparison')}, is below .05 and the bootstrap leaves out 0. The "
+            "run that all are compared with is the one that came out best by these same scores, so each p against it "
+            "is a little too small, and Holm's guarantee does not cover that choice.",
         )
         yield Plotted(forest("differences", "Each run less the best, in points of accuracy", pairs), [_table(pairs)])
         yield Text(

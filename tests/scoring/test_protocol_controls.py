@@ -26,7 +26,7 @@ from soundprobe.heads.catalog import make_head
 from soundprobe.reporting.compared.comparison import comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.controls import optimistic_of, shuffled_of
-from soundprobe.scoring.controls import (
+from soundprobe.scoring.protocol_controls import (
     accuracies_by_luck,
     could_fail,
     in_training_too,
