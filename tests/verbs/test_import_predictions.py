@@ -208,6 +208,8 @@ def test_one_of_several_imports_is_the_baseline_only_by_its_name(probed, heads):
     for name in ("one", "two"):
         bring(probed, heads, probed.table, name)
     assert compared(heads).own is None
+    with pytest.warns(SoundprobeWarning, match="one, two were imported on clips; --baseline NAME"):
+        write_report(heads, heads.parent / "reports", audio=False)
     assert compared(heads, "two").own.name == "two"
     assert compared(heads, "logmel-stats").own.row.first.record.kind == "probe"
     with pytest.raises(ConfigError, match="--baseline: Unknown run 'three'"):

@@ -128,12 +128,14 @@ def _beside(pair: Pair, other: str = "") -> str:
 
 def _clearly(pair: Pair) -> str:
     """Whether a difference is clear, with its interval, its p value, and what would have been clear where it is not."""
+    if pair.row.no_equal or pair.other.no_equal:
+        return "no fair comparison"
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
     text = f"{_clear(pair.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
-    if pair.is_clear or pair.accuracy.is_clear or least is None:
+    if pair.is_clear or least is None:
         return text
     if least >= 1:
         return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
@@ -215,9 +217,10 @@ def _over_own(lead: OwnLead) -> Iterator[str]:
         yield f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
         if not lead.pair.same_clips:
             yield f"On the {plural(lead.pair.clips, 'clip')} that both tested."
+        if lead.caution:
+            yield lead.caution
+            return
         yield from (_classes(how, leads) for how, leads in (("more", lead.gained), ("fewer", lead.lost)) if leads)
-    if lead.caution:
-        yield lead.caution
 
 
 def _classes(how: str, leads: Sequence[ClassLead]) -> str:
