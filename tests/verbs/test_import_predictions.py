@@ -149,7 +149,7 @@ def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, hea
     assert [pair.row for pair in comparison.against_best] == []
     lead = comparison.lead_over_own
     assert lead.difference > 0.3
-    assert not lead.is_clear
+    assert (lead.is_clear, lead.p) == (False, None)
     assert why in lead.caution
     report = write_report(heads, tmp_path / "reports", audio=False)
     assert why in report.markdown.read_text()
@@ -236,6 +236,22 @@ def test_published_folds_stand_beside_the_runs_and_are_compared_with_the_best(pr
     (data,) = json.loads(report.json.read_text())["datasets"]
     assert data["published"][0]["tests"] == [1, 2, 3, 4]
     assert data["rows"][0]["against_published"]["paper"]["clips"] == 48
+
+
+def test_predictions_of_a_published_model_are_what_it_is_compared_by(probed, heads):
+    import_fold_scores([0.5] * 4, name="paper", data=probed.data, heads=heads, progress=False)
+    bring(probed, heads, probed.table, "paper")
+    comparison = compared(heads)
+    assert (len(comparison.published), comparison.lead_over_own.is_paired) == (1, True)
+    assert compared(heads, "paper").own.row is not None
+
+
+def test_import_on_other_folds_alone_is_not_ranked(probed, tmp_path):
+    heads = tmp_path / "heads"
+    bring(probed, heads, other_folds(probed.table))
+    assert compared(heads).best is None
+    text = write_report(heads, tmp_path / "reports", audio=False).markdown.read_text()
+    assert "its folds are not the data's" in text
 
 
 def test_damaged_published_scores_are_listed_and_stop_nothing(probed, heads):
