@@ -152,7 +152,9 @@ def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, hea
     assert (lead.is_clear, lead.p) == (False, None)
     assert why in lead.caution
     report = write_report(heads, tmp_path / "reports", audio=False)
-    assert why in report.markdown.read_text()
+    text = report.markdown.read_text()
+    assert why in text
+    assert re.search(r"\*\*Predictions\*\*: predictions\.csv \(sha256 `[0-9a-f]{64}`\)", text)
     assert not json.loads(report.json.read_text())["datasets"][0]["over_own"][0]["accuracy"]["clear"]
 
 

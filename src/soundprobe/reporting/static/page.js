@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a column's heading; the first body only, so that the notes' row keeps its place.
+// Tables sort by a click on a column's heading; the first body only, so that published rows keep their place.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.querySelectorAll("tr.columns th")];
   headings.forEach((heading, column) => {
