@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +291,16 @@ def test_clips_as_open_data_gives_them_are_taken(probed, heads):
     probed.table.to_json(path, orient="records", lines=True)
     done = import_predictions(path, name="mine", data=open_data(probed.data), heads=heads, progress=False)
     assert done.record.summary == probed.run.record.summary
+
+
+def test_test_split_needs_no_folds_and_leaves_predictions_of_the_training_split_out(probed, heads):
+    clips = replace(open_data(probed.data), tested_folds=(2,))
+    path = heads.parent / "p.csv"
+    probed.table.drop(columns="fold").to_csv(path, index=False)
+    done = import_predictions(path, name="mine", data=clips, heads=heads.parent / "alone", progress=False)
+    assert (done.record.imported.folds, done.record.tested, done.record.complete) == ("same", [2], True)
+    assert done.record.folds[0].test_clips == (probed.table["fold"] == 2).sum()
+    assert collect_runs(heads.parent / "alone").unreadable == ()
 
 
 @pytest.mark.parametrize(
