@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
     from soundprobe.viewing.page import view as view
+    from soundprobe.workflows.compare import compare as compare
     from soundprobe.workflows.demo import demo as demo
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "Embeddings": "base.records:Embeddings",
     "SoundprobeError": "base.errors:SoundprobeError",
     "bench": "verbs.bench:bench",
+    "compare": "workflows.compare:compare",
     "demo": "workflows.demo:demo",
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",

@@ -13,6 +13,7 @@ from rich.console import Console
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
+from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
@@ -52,9 +53,9 @@ app = typer.Typer(
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
     epilog=examples(
         "soundprobe demo",
-        "soundprobe extract --backbone mn04 --data UrbanSound8K/",
-        "soundprobe probe --head linear,mlp,knn",
-        "soundprobe report",
+        "soundprobe compare my-clips/",
+        "soundprobe runs list",
+        "soundprobe predict recording.wav --run best",
     ),
 )
 app.add_typer(data_app, name="data")
@@ -111,6 +112,9 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+app.command(epilog=COMPARE_EXAMPLES)(compare)
 
 
 @app.command(
@@ -277,17 +281,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
-@app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
-def demo(
-    to: Annotated[
-        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
-    ] = Path(),
-    quiet: Quiet = False,
-) -> None:
-    """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
-    from soundprobe.workflows.demo import demo as run
-
-    run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
 @app.command()

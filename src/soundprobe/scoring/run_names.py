@@ -51,12 +51,17 @@ class NamedRun:
         return self.record.summary.accuracy.mean
 
     @property
+    def is_control(self) -> bool:
+        """Whether its labels, folds or weights are not what they should be, to show what that does."""
+        settings, untrained = self.record.head.settings, "random" in self.record.backbone.weights.split("+")
+        return bool(
+            settings.get("control") or settings.get("carry_over") or (untrained and self.record.kind == "probe")
+        )
+
+    @property
     def contends(self) -> bool:
         """Whether it may be the best: it tested every fold of all clips, and is no control and nothing imported."""
-        record = self.record
-        control = record.head.settings.get("control") or record.head.settings.get("carry_over")
-        untrained = record.kind == "probe" and "random" in record.backbone.weights.split("+")
-        return not (record.is_trial or control or untrained) and record.kind in ("probe", "finetune")
+        return self.record.kind in ("probe", "finetune") and not (self.record.is_trial or self.is_control)
 
 
 @dataclass(frozen=True)
@@ -245,7 +250,8 @@ def find_run(
     """
     runs = named_runs(heads)
     if not runs.found:
-        raise ConfigError(f"No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
+        given = "" if text is None else f"{option} {text}: there is no such run. "
+        raise ConfigError(f"{given}No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
     of_data = runs.of(dataset)
     usable = [run for run in of_data if not kinds or run.record.kind in kinds]
     if text is None:
