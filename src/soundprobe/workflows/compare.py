@@ -222,8 +222,8 @@ def files_of(weights: Files, names: Sequence[str]) -> dict[str, str | Path]:
         given += weights.items()
     else:
         for one in [weights] if isinstance(weights, str | Path) else weights or ():
-            of, equals, file = str(one).partition("=")
-            given.append((of, file) if equals and of in names else ("", one))
+            of, equals, path = str(one).partition("=")
+            given.append((of, path) if equals and of in names else ("", one))
     found: dict[str, str | Path] = {}
     for name, file in given:
         if str(file) == RANDOM:
