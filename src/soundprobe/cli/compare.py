@@ -33,7 +33,7 @@ COMPARE_EXAMPLES = examples(
     "soundprobe compare my-clips/",
     "soundprobe compare my-clips/ --group-regex '^(rec\\d+)'",
     "soundprobe compare UrbanSound8K/ --backbone mn04,panns --head linear,mlp",
-    "soundprobe compare clips.csv --weights mn04_as_mAP_432.pt",
+    "soundprobe compare clips.csv --weights mn04_as_mAP_432.pt --baseline my-cnn.csv",
 )
 DEMO_EXAMPLES = examples("soundprobe demo", "soundprobe demo --to trial/")
 FAILURES_SHOWN = 10
@@ -60,6 +60,10 @@ def compare(
         ),
     ] = None,
     head: Annotated[str, typer.Option("--head", help="One, or several joined by commas.")] = "linear,mlp,knn",
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="Your model's out-of-fold predictions, as `import` takes them: my-cnn.csv."),
+    ] = None,
     seed: Annotated[
         list[str] | None, typer.Option("--seed", help="Of untrained networks, 0 by default; 0,1,2 makes one of each.")
     ] = None,
@@ -94,6 +98,7 @@ def compare(
         backbone=backbone,
         weights=weights,
         head=head,
+        baseline=baseline,
         seed=whole_numbers(seed, "--seed") or 0,
         folds=folds,
         limit=limit,

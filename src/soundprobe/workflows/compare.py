@@ -19,6 +19,7 @@ from soundprobe.base.progress import one_display, progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.data.audit.file_names import suggest_groups
 from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, find_layout, open_data
+from soundprobe.data.readers.table import read_table
 from soundprobe.embeddings.store import Extraction
 from soundprobe.heads.catalog import HEADS
 from soundprobe.reporting.wording import UNKNOWN_RECORDINGS, percent, plural
@@ -26,6 +27,7 @@ from soundprobe.scoring.protocol_controls import SHUFFLED_LABELS
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import NamedRun, base_name, named_runs
 from soundprobe.verbs.extract import Weights, extract
+from soundprobe.verbs.import_predictions import check_name, import_predictions
 from soundprobe.verbs.probe import probe
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def compare(
     backbone: str | Sequence[str] = "mn04",
     weights: Files = None,
     head: str | Sequence[str] = "linear,mlp,knn",
+    baseline: str | Path | None = None,
     seed: int | Sequence[int] = 0,
     folds: int = MADE_FOLDS,
     limit: int | None = None,
@@ -91,6 +94,7 @@ def compare(
         backbone, head: one name, several, or several joined by commas.
         weights: files of pretrained weights: of the only backbone, or by backbone ("mn04=FILE", or a mapping); by
             default they are fetched where they aren't in the cache.
+        baseline: a file of your own model's out-of-fold predictions, see `import_predictions`, called as the model is.
         seed: of the random weights; several give a run of each.
         embeddings, heads, reports: the folders that results are kept below.
         device: where networks run; jobs: threads that decode.
@@ -111,6 +115,9 @@ def compare(
         HEADS[name]
     check_device_name(device)
     check_channels(channels)
+    if baseline is not None:
+        check_name(Path(baseline).stem)
+        read_table(Path(baseline))
     if not isinstance(data, Clips) and str(data) not in DATASETS:  # what has a name may take minutes to fetch
         find_layout(data)
     left_out = _fetched(specs, files, progress)
@@ -122,13 +129,29 @@ def compare(
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     asked, alone = _asked(specs, files, left_out)
     sets = sum(len(seeds) if one == RANDOM else 1 for several in asked.values() for one in several) + len(alone)
-    steps = sets * (1 + len(head_names)) + len(names)
+    steps = sets * (1 + len(head_names)) + len(names) + (baseline is not None)
     with one_display(shown=progress), progress_bar(f"compare {clips.name}", steps, "", shown=progress) as bar:
 
         def told(line: str) -> None:
             say(line)
             bar.advance(1)
 
+        if baseline is not None:
+            but_columns: dict[str, Any] = {name: value for name, value in opening.items() if name != "columns"}
+            own = import_predictions(
+                baseline,
+                name=Path(baseline).stem,
+                data=data,
+                heads=heads,
+                folds=folds,
+                limit=limit,
+                force=True,  # what it replaces is kept
+                progress=progress,
+                command=command,
+                data_columns=opening.get("columns"),
+                **but_columns,
+            )
+            told(_described_run(own))
         outcomes: list[Extraction] = []
         for wanted in (*alone, asked):
             try:
@@ -160,8 +183,10 @@ def compare(
 
     there = named_runs(heads)
     label = next(run.data for run in there.found if run.folder == runs[0].folder)
-    report = write_report(Path(heads), Path(reports), dataset=label, embeddings=embeddings)
-    (comparison,) = comparisons_of(report.collection.by_dataset())
+    own_name = None if baseline is None else Path(baseline).stem
+    report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
+    found = report.collection
+    (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
     usable = [run for run in there.found if run.data == label and run.record.kind == "probe" and not run.is_control]
     best = max((run for run in usable if run.record.complete), key=lambda run: run.accuracy)
     return Compared(
