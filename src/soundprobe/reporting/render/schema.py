@@ -10,7 +10,10 @@ of a class without clips) is null.
                "contaminated_mean": {"accuracy": STATS, "macro_f1": STATS}},
      "datasets": [{"name", "fingerprint", "clips", "failed", "class_names": [C], "folds": [F],
                    "notes_standing": "same clips" | "a sample of the clips" | "other clips",
-                   "verdict": [sentences],
+                   "verdict": [sentences, the first the answer],
+                   "figures": [{"figure", "unit", "what"}] of the first screen,
+                   "checks": [{"said", "passed": bool, "section"}], "next": [{"said", "command", "section"}],
+                   "unmeasured": [{"what", "command"}],
                    "best": index in "rows" or null,
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
@@ -74,6 +77,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
@@ -87,8 +91,8 @@ BACKBONE_FIELDS = """
     name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
 """
 DATASET_ORDER = """
-    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings baselines
-    over_baselines over_users_network without_leaks optimistic rows
+    name fingerprint clips failed class_names folds notes_standing verdict figures checks next unmeasured best audit
+    hardest_recordings baselines over_baselines over_users_network without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1
@@ -121,6 +125,10 @@ def _dataset(part: Part) -> dict[str, Any]:
         "folds": comparison.folds,
         "notes_standing": comparison.standing.value,
         "verdict": part.verdict.sentences,
+        "figures": [asdict(one) for one in part.verdict.figures],
+        "checks": [asdict(one) for one in part.checks],
+        "next": [asdict(one) for one in part.steps],
+        "unmeasured": [asdict(one) for one in part.unmeasured],
         "best": place_of(comparison.best, comparison.rows),
         "rows": [_row(comparison, row) for row in comparison.rows],
     }

@@ -93,7 +93,7 @@ def _spread(stats: MeanStd) -> str:
 
 
 def _remarks(comparison: Comparison) -> str:
-    remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
+    remarks = list(verdict_of(comparison).sure[1:])
     if comparison.standing is not Standing.OTHER:
         remarks.append(f"The notes' mean of {percent(notes.accuracy().mean)} % is {notes.CONTAMINATION_BRIEF}.")
     return "\n".join(remarks)

@@ -6,24 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from soundprobe.reporting.compared.baselines import Baseline
+from soundprobe.reporting.compared.baselines import USERS_NETWORK, Baseline
 from soundprobe.reporting.compared.comparison import Comparison, Standing
 from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Heading, Plotted, Span, Table, Text, Words
-from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.sections.next_steps import no_network
+from soundprobe.reporting.sections.section import Section, Unmeasured
+from soundprobe.reporting.sections.shown_rows import notes_name, run_name
 from soundprobe.reporting.sections.statistics import clearly, forest
-from soundprobe.reporting.wording import (
-    MISSING,
-    give_or_take,
-    lead_in_folds,
-    p_value,
-    percent,
-    points,
-    points_between,
-    sentence,
-)
+from soundprobe.reporting.wording import lead_in_folds, percent, points, points_between, sentence
 from soundprobe.scoring import notes
 
 Yardstick = tuple[Baseline, Pair | None]
@@ -42,21 +34,19 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _baselines(comparison: Comparison) -> Iterator[Element]:
     best = comparison.pretrained
-    if best:
+    if best and comparison.baselines:
         yield Text(
             "The best frozen pretrained run, ",
             run_name(best),
             f" with {percent(best.accuracy.mean)} %, less the best run of each kind that does without pretraining, "
             "whatever its head. The first is the one to beat.",
         )
-    else:
+    elif comparison.baselines:
         yield Text("No frozen run with pretrained weights has tested every fold; this is what does without.")
     pairs = {pair.other: pair for pair in comparison.over_baselines}
     columns = [
         Column("Without pretraining", _kind, text=True),
         Column("Accuracy, %", lambda one: one[0].row.accuracy.mean, percent, lead=True),
-        Column("folds", lambda one: give_or_take(one[0].row.accuracy).strip() or MISSING, group="± between"),
-        Column("seeds", lambda one: _seeds(one[0].row), group="± between"),
         *(_of_lead(column) for column in _lead()),
     ]
     found = [(one, pairs.get(one.row)) for one in comparison.baselines]
@@ -82,10 +72,6 @@ def _style(one: Baseline) -> str:
     return "control" * one.row.is_control
 
 
-def _seeds(row: Row) -> Words | None:
-    return None if len(row.runs) == 1 else seed_spread(row)
-
-
 def _published(comparison: Comparison, columns: int) -> list[Cell | Words]:
     """The notes' published figure, of its only test result."""
     name = (notes_name(comparison.standing), " ", Span("below", f"As published, fold {notes.CLEAN_FOLD} alone"))
@@ -98,7 +84,6 @@ def _lead() -> list[Column]:
         Column("points", lambda pair: pair.accuracy.mean.value, points, lead=True),
         Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
         Column("in folds", lambda pair: lead_in_folds(pair.accuracy.sign_test)),
-        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
         Column("is", clearly, text=True),
     ]
 
@@ -138,4 +123,13 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     }
 
 
-SECTION = Section("pretraining", "What pretraining is worth", _show, _facts, _row_facts)
+def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
+    kinds = [one.kind for one in comparison.baselines]
+    if all(kind.key != "no_network" for kind in kinds):
+        yield Unmeasured("What no network at all reaches", no_network(comparison))
+    if comparison.standing is not Standing.OTHER and USERS_NETWORK not in kinds:
+        command = f"soundprobe finetune --config {notes.RECIPE}{comparison.data_options}"
+        yield Unmeasured("What the notes' network reaches on these clips, trained fresh in each fold", command)
+
+
+SECTION = Section("pretraining", "What pretraining is worth", _show, _facts, _row_facts, _unmeasured)

@@ -1,119 +1,187 @@
-"""What a comparison comes to, in plain sentences. Every figure in them is computed."""
+"""What a comparison comes to: the answer in plain words, its figures, and how sure both are. All is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
-from soundprobe.reporting.compared.baselines import USERS_NETWORK, BaselineKind
+import numpy as np
+
+from soundprobe.reporting.compared.baselines import USERS_NETWORK
 from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import Pair
+from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
-    UNKNOWN_RECORDINGS,
     between,
     give_or_take,
     lead_in_folds,
     listing,
+    of_100,
     one_line,
     p_value,
     percent,
     plural,
     points,
     points_between,
-    sentence,
 )
 from soundprobe.scoring import notes
 
+MOST_FIGURES = 3
+MOST_NAMES = 4
+"""More than these are counted where none of them is the winner."""
+OWN = "the notes' network"
+
 
 @dataclass(frozen=True)
-class Finding:
-    """One answer: what was asked, what it means in words, the figure with its unit, and the command that tells more."""
+class Figure:
+    """A figure of the first screen with its unit, and what it is."""
 
-    question: str
-    meaning: str
-    figure: str = ""
-    unit: str = ""
-    command: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """Meaning and command as plain text."""
-        return f"{self.meaning} {self.command}".rstrip()
+    figure: str
+    unit: str
+    what: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first screen in words: one headline, one finding for each question."""
+    """The answer, what stands out in figures, and how sure that is, in sentences for who knows statistics."""
 
     headline: str
-    findings: tuple[Finding, ...]
+    figures: tuple[Figure, ...] = ()
+    sure: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return (self.headline, *(finding.sentence for finding in self.findings))
+        return (self.headline, *self.sure)
 
 
 def verdict_of(comparison: Comparison) -> Verdict:
     """What the runs on one data set come to."""
     best = comparison.best
     if best is None:
-        return Verdict(_unfinished(comparison), (_against_notes(comparison, None),))
+        return Verdict(_unfinished(comparison), *_on_fold_1(comparison, _on_clean_fold(comparison)))
     return Verdict(
-        _headline(comparison, best),
-        (_best(comparison, best), _pretraining(comparison, best), _against_notes(comparison, best)),
+        _answer(comparison, best),
+        tuple(islice(_figures(comparison, best), MOST_FIGURES)),
+        tuple(_sure(comparison, best)),
     )
 
 
-def _headline(comparison: Comparison, best: Row) -> str:
-    name = one_line(comparison.name)
+def plain_name(row: Row) -> str:
+    """What was compared, for people: whether it was pretrained, and no head."""
+    name = one_line(row.first.backbone["name"])
+    if row.is_users_network:
+        return OWN
+    if row.is_baseline or row.first.backbone["weights"] == "file":
+        return name
+    if row.control == "random weights":
+        return f"untrained {name}"
+    if "random" in row.first.backbone["weights"]:
+        return f"{name} trained from scratch"
+    return f"{'pretrained' if row.is_frozen_pretrained else 'fine-tuned'} {name}"
+
+
+def _answer(comparison: Comparison, best: Row) -> str:
     if best.is_control:
-        return (
-            f"Only controls have been run on {name}: the best of them, {best.name} ({best.tag}), reaches "
-            f"{percent(best.accuracy.mean)} % accuracy."
-        )
-    figure = f"{percent(best.accuracy.mean)} % accuracy"
-    baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
-    if len(comparison.contenders) > 1:
-        where = f", on {name}:" if comparison.controls else f" on {name}:"
-        if len(comparison.leaders) > 1:
-            names = listing([row.name for row in comparison.leaders])
-            return f"{names} are level at the top of {comparison.field}{where} {figure}."
-        return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
-    besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
-    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
+        (here,) = of_100([best.accuracy.mean])
+        return f"Only controls have been run: {plain_name(best)} gets {here} of 100 clips right."
+    front = {plain_name(row): row for row in reversed(comparison.front)}
+    names = list(dict.fromkeys(plain_name(row) for row in comparison.front))
+    own = next((one.row for one in comparison.baselines if one.kind is USERS_NETWORK), None)
+    without = next((one.row for one in comparison.baselines if one.row is not own), own)
+    rest = dict.fromkeys((without, comparison.pretrained, own))
+    others = [row for row in rest if row is not None and plain_name(row) not in front]
+    said = of_100([row.accuracy.mean for row in (*(front[name] for name in names), *others)])
+    top, below = list(dict.fromkeys(said[: len(names)])), said[len(names) :]
+    right = f"all {plural(len(best.predictions[0]), 'clip')}" if top == ["100"] else f"{listing(top)} of 100 clips"
+    if len(names) == 1:
+        text = f"{names[0]} gets {right} right"
+    elif len(names) <= MOST_NAMES:
+        text = f"no clear winner among {listing(names)}: they get {right} right"
+    else:
+        best_of = f"{len(comparison.front)} of {plural(len(comparison.contenders), 'set-up')}"
+        text = f"no clear winner: the best {best_of} get {top[-1]} to {top[0]} of 100 clips right"
+    needs_pretraining = all(row.is_frozen_pretrained or row.is_fine_tuned for row in front.values())
+    for row, share in zip(others, below, strict=True):
+        if row is without and needs_pretraining:
+            what = one_line(row.first.backbone["title"]) if row.is_baseline else plain_name(row)
+            text += f"; the best without pretraining, {what}, {share}"
+        else:
+            text += f". {_capital(plain_name(row))} gets {share}"
+    if len(comparison.contenders) == 1 and not others:
+        text += ". There is nothing to compare it with yet"
+    return f"{_capital(text)}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _unfinished(comparison: Comparison) -> str:
     if any(row.complete for row in comparison.rows):
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
-            f"Nothing can be ranked on {one_line(comparison.name)} yet: there are only runs whose scores are no test "
-            f"results (controls, or networks that were carried over from fold to fold){unfinished}."
+            "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, or networks "
+            f"that were carried over from fold to fold){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
-        f"No run on {one_line(comparison.name)} has tested all {len(comparison.folds)} folds yet; the furthest tested "
-        f"{tested}. Means over different folds are of different clips, so nothing is ranked."
+        f"No run has tested all {len(comparison.folds)} folds yet; the furthest tested {tested}. Means over different "
+        "folds are of different clips, so nothing is ranked."
     )
 
 
-def _best(comparison: Comparison, best: Row) -> Finding:
+def _figures(comparison: Comparison, best: Row) -> Iterator[Figure]:
+    """What stands out, the most telling first; nothing that was not measured."""
+    interval = between(best.scores.interval())
+    yield Figure(percent(best.accuracy.mean), "%", f"accuracy of {best.name}, 95 % interval {interval}")
+    pretraining = next(iter(comparison.over_baselines), None)
+    if pretraining:
+        yield _lead(pretraining, "the best without pretraining")
+    own = _pair_with_own(comparison, best)
+    if own and (pretraining is None or own.other is not pretraining.other):
+        yield _lead(own, f"{OWN}, trained on these clips")
+    yield from _on_fold_1(comparison, best)[0]
+    rival = next((one for one in comparison.against_best if plain_name(one.row) != plain_name(best)), None)
+    if rival and rival.row not in (one.row for one in comparison.baselines):
+        yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival)}")
+    yield from _hardest_class(best)
+
+
+def _lead(pair: Pair, what: str) -> Figure:
+    mine = f"{pair.row.name} over " if pair.row.is_baseline else "over "
+    return Figure(points(pair.accuracy.mean.value), "points", f"{mine}{pair.other.name}, {what}: {_clear(pair)}")
+
+
+def _hardest_class(best: Row) -> Iterator[Figure]:
+    clips = best.confusion.sum(axis=1)
+    found = np.divide(best.confusion.diagonal(), clips, out=np.ones(len(clips)), where=clips > 0)
+    if found.min() < 1:
+        name = one_line(best.first.class_names[int(found.argmin())])
+        yield Figure(percent(float(found.min()), 0), "%", f"of {name} clips found, the hardest class")
+
+
+def _sure(comparison: Comparison, best: Row) -> Iterator[str]:
     spread = give_or_take(best.accuracy)
     between_seeds = percent(best.over_seeds("accuracy").std_population)
     seeds = f", ± {between_seeds} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     text = (
-        f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %"
+        f"{best.name}: mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %"
         f"{spread and f',{spread} points between folds (population standard deviation)'}{seeds}; "
         f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
     pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
     if pair:
         text += f" The next, {pair.row.name}, is {_beside(pair)}."
-    if comparison.audit is not None and not comparison.audit.recordings_known:
-        text += f" {sentence(UNKNOWN_RECORDINGS)}"
-    return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
+    yield text
+    yield from _pretraining(comparison, best)
+    own = _pair_with_own(comparison, best)
+    if own:
+        seeds = f", mean of {len(own.other.runs)} seeds" if len(own.other.runs) > 1 else ""
+        here = f"{OWN}, trained on these clips fresh in each fold ({percent(own.other.accuracy.mean)} %{seeds})"
+        yield f"{own.row.name} is {_beside(own, here)}."
+    yield from _on_fold_1(comparison, best)[1]
 
 
 def _beside(pair: Pair, other: str = "") -> str:
@@ -133,7 +201,7 @@ def _clearly(pair: Pair) -> str:
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
-    text = f"{_clear(pair.accuracy.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
+    text = f"{_clear(pair)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
     if pair.accuracy.is_clear or least is None:
         return text
@@ -142,72 +210,49 @@ def _clearly(pair: Pair) -> str:
     return f"{text}. These clips would show {percent(least)} points in four cases of five"
 
 
-def _clear(is_clear: bool) -> str:
+def _clear(pair: Pair) -> str:
+    return _is_clear(pair.accuracy.is_clear)
+
+
+def _is_clear(is_clear: bool) -> str:
     return "a clear difference" if is_clear else "not a clear difference"
 
 
-def _pretraining(comparison: Comparison, best: Row) -> Finding:
-    question = "What pretraining is worth"
-    known = {one.row: one.kind for one in comparison.baselines}
-    add = f"soundprobe extract --backbone logmel-stats{comparison.data_options} && soundprobe probe -b logmel-stats"
-    missing = "" if any(kind.key == "no_network" for kind in known.values()) else add
+def _pretraining(comparison: Comparison, best: Row) -> Iterator[str]:
     pairs = comparison.over_baselines
     if not pairs:
-        what = "nothing without pretraining" if comparison.pretrained else "no frozen backbone with pretrained weights"
-        command = missing if comparison.pretrained else f"soundprobe extract --backbone mn04{comparison.data_options}"
-        return Finding(question, f"Not known: {what} has been run here.", command=command)
+        return
+    kinds = {one.row: one.kind.name for one in comparison.baselines}
     pair = pairs[0]
     text = "It" if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
-    reached = f"{known[pair.other].name}, {percent(pair.other.accuracy.mean)} %"
+    reached = f"{kinds[pair.other]}, {percent(pair.other.accuracy.mean)} %"
     text += f" is {_beside(pair, f'the best run without pretraining, {pair.other.name} ({reached})')}."
-    others = [f"{points(one.accuracy.mean.value)} over {known[one.other].name}" for one in pairs[1:]]
-    text += f" Besides: {listing(others)}." if others else ""
-    text += " What no network at all reaches is not known:" if missing else ""
-    return Finding(
-        question, text, points(pair.accuracy.mean.value), f"points over {_short(pair.other, known)}", missing
-    )
+    others = [f"{points(one.accuracy.mean.value)} over {kinds[one.other]}" for one in pairs[1:]]
+    yield f"{text} Besides: {listing(others)}." if others else text
 
 
-def _short(row: Row, known: Mapping[Row, BaselineKind]) -> str:
-    """A baseline in a few words: its backbone's name where it has no network to speak of."""
-    return one_line(row.first.backbone["name"]) if row.is_baseline else known[row].name
+def _pair_with_own(comparison: Comparison, best: Row) -> Pair | None:
+    return pair_of(best, comparison.over_users_network)
 
 
-def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
-    question, fold = "Against the notes' CNN", notes.CLEAN_FOLD
-    clean = notes.clean().accuracy
-    retrained = _against_retrained(comparison, best)
-    if comparison.standing is not Standing.SAME:
-        return replace(retrained, question=question)
+def _on_clean_fold(comparison: Comparison) -> Row | None:
+    """The row that tested the notes' clean fold, where nothing is ranked."""
     unranked = [row for row in comparison.rows if not (row.is_ranked or row.is_control)]
-    row = best or next((row for row in unranked if fold in row.folds), None)
-    here = row.accuracy_on(fold) if row else None
+    return next((row for row in unranked if notes.CLEAN_FOLD in row.folds), None)
+
+
+def _on_fold_1(comparison: Comparison, row: Row | None) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+    """A row against the notes' published figure, of their only test result, on the official folds."""
+    fold, clean = notes.CLEAN_FOLD, notes.clean().accuracy
+    here = row.accuracy_on(fold) if row and comparison.standing is Standing.SAME else None
     if row is None or here is None:
-        return Finding(question, f"Not known: no run has tested fold {fold} yet.")
-    text = (
-        f"On fold {fold}, the only one that can be compared, {row.name} reaches {percent(here)} % and the CNN "
-        f"{percent(clean)} %"
+        return (), ()
+    against = against_notes(comparison, row)
+    clear = f": {_is_clear(against.is_clear)}" if against else ""
+    interval = f" (95 % interval {points_between(against.by_recording.difference)} points, binomial)" if against else ""
+    sure = (
+        f"On fold {fold}, the only one that can be compared, {row.name} reaches {percent(here)} % and {OWN}, as "
+        f"published, {percent(clean)} %{clear}{interval}."
     )
-    if against := against_notes(comparison, row):
-        interval = f"95 % interval {points_between(against.by_recording.difference)} points, binomial"
-        text += f": {_clear(against.is_clear)} ({interval})"
-    besides = f" {retrained.meaning}" if retrained.figure else ""
-    return Finding(question, f"{text}.{besides}", points(here - clean), f"points on fold {fold}")
-
-
-def _against_retrained(comparison: Comparison, best: Row | None) -> Finding:
-    """The best run against the notes' network as it does on these very clips, or the command that trains it on them."""
-    own = next((one.row for one in comparison.baselines if one.kind is USERS_NETWORK), None)
-    if own is None:
-        published = "Its published figures are of other clips than these. This trains it on them, fresh in each fold:"
-        command = f"soundprobe finetune --config {notes.RECIPE}{comparison.data_options}"
-        return Finding("", f"Not known yet. {published}", command=command)
-    seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
-    here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %{seeds})"
-    if best is own:
-        return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
-    pair = next((pair for pair in comparison.over_users_network if pair.row is best), None)
-    if pair is None:
-        return Finding("", f"Not known: the best run and {here} share no clip.")
-    text = f"{pair.row.name} is {_beside(pair, here)}."
-    return Finding("", text, points(pair.accuracy.mean.value), "points on these clips")
+    what = f"over {OWN} as published, on fold {fold}, the only one that can be compared{clear}"
+    return (Figure(points(here - clean), "points", what),), (sure,)
