@@ -38,7 +38,7 @@ def test_answer_says_in_plain_words_what_the_best_gets_right_and_what_others_do(
     best, stats, own = (whole(comparison, place) for place in range(3))
     assert verdict_of(comparison).headline == (
         f"Pretrained mn04 gets {best} of 100 clips right; the best without pretraining, logmel-stats, {stats}. "
-        f"The notes' network gets {own}."
+        f"The notes' CNN gets {own}."
     )
 
 

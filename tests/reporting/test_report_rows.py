@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
+from soundprobe.reporting.compared.baselines import Standing
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.elements import Text
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.chosen import SECTION as CHOSEN
 from soundprobe.reporting.sections.confusion import most_frequent
+from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.verdict import verdict_of
 
 
@@ -171,16 +173,16 @@ def test_network_trained_from_scratch_has_no_control_and_is_not_counted_among_th
 @pytest.mark.parametrize(
     ("data", "standing"),
     [
-        (URBAN, Standing.SAME),
-        (SAMPLE, Standing.SAMPLE),
-        (Data("urbansound8k", dict.fromkeys(range(1, 11), 20)), Standing.SAMPLE),
-        (ESC10, Standing.OTHER),
-        (Data("synth", dict.fromkeys(range(1, 11), 20)), Standing.OTHER),
+        (URBAN, [Standing.SAME]),
+        (SAMPLE, [Standing.SAMPLE]),
+        (Data("urbansound8k", dict.fromkeys(range(1, 11), 20)), [Standing.SAMPLE]),
+        (ESC10, []),
+        (Data("synth", dict.fromkeys(range(1, 11), 20)), []),
     ],
 )
 def test_standing_to_the_notes_follows_name_folds_and_count(tmp_path, data, standing):
     write_run(tmp_path, data)
-    assert only_comparison(tmp_path).standing is standing
+    assert [here.standing for here in only_comparison(tmp_path).published] == standing
 
 
 def test_verdict_on_the_official_folds_compares_fold_1_only(urban_heads):
@@ -194,9 +196,16 @@ def test_verdict_on_the_official_folds_compares_fold_1_only(urban_heads):
     assert pretraining.figure == f"{100 * (best.accuracy.mean - scratch.accuracy.mean):+.1f}"
     assert pretraining.what.endswith("the best without pretraining: a clear difference")
     assert own.figure == f"{100 * (fold_1 - 0.7056):+.1f}"
-    assert "on fold 1, the only one that can be compared" in own.what
+    assert own.unit == "points on fold 1"
+    assert own.what.startswith("over the notes' CNN, as published: ")
     assert "in all 10 folds" in verdict.sure[1]
     assert verdict.sure[-1].startswith("On fold 1, the only one that can be compared, ")
+
+
+def test_sample_of_the_notes_clips_gives_the_command_that_trains_their_network_on_these(tmp_path):
+    write_run(tmp_path, SAMPLE)
+    commands = [step.command for step in steps_of(only_comparison(tmp_path))]
+    assert "soundprobe finetune --config notes-simplecnn" in commands
 
 
 def test_no_figure_stands_without_content(tmp_path):
@@ -245,7 +254,7 @@ def test_chart_places_marks_on_its_axis(urban_heads):
     axis = axis_over([0.4])
     assert (axis.x(axis.low), axis.x(1.0), axis.x(2.0)) == (0.0, 100.0, 100.0)
     assert [style for _, style in chart.rows] == ["run", "run", "control", "run", "control", "partial"]
-    assert chart.notes is not None
+    assert [one.here.published.name for one in chart.published] == ["the notes' CNN"]
     for row, _ in chart.rows:
         low, high = chart.whisker(row.scores.interval(), row.accuracy.mean)
         assert 0 <= low <= chart.axis.x(row.accuracy.mean) <= high <= 100

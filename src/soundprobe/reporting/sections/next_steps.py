@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from soundprobe.reporting.compared.baselines import OwnModel
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.confusion import most_frequent
@@ -65,11 +66,19 @@ def _baseline(comparison: Comparison) -> Iterator[Step]:
         yield Step("See what no network at all reaches:", no_network(comparison))
     if comparison.pretrained is None:
         yield Step("Try a pretrained backbone; this lists them:", "soundprobe backbones")
+    own = comparison.own
+    if own and own.retrain and own.row is None and not (own.published and own.published.is_same):
+        yield Step(f"Train {one_line(own.name)} on these clips, to compare with:", retrain(comparison, own))
 
 
 def no_network(comparison: Comparison) -> str:
     """The command that measures what statistics of a spectrogram reach."""
     return f"soundprobe extract --backbone logmel-stats{comparison.data_options} && soundprobe probe -b logmel-stats"
+
+
+def retrain(comparison: Comparison, own: OwnModel) -> str:
+    """The command that trains a published model on these clips, fresh in each fold."""
+    return f"soundprobe finetune --config {own.retrain}{comparison.data_options}"
 
 
 def _more_recordings(comparison: Comparison) -> Iterator[Step]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.sections.shown_rows import published_mean, published_name, run_name, seed_spread
 from soundprobe.reporting.wording import MISSING, between, percent
-from soundprobe.scoring import notes
 from soundprobe.scoring.bootstrap import METRICS
 from soundprobe.scoring.intervals import Interval
+from soundprobe.scoring.metrics import mean_std
+from soundprobe.scoring.published import Published
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    clean = comparison.standing is not Standing.OTHER
+    marked = comparison.marked_folds
     columns = [
         Column(
             "Rank",
@@ -30,25 +32,29 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("95 % interval", _interval, between, sort="number", by=lambda row: _interval(row).low),
         Column("Macro-F1, %", lambda row: row.macro_f1.mean, percent, sort="number"),
         *([Column("± between seeds", _between_seeds, sort="number")] if comparison.has_seeds else []),
-        *([Column(f"Fold {notes.CLEAN_FOLD}, %", _on_clean_fold, percent, sort="number")] if clean else []),
+        *map(_on, marked),
     ]
-    own = [_notes_line(comparison, len(columns))] if clean else []
-    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
-    if clean:
-        where = "" if comparison.standing is Standing.SAME else ", on other clips than these"
-        yield Text(
-            f"The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}: accuracy "
-            f"{percent(notes.clean().accuracy)} %, macro-F1 {percent(notes.clean().macro_f1)} %{where}.",
-            role="caveat",
-        )
+    own = [_published_line(here, marked, len(columns)) for here in comparison.published]
+    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), below=own)
+    for here in comparison.published:
+        if (one := here.published).contamination:
+            where = "" if here.is_same else ", on other clips than these"
+            tested = one.tested[0]
+            figures = f"accuracy {percent(tested.accuracy)} %, macro-F1 {percent(tested.macro_f1)} %{where}"
+            whose = f"{one.name[:1].upper()}{one.name[1:]}"
+            yield Text(f"{whose}: the struck-out figures are {one.contamination}: {figures}.", role="caveat")
+    for row in comparison.rows:
+        if row.no_equal:
+            yield Text(row.no_equal, role="caveat")
+
+
+def _on(one: Published) -> Column:
+    """Accuracy on the folds that are published as test results."""
+    return Column(f"{one.where.capitalize()}, %", lambda row: row.accuracy_on(*one.tests), percent, sort="number")
 
 
 def _interval(row: Row) -> Interval:
     return row.scores.interval()
-
-
-def _on_clean_fold(row: Row) -> float | None:
-    return row.accuracy_on(notes.CLEAN_FOLD)
 
 
 def _between_seeds(row: Row) -> Cell | None:
@@ -61,12 +67,15 @@ def _style(comparison: Comparison, row: Row) -> str:
     return " ".join(kind for kind, applies in kinds.items() if applies)
 
 
-def _notes_line(comparison: Comparison, columns: int) -> list[Cell | Words]:
-    none = Cell(MISSING, style="quiet")
-    cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing), struck(percent(notes.accuracy().mean)), none]
-    cells.append(struck(percent(notes.macro_f1().mean)))
-    cells += [none] * (columns - len(cells) - 1)
-    return [*cells, Span("strong", percent(notes.clean().accuracy))]
+def _published_line(here: PublishedHere, marked: Sequence[Published], columns: int) -> list[Cell | Words]:
+    none, one = Cell(MISSING, style="quiet"), here.published
+    accuracy, macro_f1 = (
+        published_mean(one, percent(stats.mean) if stats else MISSING) for stats in (one.accuracy, one.macro_f1)
+    )
+    cells: list[Cell | Words] = [MISSING, published_name(here), accuracy, none, macro_f1]
+    cells += [none] * (columns - len(cells) - len(marked))
+    own = Span("strong", percent(mean_std([fold.accuracy for fold in one.tested]).mean))
+    return [*cells, *(own if other is one else none for other in marked)]
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from soundprobe.reporting.compared.baselines import USERS_NETWORK
-from soundprobe.reporting.compared.comparison import Comparison, Standing
-from soundprobe.reporting.compared.pairs import Pair, pair_of
+from soundprobe.reporting.compared.baselines import ClassLead, OwnLead
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.sections.statistics import against_notes
+from soundprobe.reporting.runs import marks
 from soundprobe.reporting.wording import (
     between,
     give_or_take,
@@ -26,12 +26,11 @@ from soundprobe.reporting.wording import (
     points,
     points_between,
 )
-from soundprobe.scoring import notes
 
 MOST_FIGURES = 3
 MOST_NAMES = 4
 """More than these are counted where none of them is the winner."""
-OWN = "the notes' network"
+MOST_CLASSES = 3
 
 
 @dataclass(frozen=True)
@@ -58,26 +57,26 @@ class Verdict:
 
 def verdict_of(comparison: Comparison) -> Verdict:
     """What the runs on one data set come to."""
-    best = comparison.best
+    best, lead = comparison.best, comparison.lead_over_own
+    own = tuple(_over_own(lead)) if lead else ()
     if best is None:
-        return Verdict(_unfinished(comparison), *_on_fold_1(comparison, _on_clean_fold(comparison)))
-    return Verdict(
-        _answer(comparison, best),
-        tuple(islice(_figures(comparison, best), MOST_FIGURES)),
-        tuple(_sure(comparison, best)),
-    )
+        return Verdict(_unfinished(comparison), tuple(_own_figure(lead)), own)
+    figures = islice(_figures(comparison, best), MOST_FIGURES)
+    return Verdict(_answer(comparison, best), tuple(figures), (*_sure(comparison, best), *own))
 
 
-def plain_name(row: Row) -> str:
+def plain_name(comparison: Comparison, row: Row) -> str:
     """What was compared, for people: whether it was pretrained, and no head."""
-    name = one_line(row.first.backbone["name"])
-    if row.is_users_network:
-        return OWN
-    if row.is_baseline or row.first.backbone["weights"] == "file":
+    name, weights = one_line(row.first.backbone["name"]), row.first.backbone["weights"]
+    if marks.is_imported(row.first):
+        return f"your {name}"
+    if comparison.own and row is comparison.own.row:
+        return one_line(comparison.own.name)
+    if row.is_baseline or weights == "file":
         return name
     if row.control == "random weights":
         return f"untrained {name}"
-    if "random" in row.first.backbone["weights"]:
+    if "random" in weights:
         return f"{name} trained from scratch"
     return f"{'pretrained' if row.is_frozen_pretrained else 'fine-tuned'} {name}"
 
@@ -85,30 +84,32 @@ def plain_name(row: Row) -> str:
 def _answer(comparison: Comparison, best: Row) -> str:
     if best.is_control:
         (here,) = of_100([best.accuracy.mean])
-        return f"Only controls have been run: {plain_name(best)} gets {here} of 100 clips right."
-    front = {plain_name(row): row for row in reversed(comparison.front)}
-    names = list(dict.fromkeys(plain_name(row) for row in comparison.front))
-    own = next((one.row for one in comparison.baselines if one.kind is USERS_NETWORK), None)
+        return f"Only controls have been run: {plain_name(comparison, best)} gets {here} of 100 clips right."
+    front: dict[str, Row] = {}
+    for row in comparison.front:
+        front.setdefault(plain_name(comparison, row), row)
+    own = comparison.own.row if comparison.own else None
     without = next((one.row for one in comparison.baselines if one.row is not own), own)
     rest = dict.fromkeys((without, comparison.pretrained, own))
-    others = [row for row in rest if row is not None and plain_name(row) not in front]
-    said = of_100([row.accuracy.mean for row in (*(front[name] for name in names), *others)])
-    top, below = list(dict.fromkeys(said[: len(names)])), said[len(names) :]
+    others = [row for row in rest if row is not None and plain_name(comparison, row) not in front]
+    said = of_100([row.accuracy.mean for row in (*front.values(), *others)])
+    top, below = list(dict.fromkeys(said[: len(front)])), said[len(front) :]
     right = f"all {plural(len(best.predictions[0]), 'clip')}" if top == ["100"] else f"{listing(top)} of 100 clips"
-    if len(names) == 1:
-        text = f"{names[0]} gets {right} right"
-    elif len(names) <= MOST_NAMES:
-        text = f"no clear winner among {listing(names)}: they get {right} right"
+    if len(front) == 1:
+        text = f"{next(iter(front))} gets {right} right"
+    elif len(front) <= MOST_NAMES:
+        text = f"no clear winner among {listing(list(front))}: they get {right} right"
     else:
         best_of = f"{len(comparison.front)} of {plural(len(comparison.contenders), 'set-up')}"
         text = f"no clear winner: the best {best_of} get {top[-1]} to {top[0]} of 100 clips right"
     needs_pretraining = all(row.is_frozen_pretrained or row.is_fine_tuned for row in front.values())
     for row, share in zip(others, below, strict=True):
-        if row is without and needs_pretraining:
-            what = one_line(row.first.backbone["title"]) if row.is_baseline else plain_name(row)
+        name = plain_name(comparison, row)
+        if row is without and needs_pretraining and not marks.is_imported(row.first):
+            what = one_line(row.first.backbone["title"]) if row.is_baseline else name
             text += f"; the best without pretraining, {what}, {share}"
         else:
-            text += f". {_capital(plain_name(row))} gets {share}"
+            text += f". {_capital(name)} gets {share}{', but on other folds' * bool(row.no_equal)}"
     if len(comparison.contenders) == 1 and not others:
         text += ". There is nothing to compare it with yet"
     return f"{_capital(text)}."
@@ -122,8 +123,8 @@ def _unfinished(comparison: Comparison) -> str:
     if any(row.complete for row in comparison.rows):
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
-            "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, or networks "
-            f"that were carried over from fold to fold){unfinished}."
+            "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, networks that "
+            f"were carried over from fold to fold, or other folds){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
@@ -136,22 +137,29 @@ def _figures(comparison: Comparison, best: Row) -> Iterator[Figure]:
     """What stands out, the most telling first; nothing that was not measured."""
     interval = between(best.scores.interval())
     yield Figure(percent(best.accuracy.mean), "%", f"accuracy of {best.name}, 95 % interval {interval}")
-    pretraining = next(iter(comparison.over_baselines), None)
+    pretraining, lead = next(iter(comparison.over_baselines), None), comparison.lead_over_own
     if pretraining:
-        yield _lead(pretraining, "the best without pretraining")
-    own = _pair_with_own(comparison, best)
-    if own and (pretraining is None or own.other is not pretraining.other):
-        yield _lead(own, f"{OWN}, trained on these clips")
-    yield from _on_fold_1(comparison, best)[0]
-    rival = next((one for one in comparison.against_best if plain_name(one.row) != plain_name(best)), None)
-    if rival and rival.row not in (one.row for one in comparison.baselines):
-        yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival)}")
+        what = f"over {pretraining.other.name}, the best without pretraining"
+        away = f"{pretraining.row.name} " if pretraining.row is not best else ""
+        yield Figure(points(pretraining.accuracy.mean.value), "points", f"{away}{what}: {_clear(pretraining.is_clear)}")
+    if not (pretraining and lead and lead.is_paired and pretraining.other is lead.own.row):
+        yield from _own_figure(lead)
+    mine = plain_name(comparison, best)
+    rival = next((one for one in comparison.against_best if plain_name(comparison, one.row) != mine), None)
+    told = [pretraining.other if pretraining else None, lead.own.row if lead else None]
+    if rival and rival.row not in told:
+        yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival.is_clear)}")
     yield from _hardest_class(best)
 
 
-def _lead(pair: Pair, what: str) -> Figure:
-    mine = f"{pair.row.name} over " if pair.row.is_baseline else "over "
-    return Figure(points(pair.accuracy.mean.value), "points", f"{mine}{pair.other.name}, {what}: {_clear(pair)}")
+def _own_figure(lead: OwnLead | None) -> Iterator[Figure]:
+    if lead is None or lead.is_itself or lead.difference is None:
+        return
+    again = ", trained on these clips" if lead.is_paired and lead.own.retrain else ""
+    again = again if lead.is_paired else ", as published"
+    most = f", most in {one_line(lead.gained[0].name)}" if lead.is_paired and lead.gained else ""
+    what = f"over {one_line(lead.name)}{again}: {_clear(lead.is_clear)}{most}"
+    yield Figure(points(lead.difference), lead.unit, what)
 
 
 def _hardest_class(best: Row) -> Iterator[Figure]:
@@ -176,12 +184,6 @@ def _sure(comparison: Comparison, best: Row) -> Iterator[str]:
         text += f" The next, {pair.row.name}, is {_beside(pair)}."
     yield text
     yield from _pretraining(comparison, best)
-    own = _pair_with_own(comparison, best)
-    if own:
-        seeds = f", mean of {len(own.other.runs)} seeds" if len(own.other.runs) > 1 else ""
-        here = f"{OWN}, trained on these clips fresh in each fold ({percent(own.other.accuracy.mean)} %{seeds})"
-        yield f"{own.row.name} is {_beside(own, here)}."
-    yield from _on_fold_1(comparison, best)[1]
 
 
 def _beside(pair: Pair, other: str = "") -> str:
@@ -201,20 +203,16 @@ def _clearly(pair: Pair) -> str:
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
-    text = f"{_clear(pair)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
+    text = f"{_clear(pair.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
-    if pair.accuracy.is_clear or least is None:
+    if pair.is_clear or pair.accuracy.is_clear or least is None:
         return text
     if least >= 1:
         return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
     return f"{text}. These clips would show {percent(least)} points in four cases of five"
 
 
-def _clear(pair: Pair) -> str:
-    return _is_clear(pair.accuracy.is_clear)
-
-
-def _is_clear(is_clear: bool) -> str:
+def _clear(is_clear: bool) -> str:
     return "a clear difference" if is_clear else "not a clear difference"
 
 
@@ -231,28 +229,31 @@ def _pretraining(comparison: Comparison, best: Row) -> Iterator[str]:
     yield f"{text} Besides: {listing(others)}." if others else text
 
 
-def _pair_with_own(comparison: Comparison, best: Row) -> Pair | None:
-    return pair_of(best, comparison.over_users_network)
+def _over_own(lead: OwnLead) -> Iterator[str]:
+    """How far the best run is from the user's model: as published, then clip by clip with the classes."""
+    name, published = one_line(lead.name), lead.own.published
+    if lead.against is not None and published is not None:
+        told, found = published.published, lead.against
+        alone = ", the only one that can be compared," if told.contamination else ""
+        interval = f"95 % interval {points_between(found.by_recording.difference)} points, binomial"
+        yield (
+            f"On {told.where}{alone} {lead.row.name} reaches {percent(found.by_recording.run.value)} % and {name} "
+            f"{percent(found.by_recording.published.value)} %: {_clear(found.is_clear)} ({interval})."
+        )
+    if lead.pair is not None:
+        own = lead.pair.other
+        seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
+        again = ", trained on these clips fresh in each fold" if lead.own.retrain else ""
+        text = f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
+        if not lead.pair.same_clips:
+            text += f" On the {plural(lead.pair.clips, 'clip')} that both tested."
+        for how, leads in (("more", lead.gained), ("fewer", lead.lost)):
+            text += _classes(how, leads) if leads else ""
+        yield text
+    if lead.caution:
+        yield lead.caution
 
 
-def _on_clean_fold(comparison: Comparison) -> Row | None:
-    """The row that tested the notes' clean fold, where nothing is ranked."""
-    unranked = [row for row in comparison.rows if not (row.is_ranked or row.is_control)]
-    return next((row for row in unranked if notes.CLEAN_FOLD in row.folds), None)
-
-
-def _on_fold_1(comparison: Comparison, row: Row | None) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
-    """A row against the notes' published figure, of their only test result, on the official folds."""
-    fold, clean = notes.CLEAN_FOLD, notes.clean().accuracy
-    here = row.accuracy_on(fold) if row and comparison.standing is Standing.SAME else None
-    if row is None or here is None:
-        return (), ()
-    against = against_notes(comparison, row)
-    clear = f": {_is_clear(against.is_clear)}" if against else ""
-    interval = f" (95 % interval {points_between(against.by_recording.difference)} points, binomial)" if against else ""
-    sure = (
-        f"On fold {fold}, the only one that can be compared, {row.name} reaches {percent(here)} % and {OWN}, as "
-        f"published, {percent(clean)} %{clear}{interval}."
-    )
-    what = f"over {OWN} as published, on fold {fold}, the only one that can be compared{clear}"
-    return (Figure(points(here - clean), "points", what),), (sure,)
+def _classes(how: str, leads: Sequence[ClassLead]) -> str:
+    named = [f"{one_line(one.name)} ({points(one.difference)})" for one in leads[:MOST_CLASSES]]
+    return f" It finds {how} of {listing([*named, *(['others'] if len(leads) > len(named) else [])])}."
