@@ -107,7 +107,7 @@ def _spread(stats: MeanStd) -> str:
 
 
 def _remarks(comparison: Comparison) -> str:
-    remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
+    remarks = list(verdict_of(comparison).sure[1:])
     remarks += [
         f"The mean of {one.name}, {percent(one.accuracy.mean)} %, is {one.contamination}."
         for one in comparison.marked_folds
