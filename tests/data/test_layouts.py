@@ -328,6 +328,22 @@ def one_class(root: Path) -> None:
     assert f"--data {root / 'genres'}" in refused(root)
 
 
+def classes_deeper(root: Path) -> None:
+    """GTZAN's layout."""
+    fill(root, tree(*(f"genres_original/{name}" for name in CLASSES)))
+    table(root / "features.csv", "filename,label", [("dog0.wav", "dog")])
+    (root / "images_original" / "dog").mkdir(parents=True)
+    (root / "images_original" / "dog" / "dog0.png").touch()
+    said = refused(root)
+    assert "images_original has no audio file" in said
+    assert f"genres_original is the only one that has any. The classes may be in it: --data {root}/genres_ori" in said
+    assert opened(root / "genres_original", folds=2)[0].class_names == CLASSES
+    (root / "Data").mkdir()
+    for name in ("genres_original", "images_original"):
+        (root / name).rename(root / "Data" / name)
+    assert f"--data {root}/Data/genres_original" in refused(root)
+
+
 def loose_files(root: Path) -> None:
     assert "has no class folders: it holds 3 audio files" in refused(fill(root, ["a.wav", "b.wav", "c.wav"]))
     assert "give that" in refused(fill(root / "fold1", ["a.wav"]))
@@ -357,6 +373,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "some clips in folders of splits or folds, some not": some_in_splits,
     "folders of the same names in every folder (`1/dog`, `2/dog`)": two_levels,
     "one class folder": one_class,
+    "one folder with class folders in it beside others without audio (GTZAN)": classes_deeper,
     "files without folders": loose_files,
 }
 
@@ -381,6 +398,8 @@ def plain(root: Path) -> None:
     assert (clips.recordings_known, clips.folds_seed) == (False, 0)
     with_index = table(root / "i.csv", ",path,label", [(n, *row) for n, row in enumerate(ROWS)])
     is_manifest(opened(with_index, folds=2)[0])
+    (root / "excel.txt").write_text("\n".join("\t".join(row) for row in [("path", "label"), *ROWS]), encoding="utf-16")
+    is_manifest(opened(root / "excel.txt", folds=2)[0])
 
 
 def separators(root: Path) -> None:
@@ -555,7 +574,7 @@ def alike_labels(root: Path) -> None:
 
 MANIFESTS: dict[str, Callable[[Path], None]] = {
     "`path,label`": plain,
-    "semicolons, tabs or bars for commas, in `.csv` or `.tsv`": separators,
+    "semicolons, tabs or bars for commas, in `.csv`, `.tsv` or `.txt`": separators,
     "a line of JSON for each clip (`.jsonl`)": json_lines,
     "columns with other usual names: `filename`, `category`, `speaker` ...": usual_names,
     "columns whose names don't tell, or several that may": unclear_names,

@@ -152,8 +152,8 @@ LAYOUTS = Registry(
             title="Manifest",
             detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
             target="soundprobe.data.readers.manifest:read_manifest",
-            description="a .csv, .tsv or .jsonl file with the columns path, label and, where there are any, fold, "
-            "group, ...",
+            description="a .csv, .tsv, .txt or .jsonl file with the columns path, label and, where there are any, "
+            "fold, group, ...",
             makes_folds=True,
             options=(*IN_TABLES, "audio_root"),
         ),
@@ -314,8 +314,15 @@ def find_layout(path: str | Path) -> Layout:
     if str(path).startswith(OF_HUB):
         return HUB
     place = Path(path)
-    if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long for one that isn't there
-        raise DataError(_not_there(str(path)))
+    try:
+        os.stat(place)
+    except PermissionError as error:
+        raise DataError(
+            f"Can't look at {path}: {_locked(place)} can't be looked into ({error.strerror}). Let it be read, or move "
+            "the data elsewhere."
+        ) from None
+    except (OSError, ValueError):
+        raise DataError(_not_there(str(path))) from None
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
@@ -332,15 +339,24 @@ def _not_there(path: str) -> str:
             f"--data takes {_takes()}."
         )
     place = Path(name or path)
-    with suppress(OSError):
+    if not os.path.isdir(place.parent):
+        standing = next((parent for parent in place.parents if os.path.isdir(parent)), Path("."))
+        return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
+    names: list[str] = []
+    with suppress(OSError):  # it may be entered and not listed
         names = os.listdir(place.parent)
-        near = difflib.get_close_matches(place.name, names, n=1)
-        said = f" The nearest name there is {near[0]}." if near else ""
-        known = name.casefold() if name.casefold() in DATASETS else None
-        also = f" --data {known} is {DATASETS[known].description}." if known else ""
-        return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
-    standing = next((parent for parent in place.parents if parent.is_dir()), Path("."))
-    return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
+    near = difflib.get_close_matches(place.name, names, n=1)
+    said = f" The nearest name there is {near[0]}." if near else ""
+    known = name.casefold() if name.casefold() in DATASETS else None
+    also = f" --data {known} is {DATASETS[known].description}." if known else ""
+    return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
+
+
+def _locked(place: Path) -> Path:
+    """The uppermost folder above `place` that the user may not look into."""
+    own: dict[str, bool] = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    above = [parent for parent in place.absolute().parents if not os.access(parent, os.X_OK, **own)]
+    return above[-1] if above else place.parent
 
 
 def _detects(layout: Layout, path: Path) -> bool:

@@ -84,7 +84,7 @@ def test_read_manifest_malformed_names_the_place(
 
 def test_read_manifest_other_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must end in .csv"):
-        read_manifest(tmp_path / "m.txt")
+        read_manifest(tmp_path / "m.md")
 
 
 @pytest.mark.parametrize("labels", [("fold0", "fold1"), ("train", "test"), ("dev-clean", "test-clean")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
 from soundprobe.data.readers.columns import check_single_labels, choose_columns
-from soundprobe.data.readers.locate import Locator
+from soundprobe.data.readers.locate import Locator, one_path_a_file
 from soundprobe.data.readers.table import Table, read_table
 
-ENDINGS = (".csv", ".tsv", ".jsonl")
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
 NEARLY_ALL = 0.9
 
 
@@ -96,7 +95,7 @@ def clips_of_table(
     else:
         assert locate is not None, "paths are found by something"
         files = locate(table.texts(chosen["path"]))
-        paths = _one_path_a_file(table.texts(chosen["path"]), files)
+        paths = one_path_a_file(table.texts(chosen["path"]), files)
         segments = _segments(table, chosen, files, paths)
         if segments is None:
             _check_one_label(table, chosen["path"], paths, names)
@@ -123,14 +122,6 @@ def clips_of_table(
         columns={column: table.guessed(column) for column in table.columns if column not in used},
     )
     return assemble(found, how)
-
-
-def _one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Each row's path, as its file's first row writes it: "a.wav" where "./a.wav" comes later."""
-    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, files)) if "\0" not in folder}
-    first: dict[tuple[str, str], str] = {}
-    places = ((folders.get(os.path.dirname(file), ""), os.path.basename(file)) for file in files)
-    return [first.setdefault(place, path) for place, path in zip(places, paths, strict=True)]
 
 
 def _segments(
