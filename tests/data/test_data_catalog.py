@@ -147,21 +147,20 @@ def test_import_catalog_loads_nothing_heavy() -> None:
 
 
 @pytest.fixture
-def as_nobody() -> Iterator[None]:
-    """Root may look into every folder."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that can't be looked into, by root neither."""
+    tmp_path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield tmp_path
+    os.seteuid(user)
+    tmp_path.chmod(0o700)
 
 
-def test_open_data_folder_that_cannot_be_looked_into_is_not_called_missing(tmp_path: Path, as_nobody: None) -> None:
-    if os.geteuid() == os.stat(tmp_path).st_uid:
-        tmp_path.chmod(0)
+def test_open_data_folder_that_cannot_be_looked_into_is_not_called_missing(locked: Path) -> None:
     with pytest.raises(DataError, match=r"^Can't look at .*x: .* can't be looked into \(Permission denied\)\. Let it"):
-        open_data(tmp_path / "locked" / "x")
+        open_data(locked / "x")
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"\xff", "is not UTF-8 text"), (b"file_name\n", "has no rows")])

@@ -204,9 +204,6 @@ def speech_commands(root: Path) -> None:
 
 
 def any_parquet(root: Path) -> None:
-    clips, _ = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
-    assert clips.class_names == ("0", "1", "2")
-    all_there(clips)
     names = {"names": ["rain", "dog", "horn"], "_type": "ClassLabel"}
     schema = json.dumps({"info": {"features": {"audio": {"_type": "Audio"}, "label": names}}}).encode()
     named, _ = opened(
@@ -214,11 +211,40 @@ def any_parquet(root: Path) -> None:
     )
     assert named.class_names == ("rain", "dog", "horn")
     assert classes_of(named)[:3] == ["rain", "dog", "horn"]
+    all_there(named)
     words, _ = opened(parquet(root / "c.parquet", {"category": [CLASSES[n % 3] for n in range(12)]}), folds=2)
     assert words.class_names == CLASSES
     for split in ("train", "test"):
         parquet(root / "d" / f"{split}-00000-of-00001.parquet", {"label": [n % 3 for n in range(6)]})
     assert opened(root / "d")[0].tested_folds == (2,)
+
+
+def splits_of_parquet(root: Path) -> None:
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test"):
+        parquet(root / f"{name}.parquet", {"label": [CLASSES[n % 3] for n in range(6)]})
+    clips, noted = opened(root)
+    assert (len(clips), clips.tested_folds) == (18, (2,))
+    assert "has the splits train (12 clips, fold 1), test (6 clips, fold 2)" in noted
+    (root / "test.parquet").rename(root / "more.parquet")
+    assert "some files are named for a split, and more.parquet isn't" in refused(root)
+
+
+def some_shards(root: Path) -> None:
+    parquet(root / "train-00001-of-00003.parquet", {"label": [CLASSES[n % 3] for n in range(6)]})
+    clips, noted = opened(root, folds=2)
+    assert len(clips) == 6
+    assert "missing: train-00000-of-00003, train-00002-of-00003." in noted
+
+
+def numbers_as_labels(root: Path) -> None:
+    clips, noted = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
+    assert clips.class_names == ("0", "1", "2")
+    assert "by the numbers in label only (0, 1, 2)" in noted
+    rows = [(path, CLASSES.index(name), name) for path, name in ROWS]
+    named = table(clips_below(root) / "m.csv", "path,label,kind", rows)
+    assert "--columns label=NAME" in opened(named, folds=2)[1]
+    clips, noted = opened(named, columns="label=kind", folds=2)
+    assert (clips.class_names, noted) == (CLASSES, "")
 
 
 def known_parquet(root: Path) -> None:
@@ -360,6 +386,9 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "`metadata.csv` or `.jsonl` with `file_name`, in a folder or in `train`, `test` ...": audiofolder,
     "class folders with `testing_list.txt`, `validation_list.txt`": speech_commands,
     "Parquet with a column of audio and a label": any_parquet,
+    "Parquet files with a split in their names (`train-00000-of-00002.parquet`, `test.parquet`)": splits_of_parquet,
+    "some of the files `train-*-of-00005.parquet`": some_shards,
+    "labels that are numbers without names": numbers_as_labels,
     "Parquet with the columns of UrbanSound8K or ESC-50 and audio": known_parquet,
     "what `save_to_disk` wrote": saved_to_disk,
     "class folders": class_folders,
@@ -422,6 +451,59 @@ def json_lines(root: Path) -> None:
     is_manifest(opened(root / "m.jsonl", folds=2)[0])
     (root / "bad.jsonl").write_text('{"path": "a"}\n[1]')
     assert "bad.jsonl, line 2: no JSON object" in refused(root / "bad.jsonl")
+
+
+def nested_json(root: Path) -> None:
+    for line, said in (
+        ('{"path": {"file": "a/dog0.wav"}, "label": "dog"}', "is no path. Give a column with the path alone"),
+        ('{"path": ["a.wav", "b.wav"], "label": "dog"}', "is no path"),
+        ('{"path": "a/dog0.wav", "label": {"name": "dog"}}', "is no name of a class"),
+        ('{"path": "a/dog0.wav", "label": ["dog", "rain"]}', "names several classes"),
+        ('{"path": "a/dog0.wav", "label": "dog", "label": "rain"}', "the key 'label' stands twice"),
+    ):
+        (root / "m.jsonl").write_text(line)
+        assert said in (found := refused(root / "m.jsonl"))
+        assert "m.jsonl, line 1" in found
+
+
+def missing_fields(root: Path) -> None:
+    for field in ("path", "label", "fold", "split", "group"):
+        rows = [{"path": path, "label": name, "fold": "1", "split": "train", "group": "g"} for path, name in ROWS]
+        del rows[3][field]
+        (root / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        assert f"m.jsonl, line 4: {field} " in refused(root / "m.jsonl", splits="ignore")
+    (root / "m.jsonl").write_text(
+        "\n".join(json.dumps({"path": p, "label": n, **({"gain": 1} if "dog" in p else {})}) for p, n in ROWS)
+    )
+    assert opened(root / "m.jsonl", folds=2)[0].columns["gain"].tolist() == ["1", "", ""] * 4
+
+
+def columns_twice(root: Path) -> None:
+    rows = [(*row, "x") for row in ROWS]
+    clips_below(root)
+    assert "two columns named 'label'" in refused(table(root / "m.csv", "path,label, label", rows))
+    assert "two columns named 'x'" in refused(table(root / "m.csv", "path,label,x,x", [(*row, 1) for row in rows]))
+    other = table(root / "m.csv", "path,Label,LABEL", rows)
+    assert "several columns may be the label: Label, LABEL" in refused(other)
+    is_manifest(opened(other, columns="label=Label", folds=2)[0])
+    twice = parquet(root / "t.parquet", {"label": ["dog", "rain"], "other": ["x", "y"]})
+    pq.write_table(pq.read_table(twice).rename_columns(["audio", "label", "label"]), twice)
+    assert "two columns named 'label'. Rename one." in refused(twice)
+
+
+def no_labels(root: Path) -> None:
+    rows = [(path, "NA" if "dog" in path else name) for path, name in ROWS]
+    clips, noted = opened(table(clips_below(root) / "m.csv", "path,label", rows), folds=2)
+    assert clips.class_names == ("NA", "horn", "rain")
+    assert "label is 'NA' in 4 rows. That is taken for a class" in noted
+    clips, noted = opened(parquet(root / "m.parquet", {"label": [["None", "dog"][n % 2] for n in range(8)]}), folds=2)
+    assert "label is 'None' in 4 rows" in noted
+    assert "row 1: label is empty" in refused(parquet(root / "n.parquet", {"label": [None, "dog", "rain"]}))
+
+
+def one_label(root: Path) -> None:
+    said = refused(table(clips_below(root) / "m.csv", "path,label", [(path, "dog") for path, _ in ROWS]))
+    assert "all clips are of one class, 'dog', and two or more are needed" in said
 
 
 def usual_names(root: Path) -> None:
@@ -576,6 +658,11 @@ MANIFESTS: dict[str, Callable[[Path], None]] = {
     "`path,label`": plain,
     "semicolons, tabs or bars for commas, in `.csv`, `.tsv` or `.txt`": separators,
     "a line of JSON for each clip (`.jsonl`)": json_lines,
+    "JSON where a path or label is nested or a list, or a key stands twice": nested_json,
+    "fields that are missing or empty": missing_fields,
+    "two columns of one name, also by another case where they have a role": columns_twice,
+    "`nan`, `NA`, `None` and the like as a label": no_labels,
+    "one label for all clips": one_label,
     "columns with other usual names: `filename`, `category`, `speaker` ...": usual_names,
     "columns whose names don't tell, or several that may": unclear_names,
     "`fold` or `split`": folds_or_splits,

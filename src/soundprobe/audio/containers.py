@@ -24,6 +24,7 @@ SLACK_BYTES = 64
 """Some writers count their own header into the data size: so little missing (1 ms) is not called truncated."""
 
 MP3_TAG = 0x55
+AIFF_PACKETS = (b"ima4", b"GSM ", b"agsm")
 W64_HEAD = 24
 NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
 TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
@@ -49,8 +50,8 @@ class Streams:
         parts: encoded files whose samples follow each other; mostly the file itself.
         mended: what was done to it that version 1 of decoding didn't do, so that it failed or read a part: "joined",
             "size", ...; else empty. It enters the keys of embeddings.
-        frames: samples of one channel, where libsndfile doesn't look at their number in the header (NIST) or only
-            estimates it (MPEG layer II).
+        frames: samples of one channel, where libsndfile doesn't look at their number in the header (NIST, AIFF) or
+            only estimates it (MPEG layer II).
     """
 
     parts: tuple[bytes, ...]
@@ -73,8 +74,10 @@ def streams(audio: bytes, name: str) -> Streams:
         starts.append(at)
     if len(starts) == 1:
         return _of_one(audio, name)
-    files = [audio[start:end] for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
-    return Streams(tuple(part for file in files for part in _of_one(file, name).parts), "joined")
+    files = [_of_one(audio[start:end], name) for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
+    told = [file.frames for file in files if file.frames is not None]
+    frames = sum(told) if len(told) == len(files) else None
+    return Streams(tuple(part for file in files for part in file.parts), "joined", frames)
 
 
 def _joined_at(audio: bytes, start: int) -> int | None:
@@ -95,7 +98,7 @@ def _of_one(audio: bytes, name: str) -> Streams:
     if kind in (b"RIFF", b"RIFX") and audio[8:12] == b"WAVE":
         return _chunks(audio, b"data", "<" if kind == b"RIFF" else ">", name)
     if kind == b"FORM" and audio[8:12] in (b"AIFF", b"AIFC"):
-        return _chunks(audio, b"SSND", ">", name)
+        return replace(_chunks(audio, b"SSND", ">", name), frames=_aiff_frames(audio))
     if kind == b"OggS":
         links = ogg.links(audio, name)
         _check_tail(audio, ogg.end(audio), name)
@@ -104,6 +107,8 @@ def _of_one(audio: bytes, name: str) -> Streams:
         if flac.goes_on(audio):
             raise AudioError(name, "its header counts fewer samples than follow")
         _check_alone(audio, flac.first_frame(audio), name)
+        if mpeg.has_frames(audio, flac.first_frame(audio)):
+            raise AudioError(name, JOINED)
     if kind == b".snd":
         return _au(audio, name)
     if kind in (b"RF64", b"BW64", b"riff", b"caff"):
@@ -148,6 +153,19 @@ def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
         raise AudioError(name, "truncated")
     _check_tail(audio, at + 8 + size, name, order, 8)
     return Streams((audio,))
+
+
+def _aiff_frames(audio: bytes) -> int | None:
+    """How many samples of each channel the chunk COMM counts; None where it counts packets, or made its number up."""
+    at = 12
+    while at + 18 <= len(audio):
+        kind, size, channels, frames, bits = struct.unpack_from(">4sIHIH", audio, at)
+        if kind == b"COMM":
+            packed = audio[8:12] == b"AIFC" and audio[at + 26 : at + 30] in AIFF_PACKETS
+            made_up = frames % ROUND_BYTES == 0 or frames * channels * bits >= 8 * STREAMED_BYTES
+            return None if packed or made_up else frames
+        at += 8 + size + size % 2
+    return None
 
 
 def _is_chunk_id(four: bytes) -> bool:

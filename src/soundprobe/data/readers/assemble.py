@@ -78,7 +78,8 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
 
     Raises:
         DataError: recordings or splits that are known already or not there are asked for; classes that are rather
-            splits or folds; folds and splits at once; a class with fewer clips (recordings) than folds to make.
+            splits or folds; folds and splits at once; a single class; a class with fewer clips (recordings) than folds
+            to make.
     """
     if parts := parts_among(found.class_names, options.splits):
         raise DataError(
@@ -86,6 +87,12 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
             f"classes. Name another column or pattern for the label{ignoring(found.class_names)}."
         )
     groups = _groups(found, options)
+    if len(set(found.labels.tolist())) == 1:
+        (only,) = {found.class_names[label] for label in found.labels.tolist()}
+        raise DataError(
+            f"{found.source}: all clips are of one class, {only!r}, and two or more are needed to tell them apart. "
+            "Name another column or pattern for the label, or add the clips of the other classes."
+        )
     columns = dict(found.columns or {})
     folds, seed = found.folds, None
     tested: tuple[int, ...] = ()

@@ -74,7 +74,7 @@ def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("
         if role in said:
             continue
         fitting = [column for column in table.columns if column not in taken and _plain(column) in names]
-        exact = [column for column in fitting if column == role]
+        exact = [column for column in fitting if _plain(column) == role]
         if len(exact or fitting) == 1:
             chosen[role] = (exact or fitting)[0]
         elif fitting and role in needed:
@@ -95,6 +95,19 @@ def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("
         why = f" Its first line names a clip ({header}): put a line path,label above it." if header else ""
         raise DataError(f"{table.source} has no {missing} column.{why} {_has(table)} {_propose(table, chosen, needed)}")
     return chosen
+
+
+def check_paths(table: Table, column: str) -> list[str]:
+    """The paths of the column.
+
+    Raises:
+        DataError: one is empty, or is a structure or a list.
+    """
+    paths = table.texts(column)
+    for row, path in enumerate(paths):
+        if (path[0], path[-1]) in (("{", "}"), ("[", "]")):
+            raise table.error(row, f"{column} {path!r} is no path. Give a column with the path alone.")
+    return paths
 
 
 def check_single_labels(table: Table, column: str) -> list[str]:

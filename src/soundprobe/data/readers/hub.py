@@ -32,6 +32,9 @@ Parts: TypeAlias = "dict[str, Dataset]"
 ADDRESS = re.compile(r"hf:([\w.-]+(?:/[\w.-]+)?)(?::([\w. -]+))?(?:@([\w./-]+))?")
 SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5})[\w-]*)?\.parquet", re.IGNORECASE)
 """How the Hub names a split's files: "train-00000-of-00016.parquet"."""
+MISSING_SHOWN = 5
+TWICE = re.compile(r"Multiple matches for FieldRef\.Name\((.*?)\) in")
+"""How pyarrow says that a column's name stands twice."""
 BYTES = ("binary", "large_binary", "string", "large_string")
 
 HUB_REPO = "danavery/urbansound8K"
@@ -149,6 +152,8 @@ def _load_local(path: Path, cache_dir: Path | None) -> Parts:
             raise DataError(
                 f"The Parquet files of {path} have different columns. Give one of them as --data."
             ) from error
+        if twice := TWICE.match(str(reason)):
+            raise DataError(f"The Parquet files of {path} have two columns named {twice[1]!r}. Rename one.") from error
         raise DataError(f"Can't read the Parquet files of {path}: {_first_line(reason)}.") from error
 
 
@@ -168,9 +173,11 @@ def _files_by_split(path: Path) -> dict[str, list[str]]:
         if shard and count:
             shards.setdefault((stem, int(count)), set()).add(int(shard))
     for (stem, count), there in shards.items():
-        if len(there) < count:
+        if gone := [f"{stem}-{shard:05d}-of-{count:05d}" for shard in range(count) if shard not in there]:
+            shown = ", ".join(gone[:MISSING_SHOWN]) + (", ..." if len(gone) > MISSING_SHOWN else "")
             warnings.warn(
-                f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there; only they are read.",
+                f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there, and only they are read; "
+                f"missing: {shown}.",
                 SoundprobeWarning,
                 stacklevel=5,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,13 @@ from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
-from soundprobe.data.readers.columns import check_single_labels, choose_columns
+from soundprobe.data.readers.columns import check_paths, check_single_labels, choose_columns
 from soundprobe.data.readers.locate import Locator, one_path_a_file
 from soundprobe.data.readers.table import Table, read_table
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
 NEARLY_ALL = 0.9
+NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?")
 
 
 def read_manifest(
@@ -85,6 +87,12 @@ def clips_of_table(
     present = set(names)
     order = (class_orders or {}).get(chosen["label"])
     class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
+    if order is None and all(map(NUMBER.fullmatch, class_names)):
+        shown = ", ".join(class_names[:3]) + ", ..." * (len(class_names) > 3)
+        _note(
+            f"{table.source}: the classes are known by the numbers in {chosen['label']} only ({shown}). Where a "
+            "column has their names, take it: --columns label=NAME."
+        )
     number = {one: label for label, one in enumerate(class_names)}
     groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
     ids: Sequence[str]
@@ -94,13 +102,14 @@ def clips_of_table(
         _note_unread_times(table, chosen, "start", "end")
     else:
         assert locate is not None, "paths are found by something"
-        files = locate(table.texts(chosen["path"]))
-        paths = one_path_a_file(table.texts(chosen["path"]), files)
+        written = check_paths(table, chosen["path"])
+        files = locate(written)
+        paths = one_path_a_file(written, files)
         segments = _segments(table, chosen, files, paths)
         if segments is None:
             _check_one_label(table, chosen["path"], paths, names)
             _check_unique(table, paths, chosen["path"])
-            ids, sources = table.texts(chosen["path"]), files
+            ids, sources = written, files
         else:
             ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
             _check_unique(table, ids, "segment")

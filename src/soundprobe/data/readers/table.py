@@ -198,7 +198,9 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         try:
             entry = {as_text(name): as_text(value) for name, value in parse_json(line).items()}
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: no JSON object ({error}).") from None
+            raise DataError(
+                f"{path}, line {number}: no JSON object ({error}). Write one for each clip, each on a line of its own."
+            ) from None
         for name, text in entry.items():
             columns.setdefault(name, [""] * len(rows)).append(text)
         rows.append(f"line {number}")
