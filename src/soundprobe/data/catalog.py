@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -227,16 +227,28 @@ def open_data(
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit} is not valid: give 1 or more.")
+    try:
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", SoundprobeWarning)
+            clips = _open(name_or_path, {"folds": folds, "seed": seed}, how)
+    finally:
+        for one in noted:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    notes = tuple(str(one.message) for one in noted if issubclass(one.category, SoundprobeWarning))
+    clips = replace(clips, notes=(*clips.notes, *map(printable, notes)))
+    return clips if limit is None else take_evenly(clips, limit)
+
+
+def _open(name_or_path: str | Path, made: dict[str, int], how: Opening) -> Clips:
     named = DATASETS.get(str(name_or_path))
     if named is not None:
         _check_options(named.title, (), how)
         clips: Clips = resolve(named.target, "data")()
     else:
         layout = find_layout(name_or_path)
-        place = str(name_or_path) if layout is HUB else Path(name_or_path)
-        clips = _read(layout, place, {"folds": folds, "seed": seed}, how)
+        clips = _read(layout, str(name_or_path) if layout is HUB else Path(name_or_path), made, how)
     _check_names(clips)
-    return clips if limit is None else take_evenly(clips, limit)
+    return clips
 
 
 def _read(layout: Layout, place: str | Path, made: dict[str, int], how: Opening) -> Clips:
