@@ -545,6 +545,21 @@ def folds_or_splits(root: Path) -> None:
     assert len(opened(one, folds=2)[0].tested_folds) == 2
 
 
+def no_folds(root: Path) -> None:
+    clips_below(root)
+    for fold, said in (
+        ("1", "all clips are in fold 1, which leaves none to train on"),
+        ("A", "fold 'A' is not a whole"),
+    ):
+        file = table(root / "m.csv", "path,label,fold", [(*row, fold) for row in ROWS])
+        assert said in (found := refused(file))
+        assert "--columns fold= leaves" in found
+        is_manifest(opened(file, columns="fold=", folds=2)[0])
+    fill(root / "one", tree(*(f"fold1/{name}" for name in CLASSES)))
+    assert "all clips are in fold 1" in refused(root / "one")
+    assert opened(root / "one" / "fold1", folds=2)[0].class_names == CLASSES
+
+
 def groups(root: Path) -> None:
     rows = [(*row, f"r{n // 3}") for n, row in enumerate(ROWS)]
     clips, _ = opened(table(clips_below(root) / "m.csv", "path,label,recording", rows), folds=2)
@@ -588,6 +603,18 @@ def one_time(root: Path) -> None:
         clips, noted = opened(table(root / "m.csv", header, rows), folds=2)
         is_manifest(clips)
         assert "whole clips are read, not the parts that" in noted
+    rows = [(*row, 0, 50) for row in ROWS]
+    in_ms = table(root / "ms.csv", "path,label,start_ms,Segment end ms", rows)
+    clips, noted = opened(in_ms, folds=2)
+    is_manifest(clips)
+    assert "not the parts that start_ms and Segment end ms may name" in noted
+    assert opened(in_ms, columns="start=,end=", folds=2)[1] == ""
+
+
+def no_seconds(root: Path) -> None:
+    rows = [(*row, "00:00", "00:01") for row in ROWS]
+    said = refused(table(clips_below(root) / "m.csv", "path,label,start,end", rows))
+    assert "line 2: start '00:00' is not a number. Times are seconds, such as 90.5; --columns start=,end= reads" in said
 
 
 def times_elsewhere(root: Path) -> None:
@@ -651,6 +678,8 @@ def alike_labels(root: Path) -> None:
     rows = [(path, name.upper() if n >= 6 else name) for n, (path, name) in enumerate(ROWS)]
     clips, noted = opened(table(root / "m.csv", "path,label", rows), folds=2)
     assert "the classes 'DOG', 'dog' differ only in case" in noted
+    unseen = [(path, f"{name}\u200b" if n % 2 else name) for n, (path, name) in enumerate(ROWS)]
+    assert "differ only in case" in opened(table(root / "m.csv", "path,label", unseen), folds=2)[1]
     assert len(clips.class_names) == 6
 
 
@@ -665,11 +694,13 @@ MANIFESTS: dict[str, Callable[[Path], None]] = {
     "one label for all clips": one_label,
     "columns with other usual names: `filename`, `category`, `speaker` ...": usual_names,
     "columns whose names don't tell, or several that may": unclear_names,
+    "one fold for all clips; other folds than `1` or `fold1`": no_folds,
     "`fold` or `split`": folds_or_splits,
     "`group` (`recording`, `speaker`, `src_file`)": groups,
     "`start` and `end`, in seconds": segments,
     "`start` and `end` that lie beyond most files": times_elsewhere,
-    "one of `start` and `end`": one_time,
+    "one of `start` and `end`; other columns that may be times (`start_ms`)": one_time,
+    "times that are no seconds (`01:30`)": no_seconds,
     "Windows paths, names in another Unicode form or case, without ending": other_spellings,
     "paths below another folder": another_root,
     "files that aren't there": missing_files,

@@ -284,7 +284,9 @@ def _check_names(clips: Clips) -> None:
     """Notes classes whose names differ only in how they are written."""
     alike: dict[str, list[str]] = {}
     for name in clips.class_names:
-        alike.setdefault(re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold(), []).append(name)
+        plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+        plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")  # zero-width spaces and the like
+        alike.setdefault(plain, []).append(name)
     for names in alike.values():
         if len(names) > 1:
             warnings.warn(

@@ -100,6 +100,11 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
     if splits is not None:
         folds, tested = split_folds(found.source, splits, options.splits)
         columns["split"] = np.array(splits)
+    elif folds is not None and len(set(folds.tolist())) == 1:
+        raise DataError(
+            f"{found.source}: all clips are in fold {folds[0]}, which leaves none to train on. --columns fold= leaves "
+            "a column out, and of a folder give the one that the classes are in: folds are then made."
+        )
     elif folds is None:
         folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
         seed = options.seed

@@ -239,8 +239,9 @@ def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[st
                 header = [name.strip() for name in fields]
                 continue
             if len(fields) != len(header):
+                comment = " Its first line is a comment: remove it." * header[0].startswith("#")
                 raise DataError(
-                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns."
+                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns.{comment}"
                 )
             rows.append(fields)
             numbers.append(number)
