@@ -135,6 +135,24 @@ def test_decode_joined_files_of_two_formats_are_refused(first: str, second: str)
         assert reason(one + gap + two).startswith((JOINED, f"{len(gap + two):,} bytes follow the samples"))
 
 
+EXTENSIBLE = struct.pack("<HHI", 22, 24, 4) + bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+@pytest.mark.parametrize("header", [struct.pack("<HHIIHH", 1, 1, RATE_HZ, 4 * RATE_HZ, 4, 24), b""])
+def test_decode_24_bits_in_32_are_heard_at_the_upper_end_and_refused_at_the_lower(header: bytes) -> None:
+    header = header or struct.pack("<HHIIHH", 0xFFFE, 1, RATE_HZ, 4 * RATE_HZ, 4, 32) + EXTENSIBLE
+
+    def wav(samples: np.ndarray) -> bytes:
+        data = samples.astype("<i4").tobytes()
+        chunks = b"WAVEfmt " + struct.pack("<I", len(header)) + header + b"data" + struct.pack("<I", len(data)) + data
+        return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+    values = (WAVE * 2.0**23).astype(np.int32)
+    np.testing.assert_allclose(decode(wav(values << 8), sample_rate_hz=RATE_HZ, name="a"), WAVE, atol=2.0**-22)
+    assert reason(wav(values)) == "its 24 bits are at the lower end of 32: write it anew"
+    assert frames(wav(values << 8 | 3)) == SAMPLES  # 32 bits with a wrong header
+
+
 def test_decode_two_chunks_of_samples_are_refused() -> None:
     audio = encode("WAV", "PCM_16")
     again = audio[audio.index(b"data") :]

@@ -18,7 +18,7 @@ import soxr
 
 from soundprobe.audio import checks, ffmpeg
 from soundprobe.audio.containers import streams
-from soundprobe.audio.formats import other_format
+from soundprobe.audio.formats import not_audio, other_format
 from soundprobe.base.errors import AudioError, ConfigError, unknown
 from soundprobe.base.records import EncodedAudio, Source
 
@@ -49,7 +49,7 @@ class AudioInfo:
     """What a clip's header says: seconds, Hz, channels, and frames (samples of one channel).
 
     `decoder` is empty where libsndfile reads the file as it is, or as it always was; else "FFmpeg", or what had to be
-    mended for libsndfile: "joined", "size", "padding", "tag", "tail", "zeros", "MP3 in WAV".
+    mended for libsndfile: "joined", "size", "padding", "bits", "tag", "tail", "zeros", "BW64", "MP3 in WAV".
     """
 
     duration_s: float
@@ -145,9 +145,9 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
         channels: one of `CHANNELS`.
 
     Raises:
-        AudioError: "empty file", "not audio", "... is not supported", "unsupported encoding", "no samples",
-            "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...", "several ...",
-            "NaN or infinite samples", or "sample rate of ... Hz".
+        AudioError: "empty file", "not audio", "not audio but ...", "... is not supported", "unsupported encoding",
+            "no samples", "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...",
+            "several ...", "NaN or infinite samples", or "sample rate of ... Hz".
     """
     return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)[0]
 
@@ -232,7 +232,7 @@ def _open_whole(audio: bytes, name: str) -> tuple[_ForwardFile, bool]:
             return _decoded(*ffmpeg.decode(audio, kind, name)), True
         if error.code == UNSUPPORTED_ENCODING:
             raise AudioError(name, "unsupported encoding") from error
-        raise AudioError(name, "truncated or damaged" if audio.startswith(MAGIC) else "not audio") from error
+        raise AudioError(name, "truncated or damaged" if audio.startswith(MAGIC) else not_audio(audio)) from error
 
 
 def _joined(parts: Sequence[bytes], name: str) -> tuple[np.ndarray, int]:
