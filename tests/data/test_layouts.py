@@ -298,6 +298,8 @@ def split_folders(root: Path) -> None:
     fill(root / "c", tree(*(f"{split}/{name}" for split in ("train", "valid") for name in CLASSES)))
     assert "--splits validation; --splits as-folds" in refused(root / "c")
     assert "has the splits train" in refused(root / "a", splits="holdout")
+    fill(root / "a", ["test/cow/1.wav"])
+    assert "the tested split alone has clips of 'cow', so nothing is trained on that" in opened(root / "a")[1]
 
 
 def held_folders(root: Path) -> None:
@@ -373,6 +375,13 @@ def classes_deeper(root: Path) -> None:
 def loose_files(root: Path) -> None:
     assert "has no class folders: it holds 3 audio files" in refused(fill(root, ["a.wav", "b.wav", "c.wav"]))
     assert "give that" in refused(fill(root / "fold1", ["a.wav"]))
+    assert "it is one clip, and a data set has several" in refused(root / "a.wav")
+    (root / "w" / "dog").mkdir(parents=True)
+    (root / "w" / "dog" / "1.wave").touch()
+    assert "in its folders, but .wave: 1." in refused(root / "w")
+    (root / "z").mkdir()
+    (root / "z" / "clips.zip").touch()
+    assert "is not a data set that soundprobe can read: it holds .zip: 1. It takes" in refused(root / "z")
 
 
 LAYOUTS: dict[str, Callable[[Path], None]] = {

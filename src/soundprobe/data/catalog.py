@@ -19,6 +19,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unkno
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.table import read_table
 
@@ -340,7 +341,14 @@ def find_layout(path: str | Path) -> Layout:
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
-    raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
+    raise DataError(f"{path} is not a data set that soundprobe can read{_what_is_there(place)}. It takes {_takes()}.")
+
+
+def _what_is_there(place: Path) -> str:
+    if place.is_file():
+        return ": it is one clip, and a data set has several" if is_audio(place) else ""
+    held = counted_endings(Path(entry.name) for entry in shown_entries(place))
+    return f": it holds {held}" if held else ": it is empty"
 
 
 def _not_there(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
@@ -116,16 +116,21 @@ def audio_files(place: Path) -> list[Path]:
     return files
 
 
+def counted_endings(files: Iterable[Path]) -> str:
+    """ ".txt: 2, .zip: 1"; empty for no files."""
+    counted = Counter(file.suffix.lower() or "no ending" for file in files)
+    return ", ".join(f"{ending}: {count}" for ending, count in sorted(counted.items()))
+
+
 def note_left_out(folder: Path, files: Iterator[Path]) -> None:
     """Warns of files whose ending is not that of audio, counted by ending."""
-    left_out = Counter(file.suffix.lower() or "no ending" for file in files)
+    left_out = list(files)
     if left_out:
-        kinds = ", ".join(f"{ending}: {count}" for ending, count in sorted(left_out.items()))
-        number = left_out.total()
+        number = len(left_out)
         warnings.warn(
             f"{number} file{' below' if number == 1 else 's below'} {folder} {'is' if number == 1 else 'are'} left "
             f"out, because {'its' if number == 1 else 'their'} ending is not that of audio that can be decoded "
-            f"({kinds}).",
+            f"({counted_endings(left_out)}).",
             SoundprobeWarning,
             stacklevel=3,
         )

@@ -108,6 +108,7 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
     elif folds is None:
         folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
         seed = options.seed
+    _note_untrained(found, folds, tested)
     return Clips(
         name=found.name,
         ids=np.array(found.ids),
@@ -121,6 +122,15 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
         tested_folds=tested,
         folds_seed=seed,
     )
+
+
+def _note_untrained(found: Found, folds: np.ndarray, tested: tuple[int, ...]) -> None:
+    """Notes classes that only the tested split has, so that nothing is trained on them."""
+    inside = np.isin(folds, tested)
+    only = sorted(set(found.labels[inside].tolist()) - set(found.labels[~inside].tolist()))
+    if tested and only:
+        names = ", ".join(repr(found.class_names[label]) for label in only[:NAMED]) + ", ..." * (len(only) > NAMED)
+        _note(f"{found.source}: the tested split alone has clips of {names}, so nothing is trained on that.")
 
 
 def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:

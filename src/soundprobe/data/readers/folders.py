@@ -22,6 +22,7 @@ from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import (
     audio_below,
+    counted_endings,
     files_below,
     folders_in,
     is_audio,
@@ -165,7 +166,11 @@ def places_by_folder(root: Path, how: FoldOptions) -> list[Place]:
                 f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes."
                 f"{above} {_other_ways(root)}"
             )
-        raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}) in its folders.{_tables_beside(root)}")
+        others = counted_endings(file for files in below.values() for file in files)
+        raise DataError(
+            f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}) in its folders{others and f', but {others}'}."
+            f"{_tables_beside(root)}"
+        )
     if empty and all(one.fold is None and one.split is None for one in places):
         filled = [name for name in below if name not in empty]
         way = _way_in(root / filled[0]) if len(filled) == 1 else ""
@@ -185,7 +190,8 @@ def places_by_folder(root: Path, how: FoldOptions) -> list[Place]:
 
 def _way_in(folder: Path) -> str:
     """A sentence that proposes `folder`, the only one with audio, where class folders may be in it; else empty."""
-    return f"The classes may be in it: --data {folder}." if folder.is_dir() and len(folders_in(folder)) > 1 else ""
+    inner = [name for name in folders_in(folder) if not _is_part(Path(name))] if folder.is_dir() else []
+    return f"The classes may be in it: --data {folder}." if len(inner) > 1 else ""
 
 
 def _tables_beside(root: Path) -> str:

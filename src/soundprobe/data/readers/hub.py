@@ -18,6 +18,7 @@ from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
+from soundprobe.data.listing import folders_in
 from soundprobe.data.readers import esc50
 from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.manifest import clips_of_table
@@ -69,8 +70,13 @@ def read_hub(
     """
     path, how = Path(path_or_repo), FoldOptions(**options)
     if path.exists():
-        parts = _load_local(path, cache_dir)
-        return _build(parts, str(path), path_name(path.resolve().stem).lower(), columns, how)
+        try:
+            parts = _load_local(path, cache_dir)
+            return _build(parts, str(path), path_name(path.resolve().stem).lower(), columns, how)
+        except DataError as error:
+            if path.is_dir() and set(folders_in(path)) - {"data"}:
+                raise DataError(f"{error} Or move it away: the folders of {path} are then read without it.") from error
+            raise
     parts = _load_hub(str(path_or_repo), config, revision, cache_dir)
     known = path_or_repo == HUB_REPO
     label = f"{path_or_repo}@{fetched_revision(next(iter(parts.values())))[:12]}"
@@ -154,7 +160,9 @@ def _load_local(path: Path, cache_dir: Path | None) -> Parts:
             ) from error
         if twice := TWICE.match(str(reason)):
             raise DataError(f"The Parquet files of {path} have two columns named {twice[1]!r}. Rename one.") from error
-        raise DataError(f"Can't read the Parquet files of {path}: {_first_line(reason)}.") from error
+        what = "what save_to_disk wrote in" if is_saved(path) else "the Parquet files of"
+        lacks = "it lacks " * isinstance(reason, KeyError)
+        raise DataError(f"Can't read {what} {path}: {lacks}{_first_line(reason)}.") from error
 
 
 def _files_by_split(path: Path) -> dict[str, list[str]]:

@@ -49,8 +49,9 @@ def read_speech_commands(path: str | Path, **options: Any) -> Clips:
     places = places_by_folder(root, how)
     absent = sorted(set(splits).difference(one.clip for one in places))
     if len(absent) == len(splits):
+        gone = f"none of the {len(splits)} clips in {' and '.join(LISTS)} is there" if splits else "its lists are empty"
         raise DataError(
-            f"{root}: none of the {len(splits)} clips in {' and '.join(LISTS)} is there. Put the lists of these clips "
+            f"{root}: {gone}. Put the lists of these clips "
             "there, or take them away: the folders are then read as classes."
         )
     if absent:
