@@ -51,7 +51,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         ("Clips of a recording", _clips_per_recording(found)),
         ("Short clips", _short(found)),
     ]
-    items += [] if found.silent is None else [("Silent clips", _silent(found))]
+    items += [] if found.silent is None else [("Silent clips", count(len(found.silent)))]
     items += [(title, " ".join(map(one_line, notes))) for title, notes in _noted(found) if notes]
     items += [("Clips that failed", count(comparison.failed))] if comparison.failed else []
     yield Definitions(items)
