@@ -154,6 +154,7 @@ def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, hea
     report = write_report(heads, tmp_path / "reports", audio=False)
     text = report.markdown.read_text()
     assert why in text
+    assert re.search(r"\*\*\+[\d.]+ points\*\* over my-cnn: no fair comparison\n", text)
     assert re.search(r"\*\*Predictions\*\*: predictions\.csv \(sha256 `[0-9a-f]{64}`\)", text)
     assert not json.loads(report.json.read_text())["datasets"][0]["over_own"][0]["accuracy"]["clear"]
 
@@ -339,5 +340,5 @@ def test_command_imports_and_other_commands_say_that_there_is_no_head(probed, tm
     for arguments in (("predict", str(clip), "--head", run), ("extract", "--finetuned", run)):
         refused = command(*arguments, cwd=tmp_path)
         assert refused.returncode == 1
-        assert re.search("holds imported predictions.*no (head|network)", refused.stderr)
+        assert "holds predictions, and neither heads nor networks" in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1

@@ -39,6 +39,7 @@ def write_report(
     embeddings: str | Path = "embeddings",
     audio: bool = True,
     max_audio_mb: float = 8.0,
+    trials: bool = False,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
@@ -51,6 +52,8 @@ def write_report(
             By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
+        trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
 
     Raises:
@@ -63,6 +66,8 @@ def write_report(
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
+    if not trials:
+        collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline)
     for one in found:
         names = [own.name for own in given_models(one.rows, one.published)]

@@ -54,6 +54,9 @@ def format_summary(source: _Report | Collection) -> Summary:
         Text(f"Left out: {one_line(run.path)}: {one_line(run.reason)}.", style="yellow")
         for run in collection.unreadable
     ]
+    if collection.trials_left_out:
+        left_out = plural(collection.trials_left_out, "trial")
+        parts.append(Text(f"{left_out} of fewer clips or folds left out; report --trials shows them beside the rest."))
     return Summary(Group(*parts))
 
 
@@ -104,7 +107,7 @@ def _spread(stats: MeanStd) -> str:
 
 
 def _remarks(comparison: Comparison) -> str:
-    remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
+    remarks = list(verdict_of(comparison).sure[1:])
     remarks += [
         f"The mean of {one.name}, {percent(one.accuracy.mean)} %, is {one.contamination}."
         for one in comparison.marked_folds
