@@ -31,7 +31,7 @@ TAGS = {
     "mark": ("abbr", ""),
 }
 """The tag and the CSS class of each kind of span; of others <span> and the kind."""
-PLOTLY = "plotly-cartesian.min.js"
+PLOTLY = "plotly-scatter-heatmap.min.js"
 
 
 def render_page(content: Content) -> str:
@@ -80,7 +80,7 @@ def digest_of(script: str) -> str:
 
 @cache
 def plotly_script() -> str:
-    """plotly.js, as far as two axes go: what `static/plotly.json` names."""
+    """plotly.js, cut to the traces that `static/plotly.json` names."""
     return _static(PLOTLY)
 
 
