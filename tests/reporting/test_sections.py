@@ -165,6 +165,7 @@ def test_section_that_does_not_apply_has_no_heading_and_no_link(tmp_path):
     assert "Training curves" not in report.markdown.read_text()
 
 
+NO_CLIPS = {"symbols": [], "maps": [], "runs": [], "sets": [], "with_sound": False, "data": {}}
 EVERY_KIND = [
     Text("Read ", name(HOSTILE), on_page(" on the page"), ".", role="how"),
     Heading(("Of ", name(HOSTILE))),
@@ -183,7 +184,7 @@ EVERY_KIND = [
     Plotted(Plot("key", HOSTILE, [Variant(HOSTILE, [{"name": HOSTILE}])], {}), [Text("the same")]),
     Fold(name(HOSTILE), [Text("folded")]),
     Beside([Text("left")], [Text("right")]),
-    Interactive("gallery.html", "It is in report.html.", {"mistakes": []}),
+    Interactive("clips.html", "It is in report.html.", NO_CLIPS),
 ]
 
 

@@ -17,6 +17,7 @@ from soundprobe.reporting.compared.audited import audit_runs
 from soundprobe.reporting.compared.baselines import USERS_NETWORK, Baseline, baselines_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
+from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
@@ -250,11 +251,12 @@ def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
 
 
 def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tuple[Comparison, ...]:
-    """The comparisons, each with its `media`; they share the page's room equally."""
+    """The comparisons, each with its `media`; they share the room for clips equally."""
     opened: Opened = {}
+    files = MediaFiles(options.folder)
     room = options.max_audio_mb * BYTES_OF_MB / max(len(comparisons), 1)
     return tuple(
-        replace(one, media=media_of([run for row in one.rows for run in row.runs], options, room, opened))
+        replace(one, media=media_of([run for row in one.rows for run in row.runs], options, room, opened, files))
         for one in comparisons
     )
 

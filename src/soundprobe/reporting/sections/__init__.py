@@ -22,7 +22,6 @@ ORDER = (
     "classes",
     "confusion",
     "gallery",
-    "embedding_map",
     "recordings",
     "conditions",
     "calibration",

@@ -14,7 +14,7 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name, pick
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.wording import one_line, percent, plural
 
@@ -54,7 +54,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     columns = [
-        Column("Recording", lambda one: one_line(one.group), name, text=True, sort="text"),
+        Column("Recording", _recording, text=True, sort="text", by=lambda one: one_line(one.group)),
         Column("Class", lambda one: one_line(", ".join(one.class_names)), name, text=True, sort="text"),
         Column("Fold", lambda one: Cell(", ".join(map(str, one.folds)), one.folds[0]), sort="least"),
         Column("Clips", lambda one: one.clips, sort="number"),
@@ -64,6 +64,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Mostly taken for", _taken_for, text=True, sort="text", by=lambda one: one_line(one.taken_for)),
     ]
     yield Table(columns, found, style="roomy")
+
+
+def _recording(one: HardRecording) -> Words:
+    return pick(name(one.group), recording=one.group)
 
 
 def _taken_for(one: HardRecording) -> Words:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,14 @@ from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element
 
 Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips that can be chosen together on the page, by a name that is unique there."""
+
+    name: str
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Section:
         show: what it shows of a comparison; yields nothing where it does not apply.
         facts, row_facts: what it adds to report.json, to the data set and to each of its rows, where or not it shows
             something. `reporting.render.schema` documents both; they may hold NaN and NumPy's arrays of numbers.
+        clip_sets: clips that it names, to be chosen in map, list and player; `elements.pick(words, set=name)` does so.
     """
 
     key: str
@@ -30,3 +39,4 @@ class Section:
     show: Callable[[Comparison], Iterable[Element]]
     facts: Callable[[Comparison], Facts] = lambda comparison: {}
     row_facts: Callable[[Comparison, Row], Facts] = lambda comparison, row: {}
+    clip_sets: Callable[[Comparison], Iterable[ClipSet]] = lambda comparison: ()
