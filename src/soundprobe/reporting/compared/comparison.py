@@ -16,7 +16,7 @@ from soundprobe.data.catalog import MADE_FOLDS
 from soundprobe.reporting.compared.audited import audit_runs
 from soundprobe.reporting.compared.baselines import USERS_NETWORK, Baseline, baselines_of
 from soundprobe.reporting.compared.grouping import rows_of
-from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
+from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened
 from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
 from soundprobe.reporting.compared.rows import Row
@@ -256,7 +256,7 @@ def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tupl
     files = MediaFiles(options.folder)
     room = options.max_audio_mb * BYTES_OF_MB / max(len(comparisons), 1)
     return tuple(
-        replace(one, media=media_of([run for row in one.rows for run in row.runs], options, room, opened, files))
+        replace(one, media=Media(options, [run for row in one.rows for run in row.runs], room, opened, files))
         for one in comparisons
     )
 

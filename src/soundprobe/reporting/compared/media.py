@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,28 +69,72 @@ class MediaOptions:
             raise ConfigError("--map umap needs a package that is not installed: pip install 'soundprobe[umap]'.")
 
 
+Opened = dict[tuple[str, str], Clips | DataError]
+"""Address and a key of the options -> the data set there, or why it can't be opened."""
+
+
 @dataclass(eq=False)
 class Media:
-    """The clips of one comparison.
+    """The clips of one comparison. Their data is opened once a clip is wanted that does not lie beside the page.
 
     Attributes:
         options: what the user asked for.
-        sources: clip id -> where its bytes are; empty where the data was not found.
-        digests: clip id -> sha256 of the bytes that the runs heard; groups: clip id -> recording.
-        reason: why there are no sources, as one sentence with its remedy; else empty.
+        runs: on one data set.
         left_bytes: what is left of the room for clips.
+        opened: what was opened for other runs; what is opened here is put there.
         files: where they are put, and may lie from an earlier report.
         ready: the clips that were made for the page so far.
     """
 
     options: MediaOptions
-    sources: Mapping[str, Source]
-    digests: Mapping[str, str]
-    groups: Mapping[str, str]
-    reason: str
+    runs: Sequence[Run]
     left_bytes: float
+    opened: Opened
     files: MediaFiles
     ready: dict[str, Playable] = field(default_factory=dict)
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Clip id -> sha256 of the bytes that the runs heard, of the first run that says it."""
+        run = next((run for run in self.runs if "audio_sha256" in run.columns), None)
+        return _pairs(run.ids, run.columns["audio_sha256"]) if run else {}
+
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """Clip id -> recording, of the first run that says it."""
+        run = next((run for run in self.runs if run.groups is not None), None)
+        return _pairs(run.ids, run.groups) if run and run.groups is not None else {}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Clip id -> where its bytes are; empty where the data was not found."""
+        return self._found[0]
+
+    @property
+    def reason(self) -> str:
+        """Why there are no sources, as one sentence with its remedy; else empty."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Mapping[str, Source], str]:
+        if not self.digests:
+            return {}, "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."
+        reasons = []
+        for address, how in _addresses(self.runs, self.options):
+            key = (address, digest_key(how))
+            if key not in self.opened:
+                self.opened[key] = _open(address, how)
+            clips = self.opened[key]
+            if isinstance(clips, DataError):
+                reasons.append(str(clips))
+                continue
+            pairs = zip(clips.ids, clips.sources, strict=True)
+            sources = {str(clip): source for clip, source in pairs if str(clip) in self.digests}
+            if sources and _any_matches(sources, self.digests):
+                return sources, ""
+            reasons.append(f"{address} does not hold the clips that the runs heard")
+        where = reasons[0].rstrip(".") if reasons else "the runs don't say where their data was"
+        return {}, f"The clips can't be heard here: {where}. {REMEDY}."
 
     def fetch(self, ids: Iterable[str], *, silent_too: bool = False) -> dict[str, Playable]:
         """The clips of `ids`, in their order, as far as they are found and there is room.
@@ -108,6 +153,8 @@ class Media:
             for start in range(0, len(wanted), 4 * ENCODERS):
                 some = wanted[start : start + 4 * ENCODERS]
                 first = {self.digests[clip]: clip for clip in reversed(some)}  # copies are made once
+                if not all(clip in self.ready or self.files.holds(self.digests[clip], self._sounds) for clip in some):
+                    assert self._found  # opened once, before several ask
                 made = dict(zip(first, pool.map(self._make, first.values()), strict=True))
                 for clip in some:
                     kept = self._keep(clip, made[self.digests[clip]], silent_too)
@@ -121,8 +168,11 @@ class Media:
         """The clip, or None where its bytes are not those that the runs heard."""
         if clip in self.ready:
             return self.ready[clip]
-        with_sound = self.options.audio and self.left_bytes > 0
-        return self.files.playable(self.digests[clip], with_sound, lambda with_sound: self._encode(clip, with_sound))
+        return self.files.playable(self.digests[clip], self._sounds, lambda with_sound: self._encode(clip, with_sound))
+
+    @property
+    def _sounds(self) -> bool:
+        return self.options.audio and self.left_bytes > 0
 
     def _encode(self, clip: str, with_sound: bool) -> PageClip | None:
         if clip not in self.sources:
@@ -148,41 +198,6 @@ class Media:
         self.ready[clip] = made
         self.files.use(made)
         return made
-
-
-Opened = dict[tuple[str, str], Clips | DataError]
-"""Address and a key of the options -> the data set there, or why it can't be opened."""
-
-
-def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Opened, files: MediaFiles) -> Media:
-    """The clips of `runs`, which are on one data set.
-
-    Args:
-        room: how many bytes they may take.
-        opened: what was opened for other runs; what is opened here is put there.
-        files: where the page's sounds and pictures are.
-    """
-    digests, groups = _told(runs)
-    if not digests:
-        reason = "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."
-        return Media(options, {}, {}, groups, reason, room, files)
-    reasons = []
-    for address, how in _addresses(runs, options):
-        key = (address, digest_key(how))
-        if key not in opened:
-            opened[key] = _open(address, how)
-        clips = opened[key]
-        if isinstance(clips, DataError):
-            reasons.append(str(clips))
-            continue
-        sources = {
-            str(clip): source for clip, source in zip(clips.ids, clips.sources, strict=True) if str(clip) in digests
-        }
-        if sources and _any_matches(sources, digests):
-            return Media(options, sources, digests, groups, "", room, files)
-        reasons.append(f"{address} does not hold the clips that the runs heard")
-    where = reasons[0].rstrip(".") if reasons else "the runs don't say where their data was"
-    return Media(options, {}, digests, groups, f"The clips can't be heard here: {where}. {REMEDY}.", room, files)
 
 
 def _addresses(runs: Sequence[Run], options: MediaOptions) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -227,15 +242,6 @@ def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str], trie
         except AudioError:
             continue
     return False
-
-
-def _told(runs: Sequence[Run]) -> tuple[dict[str, str], dict[str, str]]:
-    """Clip id -> digest, and clip id -> recording, each from the first run that says it."""
-    digested = next((run for run in runs if "audio_sha256" in run.columns), None)
-    grouped = next((run for run in runs if run.groups is not None), None)
-    digests = _pairs(digested.ids, digested.columns["audio_sha256"]) if digested else {}
-    groups = _pairs(grouped.ids, grouped.groups) if grouped and grouped.groups is not None else {}
-    return digests, groups
 
 
 def _pairs(ids: np.ndarray, values: np.ndarray) -> dict[str, str]:

@@ -45,6 +45,11 @@ class MediaFiles:
             if found and size:
                 (self.sounds if found[1] else self.pictures)[found[1] or found[3]] = (path.name, size)
 
+    def holds(self, digest: str, with_sound: bool) -> bool:
+        """Whether the clip of this digest lies there."""
+        short = digest[:DIGITS]
+        return short in self.pictures and (short in self.sounds or not with_sound)
+
     def playable(self, digest: str, with_sound: bool, make: Callable[[bool], PageClip | None]) -> Playable | None:
         """The clip of this digest: as it lies there, or as `make` makes it with or without sound; None where it can't.
 
@@ -52,7 +57,7 @@ class MediaFiles:
             StoreError: the folder can't be written.
         """
         short = digest[:DIGITS]
-        if short not in self.pictures or (with_sound and short not in self.sounds):
+        if not self.holds(digest, with_sound):
             made = make(with_sound)
             if made is None or self.folder is None:
                 return None if made is None else made.inline()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Calibration:
         return "too sure" if self.confidence > self.accuracy else "not sure enough"
 
 
+@lru_cache(maxsize=64)  # for the page and for report.json
 def calibrate(row: Row) -> Calibration:
     """All folds and seeds together; empty bins are left out."""
     groups = [run.ids if run.groups is None else run.groups for run in row.runs]
