@@ -49,6 +49,7 @@ class Clips:
             by that.
         tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
         folds_seed: what made folds were drawn with; None where they are the data set's own.
+        notes: what was noted when they were read.
 
     Raises:
         DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
@@ -65,6 +66,7 @@ class Clips:
     recordings_known: bool | None = None
     tested_folds: tuple[int, ...] = ()
     folds_seed: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -136,6 +138,7 @@ class Clips:
             "folds": list(self.tested_folds),
             **({"only_trained_on": rest} if rest else {}),
             **({} if self.recordings_known == told else {"recordings_known": self.recordings_known}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -226,12 +229,12 @@ class FoldResult:
         fold: the fold that was tested.
         ids: (n,) the tested clips.
         y_true: (n,) int64.
-        proba: (n, C) float32, rows that sum to 1.
+        proba: (n, C) float32, rows that sum to 1; (n, 0) where no probabilities are known, as of an import.
         chosen: the settings that were chosen inside the training folds.
         history: what selection and training saw, one mapping a step (a strength, an epoch); training folds only.
         tuning: of fine-tuning that chose settings, the content of a `scoring.tuning.TuningRecord`.
-        train_clips: how many clips it was trained on.
-        seconds: time to choose and train.
+        train_clips: how many clips it was trained on; seconds: time to choose and train. None where it isn't known.
+        said: (n,) int64, the predicted classes, where they were told; else those of the largest probability.
     """
 
     fold: int
@@ -241,13 +244,14 @@ class FoldResult:
     chosen: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     tuning: Mapping[str, Any] | None = None
-    train_clips: int = 0
-    seconds: float = 0.0
+    train_clips: int | None = 0
+    seconds: float | None = 0.0
+    said: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
         """(n,) int64, the most probable class."""
-        return self.proba.argmax(axis=1)
+        return self.proba.argmax(axis=1) if self.said is None else self.said
 
 
 @dataclass(frozen=True, eq=False)

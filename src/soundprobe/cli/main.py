@@ -13,9 +13,12 @@ from rich.console import Console
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
+from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
+from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
     Channels,
     DataOrRuns,
@@ -33,6 +36,7 @@ from soundprobe.cli.options import (
 )
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
+from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 from soundprobe.reporting.wording import one_line
 
@@ -51,12 +55,13 @@ app = typer.Typer(
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
     epilog=examples(
         "soundprobe demo",
-        "soundprobe extract --backbone mn04 --data UrbanSound8K/",
-        "soundprobe probe --head linear,mlp,knn",
-        "soundprobe report",
+        "soundprobe compare my-clips/",
+        "soundprobe runs list",
+        "soundprobe predict recording.wav --run best",
     ),
 )
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -111,12 +116,15 @@ def _root(
     pass
 
 
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+
 @app.command(
     epilog=examples(
         "soundprobe extract --backbone ast",
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
-        "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --finetuned mn04-finetuned",
         "soundprobe extract --backbone mn04 --layers both",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
@@ -156,13 +164,16 @@ def extract(
         list[str] | None, typer.Option("--seed", help="Of random weights, 0 by default; 0,1,2 makes a set of each.")
     ] = None,
     finetuned: Annotated[
-        Path | None,
-        typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
+        str | None,
+        typer.Option(
+            "--finetuned", help="A fine-tuning run, by a name of `runs list`: each fold's network embeds all clips."
+        ),
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
+    heads: HeadsFolder = Path("heads"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
@@ -190,6 +201,7 @@ def extract(
         **how,
         channels=channels,
         embeddings=embeddings,
+        heads=heads,
         device=device,
         batch_size=batch_size,
         jobs=jobs,
@@ -212,10 +224,8 @@ def _show_extraction(outcome: Extraction) -> None:
     how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
-    out.print(
-        f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
-        markup=False,
-    )
+    line = f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}"
+    out.print(one_line(line), markup=False)
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
         err.print("  failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:
@@ -225,12 +235,23 @@ def _show_extraction(outcome: Extraction) -> None:
 
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=FINETUNE_EXAMPLES)(finetune)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 
 
-@app.command(epilog=examples("soundprobe report", "soundprobe report --dataset urbansound8k"))
+@app.command(
+    epilog=examples(
+        "soundprobe report", "soundprobe report --dataset urbansound8k", "soundprobe report --baseline my-cnn"
+    )
+)
 def report(
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline", help="Your own model's name, which the best run is compared with. Default: the only import."
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
     data: Annotated[
@@ -246,11 +267,14 @@ def report(
     map_method: Annotated[
         str, typer.Option("--map", help="How the clips' map is drawn: pca, or umap as well.")
     ] = "pca",
+    trials: Annotated[
+        bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
+    ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
 ) -> None:
-    """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
+    """Compare every run found with each other and with your own model: one HTML page, Markdown and JSON."""
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
 
@@ -258,6 +282,7 @@ def report(
         heads,
         reports,
         dataset=dataset,
+        baseline=baseline,
         title=title,
         data=data,
         embeddings=embeddings,
@@ -265,6 +290,7 @@ def report(
         max_audio_mb=max_audio_mb,
         single_file=single_file,
         map_method=map_method,
+        trials=trials,
     )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
@@ -275,17 +301,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
-@app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
-def demo(
-    to: Annotated[
-        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
-    ] = Path(),
-    quiet: Quiet = False,
-) -> None:
-    """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
-    from soundprobe.workflows.demo import demo as run
-
-    run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
 @app.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.base.files import atomic_path, path_name, write_json
+from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MAX_AUDIO_MB, MediaOptions
 from soundprobe.reporting.compared.media_files import FOLDER, MediaFiles
@@ -31,6 +34,7 @@ def write_report(
     reports_folder: Path,
     *,
     dataset: str | None = None,
+    baseline: str | None = None,
     title: str | None = None,
     data: str | Path | None = None,
     embeddings: str | Path = "embeddings",
@@ -38,6 +42,7 @@ def write_report(
     max_audio_mb: float = MAX_AUDIO_MB,
     single_file: bool = False,
     map_method: str = "pca",
+    trials: bool = False,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
@@ -46,24 +51,40 @@ def write_report(
     is written whole or not at all, and the same runs give the same bytes.
 
     Args:
+        baseline: the name of the user's own model, which the best run is compared with: an imported one, or any run.
+            By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
+        trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether there are sounds, and how many million bytes they and their pictures may take.
         single_file: whether these are inside the page, which is then all that one needs.
         map_method: "pca", or "umap" for a map of either kind.
 
     Raises:
-        ConfigError: `max_audio_mb` or `map_method` is not valid, or UMAP's package is not installed.
+        ConfigError: `max_audio_mb` or `map_method` is not valid, UMAP's package is not installed, or no run, or
+            several, have the name `baseline`.
         StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
-    collection = collect_runs(Path(heads_folder))
+    collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
     folder = Path(reports_folder)
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
     beside = folder / FOLDER
     options = MediaOptions(data, max_audio_mb, audio, Path(embeddings), None if single_file else beside, map_method)
-    comparisons = with_media(comparisons_of(collection.by_dataset()), options)
+    if not trials:
+        collection = collection.without_trials()
+    found = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    for one in found:
+        names = [own.name for own in given_models(one.rows, one.published)]
+        if one.own is None and names:
+            warnings.warn(
+                f"{', '.join(names)} were imported on {one.name}; --baseline NAME compares the best run with one.",
+                SoundprobeWarning,
+                stacklevel=2,
+            )
+    comparisons = with_media(found, options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)

@@ -17,6 +17,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "file",
         "filename",
         "file_name",
+        "fname",
         "filepath",
         "file_path",
         "audio",
@@ -28,53 +29,60 @@ ROLES: dict[str, tuple[str, ...]] = {
     "fold": ("fold",),
     "split": ("split", "subset", "partition"),
     "group": ("group", "recording", "recording_id", "speaker", "speaker_id", "src_file", "fsid"),
-    "start": ("start", "onset", "start_time", "start_s"),
-    "end": ("end", "offset", "end_time", "end_s"),
+    "start": ("start", "onset", "start_time", "start_s", "start_sec", "start_seconds"),
+    "end": ("end", "offset", "end_time", "end_s", "end_sec", "end_seconds"),
 }
 """What a column is for -> what it may be called, the plain name first."""
 PLURALS = ("labels", "tags")
+LIKE_LABEL = re.compile("label|class|categor", re.IGNORECASE)
 SEVERAL = re.compile(r"[;|]")
 NO_LABEL = ("nan", "na", "n/a", "none", "null", "<na>")
 """What programs write where there is no label; it may be a class's name too."""
 
 
-def parse_columns(text: str | None) -> dict[str, str]:
+def parse_columns(text: str | None, roles: Mapping[str, tuple[str, ...]] = ROLES) -> dict[str, str]:
     """ "path=filename,label=category" as a mapping; "start=" says that no column is the start.
 
     Raises:
-        DataError: it has another form, or a name that is none of `ROLES`.
+        DataError: it has another form, or a name that is none of `roles`.
     """
     found = {}
     for part in (text or "").split(","):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not part.strip():
             continue
-        if not equals or role not in ROLES:
+        if not equals or role not in roles:
+            example = ",".join(f"{name}={names[-1]}" for name, names in list(roles.items())[:2])
             raise DataError(
-                f"--columns {text!r} is not valid: write NAME=COLUMN, joined by commas, such as "
-                f"path=filename,label=category. Names: {', '.join(ROLES)}."
+                f"--columns {text!r} is not valid: write NAME=COLUMN, joined by commas, such as {example}. "
+                f"Names: {', '.join(roles)}."
             )
         found[role] = column
     return found
 
 
-def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("path", "label")) -> dict[str, str]:
-    """The column of each role that the table has.
+def choose_columns(
+    table: Table,
+    given: str | None,
+    needed: tuple[str, ...] = ("path", "label"),
+    roles: Mapping[str, tuple[str, ...]] = ROLES,
+) -> dict[str, str]:
+    """The column of each of the `roles` that the table has.
 
     Raises:
         DataError: a column that was given isn't there; a needed role has no column, or several could be it.
     """
-    said = parse_columns(given)
+    said = parse_columns(given, roles)
     for role, column in said.items():
         if column and column not in table.columns:
             raise DataError(f"--columns {role}={column}: {table.source} has no such column. {_has(table)}")
     taken = set(said.values())
     chosen = {role: column for role, column in said.items() if column}
-    for role, names in ROLES.items():
+    for role, names in roles.items():
         if role in said:
             continue
-        fitting = [column for column in table.columns if column not in taken and _plain(column) in names]
-        exact = [column for column in fitting if column == role]
+        fitting = [column for column in table.columns if column not in taken and plain_name(column) in names]
+        exact = [column for column in fitting if plain_name(column) == role]
         if len(exact or fitting) == 1:
             chosen[role] = (exact or fitting)[0]
         elif fitting and role in needed:
@@ -97,6 +105,19 @@ def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("
     return chosen
 
 
+def check_paths(table: Table, column: str) -> list[str]:
+    """The paths of the column.
+
+    Raises:
+        DataError: one is empty, or is a structure or a list.
+    """
+    paths = table.texts(column)
+    for row, path in enumerate(paths):
+        if (path[0], path[-1]) in (("{", "}"), ("[", "]")):
+            raise table.error(row, f"{column} {path!r} is no path. Give a column with the path alone.")
+    return paths
+
+
 def check_single_labels(table: Table, column: str) -> list[str]:
     """The labels of the column.
 
@@ -108,7 +129,7 @@ def check_single_labels(table: Table, column: str) -> list[str]:
     alone = set(names)
     lists = [name for name in alone if ", " not in name]  # "dog, inside" may be one name
     listed = Counter(part for name in lists for part in set(name.split(",")))
-    plural = _plain(column) in PLURALS
+    plural = plain_name(column) in PLURALS
     for row, name in enumerate(names):
         if name.startswith("{") and name.endswith("}"):
             raise table.error(row, f"{column} {name!r} is no name of a class. Give a column with the name alone.")
@@ -141,17 +162,20 @@ def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -
         found["path"] = (files or free or ["..."])[0]
     if "label" in needed and "label" not in found:
         free = [column for column in free if column != found.get("path")]
-        named = [column for column in free if _plain(column) in ROLES["label"]]
+        named = [column for column in free if plain_name(column) in ROLES["label"]]
+        named = named or [column for column in free if LIKE_LABEL.search(column)]
         words = [column for column in named if not all(value.strip().isdigit() for value in table.columns[column])]
         few = sorted(free, key=lambda column: len(set(table.columns[column])))
         several = [column for column in few if len(set(table.columns[column])) > 1]
         found["label"] = (words or named or several or few or ["..."])[0]
-    return f"Say which is which: --columns {','.join(f'{role}={found[role]}' for role in needed)}"
+    named = [f"{role}={found.get(role) or (free or ['...'])[0]}" for role in needed]
+    return f"Say which is which: --columns {','.join(named)}"
 
 
 def _has(table: Table) -> str:
     return f"It has {', '.join(map(repr, table.columns)) or 'none'}."
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
+    """A column's name as it is compared: "Start Time" is "start_time"."""
     return re.sub(r"[ -]+", "_", column.strip().casefold())

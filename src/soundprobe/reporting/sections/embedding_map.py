@@ -13,7 +13,7 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Words
-from soundprobe.reporting.runs.marks import is_finetuned_in_folds
+from soundprobe.reporting.runs.marks import is_finetuned_in_folds, is_imported
 from soundprobe.reporting.wording import one_line, percent
 
 COLOURS = 10
@@ -174,4 +174,6 @@ def _why_not(row: Row, best: Row) -> str:
         return ""
     if best.first.info["kind"] == "finetune" or is_finetuned_in_folds(best.first):
         return DIFFERENT_IN_FOLDS
+    if is_imported(best.first):
+        return "an imported run has no embeddings"
     return "the best run's own embeddings are not in the store"

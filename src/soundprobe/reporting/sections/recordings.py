@@ -73,7 +73,7 @@ def _recording(one: HardRecording) -> Words:
 
 
 def _taken_for(one: HardRecording) -> Words:
-    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} % of the mistakes)"))
+    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} %)", "of the mistakes"))
 
 
 def _rows(comparison: Comparison) -> tuple[Row, ...]:

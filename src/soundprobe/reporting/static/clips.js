@@ -332,15 +332,15 @@
     }
 
     // --- What chooses from elsewhere.
-    const picks = [...article.querySelectorAll("[data-pick]")].map((span) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "pick";
-      button.dataset.pick = span.dataset.pick;
-      button.append(...span.childNodes);
-      span.replaceWith(button);
-      return button;
-    });
+    const picks = [...article.querySelectorAll(".pick")]; // no <button>: its words could not break with the line
+    for (const one of picks) {
+      one.setAttribute("role", "button");
+      one.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        one.click();
+      });
+    }
     for (const group of new Set(picks.map((one) => one.closest("table, ul") || one.parentElement))) {
       const inside = () => [...group.querySelectorAll(".pick")];
       inside().forEach((one, place) => { one.tabIndex = place ? -1 : 0; });
