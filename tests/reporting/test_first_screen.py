@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from pages import Page
-from result_folders import ESC10, SAMPLE, Data, write_result, write_run
 
+from result_folders import ESC10, SAMPLE, Data, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.checks import checks_of

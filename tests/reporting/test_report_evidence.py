@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
+
 from result_folders import (
     SAMPLE,
     URBAN,
@@ -19,7 +20,6 @@ from result_folders import (
     write_result,
     write_run,
 )
-
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.pairs import pair_all, with_holm
 from soundprobe.reporting.render.terminal import format_summary
@@ -359,6 +359,26 @@ def test_audit_names_recordings_and_bytes_that_folds_share(tmp_path):
     assert "it keeps near copies in training" in Page(report.html).text
     content = json.loads(report.json.read_text())["datasets"][0]["audit"]
     assert content["shared_recordings"][0]["group"] == "shared <b>"
+
+
+def test_audit_shows_what_was_noted_of_the_sound_and_when_the_clips_were_read(tmp_path):
+    data = Data("noted", {1: 30, 2: 30}, (HOSTILE, "b", "c"), fingerprint="noted")
+    folder = write_run(tmp_path / "heads", data, accuracy=0.7)
+    assert "Noted" not in write_report(tmp_path / "heads", tmp_path / "reports").html.read_text()
+    info = json.loads((folder / "result.json").read_text())
+    info["dataset"] |= {"notes": ["2 files are <left> out."], "sound_notes": ["1 clip is clipped (a.wav)."]}
+    write_result(folder, info)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page = report.html.read_text()
+    for said in (
+        "Noted of the sound",
+        "1 clip is clipped (a.wav).",
+        "Noted when they were read",
+        "2 files are &lt;left",
+    ):
+        assert said in page
+    content = json.loads(report.json.read_text())["datasets"][0]["audit"]
+    assert content["reading_notes"] == ["2 files are <left> out."]
 
 
 def rewrite_columns(folder: Path, data: Data, *, group: dict[int, str], digest: dict[int, str]) -> None:

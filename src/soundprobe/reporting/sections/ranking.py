@@ -41,8 +41,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
             where = "" if here.is_same else ", on other clips than these"
             tested = one.tested[0]
             figures = f"accuracy {percent(tested.accuracy)} %, macro-F1 {percent(tested.macro_f1)} %{where}"
-            whose = f"{one.name[:1].upper()}{one.name[1:]}"
-            yield Text(f"{whose}: the struck-out figures are {one.contamination}: {figures}.", role="caveat")
+            yield Text(f"The struck-out figures of {one.name} are {one.contamination}: {figures}.", role="caveat")
     for row in comparison.rows:
         if row.no_equal:
             yield Text(row.no_equal, role="caveat")

@@ -167,10 +167,10 @@ def clearly(pair: Pair) -> str:
 
 def _against_published(here: PublishedHere, against: Sequence[tuple[Row, PublishedComparison]]) -> Iterator[Element]:
     one, where = here.published, here.published.where
-    alone = ", the only one that is a test result" if one.contamination else ""
+    alone = ", the only test result" if one.contamination else ""
     yield Heading(f"Against {one.name}, on {where}{' alone' * bool(one.contamination)}")
     yield Text(
-        f"{one.name[:1].upper()}{one.name[1:]} was published with scores of {where}{alone}: how many clips were right, "
+        f"Scores of {where} of {one.name} were published{alone}: how many clips were right, "
         "not which, so nothing can be paired, and the intervals are binomial. Clips of one recording are right or "
         "wrong together, so the careful interval counts them for as many clips as they are worth.",
         role="how",

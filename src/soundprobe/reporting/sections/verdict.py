@@ -200,12 +200,14 @@ def _beside(pair: Pair, other: str = "") -> str:
 
 def _clearly(pair: Pair) -> str:
     """Whether a difference is clear, with its interval, its p value, and what would have been clear where it is not."""
+    if pair.row.no_equal or pair.other.no_equal:
+        return "no fair comparison"
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
     text = f"{_clear(pair.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
-    if pair.is_clear or pair.accuracy.is_clear or least is None:
+    if pair.is_clear or least is None:
         return text
     if least >= 1:
         return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
@@ -247,8 +249,9 @@ def _over_own(lead: OwnLead) -> Iterator[str]:
         text = f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
         if not lead.pair.same_clips:
             text += f" On the {plural(lead.pair.clips, 'clip')} that both tested."
-        for how, leads in (("more", lead.gained), ("fewer", lead.lost)):
-            text += _classes(how, leads) if leads else ""
+        if not lead.caution:
+            for how, leads in (("more", lead.gained), ("fewer", lead.lost)):
+                text += _classes(how, leads) if leads else ""
         yield text
     if lead.caution:
         yield lead.caution
