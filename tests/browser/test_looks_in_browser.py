@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import soundfile
 
+from result_folders import SAMPLE, write_result, write_run
 from soundprobe.reporting.write import write_report
 from soundprobe.viewing.page import view
 from sounds import RATE_HZ, tone
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "reporting"))
-from result_folders import SAMPLE, write_result, write_run
 
 PRINTED_PX = 688  # an A4 page less its margins of 14 mm
 OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
@@ -58,7 +55,7 @@ def audit_page():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_wrong_with_the_report(report, trial, open_page, audit_page, width, scheme):
-    # Many runs have the most tables and charts, the trial has sounds and a map; each is seen in both widths and schemes.
+    # Many runs have the most tables and charts, the trial has sounds and a map; each has both widths and schemes.
     path = report if (width, scheme) in ((1280, "light"), (390, "dark")) else trial.report.html
     seen = open_page(path, width=width, color_scheme=scheme)
     seen.page.evaluate(OPEN_ALL)
