@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
+
 from result_folders import (
     SAMPLE,
     URBAN,
@@ -19,7 +20,6 @@ from result_folders import (
     write_result,
     write_run,
 )
-
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.pairs import pair_all, with_holm
 from soundprobe.reporting.render.terminal import format_summary
@@ -284,7 +284,7 @@ def test_run_that_found_no_leaks_to_leave_out_is_the_run_that_kept_them(tmp_path
     (row,) = comparison.rows
     assert (row.name, row.tag, row.seeds, comparison.without_leaks) == ("mn04 · linear", "", seeds, ())
     text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
-    assert "Nothing to leave out: no recording and no file lies in two folds." in text
+    assert "--exclude-leaks" not in text  # nothing to leave out, so nothing to measure
     assert "leaking training clips left out" not in text
 
 
@@ -413,9 +413,9 @@ def test_holms_correction_counts_only_the_pairs_that_have_a_p_value(tmp_path):
 def test_run_on_one_fold_has_no_spread_between_folds_in_any_output(tmp_path):
     folder = write_run(tmp_path / "heads", Data("split", {1: 100}))
     comparison = only_comparison(tmp_path / "heads")
-    card = verdict_of(comparison).findings[0].meaning
-    assert card.startswith("Mean over 1 fold, 95 % interval ")
-    assert "between folds" not in card
+    sure = verdict_of(comparison).sure[0]
+    assert sure.startswith("mn04 · linear: mean over 1 fold, 95 % interval ")
+    assert "between folds" not in sure
     report = write_report(tmp_path / "heads", tmp_path / "reports")
     outputs = [Page(report.html).text, report.markdown.read_text(), str(format_summary(report))]
     for text in outputs:

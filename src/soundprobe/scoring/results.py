@@ -162,6 +162,17 @@ class RunRecord(Record):
         return [entry.fold for entry in self.folds]
 
     @property
+    def is_of_fewer_clips(self) -> bool:
+        """Whether `--limit` left clips of the data set out."""
+        limit = (self.dataset.opened_as or {}).get("limit")
+        return isinstance(limit, int) and self.dataset.clips >= limit
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it was made of fewer clips or folds than the data set has, to see how it goes."""
+        return self.is_of_fewer_clips or (not self.complete and self.kind != "import")
+
+    @property
     def has_probabilities(self) -> bool:
         """Whether each clip has a probability of each class, not a predicted class alone."""
         return self.imported is None or self.imported.probabilities

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.checks import notes
+from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import head_device, versions
@@ -133,10 +134,7 @@ def probe(
     """
     if head is None:
         head = "knn" if control == SHUFFLED_LABELS else "linear"
-    names = head.split(",") if isinstance(head, str) else list(head)
-    names = [name.strip() for name in names if name.strip()]
-    if not names:
-        raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    names = names_in(head, "head", "linear,mlp,knn")
     if "seed" in (settings or {}):
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     if "device" in (settings or {}):
