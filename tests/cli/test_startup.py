@@ -92,6 +92,8 @@ def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
         ("finetune -b simplecnn --data nowhere", "nowhere"),
         ("finetune -b mn04 --weights nothing.pt --data clips", "No weights file"),
         ("finetune -b simplecnn --data clips --heads full/here", "no folder"),
+        ("import nothing.csv --name my-cnn --data clips", "No such file"),
+        ("import clips/metadata/UrbanSound8K.csv --name my-cnn --data nowhere", "nowhere"),
         ("report --heads nowhere", "No runs found"),
     ],
 )
