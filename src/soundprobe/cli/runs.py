@@ -15,7 +15,7 @@ from rich.text import Text
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import size_of
 from soundprobe.cli.options import ExitCode, HeadsFolder, examples
-from soundprobe.reporting.wording import one_line, plural, setting_text
+from soundprobe.reporting.wording import one_line, percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
@@ -85,7 +85,7 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
         table.add_column(column, justify="right")
     table.add_column("chosen", overflow="fold")
     for fold in record.folds:
-        scores = (f"{100 * fold.accuracy:.1f}", f"{100 * fold.macro_f1:.1f}")
+        scores = (percent(fold.accuracy), percent(fold.macro_f1))
         counts = (str(fold.fold), str(fold.train_clips), str(fold.test_clips))
         table.add_row(*counts, *scores, Text(one_line(setting_text(fold.chosen))))
     out.print(table)
@@ -141,8 +141,8 @@ def _table(found: Sequence[NamedRun]) -> Table:
 
 def _score(run: NamedRun) -> str:
     score = run.record.summary.accuracy
-    spread = f" ± {100 * score.std_population:.1f}" if len(run.record.folds) > 1 else ""
-    return f"{100 * score.mean:.1f}{spread}"
+    spread = f" ± {percent(score.std_population)}" if len(run.record.folds) > 1 else ""
+    return f"{percent(score.mean)}{spread}"
 
 
 def _folds(run: NamedRun) -> str:
