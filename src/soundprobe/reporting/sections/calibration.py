@@ -164,8 +164,8 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
         hover = "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
         traces.append(row_line(place, row, x, y, hover, customdata=[each.clips for each in bins]))
     layout = {
-        "xaxis": percent_axis("how sure the run was", range=[0, 101]),
-        "yaxis": percent_axis("how often it was right", range=[-2, 102]),
+        "xaxis": percent_axis("how sure the run was", traces, "x"),
+        "yaxis": percent_axis("how often it was right", traces),
     }
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
 

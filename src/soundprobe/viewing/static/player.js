@@ -10,14 +10,16 @@ globalThis.soundprobePlayers = (() => {
     const slider = root.querySelector(".spectrogram");
     const button = root.querySelector(".play");
     const elapsed = root.querySelector(".elapsed");
-    const seconds = () => (Number.isFinite(audio.duration) ? audio.duration : Number(root.dataset.seconds)) || 0;
+    // The clip's own length, which the picture has: what a browser says of an MP3 differs by its padding.
+    const seconds = () => Number(root.dataset.seconds) || 0;
     let frame = 0;
     // Where more than the picture follows the sound, as class probabilities do, they stand in one .clip with it.
     const scene = root.closest(".clip") || root;
 
     function show() {
-      const [now, end] = [audio.currentTime, seconds()];
-      scene.style.setProperty("--at", end ? Math.min(now / end, 1) : 0);
+      const end = seconds();
+      const now = Math.min(audio.currentTime, end);
+      scene.style.setProperty("--at", end ? now / end : 0);
       elapsed.textContent = audio.error ? unheard() : `${now.toFixed(1)} / ${end.toFixed(1)} s`;
       slider.setAttribute("aria-valuemax", end.toFixed(2));
       slider.setAttribute("aria-valuenow", now.toFixed(2));
