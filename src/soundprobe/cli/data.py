@@ -54,6 +54,7 @@ def check(
     from soundprobe.data.audit.audit import audit
     from soundprobe.data.audit.file_names import suggest_groups
     from soundprobe.data.catalog import open_data
+    from soundprobe.data.corrections import corrected
     from soundprobe.data.readers.made_folds import deal_readable, missing_classes
     from soundprobe.data.scan import explain_first_missing, scan, summarise
 
@@ -62,6 +63,8 @@ def check(
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
     clips = deal_readable(clips, scanned.errors == "")
+    if how["corrections"] is not None:
+        out.print(f"{corrected(clips.columns)} labels corrected by {how['corrections']}.", markup=False)
     summary = summarise(clips, scanned)
     _print_summary(summary)
     if not clips.recordings_known and (found_groups := suggest_groups(clips.ids, clips.labels)):

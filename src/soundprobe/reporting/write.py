@@ -12,6 +12,7 @@ from soundprobe.reporting.content import content_of
 from soundprobe.reporting.render.html import render_page
 from soundprobe.reporting.render.markdown import render_markdown
 from soundprobe.reporting.render.schema import build_document
+from soundprobe.reporting.render.suspects_table import write_suspects
 from soundprobe.reporting.runs.collect import Collection, collect_runs
 
 
@@ -40,7 +41,8 @@ def write_report(
 
     The files are `report.html` (self-contained, needs no network), `report.md` and `report.json` (see
     `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
-    written whole or not at all, and the same runs give the same bytes.
+    written whole or not at all, and the same runs give the same bytes. Beside them stands `label-suspects.csv`, where
+    labels are doubted; see `write_suspects`.
 
     Args:
         data: where the clips are, to be heard; None takes the place that they were extracted from.
@@ -64,6 +66,7 @@ def write_report(
     _write_text(paths.html, page)
     _write_text(paths.markdown, text)
     write_json(paths.json, build_document(content))
+    write_suspects(comparisons, folder)
     return paths
 
 

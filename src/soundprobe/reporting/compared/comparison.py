@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from soundprobe.base.files import path_name
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.catalog import MADE_FOLDS
 from soundprobe.reporting.compared.audited import audit_runs
@@ -19,6 +20,7 @@ from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
 from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
 from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.compared.suspects import Suspects, suspects_of
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import plural
@@ -43,10 +45,12 @@ class Comparison:
     Attributes:
         rows: best mean accuracy first; then those without a rank, those that did not test every fold last.
         media: where the clips can be heard; None where nobody looked.
+        alone: whether the report is of this data set's name only.
     """
 
     rows: tuple[Row, ...]
     media: Media | None = None
+    alone: bool = True
 
     @property
     def name(self) -> str:
@@ -178,6 +182,16 @@ class Comparison:
         runs = [run for row in self.rows for run in row.runs]
         return audit_runs(runs, None if self.media is None else self.media.options.embeddings)
 
+    @cached_property
+    def suspects(self) -> Suspects | None:
+        """The clips that may be labelled wrongly; None where no contender gives probabilities."""
+        return suspects_of(self.contenders)
+
+    @property
+    def suspects_file(self) -> str:
+        """The table of the suspects beside the report."""
+        return f"label-suspects{'' if self.alone else f'-{path_name(self.name)}'}.csv"
+
     def _with_leaks(self, row: Row) -> Row | None:
         """The row that is as `row`, which leaves leaks out, but for keeping them."""
         return self.without_setting(row, "exclude_leaks") if leaves_leaks_out(row.first) else None
@@ -245,7 +259,8 @@ def _level(row: Row, other: Row) -> bool:
 def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
     """One comparison a data set, those that the notes can be compared on first, then in the given order."""
     order = list(Standing)
-    found = [Comparison(tuple(rows_of(with_recordings(runs)))) for runs in datasets]
+    alone = len({run.record.dataset.name for runs in datasets for run in runs}) == 1
+    found = [Comparison(tuple(rows_of(with_recordings(runs))), alone=alone) for runs in datasets]
     return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
 
 

@@ -15,6 +15,9 @@ of a class without clips) is null.
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
+                   "label_suspects": {"row": index in "rows" of the run that is asked, "clips": [{"clip", "fold",
+                                      "recording" or null, "given", "suggested": class names, "probability" of the
+                                      suggested}], most contradicted recording first} or null,
                    "baselines": [{"kind": "no_network", "untrained", "users_network" or "from_scratch", "row"}], the
                                 best row of each kind that does without pretraining, best first,
                    "over_baselines": [PAIR] of the best pretrained row less each of them,
@@ -87,8 +90,8 @@ BACKBONE_FIELDS = """
     name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
 """
 DATASET_ORDER = """
-    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings baselines
-    over_baselines over_users_network without_leaks optimistic rows
+    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings
+    label_suspects baselines over_baselines over_users_network without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1

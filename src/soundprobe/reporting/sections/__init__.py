@@ -22,6 +22,7 @@ ORDER = (
     "classes",
     "confusion",
     "gallery",
+    "label_suspects",
     "embedding_map",
     "recordings",
     "conditions",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.audit.balance import FoldBalance
 from soundprobe.data.audit.leaks import NearPair
+from soundprobe.data.corrections import corrected
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.elements import (
     Cell,
@@ -52,6 +54,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
             ("Clips of a recording", _clips_per_recording(found)),
             ("Short clips", _short(found)),
             ("Silent clips", _silent(found)),
+            *_corrected(comparison),
         ]
     )
     pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
@@ -159,6 +162,15 @@ def _silent(found: Audit) -> Words:
     if found.silent is None:
         return ("not listened for here; ", code("soundprobe data check"), " does")
     return count(len(found.silent))
+
+
+def _corrected(comparison: Comparison) -> Iterator[tuple[str, Words]]:
+    runs = [run for row in comparison.rows for run in row.runs]
+    clips = max(corrected(run.columns) for run in runs)
+    if clips:
+        told = (run.record.dataset.opened_as or {} for run in runs)
+        file = next((Path(one["corrections"]).name for one in told if one.get("corrections")), "")
+        yield "Labels corrected", (count(clips), *((" by ", name(file)) if file else ()))
 
 
 def verdict_of_audit(found: Audit) -> str:

@@ -18,11 +18,11 @@ from soundprobe.base.errors import SoundprobeError
 from soundprobe.base.records import Embeddings
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.judgements import Judgements, judgements_of
 from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element, Interactive, Text, on_page
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds
-from soundprobe.reporting.sections.gallery import Judgements, judgements_of
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
 from soundprobe.reporting.wording import count, one_line, percent

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.judgements import Judgements, judgements_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element, Interactive, Text, code, on_page
 from soundprobe.reporting.sections.section import Section
@@ -25,39 +24,6 @@ from soundprobe.viewing.sound import PageClip
 SHOWN = 24
 OF_ONE_RECORDING = 2
 """Slices of one recording sound alike; more of them would crowd out other mistakes."""
-
-
-@dataclass(frozen=True, eq=False)
-class Judgements:
-    """What a row's runs say of each clip, as one: the mean of their probabilities.
-
-    Attributes:
-        ids: (N,) str, sorted; fold, label, predicted: (N,) int64; proba: (N, C) float32.
-    """
-
-    ids: np.ndarray
-    fold: np.ndarray
-    label: np.ndarray
-    predicted: np.ndarray
-    proba: np.ndarray
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """(N,) the probability of the predicted class."""
-        return self.proba.max(axis=1)
-
-
-def judgements_of(row: Row) -> Judgements:
-    """Of the clips that all seeds' runs of `row` predicted."""
-    ids = reduce(np.intersect1d, [run.ids for run in row.runs])
-    aligned = []
-    for run in row.runs:
-        order = np.argsort(run.ids)
-        aligned.append(order[np.searchsorted(run.ids, ids, sorter=order)])
-    proba = np.mean([run.proba[rows] for run, rows in zip(row.runs, aligned, strict=True)], axis=0)
-    first, rows = row.first, aligned[0]
-    predicted = first.predicted[rows] if len(row.runs) == 1 else proba.argmax(axis=1)
-    return Judgements(ids, first.fold[rows], first.y_true[rows], predicted, proba)
 
 
 def worst(judged: Judgements, groups: dict[str, str], limit: int = SHOWN) -> list[int]:
