@@ -68,7 +68,7 @@ def correct_labels(clips: Clips, path: str | Path) -> Clips:
             raise table.error(
                 row,
                 f"clip {clip!r} is labelled {now!r}, not {given!r} as this row says: it is of other labels. Empty the "
-                f"row's correction, or write {now} as given.",
+                f"row's correction, or write {now!r} as given.",
             )
         if correction != now:
             labels[rows[clip]] = classes[correction]
