@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
-from soundprobe.reporting.wording import one_line, recordings_in_two_folds
+from soundprobe.reporting.wording import one_line, plural, recordings_in_two_folds
 
 ROWS_SHOWN = 20
 
@@ -64,7 +64,7 @@ def check(
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
     clips = deal_readable(clips, scanned.errors == "")
     if how["corrections"] is not None:
-        out.print(f"{corrected(clips.columns)} labels corrected by {how['corrections']}.", markup=False)
+        out.print(f"{plural(corrected(clips.columns), 'label')} corrected by {how['corrections']}.", markup=False)
     summary = summarise(clips, scanned)
     _print_summary(summary)
     if not clips.recordings_known and (found_groups := suggest_groups(clips.ids, clips.labels)):
