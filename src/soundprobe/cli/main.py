@@ -16,6 +16,8 @@ from soundprobe.cli.bench import bench
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
+from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
     Channels,
     DataOrRuns,
@@ -225,12 +227,23 @@ def _show_extraction(outcome: Extraction) -> None:
 
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=FINETUNE_EXAMPLES)(finetune)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 
 
-@app.command(epilog=examples("soundprobe report", "soundprobe report --dataset urbansound8k"))
+@app.command(
+    epilog=examples(
+        "soundprobe report", "soundprobe report --dataset urbansound8k", "soundprobe report --baseline my-cnn"
+    )
+)
 def report(
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline", help="Your own model's name, which the best run is compared with. Default: the only import."
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
     data: Annotated[
@@ -244,7 +257,7 @@ def report(
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
 ) -> None:
-    """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
+    """Compare every run found with each other and with your own model: one HTML page, Markdown and JSON."""
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
 
@@ -252,6 +265,7 @@ def report(
         heads,
         reports,
         dataset=dataset,
+        baseline=baseline,
         title=title,
         data=data,
         embeddings=embeddings,

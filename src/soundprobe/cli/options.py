@@ -78,6 +78,11 @@ SHARED: dict[str, Any] = {
     ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
+DATA_COLUMNS: Any = Annotated[
+    str | None,
+    typer.Option("--data-columns", help="Which column of the data's table is which, such as label=category."),
+]
+"""What `columns` is called beside a command's own option of that name."""
 Channels = Annotated[str, typer.Option("--channels", help="What becomes of a clip's channels: mean, first or loudest.")]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
@@ -96,7 +101,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.", 
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options `SHARED`, which reach it together as `how`."""
+    """Gives a command the options `SHARED` that it lacks, which reach it together as `how`."""
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
@@ -104,9 +109,12 @@ def opens_data(command: Callable[..., None]) -> Callable[..., None]:
 
     signature = inspect.signature(command, eval_str=True)
     own = [name for name in signature.parameters if name != "how"]
+    shared = {name: option for name, option in SHARED.items() if name not in own}
+    if "columns" in own:
+        shared["data_columns"] = DATA_COLUMNS
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-        for name, option in SHARED.items()
+        for name, option in shared.items()
     ]
     kept = [signature.parameters[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
     with_options.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]

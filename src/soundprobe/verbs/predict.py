@@ -228,6 +228,8 @@ def load_predictor(
         check_channels(channels)
     place = Path(folder)
     files = sorted(place.glob("fold-*.safetensors"))
+    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
+        raise ConfigError(f"{place} holds imported predictions: it has no head to predict with. Give a probe's folder.")
     if not files:
         raise StoreError(
             f"No trained heads in {place}. Give a run's folder, such as heads/urbansound8k/mn04-.../linear-...; "

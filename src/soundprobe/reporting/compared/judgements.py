@@ -34,13 +34,14 @@ class Judgements:
 
 
 def judgements_of(row: Row) -> Judgements:
-    """Of the clips that all seeds' runs of `row` predicted."""
+    """Of the clips that all seeds' runs of `row`, which has probabilities, predicted."""
     ids = reduce(np.intersect1d, [run.ids for run in row.runs])
     aligned = []
     for run in row.runs:
         order = np.argsort(run.ids)
         aligned.append(order[np.searchsorted(run.ids, ids, sorter=order)])
-    proba = np.mean([run.proba[rows] for run, rows in zip(row.runs, aligned, strict=True)], axis=0)
+    told = [run.proba for run in row.runs if run.proba is not None]
+    proba = np.mean([one[rows] for one, rows in zip(told, aligned, strict=True)], axis=0)
     first, rows = row.first, aligned[0]
     predicted = first.predicted[rows] if len(row.runs) == 1 else proba.argmax(axis=1)
     return Judgements(ids, first.fold[rows], first.y_true[rows], predicted, proba)

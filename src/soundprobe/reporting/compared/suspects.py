@@ -61,8 +61,8 @@ class Suspects:
 
 def suspects_of(contenders: Sequence[Row]) -> Suspects | None:
     """What the most believable of `contenders` contradicts; None where none gives probabilities of several classes."""
-    judged = [(row, judgements_of(row)) for row in contenders if _says_how_sure(row)]
-    if not judged:
+    judged = [(row, judgements_of(row)) for row in contenders if row.has_probabilities]
+    if not judged or len(judged[0][0].first.class_names) < 2:
         return None
     losses = [log_loss(one) for _, one in judged]
     good = [place for place, loss in enumerate(losses) if loss <= AS_GOOD * min(losses)]
@@ -80,10 +80,6 @@ def log_loss(judged: Judgements) -> float:
     """The mean of -log p over the clips, in nats, p the probability of the given label."""
     given = judged.proba[np.arange(len(judged.label)), judged.label]
     return float(-np.log(np.maximum(given, LEAST)).mean())
-
-
-def _says_how_sure(row: Row) -> bool:
-    return len(row.first.class_names) > 1 and all(run.proba is not None for run in row.runs)
 
 
 def find_suspects(judged: Judgements, recordings: np.ndarray) -> Iterator[Suspect]:

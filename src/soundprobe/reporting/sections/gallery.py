@@ -1,5 +1,7 @@
 """The worst mistakes: the clips that the best run is most sure about and wrong, to look at and to hear.
 
+An imported run may not say how sure it is; the best one that does is then asked.
+
 Letters: N clips, C classes.
 """
 
@@ -43,7 +45,8 @@ def worst(judged: Judgements, groups: dict[str, str], limit: int = SHOWN) -> lis
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    best, media = comparison.best, comparison.media
+    sure = (row for row in (*comparison.contenders, *comparison.ranked) if row.has_probabilities)
+    best, media = next(sure, None), comparison.media
     if best is None or media is None:
         return
     judged = judgements_of(best)
