@@ -17,7 +17,8 @@ from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.data.catalog import open_data
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.judgements import Judgements
-from soundprobe.reporting.compared.suspects import find_suspects
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.compared.suspects import find_suspects, suspects_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.write import write_report
 from soundprobe.verbs.extract import extract
@@ -178,3 +179,11 @@ def test_a_wrong_label_is_found_heard_corrected_and_said(tmp_path):
     assert {row["file"] for row in rows_of(tmp_path / "reports" / "label-suspects.csv")} == {
         str(source) for clip, source in zip(clips.ids, clips.sources, strict=True) if clip in victims
     }
+
+
+def test_runs_that_name_a_class_alone_are_not_asked(tmp_path):
+    write_mislabelled(tmp_path)
+    (row,) = comparison_of(tmp_path).contenders
+    bare = Row((replace(row.first, proba=None),))
+    assert suspects_of([bare]) is None
+    assert suspects_of([bare, row]).row is row
