@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
-The verbs of the command line, from Python: `extract`, `probe`, `finetune`, `import_predictions`, `import_fold_scores`,
-`report`, `view`, `predict`, `bench`, `demo`, and `open_data`. They are imported on first use, so that
-`import soundprobe` is quick.
+The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
+`import_fold_scores`, `report`, `view`, `predict`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first
+use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
+    from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
     from soundprobe.verbs.probe import probe as probe
+    from soundprobe.verbs.runs import remove_run as remove_run
+    from soundprobe.verbs.runs import runs as runs
     from soundprobe.viewing.page import view as view
+    from soundprobe.workflows.compare import compare as compare
     from soundprobe.workflows.demo import demo as demo
 
 _HOMES = {
@@ -33,6 +37,7 @@ _HOMES = {
     "Embeddings": "base.records:Embeddings",
     "SoundprobeError": "base.errors:SoundprobeError",
     "bench": "verbs.bench:bench",
+    "compare": "workflows.compare:compare",
     "demo": "workflows.demo:demo",
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
@@ -42,6 +47,9 @@ _HOMES = {
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",
+    "find_run": "scoring.run_names:find_run",
+    "remove_run": "verbs.runs:remove_run",
+    "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
     "view": "viewing.page:view",

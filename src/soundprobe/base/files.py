@@ -66,6 +66,11 @@ def check_room(folder: Path, needed_bytes: float) -> None:
         )
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files in `folder` and below."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename in `folder` survive a power cut, where the system can (not on Windows)."""
     if os.name == "nt":
@@ -105,10 +110,10 @@ def parse_json(text: str) -> dict[str, Any]:
     """The JSON object in `text`.
 
     Raises:
-        ValueError: it is none, or is nested deeper than what is done with it can bear.
+        ValueError: it is none, a key stands twice, or it is nested deeper than what is done with it can bear.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     if not isinstance(content, dict):
@@ -123,6 +128,15 @@ def parse_json(text: str) -> dict[str, Any]:
     if level:
         raise ValueError(TOO_DEEP)
     return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        found[key] = value
+    return found
 
 
 def digest_key(content: Mapping[str, Any]) -> str:

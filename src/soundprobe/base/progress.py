@@ -1,15 +1,19 @@
-"""One progress bar for all long work: on the terminal's standard error, with a rate and an ETA."""
+"""One progress display for all long work: on the terminal's standard error, bars with a rate and an ETA."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+_display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 
 
 @dataclass(frozen=True)
@@ -19,36 +23,47 @@ class Progress:
     advance: Callable[[int], None]
 
 
-class RateColumn(ProgressColumn):
-    """Finished units a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
+class PaceColumn(ProgressColumn):
+    """Finished units a second and the time that is left; nothing for steps of unequal length, which have no unit."""
 
     def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
-        return Text(f"{rate:.1f} {self.unit}/s" if rate else f"- {self.unit}/s", style="progress.data.speed")
+        unit = task.fields["unit"]
+        if not unit:
+            return Text()
+        rate, left_s = task.finished_speed or task.speed, task.time_remaining
+        eta = "-:--:--" if left_s is None else str(timedelta(seconds=int(left_s)))
+        return Text(f"{rate:.1f} {unit}/s ETA {eta}" if rate else f"- {unit}/s", style="progress.data.speed")
+
+
+def _bars(shown: bool) -> RichProgress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
+    return RichProgress(*columns, console=console, disable=not shown or not console.is_terminal)
+
+
+@contextmanager
+def one_display(*, shown: bool = True) -> Iterator[None]:
+    """Within it all bars stand in one display, each as long as its work takes; what is printed goes above them."""
+    with _bars(shown) as bars:
+        token = _display.set(bars)
+        try:
+            yield
+        finally:
+            _display.reset(token)
 
 
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
     """A bar for `total` units; nothing is drawn where `shown` is false or standard error is no terminal."""
-    console = Console(stderr=True)
-    bar = RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(unit),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not shown or not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task(title, total=total)
+    outer = _display.get()
+    with _bars(shown) if outer is None else nullcontext(outer) as bars:
+        task = bars.add_task(title, total=total, unit=unit, visible=shown)
 
         def advance(units: int) -> None:
-            bar.advance(task, units)
+            bars.advance(task, units)
 
-        yield Progress(advance)
+        try:
+            yield Progress(advance)
+        finally:
+            if outer is not None:
+                bars.remove_task(task)

@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from soundprobe.cli.options import Data, ExitCode, HeadsFolder, Limit, Quiet, examples, given_command, opens_data
+from soundprobe.cli.options import (
+    Channels,
+    Data,
+    ExitCode,
+    HeadsFolder,
+    Limit,
+    Quiet,
+    examples,
+    given_command,
+    opens_data,
+)
+from soundprobe.reporting.wording import one_line
 
 EXAMPLES = examples(
     "soundprobe finetune --backbone panns --folds 10",
@@ -59,6 +70,7 @@ def finetune(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, augmentation and dropout.")] = 0,
     limit: Limit = None,
+    channels: Channels = "mean",
     heads: HeadsFolder = Path("heads"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once, each in a process of its own.")] = 1,
@@ -86,16 +98,20 @@ def finetune(
         device=device,
         jobs=jobs,
         limit=limit,
+        channels=channels,
         **how,
         force=force,
         progress=not quiet,
         command=given_command(),
     )
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"{done.describe()} -> {done.folder}", markup=False)
+    out.print(one_line(f"{done.describe()} -> {done.folder}"), markup=False)
     if done.verdict:
         out.print(done.verdict, markup=False)
+    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in done.record.dataset.sound_notes:
+        err.print(one_line(note), markup=False)
     if done.record.dataset.failed:
         left_out = ", ".join(done.record.dataset.left_out[:10])
-        Console(stderr=True).print(f"{done.record.dataset.failed} clips failed: {left_out}", markup=False)
+        err.print(one_line(f"{done.record.dataset.failed} clips failed: {left_out}"), markup=False)
         raise typer.Exit(ExitCode.SOME_FAILED)

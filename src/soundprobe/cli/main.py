@@ -13,6 +13,7 @@ from rich.console import Console
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
+from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
@@ -35,6 +36,7 @@ from soundprobe.cli.options import (
 )
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
+from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 from soundprobe.reporting.wording import one_line
 
@@ -53,12 +55,13 @@ app = typer.Typer(
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
     epilog=examples(
         "soundprobe demo",
-        "soundprobe extract --backbone mn04 --data UrbanSound8K/",
-        "soundprobe probe --head linear,mlp,knn",
-        "soundprobe report",
+        "soundprobe compare my-clips/",
+        "soundprobe runs list",
+        "soundprobe predict recording.wav --run best",
     ),
 )
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -113,12 +116,15 @@ def _root(
     pass
 
 
+app.command(epilog=COMPARE_EXAMPLES)(compare)
+
+
 @app.command(
     epilog=examples(
         "soundprobe extract --backbone ast",
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
-        "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --finetuned mn04-finetuned",
         "soundprobe extract --backbone mn04 --layers both",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
@@ -158,13 +164,16 @@ def extract(
         list[str] | None, typer.Option("--seed", help="Of random weights, 0 by default; 0,1,2 makes a set of each.")
     ] = None,
     finetuned: Annotated[
-        Path | None,
-        typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
+        str | None,
+        typer.Option(
+            "--finetuned", help="A fine-tuning run, by a name of `runs list`: each fold's network embeds all clips."
+        ),
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
+    heads: HeadsFolder = Path("heads"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
@@ -192,6 +201,7 @@ def extract(
         **how,
         channels=channels,
         embeddings=embeddings,
+        heads=heads,
         device=device,
         batch_size=batch_size,
         jobs=jobs,
@@ -214,10 +224,8 @@ def _show_extraction(outcome: Extraction) -> None:
     how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
-    out.print(
-        f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
-        markup=False,
-    )
+    line = f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}"
+    out.print(one_line(line), markup=False)
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
         err.print("  failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:
@@ -253,6 +261,9 @@ def report(
         float, typer.Option("--max-audio-mb", help="How many MB of the page clips may take.")
     ] = 8.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
+    trials: Annotated[
+        bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
+    ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
@@ -271,6 +282,7 @@ def report(
         embeddings=embeddings,
         audio=not no_audio,
         max_audio_mb=max_audio_mb,
+        trials=trials,
     )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
@@ -281,17 +293,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
-@app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
-def demo(
-    to: Annotated[
-        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
-    ] = Path(),
-    quiet: Quiet = False,
-) -> None:
-    """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
-    from soundprobe.workflows.demo import demo as run
-
-    run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError
-from soundprobe.cli.options import ExitCode, Quiet, examples
+from soundprobe.cli.options import ExitCode, HeadsFolder, Quiet, examples
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
@@ -22,15 +22,22 @@ if TYPE_CHECKING:
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
     "soundprobe view recordings/ --to recordings.html",
-    "soundprobe view clip.wav --head heads/urbansound8k/mn04-.../linear-...",
+    "soundprobe view clip.wav --run mn04-linear",
 )
-PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
+PREDICT_EXAMPLES = examples(
+    "soundprobe predict clip.wav --run best",
+    "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
+)
 SHOWN_CLASSES = 3
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Head = Annotated[Path | None, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")]
+Run = Annotated[
+    str | None,
+    typer.Option("--run", "--head", help="Whose heads: best, a name of `runs list`, the beginning of a key, a folder."),
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -49,22 +56,26 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")
 def view(
     clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
     to: Annotated[Path, typer.Option("--to", help="The page to write.")] = Path("view.html"),
-    head: Head = None,
+    run: Run = None,
+    dataset: Dataset = None,
     weights: Weights = None,
     window: Annotated[float, typer.Option("--window", help="Seconds of audio in each probability.")] = 1.0,
     hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
     limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
     max_mb: Annotated[float, typer.Option("--max-mb", help="Clips that make the page larger are left out.")] = 50.0,
     channels: Channels = None,
+    heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Make a page with each clip's spectrogram and a playhead that moves over it while the clip plays."""
-    from soundprobe.viewing.page import view as run
+    from soundprobe.viewing.page import view as show
 
-    shown = run(
+    shown = show(
         clips if len(clips) > 1 else clips[0],
-        head=head,
+        run=run,
+        heads=heads,
+        dataset=dataset,
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -83,20 +94,24 @@ def view(
 
 def predict(
     clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
-    head: Annotated[Path, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")],
+    run: Run = None,
+    dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
+    heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
-    from soundprobe.verbs.predict import load_predictor
+    from soundprobe.scoring.run_names import run_folder
+    from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
 
+    folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
     paths = [path for place in clips for path in audio_files(place)]
-    predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=not quiet)
+    predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.base.files import atomic_path, path_name, write_json
+from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions
 from soundprobe.reporting.content import content_of
@@ -37,6 +40,7 @@ def write_report(
     embeddings: str | Path = "embeddings",
     audio: bool = True,
     max_audio_mb: float = 8.0,
+    trials: bool = False,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
@@ -50,6 +54,8 @@ def write_report(
             By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
+        trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
 
     Raises:
@@ -62,7 +68,17 @@ def write_report(
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
+    if not trials:
+        collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    for one in found:
+        names = [own.name for own in given_models(one.rows, one.published)]
+        if one.own is None and names:
+            warnings.warn(
+                f"{', '.join(names)} were imported on {one.name}; --baseline NAME compares the best run with one.",
+                SoundprobeWarning,
+                stacklevel=2,
+            )
     comparisons = with_media(found, options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)

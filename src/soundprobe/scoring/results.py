@@ -37,10 +37,14 @@ from soundprobe.scoring.tuning import TuningRecord, fine_tuning_verdict
 
 
 class TestedDatasetRecord(DatasetRecord):
-    """`failed` of the clips have no embedding; `left_out` names them and those that lack a twin side by side."""
+    """`failed` of the clips have no embedding; `left_out` names them and those that lack a twin side by side.
+
+    `sound_notes` say what is conspicuous about the clips' sound; older versions didn't keep them.
+    """
 
     failed: Count
     left_out: list[str] = Field(default=[])
+    sound_notes: list[str] = Field(default=[])
 
 
 class HeadRecord(Entry):
@@ -156,6 +160,17 @@ class RunRecord(Record):
     def tested(self) -> list[int]:
         """The folds that were tested, in the order of `folds`."""
         return [entry.fold for entry in self.folds]
+
+    @property
+    def is_of_fewer_clips(self) -> bool:
+        """Whether `--limit` left clips of the data set out."""
+        limit = (self.dataset.opened_as or {}).get("limit")
+        return isinstance(limit, int) and self.dataset.clips >= limit
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it was made of fewer clips or folds than the data set has, to see how it goes."""
+        return self.is_of_fewer_clips or (not self.complete and self.kind != "import")
 
     @property
     def has_probabilities(self) -> bool:

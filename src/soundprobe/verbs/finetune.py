@@ -8,6 +8,7 @@ from typing import Unpack
 
 import numpy as np
 
+from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
@@ -35,6 +36,7 @@ def finetune(
     device: str = "auto",
     jobs: int = 1,
     limit: int | None = None,
+    channels: str = "mean",
     force: bool = False,
     progress: bool = True,
     command: str = "",
@@ -53,6 +55,7 @@ def finetune(
         epochs_fixed: train on all training clips for all epochs, without validation or choice.
         carry_over: keep the network from fold to fold, which contaminates every fold but the first. Only to show it.
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
+        channels: what becomes of clips with several: "mean", "first" or "loudest".
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
 
     Raises:
@@ -68,6 +71,7 @@ def finetune(
     spec.check_weights(start)
     spec.with_layers(recipe.head.layers)
     check_device_name(device)
+    check_channels(channels)
     if carry_over and recipe.choose is not None:
         raise ConfigError(
             "--carry-over can't be used with a recipe that chooses settings on inner splits, because the network has "
@@ -100,6 +104,7 @@ def finetune(
         weights=str(start),
         seed=seed,
         carry_over=carry_over,
+        channels=channels,
         device=device,
         progress=progress,
         command=command,

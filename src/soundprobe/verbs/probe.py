@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.audio.checks import notes
+from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import head_device, versions
@@ -132,10 +134,7 @@ def probe(
     """
     if head is None:
         head = "knn" if control == SHUFFLED_LABELS else "linear"
-    names = head.split(",") if isinstance(head, str) else list(head)
-    names = [name.strip() for name in names if name.strip()]
-    if not names:
-        raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    names = names_in(head, "head", "linear,mlp,knn")
     if "seed" in (settings or {}):
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     if "device" in (settings or {}):
@@ -321,7 +320,12 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
     failed = plan.features.failed
     return {
         "kind": "probe",
-        "dataset": {**dataset, "failed": len(failed), "left_out": sorted({*failed, *left_out})},
+        "dataset": {
+            **dataset,
+            "failed": len(failed),
+            "left_out": sorted({*failed, *left_out}),
+            **({"sound_notes": said} if (said := notes(plan.features.findings)) else {}),
+        },
         "backbone": plan.features.describe(),
         "head": {
             "name": spec.name,
