@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
-from result_folders import ESC10, Data, scores, write_predictions, write_result, write_run
 
+from result_folders import ESC10, Data, scores, write_predictions, write_result, write_run
 from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.data.catalog import open_data
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
@@ -99,8 +99,9 @@ def test_report_shows_suspects_and_writes_the_table(tmp_path):
     assert [one["clip"] for one in facts["clips"]] == [row["clip"] for row in rows]
     assert facts["row"] == 0
     page = Page(written.html)
-    shown = [block for block in page.blocks if block.startswith("labelled ") and block.endswith("%")]
-    assert shown == [f"labelled {HOSTILE.class_names[1]} 1 % sounds like =1+1 90 %"] * 2  # two of one recording
+    shown = [block for block in page.blocks if block.startswith("clip-") and block.endswith(RECORDING)]
+    two = [f"{row['clip']} {HOSTILE.class_names[1]} 1 =1+1 90 1 {RECORDING}" for row in rows[:2]]  # of one recording
+    assert shown == two
     assert "5 clips of 1 recording whose label mn04 · linear contradicts" in page.text
     assert "5 clips of 1 recording whose label mn04 · linear contradicts" in written.markdown.read_text(
         encoding="utf-8"
@@ -173,9 +174,10 @@ def test_a_wrong_label_is_found_heard_corrected_and_said(tmp_path):
     assert {(one["given"], one["suggested"]) for one in found["label_suspects"]["clips"]} == {(names[1], names[0])}
     page = Page(written.html)
     assert "2 by spoilt.csv" in page.blocks
-    players = [one for one in page.of("div") if (one.get("aria-label") or "").startswith("labelled high, sounds like ")]
-    assert {one["data-clip"] for one in players} == set(victims)
-    assert {f"Play {one['aria-label']}" for one in players} <= {one.get("aria-label") for one in page.of("button")}
+    (data,) = [json.loads(text) for text in page.styles if text.startswith('{"classes"')]
+    assert "label suspects" in [one.get("value") for one in page.of("option")]
+    suspects = next(one for one in data["sets"] if {data["clips"][clip] for clip in one} == set(victims))
+    assert all(sound for sound, _, _ in (data["media"][str(clip)] for clip in suspects))
     assert {row["file"] for row in rows_of(tmp_path / "reports" / "label-suspects.csv")} == {
         str(source) for clip, source in zip(clips.ids, clips.sources, strict=True) if clip in victims
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -38,7 +39,12 @@ class PaceColumn(ProgressColumn):
 def _bars(shown: bool) -> RichProgress:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
-    return RichProgress(*columns, console=console, disable=not shown or not console.is_terminal)
+    return RichProgress(
+        *columns,
+        console=console,
+        disable=not shown or not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else what is printed would go to standard error, too
+    )
 
 
 @contextmanager

@@ -258,9 +258,15 @@ def report(
         str | None, typer.Option("--data", help="Where the clips are, to be heard. Default: where they were extracted.")
     ] = None,
     max_audio_mb: Annotated[
-        float, typer.Option("--max-audio-mb", help="How many MB of the page clips may take.")
-    ] = 8.0,
+        float, typer.Option("--max-audio-mb", help="How many MB clips may take beside the page, or inside it.")
+    ] = 25.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="Put the sounds into the page instead of report-audio/ beside it.")
+    ] = False,
+    map_method: Annotated[
+        str, typer.Option("--map", help="How the clips' map is drawn: pca, or umap as well.")
+    ] = "pca",
     trials: Annotated[
         bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
     ] = False,
@@ -282,6 +288,8 @@ def report(
         embeddings=embeddings,
         audio=not no_audio,
         max_audio_mb=max_audio_mb,
+        single_file=single_file,
+        map_method=map_method,
         trials=trials,
     )
     out.print(format_summary(written))

@@ -19,7 +19,6 @@ ORDER = (
     "conditions",
     "gallery",
     "label_suspects",
-    "embedding_map",
     "ranking",
     "pretraining",
     "statistics",
@@ -38,7 +37,7 @@ CHAPTERS = {
     "classes": "Where it fails",
     "gallery": "Listen",
     "ranking": "All runs",
-    "data_audit": "How it was measured",
+    "data_audit": "Method",
 }
 """The file that a chapter begins with, and the chapter's title; the files after it in `ORDER` are of it, too."""
 

@@ -1,4 +1,4 @@
-"""Clips that may be labelled wrongly, to look at and to hear."""
+"""Clips that may be labelled wrongly, to be heard where all clips are."""
 
 from __future__ import annotations
 
@@ -7,57 +7,60 @@ from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
-from soundprobe.reporting.compared.suspects import Suspects
-from soundprobe.reporting.elements import Element, Interactive, Text, Words, code, on_page
-from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.compared.suspects import Suspect, Suspects
+from soundprobe.reporting.elements import Column, Element, Table, Text, Words, code, name, on_page, pick
+from soundprobe.reporting.sections.section import ClipSet, Section
 from soundprobe.reporting.sections.shown_rows import run_name
-from soundprobe.reporting.wording import count, one_line, plural
-from soundprobe.viewing.player import player
+from soundprobe.reporting.wording import count, one_line, percent, plural
 
 SHOWN = 25
 OF_ONE_RECORDING = 2
+SET = "label suspects"
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    suspects, media = comparison.suspects, comparison.media
+    suspects = comparison.suspects
     if suspects is None:
         return
     if not suspects.found:
         yield Text(run_name(suspects.row), " contradicts no label clearly enough to doubt it.")
         return
     places = [(one, row) for one in suspects.found for row in one.rows[:OF_ONE_RECORDING]]
-    shown = places[:SHOWN]
-    yield Text(*_what(suspects, len(shown)), role="how")
+    yield Text(*_what(suspects, min(len(places), SHOWN)), role="how")
     yield Text(
-        "Listen before you correct: where the run is sure and wrong, it looks the same, and a label that is wrong all "
-        "over the training data isn't here. Write the right class into the column correction of ",
+        on_page(pick("Listen to them", set=SET), " before you correct: "),
+        "where the run is sure and wrong, it looks the same, and a label that is wrong all over the training data "
+        "isn't here. Write the right class into the column correction of ",
         code(comparison.suspects_file),
         " beside this report, and extract again with ",
         code(f"--corrections {comparison.suspects_file}"),
         ".",
         role="how",
     )
-    if media is None:
-        return
-    judged, names = suspects.judged, comparison.class_names
-    clips = media.fetch([str(judged.ids[row]) for _, row in shown], silent_too=True)
-    items = []
-    for one, row in shown:
-        clip, given, suggested = str(judged.ids[row]), one_line(names[one.given]), one_line(names[one.suggested])
-        title = f"labelled {given}, sounds like {suggested}, clip {one_line(clip)}"
-        items.append(
-            {
-                "clip": clip,
-                "fold": judged.fold[row],
-                "recording": suspects.recording_of(row),
-                "given": given,
-                "suggested": suggested,
-                "given_share": float(judged.proba[row, one.given]),
-                "suggested_share": float(judged.proba[row, one.suggested]),
-                "player": player(clips[clip], title, key=clip) if clip in clips else None,
-            }
-        )
-    yield Interactive("label_suspects.html", "The clips are in report.html, to look at and to hear.", {"items": items})
+    yield _table(suspects, places[:SHOWN], comparison.class_names)
+
+
+def _table(suspects: Suspects, places: list[tuple[Suspect, int]], class_names: tuple[str, ...]) -> Table:
+    judged = suspects.judged
+
+    def share(label: int, row: int) -> str:
+        return percent(float(judged.proba[row, label]), 0)
+
+    columns = [
+        Column("Clip", lambda at: one_line(judged.ids[at[1]]), name, text=True),
+        Column("Labelled", lambda at: one_line(class_names[at[0].given]), name, text=True),
+        Column("its probability, %", lambda at: share(at[0].given, at[1])),
+        Column("Sounds like", lambda at: one_line(class_names[at[0].suggested]), name, text=True),
+        Column("probability, %", lambda at: share(at[0].suggested, at[1]), lead=True),
+        Column("Fold", lambda at: int(judged.fold[at[1]])),
+    ]
+    if suspects.recordings is not None:
+        columns.append(Column("Recording", lambda at: suspects.recording_of(at[1]), _recording, text=True))
+    return Table(columns, places, "Label suspects", "roomy")
+
+
+def _recording(recording: str) -> Words:
+    return pick(name(recording), recording=recording)
 
 
 def _what(suspects: Suspects, shown: int) -> Iterator[Words]:
@@ -96,4 +99,9 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-SECTION = Section("suspects", "Label suspects", _show, _facts)
+def _clip_sets(comparison: Comparison) -> Iterator[ClipSet]:
+    if comparison.suspects is not None and comparison.suspects.found:
+        yield ClipSet(SET, comparison.suspects.ids)
+
+
+SECTION = Section("suspects", "Label suspects", _show, _facts, clip_sets=_clip_sets)
