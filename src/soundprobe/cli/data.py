@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
-from soundprobe.reporting.wording import one_line, recordings_in_two_folds
+from soundprobe.reporting.wording import one_line, plural, recordings_in_two_folds
 
 ROWS_SHOWN = 20
 
@@ -54,6 +54,7 @@ def check(
     from soundprobe.data.audit.audit import audit
     from soundprobe.data.audit.file_names import suggest_groups
     from soundprobe.data.catalog import open_data
+    from soundprobe.data.corrections import corrected
     from soundprobe.data.readers.made_folds import deal_readable, missing_classes
     from soundprobe.data.scan import explain_first_missing, scan, summarise
 
@@ -62,6 +63,8 @@ def check(
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
     clips = deal_readable(clips, scanned.errors == "")
+    if how["corrections"] is not None:
+        out.print(f"{plural(corrected(clips.columns), 'label')} corrected by {how['corrections']}.", markup=False)
     summary = summarise(clips, scanned)
     _print_summary(summary)
     if not clips.recordings_known and (found_groups := suggest_groups(clips.ids, clips.labels)):

@@ -72,6 +72,10 @@ SHARED: dict[str, Any] = {
     "audio_root": Annotated[
         str | None, typer.Option("--audio-root", help="The folder that a manifest's paths are below, or end in.")
     ],
+    "corrections": Annotated[
+        str | None,
+        typer.Option("--corrections", help="A table of labels to correct: a report's label-suspects.csv, filled in."),
+    ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
 DATA_COLUMNS: Any = Annotated[

@@ -19,6 +19,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unkno
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.data.corrections import correct_labels
 from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.table import read_table
@@ -196,6 +197,7 @@ class Opening(TypedDict, total=False):
     Attributes:
         group_prefix, group_regex, splits: see `FoldOptions`.
         label_regex: see `read_folders`; columns, audio_root: see `read_manifest`.
+        corrections: a table of labels to correct, of any layout; see `correct_labels`.
     """
 
     group_prefix: str | None
@@ -204,6 +206,7 @@ class Opening(TypedDict, total=False):
     splits: str | None
     columns: str | None
     audio_root: str | None
+    corrections: str | Path | None
 
 
 def open_data(
@@ -224,10 +227,11 @@ def open_data(
 
     Raises:
         DataError: no such name or path, a layout that isn't known, an option for what the layout settles itself,
-            `limit` below 1, or what the layout's reader finds wrong.
+            `limit` below 1, or what the layout's reader or `correct_labels` finds wrong.
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit} is not valid: give 1 or more.")
+    corrections = how.pop("corrections", None)
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", SoundprobeWarning)
@@ -237,6 +241,8 @@ def open_data(
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     notes = tuple(str(one.message) for one in noted if issubclass(one.category, SoundprobeWarning))
     clips = replace(clips, notes=(*clips.notes, *map(printable, notes)))
+    if corrections is not None:
+        clips = correct_labels(clips, corrections)
     return clips if limit is None else take_evenly(clips, limit)
 
 
@@ -298,11 +304,18 @@ def _check_names(clips: Clips) -> None:
             )
 
 
-def settle(folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
-    """The options of `open_data` as a record keeps them, to open the same data from any folder."""
-    given = {name: value for name, value in how.items() if value is not None}
-    if how.get("audio_root"):
-        given["audio_root"] = str(Path(str(how["audio_root"])).resolve())
+def settle(data: object, folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
+    """The options of `open_data` as a record keeps them, to open the same data from any folder.
+
+    Raises:
+        DataError: an option is given and `data` are `Clips`, which are open already.
+    """
+    given: dict[str, Any] = {name: value for name, value in how.items() if value is not None}
+    if given and isinstance(data, Clips):
+        raise DataError(f"{', '.join(given)}: say it to open_data; here data are clips that are open already.")
+    for name in ("audio_root", "corrections"):
+        if given.get(name):
+            given[name] = printable(str(Path(given[name]).resolve()))
     return {"folds": folds, "group_prefix": None, "limit": limit, **given}
 
 

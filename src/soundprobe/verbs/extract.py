@@ -91,7 +91,7 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
-    how = settle(folds, limit, opening)
+    how = settle(data, folds, limit, opening)
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data

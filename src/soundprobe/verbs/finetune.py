@@ -82,7 +82,7 @@ def finetune(
             "--carry-over hands the network from each fold to the next, so all folds are trained one after the other. "
             "Leave --only-fold and --jobs out."
         )
-    how = settle(folds or MADE_FOLDS, limit, opening)
+    how = settle(data, folds or MADE_FOLDS, limit, opening)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     if folds is not None and len(np.unique(clips.folds)) != folds:

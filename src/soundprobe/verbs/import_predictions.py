@@ -249,8 +249,8 @@ def _open(
     data: str | Path | Clips, folds: int, limit: int | None, columns: str | None, opening: dict[str, Any]
 ) -> tuple[Clips, dict[str, Any] | None]:
     """The clips, and what records keep of how they were opened."""
-    given: Any = {**opening, "columns": columns}
-    how = settle(folds, limit, given)
+    given: Any = {**opening, "columns": None if isinstance(data, Clips) else columns}
+    how = settle(data, folds, limit, given)
     if isinstance(data, Clips):
         return data, None
     return open_data(data, **how), {"data": data_address(data), **how}
