@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
@@ -17,8 +16,12 @@ from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
 from soundprobe.cli.options import (
+    BatchSize,
     Channels,
     DataOrRuns,
+    Dataset,
+    DecodingJobs,
+    Device,
     EmbeddingsFolder,
     ExitCode,
     HeadsFolder,
@@ -31,6 +34,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
@@ -45,7 +49,7 @@ KEPT = "What is finished is kept: the same command goes on from there."
 app = typer.Typer(
     name="soundprobe",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
@@ -57,8 +61,6 @@ app = typer.Typer(
     ),
 )
 app.add_typer(data_app, name="data")
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -127,50 +129,48 @@ def _root(
 def extract(
     backbone: Annotated[
         str | None,
-        typer.Option(
-            "--backbone",
-            "-b",
-            help="One, or several joined by commas; see `backbones`. package.module:Class is one of yours.",
-        ),
+        typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b; see `backbones`."),
     ] = None,
     data: DataOrRuns = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="pretrained, random (the control), or a file. Default: pretrained."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained (default), random (the control), or a file."),
     ] = None,
     clip_seconds: Annotated[
         float | None,
-        typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
+        typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to this. Default: the backbone's own."),
     ] = None,
     layers: Annotated[
-        str, typer.Option("--layers", help="last, or of mn04 also middle, or both: `probe` then chooses among them.")
+        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle, or both, to choose from.")
     ] = "last",
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision",
-            help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs, some backbones).",
-        ),
+        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 (GPUs) or int8 (CPUs)."),
     ] = "fp32",
     seed: Annotated[
-        list[str] | None, typer.Option("--seed", help="Of random weights, 0 by default; 0,1,2 makes a set of each.")
+        list[str] | None, typer.Option("--seed", metavar="N", help="Of random weights; 0,1,2 makes a set of each.")
     ] = None,
     finetuned: Annotated[
         Path | None,
-        typer.Option("--finetuned", help="A fine-tuning run's folder: each fold's network embeds all clips."),
+        typer.Option("--finetuned", metavar="RUN", help="A fine-tuning run's folder, whose networks then embed."),
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    jobs: DecodingJobs = None,
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
+    """Embed every clip with a backbone, and keep that on disk.
+
+    Goes on where a stopped run was.
+    """
     if backbone is None and finetuned is None:
         raise typer.BadParameter("Give one, such as mn04, or --finetuned RUN.", param_hint="--backbone")
     from soundprobe.audio.checks import notes
@@ -199,10 +199,11 @@ def extract(
     )
     for note in notes({clip: found for outcome in outcomes for clip, found in outcome.findings.items()}):
         err.print(one_line(note), markup=False)
-    failed = max(len(outcome.failures) for outcome in outcomes)
-    if failed:
+    answer(as_json, sets=outcomes)
+    worst = max(outcomes, key=lambda outcome: len(outcome.failures))
+    if failed := len(worst.failures):
         err.print(f"{failed} clips failed. They are left out, and every result says so.")
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    stop_if_failed(failed, worst.clips + failed, allow_failures)
 
 
 def _show_extraction(outcome: Extraction) -> None:
@@ -229,22 +230,23 @@ app.command(epilog=FINETUNE_EXAMPLES)(finetune)
 
 @app.command(epilog=examples("soundprobe report", "soundprobe report --dataset urbansound8k"))
 def report(
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    dataset: Dataset = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The page's heading.")] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="Where the clips are, to be heard. Default: where they were extracted.")
+        str | None,
+        typer.Option("--data", metavar="DATA", help="Where the clips are now, if they were moved, to be heard."),
     ] = None,
     max_audio_mb: Annotated[
-        float, typer.Option("--max-audio-mb", help="How many MB of the page clips may take.")
+        float, typer.Option("--max-audio-mb", metavar="MB", help="How much of the page clips may take.")
     ] = 8.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
+    as_json: Json = False,
 ) -> None:
-    """Compare every run found with each other and with the notes' CNN: one HTML page, Markdown and JSON."""
+    """Compare every run found on one page, with Markdown and JSON beside it."""
+    from soundprobe.base.files import read_json
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
 
@@ -260,6 +262,9 @@ def report(
     )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
+    if as_json:
+        files = {"html": written.html, "markdown": written.markdown, "json": written.json}
+        answer(as_json, files=files, **read_json(written.json))
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
@@ -274,15 +279,15 @@ def demo(
     ] = Path(),
     quiet: Quiet = False,
 ) -> None:
-    """The whole way on generated sounds, offline: extract, probe, report. Under 3 minutes on 2 cores."""
+    """Go the whole way on generated sounds, offline. Under 3 minutes on 2 cores."""
     from soundprobe.workflows.demo import demo as run
 
     run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
 
 
-@app.command()
-def backbones() -> None:
-    """The backbones: size, embedding width, cost, and whether their weights are in the cache."""
+@app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))
+def backbones(as_json: Json = False) -> None:
+    """List the backbones: size, width, cost, and whether weights are there."""
     from rich.table import Table
 
     from soundprobe.backbones.catalog import BACKBONES
@@ -291,32 +296,42 @@ def backbones() -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "what it is"):
         table.add_column(column, no_wrap=True)
-    for column in ("parameters", "width", "GMAC"):
-        table.add_column(column, justify="right")
-    for column in ("input", "weights"):
-        table.add_column(column, no_wrap=True)
+    for column in ("params", "width", "GMAC", "kHz"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("weights", no_wrap=True)
+    states = {}
     for spec in BACKBONES.usable():
-        state = "none"
+        states[spec.name] = "none"
         if spec.weights is not None:
-            state = "cached" if is_cached(spec.weights) else "to fetch"
+            states[spec.name] = "cached" if is_cached(spec.weights) else "to fetch"
         table.add_row(
             spec.name,
             spec.title,
             "?" if spec.parameters is None else f"{spec.parameters / 1e6:.1f} M",
             str(spec.embedding_dim),
             f"{spec.gmacs:.2f}",
-            f"{spec.sample_rate_hz / 1000:g} kHz",
-            state,
+            f"{spec.sample_rate_hz / 1000:g}",
+            states[spec.name],
         )
     out.print(table)
     out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none where none are published.")
     out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
+    fields = ("name", "title", "parameters", "embedding_dim", "gmacs", "sample_rate_hz", "licence")
+    answer(
+        as_json,
+        backbones=[
+            {**{name: getattr(spec, name) for name in fields}, "weights": states[spec.name]}
+            for spec in BACKBONES.usable()
+        ],
+    )
 
 
-@app.command()
-def doctor() -> None:
-    """What soundprobe finds on this machine: versions, device, codecs, cache and weights."""
+@app.command(epilog=examples("soundprobe doctor"))
+def doctor(as_json: Json = False) -> None:
+    """Show what is found on this machine: versions, device, codecs, weights."""
     from soundprobe.verbs.doctor import diagnose
 
-    for name, value in diagnose().items():
+    found = diagnose()
+    for name, value in found.items():
         out.print(f"{name:<22} {value}", markup=False)
+    answer(as_json, machine=found)

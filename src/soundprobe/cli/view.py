@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError
-from soundprobe.cli.options import ExitCode, Quiet, examples
+from soundprobe.cli.options import CHANNELS_HELP, Device, Quiet, examples
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
@@ -27,39 +26,31 @@ VIEW_EXAMPLES = examples(
 PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
 SHOWN_CLASSES = 3
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Head = Annotated[Path | None, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")]
+HEAD_HELP = "Folder of trained heads, as `probe` prints it."
 Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", help="The backbone's file or fine-tuning run's folder, where that is yours or was moved."
-    ),
+    str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")
 ]
 Channels = Annotated[
-    str | None,
-    typer.Option(
-        "--channels", help="What becomes of a clip's: mean, first or loudest. Default: what the head was trained on."
-    ),
+    str | None, typer.Option("--channels", metavar="HOW", help=f"{CHANNELS_HELP} Default: as in training.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
 def view(
     clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
-    to: Annotated[Path, typer.Option("--to", help="The page to write.")] = Path("view.html"),
-    head: Head = None,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
+    head: Annotated[Path | None, typer.Option("--head", metavar="RUN", help=HEAD_HELP)] = None,
     weights: Weights = None,
-    window: Annotated[float, typer.Option("--window", help="Seconds of audio in each probability.")] = 1.0,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
-    limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
-    max_mb: Annotated[float, typer.Option("--max-mb", help="Clips that make the page larger are left out.")] = 50.0,
+    window: Annotated[float, typer.Option("--window", metavar="S", help="Seconds of audio in each probability.")] = 1.0,
+    hop: Annotated[float, typer.Option("--hop", metavar="S", help="Seconds from one probability to the next.")] = 0.5,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many clips.")] = 50,
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", help="Clips beyond this are left out.")] = 50.0,
     channels: Channels = None,
     device: Device = "auto",
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a page with each clip's spectrogram and a playhead that moves over it while the clip plays."""
+    """Make a page of clips to hear, with a playhead on their spectrograms."""
     from soundprobe.viewing.page import view as run
 
     shown = run(
@@ -76,21 +67,23 @@ def view(
     )
     for note in shown.notes:
         out.print(one_line(note), markup=False)
-    out.print(f"view -> {shown.save(to)}", markup=False)
-    if shown.failed:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    page = shown.save(to)
+    out.print(f"view -> {page}", markup=False)
+    answer(as_json, page=page, clips=[clip.name for clip in shown.clips], failed=shown.failed, notes=shown.notes)
+    stop_if_failed(shown.failed, shown.failed + len(shown.clips), allow_failures)
 
 
 def predict(
     clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
-    head: Annotated[Path, typer.Option("--head", help="Folder of trained heads, as `probe` prints it.")],
+    head: Annotated[Path, typer.Option("--head", metavar="RUN", help=HEAD_HELP)],
     weights: Weights = None,
     channels: Channels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
     device: Device = "auto",
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
+    """Say what each clip is, by the mean over the heads of all folds."""
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
     from soundprobe.verbs.predict import load_predictor
@@ -107,32 +100,29 @@ def predict(
         for failure in failures[:-1]:
             err.print(one_line(failure), markup=False)
         raise failures[-1]
-    if as_json:
-        _print_json(predictions)
-    else:
-        _print_table(predictions)
+    _print_table(predictions)
+    answer(
+        as_json,
+        clips=map(_facts, predictions),
+        failures={failure.name: failure.reason for failure in failures},
+    )
     for note in notes({done.name: done.findings for done in predictions}):
         err.print(one_line(note), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)
-    if failures:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    stop_if_failed(len(failures), len(paths), allow_failures)
 
 
-def _print_json(predictions: Sequence[Prediction]) -> None:
-    content = [
-        {
-            "clip": done.name,
-            "predicted": done.predicted,
-            "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
-            "heads": done.heads,
-            "duration_s": round(done.duration_s, 4),
-            "heard_s": round(done.heard_s, 4),
-            **({"findings": dict(done.findings)} if done.findings else {}),
-        }
-        for done in predictions
-    ]
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+def _facts(done: Prediction) -> dict[str, Any]:
+    return {
+        "clip": done.name,
+        "predicted": done.predicted,
+        "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
+        "heads": done.heads,
+        "duration_s": round(done.duration_s, 4),
+        "heard_s": round(done.heard_s, 4),
+        "findings": done.findings,
+    }
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:

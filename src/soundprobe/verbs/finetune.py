@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 
@@ -19,6 +19,14 @@ from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
 
 
+@overload
+def finetune(data: str | Path | Clips = ..., *, seed: int = ..., **options: Any) -> FinishedRun: ...
+
+
+@overload
+def finetune(data: str | Path | Clips = ..., *, seed: Sequence[int], **options: Any) -> list[FinishedRun]: ...
+
+
 def finetune(
     data: str | Path | Clips = "urbansound8k",
     *,
@@ -30,7 +38,7 @@ def finetune(
     carry_over: bool = False,
     folds: int | None = None,
     only_folds: Sequence[int] | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     heads: str | Path = "heads",
     device: str = "auto",
     jobs: int = 1,
@@ -38,8 +46,9 @@ def finetune(
     force: bool = False,
     progress: bool = True,
     command: str = "",
+    on_run: Callable[[FinishedRun], None] | None = None,
     **opening: Unpack[Opening],
-) -> FinishedRun:
+) -> FinishedRun | list[FinishedRun]:
     """Fine-tunes a backbone with a linear head in each fold and keeps networks, predictions and scores below `heads`.
 
     Every fold starts from the same initial weights. Epochs are chosen on a part of the training folds, and so is what
@@ -54,6 +63,8 @@ def finetune(
         carry_over: keep the network from fold to fold, which contaminates every fold but the first. Only to show it.
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
+        seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
+        on_run: called with each run as soon as it is done.
 
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.
@@ -79,6 +90,9 @@ def finetune(
             "Leave --only-fold and --jobs out."
         )
     how = settle(folds or MADE_FOLDS, limit, opening)
+    seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
+    if not seeds or min(seeds) < 0:
+        raise ConfigError(f"--seed {','.join(map(str, seeds))} is not valid: give whole numbers, such as --seed 0,1,2.")
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     if folds is not None and len(np.unique(clips.folds)) != folds:
@@ -88,25 +102,30 @@ def finetune(
         )
     wanted = _wanted(clips, only_folds)
     begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
-    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted))
+    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.finetuning import make_job, run_job
 
-    job = make_job(
-        recipe,
-        Path(config).stem,
-        clips,
-        opened_as=opened_as,
-        weights=str(start),
-        seed=seed,
-        carry_over=carry_over,
-        device=device,
-        progress=progress,
-        command=command,
-    )
-    folder = job.folder(Path(heads))
-    with locked(folder):
-        return run_job(job, folder, wanted, jobs, force, progress)
+    runs = []
+    for one in seeds:
+        job = make_job(
+            recipe,
+            Path(config).stem,
+            clips,
+            opened_as=opened_as,
+            weights=str(start),
+            seed=one,
+            carry_over=carry_over,
+            device=device,
+            progress=progress,
+            command=command,
+        )
+        folder = job.folder(Path(heads))
+        with locked(folder):
+            runs.append(run_job(job, folder, wanted, jobs, force, progress))
+        if on_run:
+            on_run(runs[-1])
+    return runs[0] if isinstance(seed, int) else runs
 
 
 def _wanted(clips: Clips, only_folds: Sequence[int] | None) -> list[int]:
