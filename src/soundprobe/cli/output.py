@@ -30,7 +30,7 @@ class Output(Console):
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True)
 
     @property
-    def size(self) -> ConsoleDimensions:
+    def size(self) -> ConsoleDimensions:  # type: ignore[misc]
         return super().size if self.is_terminal else ConsoleDimensions(PIPED_WIDTH, 25)
 
 

@@ -27,7 +27,7 @@ def finetune(data: str | Path | Clips = ..., *, seed: int = ..., **options: Any)
 def finetune(data: str | Path | Clips = ..., *, seed: Sequence[int], **options: Any) -> list[FinishedRun]: ...
 
 
-def finetune(
+def finetune(  # type: ignore[misc]  # its own options, not any
     data: str | Path | Clips = "urbansound8k",
     *,
     backbone: str | None = None,
