@@ -1,7 +1,7 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
-The verbs of the command line, from Python: `extract`, `probe`, `finetune`, `report`, `view`,
-`predict`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
+The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `report`, `view`, `predict`,
+`runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
+    from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
     from soundprobe.verbs.predict import predict as predict
     from soundprobe.verbs.probe import probe as probe
+    from soundprobe.verbs.runs import remove_run as remove_run
+    from soundprobe.verbs.runs import runs as runs
     from soundprobe.viewing.page import view as view
     from soundprobe.workflows.demo import demo as demo
 
@@ -37,6 +40,9 @@ _HOMES = {
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",
+    "find_run": "scoring.run_names:find_run",
+    "remove_run": "verbs.runs:remove_run",
+    "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
     "view": "viewing.page:view",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from result_folders import SAMPLE, write_run
 
+from result_folders import SAMPLE, write_run
 from soundprobe.reporting.write import ReportPaths, write_report
 
 

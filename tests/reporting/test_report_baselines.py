@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
-from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
 from rich.console import Console
 
+from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pages import Page
-from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
 
+from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.elements import Plotted
 from soundprobe.reporting.plots import Plot, Variant, label

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from result_folders import ESC10, SAMPLE, write_predictions, write_result, write_run
 
+from result_folders import ESC10, SAMPLE, write_predictions, write_result, write_run
 from soundprobe.base.errors import StoreError
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
+
 from result_folders import (
     SAMPLE,
     URBAN,
@@ -19,7 +20,6 @@ from result_folders import (
     write_result,
     write_run,
 )
-
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.pairs import pair_all, with_holm
 from soundprobe.reporting.render.terminal import format_summary

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pages import Page
-from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand, write_result, write_run
 from rich.console import Console
 
+from result_folders import ESC10, SAMPLE, URBAN_CLASSES, Data, macro_f1_by_hand, write_result, write_run
 from soundprobe.base.errors import StoreError
 from soundprobe.reporting.render.html import plotly_script
 from soundprobe.reporting.render.markdown import code, escape

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 
+from result_folders import ESC10, SAMPLE, URBAN, Data, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.elements import Text

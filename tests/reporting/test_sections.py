@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from pages import Page
-from result_folders import SAMPLE, Data, write_run
 
+from result_folders import SAMPLE, Data, write_run
 from soundprobe.reporting import sections
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions

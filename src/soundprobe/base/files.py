@@ -68,6 +68,11 @@ def check_room(folder: Path, needed_bytes: float) -> None:
         )
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files in `folder` and below."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename in `folder` survive a power cut, where the system can (not on Windows)."""
     if os.name == "nt":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundprobe.cli.options import BatchSize, DecodingJobs, Device, Quiet, examples
-from soundprobe.cli.output import Json, answer, out
+from soundprobe.cli.output import Json, answer, out, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,9 +29,7 @@ def bench(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8. Default: fp32 and what is fast here."
-        ),
+        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8, or several."),
     ] = None,
     clips: Annotated[
         int | None,
@@ -50,7 +48,7 @@ def bench(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time each backbone on this machine: how long will your data take?"""
+    """Time the backbones: how long will your data take?"""
     from soundprobe.base.errors import ConfigError
     from soundprobe.verbs.bench import bench as run
 
@@ -73,7 +71,7 @@ def bench(
     peaks = ", ".join(f"{peak:,.0f} GFLOP/s in {precision}" for precision, peak in found.peaks_gflops.items())
     out.print(f"{found.device}, {found.threads} torch threads{peaks and f'; matrix products reach {peaks}'}")
     clips = clips or URBANSOUND8K_CLIPS
-    out.print(bench_table(found, clips))
+    print_table(bench_table(found, clips), "range", "of peak")
     out.print("From files (4 s, 44.1 kHz, stereo) to embeddings on disk; median of the runs, slowest to fastest.")
     out.print("GFLOP: of a clip. of peak: the network's share of what matrix products reach in its precision.")
     for left_out, names in found.left_out.items():

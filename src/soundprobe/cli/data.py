@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="List, check, generate or fetch dat
 
 @app.command("list", epilog=examples("soundprobe data list"))
 def list_data(as_json: Json = False) -> None:
-    """List what --data takes: names, and layouts of files and folders."""
+    """List what --data takes: names and layouts."""
     from soundprobe.data.catalog import DATASETS, LAYOUTS
 
     table = Table(box=None, pad_edge=False)
@@ -42,7 +42,7 @@ def list_data(as_json: Json = False) -> None:
 @app.command(epilog=examples("soundprobe data check UrbanSound8K/", "soundprobe data check clips.csv --folds 5"))
 @opens_data
 def check(
-    path: Annotated[str | None, typer.Argument(metavar="[DATA]", help="As --data.")] = None,
+    path: Annotated[str | None, typer.Argument(metavar="DATA", help="As --data.")] = None,
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
     channels: Channels = "mean",
@@ -54,7 +54,7 @@ def check(
     *,
     how: dict[str, Any],
 ) -> None:
-    """Decode every clip and count; find what folds share: recordings, copies."""
+    """Decode and count clips; find what folds share."""
     from soundprobe.audio.decode import check_channels
     from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
@@ -162,7 +162,7 @@ def synth(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Generate `synth`: 10 classes and 10 folds in UrbanSound8K's layout."""
+    """Generate `synth`: 10 classes, 10 folds."""
     from soundprobe.base.progress import progress_bar
     from soundprobe.data.synth.generate import clip_count, ensure_synth, write_synth
 
@@ -179,11 +179,11 @@ def synth(
 
 @app.command(epilog=examples("soundprobe data fetch urbansound8k"))
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which: urbansound8k.")] = "urbansound8k",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which: urbansound8k.")] = "urbansound8k",
     as_json: Json = False,
     quiet: Quiet = False,  # by its callback: the bars are the Hub's
 ) -> None:
-    """Download a data set ahead of time: 7.0 GB for urbansound8k.
+    """Download a data set ahead of time (7.0 GB).
 
     A stopped download goes on.
     """

@@ -47,11 +47,11 @@ def finetune(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained (default where there are any), random or a file."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained, random, or a file."),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option("--folds", metavar="N", min=2, help="How many there are, or to make where there are none."),
+        typer.Option("--folds", metavar="N", min=2, help="How many: checked, or made where there are none."),
     ] = None,
     only_fold: Annotated[
         list[int] | None, typer.Option("--only-fold", metavar="N", help="Do just this fold now; may be repeated.")
@@ -70,7 +70,7 @@ def finetune(
         typer.Option("--salience-weight", metavar="W", help="Of a background clip's loss; foreground is 1."),
     ] = None,
     carry_over: Annotated[
-        bool, typer.Option("--carry-over", help="The notes' mistake: keep the network from fold to fold.")
+        bool, typer.Option("--carry-over", help="The notes' mistake: one network through all folds.")
     ] = False,
     seed: Annotated[
         list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
@@ -78,9 +78,7 @@ def finetune(
     limit: Limit = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", help="Folds trained at once, each in a process of its own.")
-    ] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Folds at once, each in a process of its own.")] = 1,
     force: Force = False,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
@@ -88,7 +86,7 @@ def finetune(
     *,
     how: dict[str, Any],
 ) -> None:
-    """Fine-tune a backbone in each fold, scored on the fold it never saw.
+    """Fine-tune a backbone, scored on folds never seen.
 
     Goes on where a stopped run was.
     """

@@ -37,6 +37,7 @@ from soundprobe.cli.options import (
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
+from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
 from soundprobe.reporting.wording import one_line
 
@@ -61,6 +62,7 @@ app = typer.Typer(
     ),
 )
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 
 
 def main() -> None:
@@ -118,7 +120,7 @@ def _root(
         "soundprobe extract --backbone ast",
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
-        "soundprobe extract --finetuned heads/urbansound8k/mn04-.../finetune-...",
+        "soundprobe extract --finetuned mn04-finetuned",
         "soundprobe extract --backbone mn04 --layers both",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
@@ -134,30 +136,31 @@ def extract(
     data: DataOrRuns = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained (default), random (the control), or a file."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained (default), random, or a file."),
     ] = None,
     clip_seconds: Annotated[
         float | None,
-        typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to this. Default: the backbone's own."),
+        typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
     ] = None,
     layers: Annotated[
-        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle, or both, to choose from.")
+        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
     ] = "last",
     precision: Annotated[
         str,
-        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 (GPUs) or int8 (CPUs)."),
+        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
     ] = "fp32",
     seed: Annotated[
         list[str] | None, typer.Option("--seed", metavar="N", help="Of random weights; 0,1,2 makes a set of each.")
     ] = None,
     finetuned: Annotated[
-        Path | None,
-        typer.Option("--finetuned", metavar="RUN", help="A fine-tuning run's folder, whose networks then embed."),
+        str | None,
+        typer.Option("--finetuned", metavar="RUN", help="A fine-tuning run, whose networks then embed."),
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
+    heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
@@ -190,6 +193,7 @@ def extract(
         **how,
         channels=channels,
         embeddings=embeddings,
+        heads=heads,
         device=device,
         batch_size=batch_size,
         jobs=jobs,
@@ -240,12 +244,18 @@ def report(
         float, typer.Option("--max-audio-mb", metavar="MB", help="How much of the page clips may take.")
     ] = 8.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
+    trials: Annotated[
+        bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
+    ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
     as_json: Json = False,
 ) -> None:
-    """Compare every run found on one page, with Markdown and JSON beside it."""
+    """Compare every run found, on one page.
+
+    The page is HTML; Markdown and JSON of the same stand beside it.
+    """
     from soundprobe.base.files import read_json
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
@@ -259,6 +269,7 @@ def report(
         embeddings=embeddings,
         audio=not no_audio,
         max_audio_mb=max_audio_mb,
+        trials=trials,
     )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
@@ -287,7 +298,7 @@ def demo(
 
 @app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))
 def backbones(as_json: Json = False) -> None:
-    """List the backbones: size, width, cost, and whether weights are there."""
+    """List the backbones: size, width, cost, weights."""
     from rich.table import Table
 
     from soundprobe.backbones.catalog import BACKBONES
@@ -328,7 +339,7 @@ def backbones(as_json: Json = False) -> None:
 
 @app.command(epilog=examples("soundprobe doctor"))
 def doctor(as_json: Json = False) -> None:
-    """Show what is found on this machine: versions, device, codecs, weights."""
+    """Show versions, device, codecs and weights found here."""
     from soundprobe.verbs.doctor import diagnose
 
     found = diagnose()

@@ -26,16 +26,14 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
-DATA_HELP = "A data set's name, hf:OWNER/NAME, or a path; see `data list`."
+DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
 
 Data = Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP, show_default=True)]
 DataOrRuns = Annotated[
     str | None,
-    typer.Option("--data", metavar="DATA", help=f"{DATA_HELP} Default: urbansound8k, or what --finetuned is of."),
+    typer.Option("--data", metavar="DATA", help=f"{DATA_HELP} Default: urbansound8k."),
 ]
-MadeFolds = Annotated[
-    int, typer.Option("--folds", metavar="N", min=2, help="To make where the data has none of its own.")
-]
+MadeFolds = Annotated[int, typer.Option("--folds", metavar="N", min=2, help="To make, where there are none.")]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", min=1, help="Only N clips, for a trial.", show_default=False)
 ]
@@ -53,7 +51,7 @@ SHARED: dict[str, Any] = {
     ],
     "splits": Annotated[
         str | None,
-        typer.Option("--splits", metavar="NAME", help="The split to test (test by default), as-folds or ignore."),
+        typer.Option("--splits", metavar="NAME", help="The split to test, or as-folds, or ignore."),
     ],
     "columns": Annotated[
         str | None,
@@ -64,8 +62,7 @@ SHARED: dict[str, Any] = {
     ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
-CHANNELS_HELP = "What becomes of a clip's: mean, first or loudest."
-Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help=CHANNELS_HELP)]
+Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help="mean, first or loudest.")]
 DEVICE_HELP = "auto, cpu, cuda or mps."
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help=DEVICE_HELP)]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Clips of one forward pass.")]

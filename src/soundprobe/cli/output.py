@@ -17,6 +17,8 @@ from soundprobe.base.files import plain_json, printable
 from soundprobe.cli.options import ExitCode
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from soundprobe.scoring.results import FinishedRun
 
 PIPED_WIDTH = 10_000
@@ -35,6 +37,19 @@ class Output(Console):
 
 
 out, err = Output(), Output(stderr=True)
+
+
+def print_table(table: Table, *least: str) -> None:
+    """The whole of it, or on a terminal too narrow for that without the columns `least`, one after the other."""
+    left_out = []
+    for heading in least:
+        if out.measure(table).maximum <= out.width:
+            break
+        table.columns = [column for column in table.columns if column.header != heading]
+        left_out.append(heading)
+    out.print(table)
+    if left_out:
+        out.print(f"(A wider terminal also shows {', '.join(left_out)}.)", style="dim")
 
 
 class _Asked:

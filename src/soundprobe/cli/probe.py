@@ -43,7 +43,7 @@ def probe(
     dataset: Dataset = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained, random, file, fine-tuned or none. Default: all."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained, random, file, fine-tuned or none."),
     ] = None,
     seed: Annotated[
         list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
@@ -61,7 +61,7 @@ def probe(
     ] = False,
     control: Annotated[
         str | None,
-        typer.Option("--control", metavar="NAME", help="shuffled-labels (must be at chance) or reshuffled-folds."),
+        typer.Option("--control", metavar="NAME", help="shuffled-labels or reshuffled-folds."),
     ] = None,
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
@@ -76,11 +76,9 @@ def probe(
     ] = "cpu",
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", help="Folds trained at once; -1: the cores. Default: what repays it."),
+        typer.Option("--jobs", metavar="N", help="Folds at once; -1: the cores. Default: what pays."),
     ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="Where they run: threads, processes or dask.")
-    ] = "processes",
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
     address: Annotated[
         str | None, typer.Option("--address", metavar="URL", help="Dask scheduler, such as tcp://host:8786.")
     ] = None,
@@ -88,7 +86,7 @@ def probe(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train light heads on embeddings, scored on folds that they never saw."""
+    """Train heads on embeddings, scored on folds never seen."""
     from soundprobe.base.config import ProbeRecipe, read_recipe
     from soundprobe.verbs.probe import probe as run
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError
-from soundprobe.cli.options import CHANNELS_HELP, Device, Quiet, examples
+from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
 from soundprobe.reporting.wording import one_line
 
@@ -21,41 +21,51 @@ if TYPE_CHECKING:
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
     "soundprobe view recordings/ --to recordings.html",
-    "soundprobe view clip.wav --head heads/urbansound8k/mn04-.../linear-...",
+    "soundprobe view clip.wav --run mn04-linear",
 )
-PREDICT_EXAMPLES = examples("soundprobe predict clip.wav --head heads/urbansound8k/mn04-.../linear-... --json")
+PREDICT_EXAMPLES = examples(
+    "soundprobe predict clip.wav --run best",
+    "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
+)
 SHOWN_CLASSES = 3
 
-HEAD_HELP = "Folder of trained heads, as `probe` prints it."
+Run = Annotated[
+    str | None,
+    typer.Option("--run", "--head", metavar="RUN", help="best, a name or key of `runs list`, or a folder."),
+]
 Weights = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")
 ]
 Channels = Annotated[
-    str | None, typer.Option("--channels", metavar="HOW", help=f"{CHANNELS_HELP} Default: as in training.")
+    str | None, typer.Option("--channels", metavar="HOW", help="mean, first or loudest. Default: as in training.")
 ]
 
 
 def view(
-    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
-    head: Annotated[Path | None, typer.Option("--head", metavar="RUN", help=HEAD_HELP)] = None,
+    run: Run = None,
+    dataset: Dataset = None,
     weights: Weights = None,
-    window: Annotated[float, typer.Option("--window", metavar="S", help="Seconds of audio in each probability.")] = 1.0,
-    hop: Annotated[float, typer.Option("--hop", metavar="S", help="Seconds from one probability to the next.")] = 0.5,
+    window: Annotated[float, typer.Option("--window", metavar="S", help="Audio in each probability.")] = 1.0,
+    hop: Annotated[float, typer.Option("--hop", metavar="S", help="From one probability to the next.")] = 0.5,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many clips.")] = 50,
     max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", help="Clips beyond this are left out.")] = 50.0,
     channels: Channels = None,
+    heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a page of clips to hear, with a playhead on their spectrograms."""
-    from soundprobe.viewing.page import view as run
+    """Make a page of clips to see and hear."""
+    from soundprobe.viewing.page import view as show
 
-    shown = run(
+    shown = show(
         clips if len(clips) > 1 else clips[0],
-        head=head,
+        run=run,
+        heads=heads,
+        dataset=dataset,
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -74,22 +84,26 @@ def view(
 
 
 def predict(
-    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
-    head: Annotated[Path, typer.Option("--head", metavar="RUN", help=HEAD_HELP)],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
+    run: Run = None,
+    dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
+    heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what each clip is, by the mean over the heads of all folds."""
+    """Say what each clip is, by the heads of all folds."""
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
-    from soundprobe.verbs.predict import load_predictor
+    from soundprobe.scoring.run_names import run_folder
+    from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
 
+    folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
     paths = [path for place in clips for path in audio_files(place)]
-    predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=not quiet)
+    predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
         try:

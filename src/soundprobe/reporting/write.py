@@ -35,6 +35,7 @@ def write_report(
     embeddings: str | Path = "embeddings",
     audio: bool = True,
     max_audio_mb: float = 8.0,
+    trials: bool = False,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
@@ -45,6 +46,8 @@ def write_report(
     Args:
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
+        trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
 
     Raises:
@@ -57,6 +60,8 @@ def write_report(
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
+    if not trials:
+        collection = collection.without_trials()
     comparisons = with_media(comparisons_of(collection.by_dataset()), options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)

@@ -108,6 +108,17 @@ class RunRecord(Record):
         """The folds that were tested, in the order of `folds`."""
         return [entry.fold for entry in self.folds]
 
+    @property
+    def is_of_fewer_clips(self) -> bool:
+        """Whether `--limit` left clips of the data set out."""
+        limit = (self.dataset.opened_as or {}).get("limit")
+        return isinstance(limit, int) and self.dataset.clips >= limit
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is of fewer clips or folds than the data set has."""
+        return self.is_of_fewer_clips or not self.complete
+
 
 class HeadOriginRecord(Entry):
     """What a fold's head belongs to: embeddings, classes and data.

@@ -23,6 +23,7 @@ from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, data_address,
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
+from soundprobe.scoring.run_names import run_folder
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def extract(
     seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
     embeddings: str | Path = "embeddings",
+    heads: str | Path = "heads",
     device: str = "auto",
     batch_size: int = BATCH_CLIPS,
     jobs: int | None = None,
@@ -65,8 +67,9 @@ def extract(
         seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
-        finetuned: a fine-tuning run's folder, or a network file in it. Each fold's network embeds all clips into a set
-            of its own, which only that fold may be scored on. Weights, lengths and clips are then the run's own.
+        finetuned: a fine-tuning run below the folder `heads`, by "best", its name, the beginning of its key or its
+            folder, or a network file in it. Each fold's network embeds all clips into a set of its own, which only that
+            fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
@@ -112,7 +115,7 @@ def extract(
                 "--channels": None if channels == "mean" else channels,
             }
         )
-        run = open_run(finetuned)
+        run = open_run(run_folder(heads, finetuned, kinds=("finetune",), option="--finetuned"))
         data, how = data_of(run, data)
     if not isinstance(data, Clips) and str(data) not in DATASETS:  # what has a name may take minutes to fetch
         find_layout(data)

@@ -32,6 +32,7 @@ from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.scoring import results
+from soundprobe.scoring.run_names import run_folder
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
 BATCH_WINDOWS = 16
+CAN_PREDICT = ("probe",)
+"""The kinds of runs that have heads on embeddings."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 LEAST_REST_S = 1e-3
 """A shorter rest of a clip gets no window of its own: it may come from rounding to samples."""
@@ -268,19 +271,28 @@ def load_predictor(
 def predict(
     clips: str | Path | Iterable[str | Path],
     *,
-    head: str | Path,
+    run: str | Path | None = None,
+    head: str | Path | None = None,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> list[Prediction]:
-    """What the heads in the folder `head` say of each clip; see `load_predictor` for the errors.
+    """What the heads of a run say of each clip; see `load_predictor` for the errors.
+
+    Args:
+        run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`. `head` is
+            its older name.
+        heads: the folder that runs are below; dataset: only runs on that data set.
 
     Raises:
-        AudioError: a clip can't be decoded.
+        ConfigError: no run, or several, are named so. AudioError: a clip can't be decoded.
     """
     paths = [clips] if isinstance(clips, str | Path) else list(clips)
-    predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=progress)
+    folder = run_folder(heads, head if run is None else run, dataset=dataset, kinds=CAN_PREDICT)
+    predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
     return [predictor.predict(str(path)) for path in paths]
 
 

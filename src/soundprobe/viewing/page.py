@@ -107,7 +107,10 @@ class View:
 def view(
     clips: str | Path | Sequence[str | Path],
     *,
+    run: str | Path | None = None,
     head: str | Path | None = None,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     window_s: float = 1.0,
     hop_s: float = 0.5,
@@ -121,9 +124,9 @@ def view(
 
     Args:
         clips: an audio file, a folder (looked through with its subfolders), or several of either.
-        head: the folder of trained heads; then class probabilities over time stand under each spectrogram, the mean
-            over the heads of all folds, in windows of `window_s` every `hop_s`.
-        weights, device: of the head's backbone, see `load_predictor`.
+        run, head, heads, dataset: whose heads, see `predict`; then class probabilities over time stand under each
+            spectrogram, the mean over the heads of all folds, in windows of `window_s` every `hop_s`.
+        weights, device: of the heads' backbone, see `load_predictor`.
         limit: at most so many clips of what is named; a note says how many are left out.
         max_mb: how many million bytes sounds and pictures may take; a clip that doesn't fit any more is left out, and
             a note names it.
@@ -132,7 +135,7 @@ def view(
 
     Raises:
         DataError: there is no audio in the folder. AudioError: a clip that was named can't be decoded.
-        ConfigError: `limit`, `max_mb`, a window or a hop is not valid; the head is not one of a probe.
+        ConfigError: `limit`, `max_mb`, a window or a hop is not valid; the run is not one of a probe.
     """
     if limit < 1:
         raise ConfigError(f"--limit {limit} is not valid: give 1 or more.")
@@ -145,10 +148,13 @@ def view(
     if not found:
         raise DataError("No clip given. Name an audio file or a folder of them.")
     predictor = None
-    if head is not None:
-        from soundprobe.verbs.predict import load_predictor
+    run = head if run is None else run
+    if run is not None:
+        from soundprobe.scoring.run_names import run_folder
+        from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
 
-        predictor = load_predictor(head, weights=weights, channels=channels, device=device, progress=progress)
+        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
     shown: list[ClipView] = []
     too_large: list[ClipView] = []
     notes, failed, taken = [], 0, 0

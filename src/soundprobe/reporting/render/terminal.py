@@ -53,6 +53,9 @@ def format_summary(source: _Report | Collection) -> Summary:
         Text(f"Left out: {one_line(run.path)}: {one_line(run.reason)}.", style="yellow")
         for run in collection.unreadable
     ]
+    if collection.trials_left_out:
+        left_out = plural(collection.trials_left_out, "trial")
+        parts.append(Text(f"{left_out} of fewer clips or folds left out; report --trials shows them beside the rest."))
     return Summary(Group(*parts))
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soundprobe.base.errors import StoreError, unknown
 from soundprobe.reporting.runs.run import Run, read_run
 from soundprobe.reporting.runs.run_files import UnreadableRunError
-
-WHAT_TO_RUN = "Run `soundprobe extract` and then `soundprobe probe` first, or name another folder"
+from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, run_folders
 
 
 @dataclass(frozen=True)
@@ -23,11 +21,12 @@ class UnreadableRun:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """What was found: the runs in the order of their paths, and what can't be read."""
+    """What was found: the runs in the order of their paths, what can't be read, and how many trials were left out."""
 
     heads_folder: Path
     runs: tuple[Run, ...]
     unreadable: tuple[UnreadableRun, ...]
+    trials_left_out: int = 0
 
     def by_dataset(self) -> tuple[tuple[Run, ...], ...]:
         """The runs of each data set, that is of each name, fingerprint and list of classes, in the order of names."""
@@ -38,18 +37,29 @@ class Collection:
         return tuple(tuple(groups[key]) for key in sorted(groups))
 
     def of_dataset(self, name: str) -> Collection:
-        """Only the runs on data sets called `name`, and the unreadable folders below it.
+        """Only the runs on data sets called `name`, or "<name>@<fingerprint>", and the unreadable folders below it.
 
         Raises:
             StoreError: there is no run on such a data set.
         """
-        runs = tuple(run for run in self.runs if run.record.dataset.name == name)
+        labels = data_labels(run.record for run in self.runs)
+        of = [labels[run.record.dataset.name, run.record.dataset.fingerprint] for run in self.runs]
+        wanted = name if name in of else None
+        runs = tuple(
+            run
+            for run, label in zip(self.runs, of, strict=True)
+            if label == wanted or (wanted is None and run.record.dataset.name == name)
+        )
         if not runs:
-            available = {run.record.dataset.name for run in self.runs}
-            raise StoreError(unknown("data set with results", name, available))
+            raise StoreError(unknown("data set with results", name, set(of)))
         folders = {run.path.split("/")[0] for run in runs}
         unreadable = tuple(run for run in self.unreadable if run.path.split("/")[0] in folders)
-        return Collection(self.heads_folder, runs, unreadable)
+        return replace(self, runs=runs, unreadable=unreadable)
+
+    def without_trials(self) -> Collection:
+        """Only the runs of all clips and folds; all of them where there are only trials."""
+        whole = tuple(run for run in self.runs if not run.record.is_trial)
+        return replace(self, runs=whole, trials_left_out=len(self.runs) - len(whole)) if whole else self
 
 
 def collect_runs(heads_folder: Path) -> Collection:
@@ -77,24 +87,6 @@ def collect_runs(heads_folder: Path) -> Collection:
     if not runs:
         raise StoreError(_nothing(heads_folder, unreadable))
     return Collection(heads_folder, tuple(runs), tuple(unreadable))
-
-
-def run_folders(heads_folder: Path) -> Iterator[Path]:
-    """The folders `<dataset>/<backbone>-<key>/<head>-<key>/` below `heads_folder`, sorted; hidden ones are left out."""
-    for dataset in _subfolders(heads_folder):
-        for backbone in _subfolders(dataset):
-            yield from _subfolders(backbone)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise StoreError(
-            f"Can't read folder {folder}: {error.strerror}. Allow it or name another with --heads."
-        ) from error
 
 
 def _nothing(heads_folder: Path, unreadable: list[UnreadableRun]) -> str:

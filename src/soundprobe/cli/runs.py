@@ -1,0 +1,189 @@
+"""`soundprobe runs`: what was trained, by name; the whole of one; and taking some away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from soundprobe.base.errors import ConfigError
+from soundprobe.base.files import size_of
+from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
+from soundprobe.cli.output import Json, answer, out, print_table
+from soundprobe.reporting.wording import one_line, plural, setting_text
+
+if TYPE_CHECKING:
+    from soundprobe.scoring.run_names import NamedRun
+
+app = typer.Typer(no_args_is_help=True, help="List, show or remove runs.", rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="best, a name of `runs list`, a key's beginning, or a folder.")]
+
+
+@app.command(
+    "list",
+    epilog=examples("soundprobe runs list", "soundprobe runs list --dataset esc-50", "soundprobe runs list --json"),
+)
+def list_runs(dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_json: Json = False) -> None:
+    """List every run by name, the best of each data set first."""
+    from soundprobe.scoring.run_names import WHAT_TO_RUN, named_runs
+
+    there = named_runs(heads)
+    found = there.of(dataset)
+    answer(as_json, heads=heads, runs=map(_facts, found), unreadable=there.unreadable)
+    if not found and not there.unreadable:
+        out.print(f"No runs found in {heads}. {WHAT_TO_RUN}.", markup=False)
+    if found:
+        print_table(_table(found), "MB", "made")
+    for label, place in _places(found).items():
+        out.print(f"{one_line(label)} is {one_line(place)}", markup=False)
+    for folder, reason in there.unreadable.items():
+        out.print(f"not whole: {one_line(folder)}: {one_line(reason)}", markup=False)
+
+
+@app.command(epilog=examples("soundprobe runs show best", "soundprobe runs show mn04-linear --json"))
+def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_json: Json = False) -> None:
+    """Show a run: settings, folds, commands, folder."""
+    from soundprobe.scoring.run_names import find_run
+
+    run = find_run(heads, name, dataset=dataset, option="runs show")
+    record = run.record
+    answer(as_json, **_facts(run), result=record.content)
+    lines = {
+        "name": run.name,
+        "data": f"{run.data}, {plural(record.dataset.clips, 'clip')}, {len(record.dataset.class_names)} classes",
+        "from": (record.dataset.opened_as or {}).get("data", "given in Python"),
+        "accuracy": f"{_score(run)} %, mean ± population standard deviation over {_folds(run)} folds",
+        "backbone": f"{record.backbone.title}, {record.backbone.weights_label}",
+        "head": f"{record.head.title}, seed {record.head.seed}",
+        "settings": setting_text(record.head.settings) or "as usual",
+        "made": f"{record.created}, on {record.device or 'cpu'}",
+        "again": "\n".join(dict.fromkeys([*record.backbone.commands, record.command])),
+        "folder": f"{run.folder} ({_megabytes(run)} MB)",
+    }
+    for label, text in lines.items():
+        for place, line in enumerate(str(text).split("\n")):
+            out.print(f"{label if place == 0 else '':<9} {one_line(line)}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("fold", "trained on", "tested on", "accuracy", "macro-F1"):
+        table.add_column(column, justify="right")
+    table.add_column("chosen", overflow="fold")
+    for fold in record.folds:
+        scores = (f"{100 * fold.accuracy:.1f}", f"{100 * fold.macro_f1:.1f}")
+        counts = (str(fold.fold), str(fold.train_clips), str(fold.test_clips))
+        table.add_row(*counts, *scores, Text(one_line(setting_text(fold.chosen))))
+    out.print(table)
+
+
+@app.command(epilog=examples("soundprobe runs rm mn04-knn", "soundprobe runs rm mn04-knn mn04-mlp-seed1 --yes"))
+def rm(
+    names: Annotated[list[str], typer.Argument(help="Names of `runs list`, beginnings of keys, or folders.")],
+    dataset: Dataset = None,
+    heads: HeadsFolder = Path("heads"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove runs. Embeddings stay.
+
+    Their heads, networks, predictions and results go.
+    """
+    from soundprobe.scoring.run_names import BEST, named_runs
+    from soundprobe.verbs.runs import folder_to_remove, needed_by, remove_folder
+
+    if BEST in names:
+        raise ConfigError("runs rm best: say which run by its name, as another may be the best tomorrow.")
+    if as_json and not yes:
+        raise ConfigError("--json can't ask. Add --yes.")
+    folders = list(dict.fromkeys(folder_to_remove(name, heads=heads, dataset=dataset) for name in names))
+    whole = {run.folder: run for run in named_runs(heads).found}
+    others = [run for folder, run in whole.items() if folder not in folders]
+    freed = sum(size_of(folder) for folder in folders)
+    for folder in folders:
+        run = whole.get(folder)
+        what = f"{run.name} on {run.data}, {_score(run)} %" if run else "a run that is not whole"
+        out.print(f"{one_line(what)}: {size_of(folder) / 1e6:.1f} MB in {one_line(folder)}", markup=False)
+        if run and (left := needed_by(run, others)):
+            out.print(f"  without its networks {', '.join(one.name for one in left)} can't predict", markup=False)
+    if not yes and not typer.confirm(f"Remove {'it' if len(folders) == 1 else 'them'}?"):
+        raise typer.Exit(ExitCode.ERROR)
+    for folder in folders:
+        remove_folder(folder)
+    out.print(f"removed {plural(len(folders), 'run')}, {freed / 1e6:.1f} MB")
+    answer(as_json, removed=folders, freed_bytes=freed)
+
+
+def _table(found: Sequence[NamedRun]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "data", "accuracy", "folds", "made", "MB", ""):
+        right = column in ("accuracy", "folds", "MB")
+        table.add_column(
+            column, justify="right" if right else "left", no_wrap=right or column == "made", overflow="fold"
+        )
+    for run in found:
+        made = run.record.created.replace("T", " ")[:16]
+        cells = (_score(run), _folds(run), made, _megabytes(run), _mark(run))
+        table.add_row(run.name, Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
+    return table
+
+
+def _score(run: NamedRun) -> str:
+    score = run.record.summary.accuracy
+    spread = f" ± {100 * score.std_population:.1f}" if len(run.record.folds) > 1 else ""
+    return f"{100 * score.mean:.1f}{spread}"
+
+
+def _folds(run: NamedRun) -> str:
+    tested, all_ = len(run.record.folds), len(run.record.dataset.folds)
+    return str(tested) if run.record.complete else f"{tested} of {all_}"
+
+
+def _mark(run: NamedRun) -> str:
+    """Why it can't be the best; empty where it can."""
+    if run.record.is_of_fewer_clips:
+        return f"trial of {plural(run.record.dataset.clips, 'clip')}"
+    if run.record.is_trial:
+        return "trial"
+    return "" if run.contends else "imported" if run.record.kind not in ("probe", "finetune") else "control"
+
+
+def _megabytes(run: NamedRun) -> str:
+    return f"{size_of(run.folder) / 1e6:.1f}"
+
+
+def _places(found: Sequence[NamedRun]) -> dict[str, str]:
+    """Where the clips of each data set lie whose name several have."""
+    labels = {run.data: run.record.dataset for run in found}
+    several = [one.name for one in labels.values()]
+    opened = {label: (one.opened_as or {}).get("data") for label, one in labels.items() if several.count(one.name) > 1}
+    return {label: str(place) for label, place in opened.items() if place}
+
+
+def _facts(run: NamedRun) -> dict[str, Any]:
+    record = run.record
+    return {
+        "name": run.name,
+        "data": run.data,
+        "fingerprint": record.dataset.fingerprint,
+        "opened_as": record.dataset.opened_as,
+        "kind": record.kind,
+        "backbone": record.backbone.name,
+        "weights": record.backbone.weights,
+        "head": record.head.name,
+        "seed": record.head.seed,
+        "settings": record.head.settings,
+        "accuracy": record.content["summary"]["accuracy"],
+        "macro_f1": record.content["summary"]["macro_f1"],
+        "folds": record.tested,
+        "folds_of_data": record.dataset.folds,
+        "trial": record.is_trial,
+        "contends": run.contends,
+        "created": record.created,
+        "size_bytes": size_of(run.folder),
+        "keys": {"embeddings": record.backbone.key, "head": record.head.key},
+        "folder": str(run.folder),
+        "command": record.command,
+    }

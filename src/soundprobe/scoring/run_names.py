@@ -1,0 +1,344 @@
+"""Runs below a heads folder by names that people type: "mn04-linear", "panns-finetuned", or the beginning of a key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundprobe.base.errors import ConfigError, StoreError, unknown
+from soundprobe.base.files import path_name
+from soundprobe.base.stored import UsedBackboneRecord
+from soundprobe.scoring.results import RunRecord, read_result
+
+BEST = "best"
+WHAT_TO_RUN = (
+    "Run `soundprobe compare DATA`, or `soundprobe extract` and then `soundprobe probe`, or name another folder"
+)
+LEAST_OF_KEY = 4
+LEAST_OF_FINGERPRINT = 6
+MOST_LISTED = 12
+LONGEST_SETTING = 24
+SEED = re.compile(r"\(seed (\d+)\)")
+WHY_NOT = {
+    "probe": "is the run of a probe, which trains no network",
+    "finetune": "holds fine-tuned networks, not heads on frozen embeddings",
+    "import": "was imported: it holds predictions, and neither heads nor networks",
+}
+"""Why a run of a kind can't be used where another kind is needed."""
+
+
+@dataclass(frozen=True)
+class NamedRun:
+    """A run and what it is called.
+
+    Attributes:
+        name: unique among the runs on its data; data: its data set's name, with the beginning of the fingerprint where
+            several are called so.
+    """
+
+    name: str
+    data: str
+    folder: Path
+    record: RunRecord
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the tested folds."""
+        return self.record.summary.accuracy.mean
+
+    @property
+    def contends(self) -> bool:
+        """Whether it may be the best: it tested every fold of all clips, and is no control and nothing imported."""
+        record = self.record
+        control = record.head.settings.get("control") or record.head.settings.get("carry_over")
+        untrained = record.kind == "probe" and "random" in record.backbone.weights.split("+")
+        return not (record.is_trial or control or untrained) and record.kind in ("probe", "finetune")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Every run below a heads folder, the best of each data set first, and why other folders can't be read."""
+
+    heads: Path
+    found: Sequence[NamedRun]
+    unreadable: Mapping[Path, str]
+
+    def of(self, dataset: str | None) -> list[NamedRun]:
+        """Those on the data set of that name; all of them where it is None.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if dataset is None:
+            return list(self.found)
+        chosen = [run for run in self.found if dataset in (run.data, run.record.dataset.name)]
+        if not chosen:
+            raise ConfigError(unknown("data set with results", dataset, {run.data for run in self.found}))
+        return chosen
+
+    def address(self, run: NamedRun) -> str:
+        """What names `run` and no other: its name, or data set and name."""
+        alone = sum(other.name == run.name for other in self.found) == 1
+        return run.name if alone else f"{run.data}/{run.name}"
+
+
+def run_folders(heads: Path) -> Iterator[Path]:
+    """The folders `<dataset>/<backbone>-<key>/<head>-<key>/` below `heads`, sorted; hidden ones are left out.
+
+    Raises:
+        StoreError: a folder can't be listed.
+    """
+    for dataset in _subfolders(heads):
+        for backbone in _subfolders(dataset):
+            yield from _subfolders(backbone)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise StoreError(
+            f"Can't read folder {folder}: {error.strerror}. Allow it or name another with --heads."
+        ) from error
+
+
+def named_runs(heads: str | Path = "heads") -> Runs:
+    """Every run below the folder `heads` by its name; changes nothing there.
+
+    Raises:
+        StoreError: a folder can't be listed.
+    """
+    records: dict[Path, RunRecord] = {}
+    unreadable: dict[Path, str] = {}
+    for folder in run_folders(Path(heads)):
+        if not (folder / "result.json").exists():
+            unreadable[folder] = "it is still being made, or was stopped before its end"
+            continue
+        try:
+            records[folder] = read_result(folder)
+        except StoreError as error:
+            unreadable[folder] = str(error)
+    labels = data_labels(records.values())
+    named = [(base_name(one), labels[_data_of(one)], folder, one) for folder, one in records.items()]
+    taken = Counter((name, data) for name, data, *_ in named)
+    alike: dict[tuple[str, str], list[RunRecord]] = {}
+    for name, data, _, record in named:
+        alike.setdefault((name, data), []).append(record)
+    found = [
+        NamedRun(name + (_key(record, alike[name, data]) if taken[name, data] > 1 else ""), data, folder, record)
+        for name, data, folder, record in named
+    ]
+    found.sort(key=lambda run: (run.data, run.record.is_trial, not run.contends, -run.accuracy, run.name))
+    return Runs(Path(heads), found, unreadable)
+
+
+def _data_of(record: RunRecord) -> tuple[str, str]:
+    return record.dataset.name, record.dataset.fingerprint
+
+
+def data_labels(records: Iterable[RunRecord]) -> dict[tuple[str, str], str]:
+    """What to call each data set, by its name and fingerprint: "esc-10"; "esc-10@3f2a91" where several are called so.
+
+    One of which only a part was used in a trial leaves the whole one its plain name.
+    """
+    whole: dict[tuple[str, str], bool] = {}
+    for record in records:
+        whole[_data_of(record)] = not record.is_of_fewer_clips
+    labels = {}
+    for name, fingerprint in whole:
+        others = [(other, all_) for (other, digest), all_ in whole.items() if other == name and digest != fingerprint]
+        plain = not others or (whole[name, fingerprint] and not any(all_ for _, all_ in others))
+        labels[name, fingerprint] = name if plain else f"{name}@{fingerprint[:LEAST_OF_FINGERPRINT]}"
+    return labels
+
+
+def base_name(record: RunRecord) -> str:
+    """What a run is called by what it was made of: everything that is not as usual stands in it.
+
+    It depends on the run alone, so a name never comes to mean another run.
+    """
+    head, backbone = record.head, record.backbone
+    if record.kind == "probe":
+        parts = [_backbone_name(backbone), head.name, *_settings_of_head(head.settings)]
+    elif record.kind == "finetune":
+        parts = _finetune_name(record)
+    else:
+        parts = [backbone.name]
+    seed = [f"seed{head.seed}"] if head.seed and record.kind != "import" else []
+    return "-".join(path_name(part) for part in [*parts, *seed])
+
+
+def _backbone_name(backbone: UsedBackboneRecord) -> str:
+    """With what is unusual about its weights, precision and layers: "mn04-untrained", "mn04+ast-int8"."""
+    names, kinds = backbone.name.split("+"), backbone.weights.split("+")
+    labels = backbone.weights_label.split("+")
+    several = len(names) > 1
+    parts = []
+    for place, name in enumerate(names):
+        kind = kinds[place] if place < len(kinds) else ""
+        drawn = SEED.search(labels[place]) if place < len(labels) else None
+        settings = backbone.settings.get(name) if several else backbone.settings
+        told = settings if isinstance(settings, dict) else {}
+        more = [f"-untrained{f'-seed{drawn[1]}' if drawn and drawn[1] != '0' else ''}"] if kind == "random" else []
+        usual = {"precision": "fp32", "layers": "last", "channels": "mean"}
+        more += [f"-{told[field]}" for field, value in usual.items() if told.get(field, value) != value]
+        parts.append(name.rpartition(":")[2] + "".join(more))
+    return "+".join(parts)
+
+
+def _settings_of_head(settings: Mapping[str, object]) -> list[str]:
+    """What a probe was told of its head; of a control only which it is, as that settles the rest."""
+    if control := settings.get("control"):
+        return [str(control)]
+    leaks = ["without-leaks"] if settings.get("exclude_leaks") else []
+    given = (f"{name}-{path_name(str(value))}" for name, value in settings.items() if name != "exclude_leaks")
+    return [*(text for text in given if len(text) <= LONGEST_SETTING), *leaks]
+
+
+def _finetune_name(record: RunRecord) -> list[str]:
+    settings, backbone = record.head.settings, record.backbone.name.rpartition(":")[2]
+    recipe = str(settings.get("recipe") or "")
+    how = "trained" if record.backbone.weights == "random" else "finetuned"
+    carried = ["carried-over"] if settings.get("carry_over") else []
+    if recipe in ("", f"finetune-{backbone}", "finetune-timm"):
+        return [backbone, how, *carried]
+    return [recipe, *carried] if backbone in recipe else [backbone, how, recipe, *carried]
+
+
+def _key(record: RunRecord, alike: Sequence[RunRecord]) -> str:
+    """The beginning of the key that tells runs of one name apart: the head's, else that of its embeddings."""
+    for of in ("head", "backbone"):
+        keys = {getattr(one, of).key for one in alike}
+        if len(keys) == len(alike):
+            own = str(getattr(record, of).key)
+            lengths = range(LEAST_OF_KEY, len(own))
+            return "-" + own[: next((n for n in lengths if len({key[:n] for key in keys}) == len(keys)), len(own))]
+    return f"-{record.backbone.key}-{record.head.key}"
+
+
+def find_run(
+    heads: str | Path,
+    text: str | Path | None,
+    *,
+    dataset: str | None = None,
+    kinds: Collection[str] = (),
+    option: str = "--run",
+) -> NamedRun:
+    """The run that `text` names below the folder `heads`.
+
+    Args:
+        text: "best", a name, "<data set>/<name>", the unique beginning of a key, or a run's folder. The best is the
+            complete run with the highest mean accuracy that is no control.
+        dataset: only runs on that data set.
+        kinds: of runs that will do ("probe", "finetune"); any by default.
+        option: how messages name where `text` was given.
+
+    Raises:
+        ConfigError: no run, or several, are named so, or the one that is is of another kind; with what there is.
+        StoreError: the named folder holds no result, or a folder can't be listed.
+    """
+    runs = named_runs(heads)
+    if not runs.found:
+        raise ConfigError(f"No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
+    of_data = runs.of(dataset)
+    usable = [run for run in of_data if not kinds or run.record.kind in kinds]
+    if text is None:
+        raise ConfigError(f"{option} is missing. {_there_are(runs, usable, '')}")
+    wanted = str(text)
+    if wanted == BEST:
+        return _best(runs, usable, option)
+    found = (
+        _named(runs, wanted) if dataset is None else [run for run in _named(runs, wanted) if run in runs.of(dataset)]
+    )
+    if len(found) > 1:
+        fitting = [run for run in found if run in usable]
+        whole = [run for run in fitting if not run.record.is_trial]
+        found = whole if len(whole) == 1 else fitting or found
+    if not found:
+        raise ConfigError(f"{option} {wanted}: there is no such run. {_there_are(runs, usable, wanted)}")
+    if len(found) > 1:
+        several = "; ".join(runs.address(run) for run in found[:MOST_LISTED])
+        raise ConfigError(f"{option} {wanted} fits {len(found)} runs: {several}. Say which.")
+    if kinds and found[0].record.kind not in kinds:
+        raise ConfigError(
+            f"{option} {wanted}: {found[0].name} {WHY_NOT[found[0].record.kind]}. {_there_are(runs, usable, wanted)}"
+        )
+    return found[0]
+
+
+def _best(runs: Runs, usable: Sequence[NamedRun], option: str) -> NamedRun:
+    able = [run for run in usable if run.contends]
+    if not able:
+        raise ConfigError(
+            f"{option} {BEST}: none that will do here tested every fold and is no control. "
+            f"{_there_are(runs, usable, '')}"
+        )
+    data = sorted({run.data for run in able})
+    if len(data) > 1:
+        raise ConfigError(f"{option} {BEST}: there are runs on {', '.join(data)}. Say which with --dataset {data[0]}.")
+    return max(able, key=lambda run: run.accuracy)
+
+
+def _named(runs: Runs, wanted: str) -> list[NamedRun]:
+    """Every run that `wanted` may mean, by the first way of naming it that fits any."""
+    if by_name := [run for run in runs.found if wanted in (run.name, f"{run.data}/{run.name}")]:
+        return by_name
+    for place in (Path(wanted), runs.heads / wanted):
+        if at_place := [run for run in runs.found if same_folder(run.folder, place)]:
+            return at_place
+    if len(wanted) < LEAST_OF_KEY:
+        return []
+    keys = [run for run in runs.found if run.record.head.key.startswith(wanted)]
+    return keys or [run for run in runs.found if run.record.backbone.key.startswith(wanted)]
+
+
+def same_folder(folder: Path, other: Path) -> bool:
+    """Whether `other` is there and leads to `folder`."""
+    try:
+        return other.is_dir() and folder.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _there_are(runs: Runs, usable: Sequence[NamedRun], wanted: str) -> str:
+    """What can be named instead, the nearest names first."""
+    if not usable:
+        return f"None in {runs.heads} will do; see soundprobe runs list."
+    called = {runs.address(run): run.name for run in usable}
+    names = list(called)
+    alike = difflib.get_close_matches(wanted, [*names, *called.values()], n=3) if wanted else []
+    near = [address for text in alike for address, name in called.items() if text in (address, name)]
+    ordered = list(dict.fromkeys([*near, *names]))
+    more = f" and {len(ordered) - MOST_LISTED} more (soundprobe runs list)" if len(ordered) > MOST_LISTED else ""
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    best = f"; or {BEST}" if any(run.contends for run in usable) else ""
+    return f"{hint}There are: {', '.join(ordered[:MOST_LISTED])}{more}{best}."
+
+
+def run_folder(
+    heads: str | Path,
+    text: str | Path | None,
+    *,
+    dataset: str | None = None,
+    kinds: Collection[str] = (),
+    option: str = "--run",
+) -> Path:
+    """The folder of the run that `text` names, as `find_run` does; an existing path that names none as it is.
+
+    Raises:
+        ConfigError, StoreError: see `find_run`.
+    """
+    known = isinstance(text, str) and (text == BEST or bool(_named(named_runs(heads), text)))
+    if text is None or known or not Path(text).exists():
+        return find_run(heads, text, dataset=dataset, kinds=kinds, option=option).folder
+    folder = Path(text).parent if Path(text).is_file() else Path(text)
+    record = read_result(folder) if (folder / "result.json").exists() else None
+    if record is not None and kinds and record.kind not in kinds:
+        raise ConfigError(f"{option} {text} {WHY_NOT[record.kind]}. See soundprobe runs list.")
+    return Path(text)

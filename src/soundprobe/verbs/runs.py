@@ -1,0 +1,74 @@
+"""The runs below a heads folder: what there is, and taking one away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from soundprobe.base.errors import ConfigError, StoreError
+from soundprobe.embeddings.store import locked
+from soundprobe.scoring.run_names import NamedRun, find_run, named_runs, same_folder
+
+
+def runs(heads: str | Path = "heads", *, dataset: str | None = None) -> list[NamedRun]:
+    """Every run below the folder `heads`, or those on `dataset`: the best of each data set first, trials last.
+
+    Raises:
+        ConfigError: there is no run on `dataset`. StoreError: a folder can't be listed.
+    """
+    return named_runs(heads).of(dataset)
+
+
+def remove_run(run: str | Path, *, heads: str | Path = "heads", dataset: str | None = None) -> Path:
+    """Takes a run's folder away, and that of its backbone where it was the last run in it. Embeddings stay.
+
+    Args:
+        run: see `folder_to_remove`.
+
+    Raises:
+        ConfigError, StoreError: see `folder_to_remove` and `remove_folder`.
+    """
+    folder = folder_to_remove(run, heads=heads, dataset=dataset)
+    remove_folder(folder)
+    return folder
+
+
+def folder_to_remove(run: str | Path, *, heads: str | Path = "heads", dataset: str | None = None) -> Path:
+    """The folder below `heads` of the run that `find_run` finds, or of one that was stopped before its end.
+
+    Raises:
+        ConfigError: no run, or several, are named so, or the folder is a link to one elsewhere.
+    """
+    stopped = (folder for folder in named_runs(heads).unreadable if same_folder(folder, Path(run)))
+    folder = next(stopped, None) or find_run(heads, run, dataset=dataset, option="runs rm").folder
+    own = folder.resolve()
+    if own.parent.parent.parent != Path(heads).resolve():
+        raise ConfigError(f"{folder} is {own}, outside {heads}. Delete it there, by hand.")
+    return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Takes the folder of a run away, in one step.
+
+    Raises:
+        StoreError: it is being written, or can't be taken away.
+    """
+    gone = folder.with_name(f".{folder.name}.removed")
+    try:
+        with locked(folder):
+            shutil.rmtree(gone, ignore_errors=True)
+            folder.rename(gone)  # nobody reads half a run
+        shutil.rmtree(gone)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    except OSError as error:
+        raise StoreError(f"Can't take {folder} away: {error.strerror or error}.") from error
+
+
+def needed_by(run: NamedRun, others: Sequence[NamedRun]) -> list[NamedRun]:
+    """The runs whose heads were trained on the networks of `run`, and can't predict without them."""
+    if run.record.kind != "finetune":
+        return []
+    tuned = [(other, other.record.backbone.finetuned) for other in others]
+    return [other for other, networks in tuned if networks is not None and networks.run == run.record.head.key]
