@@ -82,7 +82,10 @@ def main() -> None:
 
 
 def _fail(message: object) -> NoReturn:
-    _say("[bold red]Error:[/bold red]", message)
+    several = getattr(message, "several", ())
+    _say("[bold red]Error:[/bold red]", f"{len(several)} things are missing:" if several else message)
+    for one in several:
+        _say(" -", one)
     sys.exit(ExitCode.ERROR)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError
+from soundprobe.base.errors import AudioError, DataError, Lacking
 from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
 from soundprobe.reporting.wording import one_line
@@ -99,10 +100,16 @@ def predict(
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
     from soundprobe.scoring.run_names import run_folder
-    from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
+    from soundprobe.verbs.predict import CAN_PREDICT, check_weights, load_predictor
 
-    folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-    paths = [path for place in clips for path in audio_files(place)]
+    lacking = Lacking()
+    with lacking.noted():
+        check_any_there(clips)
+        paths = [path for place in clips for path in audio_files(place)]
+    with lacking.noted():
+        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        check_weights(folder, weights)
+    lacking.tell()
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
@@ -125,6 +132,14 @@ def predict(
     for failure in failures:
         err.print(one_line(failure), markup=False)
     stop_if_failed(len(failures), len(paths), allow_failures)
+
+
+def check_any_there(clips: Sequence[Path]) -> None:
+    """Raises DataError where none of what was named is there."""
+    if not any(os.path.exists(place) for place in clips):
+        raise DataError(
+            f"There is no file or folder {', '.join(map(str, clips))}. Name audio files, or folders of them."
+        )
 
 
 def _facts(done: Prediction) -> dict[str, Any]:

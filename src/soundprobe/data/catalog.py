@@ -322,14 +322,32 @@ def find_layout(path: str | Path) -> Layout:
     raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
 
 
+def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
+    """What can be told of `data` at once: whether anything is at that path, or can be had under that name.
+
+    Args:
+        unreachable: why the Hub can't be asked, where that is so.
+
+    Raises:
+        DataError: not.
+    """
+    name = str(data)
+    if name in DATASETS:
+        name = OF_HUB + hub.HUB_REPO if DATASETS[name].fetched else ""
+    elif find_layout(data) is not HUB:
+        return
+    if unreachable:
+        hub.check_fetched(name, unreachable)
+
+
 def _not_there(path: str) -> str:
     """What to say of a path or name where nothing is."""
     name = path.rstrip("/\\")
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
         return (
-            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, "
-            f"--data takes {_takes()}."
+            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name; "
+            "`soundprobe data list` shows what --data takes."
         )
     place = Path(name or path)
     with suppress(OSError):

@@ -14,6 +14,7 @@ from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
+from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
@@ -76,7 +77,6 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     spec = BACKBONES[recipe.backbone]
     spec.check_trainable()
     start = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
-    spec.check_weights(start)
     spec.with_layers(recipe.head.layers)
     check_device_name(device)
     if carry_over and recipe.choose is not None:
@@ -90,6 +90,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             "Leave --only-fold and --jobs out."
         )
     how = settle(folds or MADE_FOLDS, limit, opening)
+    check_needed(data, [spec], start, progress=progress)
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     if not seeds or min(seeds) < 0:
         raise ConfigError(f"--seed {','.join(map(str, seeds))} is not valid: give whole numbers, such as --seed 0,1,2.")
