@@ -64,9 +64,7 @@ def view(
 
     shown = show(
         clips if len(clips) > 1 else clips[0],
-        run=run,
-        heads=heads,
-        dataset=dataset,
+        run=None if run is None else _find(clips, heads, run, dataset, weights),
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -99,17 +97,10 @@ def predict(
     """Say what each clip is, by the heads of all folds."""
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
-    from soundprobe.scoring.run_names import run_folder
-    from soundprobe.verbs.predict import CAN_PREDICT, check_weights, load_predictor
+    from soundprobe.verbs.predict import load_predictor
 
-    lacking = Lacking()
-    with lacking.noted():
-        check_any_there(clips)
-        paths = [path for place in clips for path in audio_files(place)]
-    with lacking.noted():
-        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-        check_weights(folder, weights)
-    lacking.tell()
+    folder = _find(clips, heads, run, dataset, weights)
+    paths = [path for place in clips for path in audio_files(place)]
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
@@ -134,12 +125,25 @@ def predict(
     stop_if_failed(len(failures), len(paths), allow_failures)
 
 
-def check_any_there(clips: Sequence[Path]) -> None:
-    """Raises DataError where none of what was named is there."""
-    if not any(os.path.exists(place) for place in clips):
-        raise DataError(
-            f"There is no file or folder {', '.join(map(str, clips))}. Name audio files, or folders of them."
-        )
+def _find(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
+    """The folder of the run.
+
+    Raises:
+        SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
+    """
+    from soundprobe.scoring.run_names import run_folder
+    from soundprobe.verbs.predict import CAN_PREDICT, check_weights
+
+    lacking, folder = Lacking(), heads
+    with lacking.noted():
+        if not any(os.path.exists(place) for place in clips):
+            named = ", ".join(map(str, clips))
+            raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
+    with lacking.noted():
+        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        check_weights(folder, weights)
+    lacking.tell()
+    return folder
 
 
 def _facts(done: Prediction) -> dict[str, Any]:
