@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, MadeFolds, Quiet, examples, opens_data
-from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, answer, fits, out, stop_if_failed
 from soundprobe.reporting.wording import one_line, recordings_in_two_folds
 
 ROWS_SHOWN = 20
@@ -105,19 +105,29 @@ def _print_summary(summary: dict[str, Any]) -> None:
             f"lengths {summary['shortest_s']:.2f} to {summary['longest_s']:.2f} s, "
             f"{summary['total_s'] / 60:.1f} min in all; {rates}; {channels}"
         )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("clips by class and fold", no_wrap=True)
-    for fold in summary["folds"]:
-        table.add_column(str(fold), justify="right")
-    table.add_column("all", justify="right")
-    for name, count in summary["classes"].items():
-        cells = [str(fold["classes"][name]) for fold in summary["folds"].values()]
-        table.add_row(Text(one_line(name)), *cells, str(count))
-    table.add_row(
-        "all", *[str(fold["clips"]) for fold in summary["folds"].values()], str(summary["clips"]), style="bold"
-    )
-    out.print(table)
+    out.print("clips by class and fold:")
+    folds = list(summary["folds"])
+    while folds:
+        shown = len(folds)
+        while shown > 1 and not fits(_counts_table(summary, folds[:shown])):
+            shown -= 1
+        out.print(_counts_table(summary, folds[:shown]))
+        folds = folds[shown:]
     _print_problems(summary)
+
+
+def _counts_table(summary: dict[str, Any], folds: list[int]) -> Table:
+    """How many clips of each class some of the folds hold, and all."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class", overflow="fold")
+    for heading in (*map(str, folds), "all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, count in summary["classes"].items():
+        cells = [str(summary["folds"][fold]["classes"][name]) for fold in folds]
+        table.add_row(Text(one_line(name)), *cells, str(count))
+    cells = [str(summary["folds"][fold]["clips"]) for fold in folds]
+    table.add_row("all", *cells, str(summary["clips"]), style="bold")
+    return table
 
 
 def _print_problems(summary: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
@@ -291,12 +291,14 @@ def demo(
     to: Annotated[
         Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
     ] = Path(),
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Go the whole way on generated sounds, offline. Under 3 minutes on 2 cores."""
     from soundprobe.workflows.demo import demo as run
 
-    run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+    written = run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
+    answer(as_json, files={"html": written.html, "markdown": written.markdown, "json": written.json})
 
 
 @app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))
@@ -327,7 +329,7 @@ def backbones(as_json: Json = False) -> None:
             f"{spec.sample_rate_hz / 1000:g}",
             states[spec.name],
         )
-    out.print(table)
+    print_table(table, "what it is", "kHz", "GMAC")
     out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none where none are published.")
     out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
     fields = ("name", "title", "parameters", "embedding_dim", "gmacs", "sample_rate_hz", "licence")

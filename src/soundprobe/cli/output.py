@@ -7,18 +7,19 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
 import typer
 from rich.console import Console, ConsoleDimensions
+from rich.measure import Measurement
+from rich.table import Table
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import plain_json, printable
 from soundprobe.cli.options import ExitCode
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from soundprobe.scoring.results import FinishedRun
 
 PIPED_WIDTH = 10_000
@@ -39,14 +40,21 @@ class Output(Console):
 out, err = Output(), Output(stderr=True)
 
 
+def fits(table: Table) -> bool:
+    """Whether the whole of it can be shown side by side."""
+    return Measurement.get(out, out.options.update_width(PIPED_WIDTH), table).maximum <= out.width
+
+
 def print_table(table: Table, *least: str) -> None:
     """The whole of it, or on a terminal too narrow for that without the columns `least`, one after the other."""
-    left_out = []
+    left_out: list[str] = []
     for heading in least:
-        if out.measure(table).maximum <= out.width:
+        if fits(table):
             break
-        table.columns = [column for column in table.columns if column.header != heading]
         left_out.append(heading)
+        kept = [replace(column) for column in table.columns if column.header != heading]
+        rows, table = table.rows, Table(*kept, title=table.title, box=table.box, pad_edge=table.pad_edge)
+        table.rows = rows
     out.print(table)
     if left_out:
         out.print(f"(A wider terminal also shows {', '.join(left_out)}.)", style="dim")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from soundprobe.base.errors import AudioError, DataError, Lacking
 from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
         first = f"{100 * done.proba[order[0]]:.1f} %"
         table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
-    out.print(table)
+    print_table(table, "next")
     for done in predictions:
         if done.heard_s < done.duration_s - 0.01:
             out.print(f"Of {one_line(done.name)} only the first {done.heard_s:g} s were heard.", markup=False)

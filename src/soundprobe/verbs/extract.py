@@ -116,7 +116,7 @@ def extract(
         )
         run = open_run(run_folder(heads, finetuned, kinds=("finetune",), option="--finetuned"))
         data, how = data_of(run, data)
-    check_needed(data, specs, weights, progress=progress)
+    check_needed(data, [(spec, weights) for spec in specs], progress=progress)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     check_room(Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, specs, run))

@@ -90,7 +90,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             "Leave --only-fold and --jobs out."
         )
     how = settle(folds or MADE_FOLDS, limit, opening)
-    check_needed(data, [spec], start, progress=progress)
+    check_needed(data, [(spec, start)], progress=progress)
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     if not seeds or min(seeds) < 0:
         raise ConfigError(f"--seed {','.join(map(str, seeds))} is not valid: give whole numbers, such as --seed 0,1,2.")
