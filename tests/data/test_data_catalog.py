@@ -102,7 +102,7 @@ def test_open_data_path_without_a_layout_lists_what_is_taken(what: str, tmp_path
         path.write_text("hello")
     else:
         path.mkdir()
-    with pytest.raises(DataError, match=r"is not a data set that soundprobe can read\. It takes a folder with "):
+    with pytest.raises(DataError, match=r"is not a data set that soundprobe can read; `soundprobe data list`"):
         open_data(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -76,6 +77,8 @@ def main() -> None:
         err.print(f"Stopped. {KEPT}")
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail(f"The disk is full: {error.filename or 'standard output'} can't be written. Free some. {KEPT}")
         if not ran_out_of_memory(error):
             raise
         _fail(f"Memory ran out. Give a smaller --batch-size or fewer --jobs, where the command has them. {KEPT}")
@@ -259,7 +262,13 @@ def report(
 
     The page is HTML; Markdown and JSON of the same stand beside it.
     """
-    from soundprobe.base.files import read_json
+    from soundprobe.base.files import check_room, read_json
+
+    check_room(reports, 0)
+    if data is not None:
+        from soundprobe.data.catalog import check_there
+
+        check_there(data)
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
 

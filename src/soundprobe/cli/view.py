@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, DataError, Lacking
+from soundprobe.base.files import check_room
 from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import one_line
@@ -62,9 +63,11 @@ def view(
     """Make a page of clips to see and hear."""
     from soundprobe.viewing.page import view as show
 
+    check_room(to.parent, 0)
+    folder = _find(clips, heads, run, dataset, weights, optional=True)
     shown = show(
         clips if len(clips) > 1 else clips[0],
-        run=None if run is None else _find(clips, heads, run, dataset, weights),
+        run=folder,
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -125,8 +128,16 @@ def predict(
     stop_if_failed(len(failures), len(paths), allow_failures)
 
 
-def _find(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
-    """The folder of the run.
+def _find(
+    clips: Sequence[Path],
+    heads: Path,
+    run: str | None,
+    dataset: str | None,
+    weights: str | None,
+    *,
+    optional: bool = False,
+) -> Path | None:
+    """The folder of the run; None where none is named and it is `optional`.
 
     Raises:
         SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
@@ -134,14 +145,15 @@ def _find(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | No
     from soundprobe.scoring.run_names import run_folder
     from soundprobe.verbs.predict import CAN_PREDICT, check_weights
 
-    lacking, folder = Lacking(), heads
+    lacking, folder = Lacking(), None
     with lacking.noted():
         if not any(os.path.exists(place) for place in clips):
             named = ", ".join(map(str, clips))
             raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
     with lacking.noted():
-        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-        check_weights(folder, weights)
+        if run is not None or not optional:
+            folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+            check_weights(folder, weights)
     lacking.tell()
     return folder
 

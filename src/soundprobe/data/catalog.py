@@ -319,7 +319,9 @@ def find_layout(path: str | Path) -> Layout:
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
-    raise DataError(f"{path} is not a data set that soundprobe can read. It takes {_takes()}.")
+    raise DataError(
+        f"{path} is not a data set that soundprobe can read; `soundprobe data list` shows what --data takes."
+    )
 
 
 def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
@@ -385,10 +387,6 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
     diagonal = (clips.labels - fold) % len(clips.class_names)  # another class in each fold: few clips still show many
     order = np.lexsort([fold, diagonal, turn])
     return clips.take(np.sort(order[:limit]))
-
-
-def _takes() -> str:
-    return "; ".join(layout.description for layout in LAYOUTS.usable())
 
 
 def data_address(data: str | Path) -> str:
