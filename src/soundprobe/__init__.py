@@ -1,7 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
-The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `report`, `view`, `predict`,
-`runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
+The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
+`import_fold_scores`, `report`, `view`, `predict`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first
+use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from soundprobe.verbs.bench import bench as bench
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
+    from soundprobe.verbs.import_predictions import import_fold_scores as import_fold_scores
+    from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
     from soundprobe.verbs.probe import probe as probe
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
     from soundprobe.viewing.page import view as view
+    from soundprobe.workflows.compare import compare as compare
     from soundprobe.workflows.demo import demo as demo
 
 _HOMES = {
@@ -33,10 +37,13 @@ _HOMES = {
     "Embeddings": "base.records:Embeddings",
     "SoundprobeError": "base.errors:SoundprobeError",
     "bench": "verbs.bench:bench",
+    "compare": "workflows.compare:compare",
     "demo": "workflows.demo:demo",
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
     "finetune": "verbs.finetune:finetune",
+    "import_fold_scores": "verbs.import_predictions:import_fold_scores",
+    "import_predictions": "verbs.import_predictions:import_predictions",
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",

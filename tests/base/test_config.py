@@ -28,10 +28,10 @@ def test_every_shipped_recipe_is_valid_and_its_header_gives_the_command(name: st
     assert "Expect:" in header
 
 
-def test_demo_runs_what_a_pretrained_network_has_to_beat():
-    steps = {(step.backbone, step.weights): step.seeds for step in read_recipe("demo", ComparisonRecipe).extract}
-    assert set(steps) == {("mn04", "pretrained"), ("mn04", "random"), ("logmel-stats", None)}
-    assert len(steps["mn04", "random"]) > 1
+def test_demo_has_untrained_networks_of_several_seeds():
+    recipe = read_recipe("demo", ComparisonRecipe)
+    assert recipe.data == "synth"
+    assert len(recipe.seeds) > 1
 
 
 def test_every_head_has_a_shipped_recipe():

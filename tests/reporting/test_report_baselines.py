@@ -26,8 +26,8 @@ from soundprobe.scoring import notes
 MARK = "baseline: nothing learnt"
 
 
-def only_comparison(heads: Path) -> Comparison:
-    (comparison,) = comparisons_of(collect_runs(heads).by_dataset())
+def only_comparison(heads: Path, baseline: str | None = None) -> Comparison:
+    (comparison,) = comparisons_of(collect_runs(heads).by_dataset(), baseline=baseline)
     return comparison
 
 
@@ -154,7 +154,7 @@ def test_pretraining_is_worth_the_lead_over_the_best_of_all_kinds_that_do_withou
     assert [(one.kind.key, one.row.first.head["name"]) for one in comparison.baselines] == [
         ("no_network", "knn"),
         ("from_scratch", "finetune"),
-        ("users_network", "finetune"),
+        ("own", "finetune"),
         ("untrained", "mlp"),
     ]
     best, yardstick = comparison.best, comparison.baselines[0].row
@@ -167,7 +167,7 @@ def test_pretraining_is_worth_the_lead_over_the_best_of_all_kinds_that_do_withou
     assert (finding.figure, finding.unit, finding.command) == (f"{lead:+.1f}", "points over logmel-stats", "")
     report = write_report(tmp_path / "heads", tmp_path / "reports")
     (data,) = json.loads(report.json.read_text())["datasets"]
-    assert [one["kind"] for one in data["baselines"]] == ["no_network", "from_scratch", "users_network", "untrained"]
+    assert [one["kind"] for one in data["baselines"]] == ["no_network", "from_scratch", "own", "untrained"]
     assert data["rows"][data["over_baselines"][0]["other"]]["name"] == "logmel-stats · knn"
     assert "| logmel-stats · knn (**baseline: nothing learnt**)  (No network) | " in report.markdown.read_text()
 
@@ -211,23 +211,24 @@ def test_random_weights_of_several_seeds_are_one_row_with_the_spread_between_the
     assert labels == [f"random (seed {seed})" for seed in range(3)]
 
 
-def test_third_card_compares_with_the_users_network_trained_on_the_same_clips(tmp_path):
+def test_third_card_compares_with_the_run_that_is_named_the_baseline(tmp_path):
     write_run(tmp_path / "heads", ESC10, accuracy=0.9)
-    missing = verdict_of(only_comparison(tmp_path / "heads")).findings[2]
-    assert (missing.figure, missing.command) == ("", "soundprobe finetune --config notes-simplecnn")
+    assert len(verdict_of(only_comparison(tmp_path / "heads")).findings) == 2
     for seed in (0, 1):
         how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}, "seed": seed}
         write_run(tmp_path / "heads", ESC10, "simplecnn", "finetune", 0.55, key=f"00000000000{seed}", **how)
-    comparison = only_comparison(tmp_path / "heads")
+    comparison = only_comparison(tmp_path / "heads", "simplecnn")
     best, own = comparison.rows
     finding = verdict_of(comparison).findings[2]
     assert finding.figure == f"{100 * (best.accuracy.mean - own.accuracy.mean):+.1f}"
-    (pair,) = comparison.over_users_network
+    (pair,) = comparison.over_own
     assert pair.other is own
     assert f"({100 * own.accuracy.mean:.1f} %, mean of 2 seeds)" in finding.meaning
     assert "in all 5 folds: a clear difference" in finding.meaning
-    (data,) = json.loads(write_report(tmp_path / "heads", tmp_path / "reports").json.read_text())["datasets"]
-    assert data["over_users_network"][0]["accuracy"]["clear"] is True
+    report = write_report(tmp_path / "heads", tmp_path / "reports", baseline="simplecnn")
+    (data,) = json.loads(report.json.read_text())["datasets"]
+    assert data["over_own"][0]["accuracy"]["clear"] is True
+    assert (data["own"]["name"], data["own"]["lead"]["clear"]) == ("simplecnn · finetune", True)
 
 
 def test_third_card_on_the_official_folds_stays_with_fold_1_and_adds_the_network_trained_again(tmp_path):
@@ -240,7 +241,7 @@ def test_third_card_on_the_official_folds_stays_with_fold_1_and_adds_the_network
         f"{100 * (comparison.best.accuracy_on(1) - 0.7056):+.1f}",
         "points on fold 1",
     )
-    assert "ahead of the notes' network, trained on these clips fresh in each fold" in finding.meaning
+    assert "ahead of the notes' CNN, trained on these clips fresh in each fold" in finding.meaning
     assert finding.command == ""
 
 
@@ -290,5 +291,5 @@ def test_notes_recipe_with_a_changed_setting_is_another_network_from_scratch(tmp
     changed, own = comparison.rows
     assert [(one.kind.key, one.row) for one in comparison.baselines] == [
         ("from_scratch", changed),
-        ("users_network", own),
+        ("own", own),
     ]

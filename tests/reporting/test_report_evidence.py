@@ -26,7 +26,7 @@ from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import chart_of
 from soundprobe.reporting.sections.controls import peeked_of, shuffled_of
-from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, doubts_of, notes_comparisons
+from soundprobe.reporting.sections.statistics import UNKNOWN_RECORDINGS, against_published, doubts_of
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import between, p_value, percent, points_between
 from soundprobe.reporting.write import write_report
@@ -179,14 +179,15 @@ def test_run_without_recordings_takes_them_from_another_or_says_that_intervals_a
 
 
 def test_fold_1_is_compared_with_the_notes_on_the_official_clips_only(urban_heads, three):
-    found = notes_comparisons(only_comparison(urban_heads))
+    comparison = only_comparison(urban_heads)
+    found = against_published(comparison, comparison.published[0])
     assert {against.clips for _, against in found} == {873}
     row, against = found[0]
-    assert against.by_clip.notes.value == pytest.approx(0.7056, abs=1e-4)
+    assert against.by_clip.published.value == pytest.approx(0.7056, abs=1e-4)
     assert against.by_recording.run.value == pytest.approx(row.accuracy_on(1), abs=1e-3)
     assert against.design_effect >= 1
     assert not any(row.is_control for row, _ in found)
-    assert notes_comparisons(only_comparison(three)) == ()
+    assert only_comparison(three).published == ()
 
 
 def test_shuffled_labels_have_no_rank_and_are_marked_everywhere(tmp_path):

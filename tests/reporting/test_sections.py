@@ -134,7 +134,7 @@ def test_section_shows_something_in_every_format(file, comparison):
     for one in _flat(elements):
         if isinstance(one, Table):
             assert one.lines
-            assert all(one.placed(line) for line in (*one.lines, *one.notes_lines))
+            assert all(one.placed(line) for line in (*one.lines, *one.lines_below))
     # A map that can't be drawn says so on the page only; what can is a line in Markdown.
     assert f"## {section.title}" in text or file == "embedding_map"
 
@@ -178,7 +178,7 @@ EVERY_KIND = [
         ],
         [HOSTILE],
         label=HOSTILE,
-        notes=[[Span("tag", HOSTILE, style="notes"), Cell("", span=2)]],
+        below=[[Span("tag", HOSTILE, style="notes"), Cell("", span=2)]],
     ),
     Plotted(Plot("key", HOSTILE, [Variant(HOSTILE, [{"name": HOSTILE}])], {}), [Text("the same")]),
     Fold(name(HOSTILE), [Text("folded")]),

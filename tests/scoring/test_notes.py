@@ -11,13 +11,13 @@ from soundprobe.training.recipes import finetune_recipe, flattened
 
 def test_published_folds_give_the_published_mean_and_both_spreads():
     shares = [fold.accuracy for fold in notes.FOLDS]
-    assert notes.accuracy().mean == pytest.approx(0.9354, abs=5e-5)
-    assert notes.accuracy().std_population == pytest.approx(0.0868, abs=5e-5)
-    assert notes.accuracy().std_sample == pytest.approx(0.0915, abs=5e-5)
-    assert notes.accuracy().std_population == pytest.approx(float(np.std(shares)))
-    assert notes.macro_f1().mean == pytest.approx(0.9400, abs=5e-5)
-    assert notes.macro_f1().std_population == pytest.approx(0.0792, abs=5e-5)
-    assert notes.macro_f1().std_sample == pytest.approx(0.0834, abs=5e-5)
+    assert notes.PUBLISHED.accuracy.mean == pytest.approx(0.9354, abs=5e-5)
+    assert notes.PUBLISHED.accuracy.std_population == pytest.approx(0.0868, abs=5e-5)
+    assert notes.PUBLISHED.accuracy.std_sample == pytest.approx(0.0915, abs=5e-5)
+    assert notes.PUBLISHED.accuracy.std_population == pytest.approx(float(np.std(shares)))
+    assert notes.PUBLISHED.macro_f1.mean == pytest.approx(0.9400, abs=5e-5)
+    assert notes.PUBLISHED.macro_f1.std_population == pytest.approx(0.0792, abs=5e-5)
+    assert notes.PUBLISHED.macro_f1.std_sample == pytest.approx(0.0834, abs=5e-5)
 
 
 def test_fold_sizes_are_those_of_the_whole_data_set():
@@ -66,8 +66,8 @@ def test_contamination_names_the_cause_the_evidence_and_what_counts():
 
 
 def test_published_drops_the_zero_as_the_notes_do():
-    assert notes.published(0.9354) == ".9354"
-    assert notes.published(1.4876, 2) == "1.49"
+    assert notes.shown(0.9354) == ".9354"
+    assert notes.shown(1.4876, 2) == "1.49"
 
 
 def test_training_of_the_notes_network_is_what_the_shipped_recipe_says():

@@ -20,8 +20,8 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from soundprobe.base.errors import DataError
-from soundprobe.scoring import metrics
-from soundprobe.scoring.against_notes import compare_with_notes, estimate_design_effect
+from soundprobe.scoring import metrics, notes
+from soundprobe.scoring.against_published import compare_with_published, estimate_design_effect
 from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, resample
 from soundprobe.scoring.intervals import Interval, wilson
 from soundprobe.scoring.paired_tests import (
@@ -592,7 +592,7 @@ def test_comparison_is_json_without_nan() -> None:
     better, worse = (resample(one_fold(scores.predictions)) for scores in paired_runs("<img src=x onerror=alert(1)>"))
     text = json.dumps(dataclasses.asdict(paired(worse, better, test_train_ratio=0.2)), allow_nan=False)
     assert json.loads(text)["run"] == "<img src=x onerror=alert(1)>"
-    against = compare_with_notes(600, 873, design_effect=4.0)
+    against = compare_with_published(notes.PUBLISHED, 600, 873, design_effect=4.0)
     assert json.loads(json.dumps(dataclasses.asdict(against), allow_nan=False))["by_clip"]["run"]["method"] == "Wilson"
 
 
@@ -626,15 +626,15 @@ def test_on_shared_clips_cuts_runs_down_to_what_all_tested() -> None:
 
 
 def test_notes_interval_is_that_of_616_of_873() -> None:
-    found = compare_with_notes(700, 873)
+    found = compare_with_published(notes.PUBLISHED, 700, 873)
     expected = stats.binomtest(616, 873).proportion_ci(method="wilson")
     exact = stats.binomtest(616, 873).proportion_ci(method="exact")
-    assert found.by_clip.notes.value == pytest.approx(0.7056, abs=5e-5)
-    assert (found.by_clip.notes.low, found.by_clip.notes.high) == (
+    assert found.by_clip.published.value == pytest.approx(0.7056, abs=5e-5)
+    assert (found.by_clip.published.low, found.by_clip.published.high) == (
         pytest.approx(expected.low),
         pytest.approx(expected.high),
     )
-    assert (found.by_clip.notes.low, found.by_clip.notes.high) == (
+    assert (found.by_clip.published.low, found.by_clip.published.high) == (
         pytest.approx(exact.low, abs=1e-3),
         pytest.approx(exact.high, abs=1e-3),
     )
@@ -643,21 +643,24 @@ def test_notes_interval_is_that_of_616_of_873() -> None:
 
 
 def test_notes_comparison_by_recording_is_wider_and_may_not_be_clear() -> None:
-    narrow, wide = compare_with_notes(660, 873), compare_with_notes(660, 873, design_effect=9.0)
+    narrow, wide = (
+        compare_with_published(notes.PUBLISHED, 660, 873),
+        compare_with_published(notes.PUBLISHED, 660, 873, design_effect=9.0),
+    )
     assert narrow.is_clear
     assert not wide.is_clear
-    width = [one.by_recording.notes.high - one.by_recording.notes.low for one in (narrow, wide)]
+    width = [one.by_recording.published.high - one.by_recording.published.low for one in (narrow, wide)]
     assert width[1] == pytest.approx(3 * width[0], rel=0.05)
 
 
 def test_notes_comparison_of_other_clips_is_refused() -> None:
-    with pytest.raises(DataError, match="Fold 1 of the notes has 873 clips, this run's has 99 and 0 that failed"):
-        compare_with_notes(50, 99)
+    with pytest.raises(DataError, match="Fold 1 of the notes' CNN has 873 clips, this run's 99 and 0 that failed"):
+        compare_with_published(notes.PUBLISHED, 50, 99)
     with pytest.raises(DataError, match="874 correct of 873"):
-        compare_with_notes(874, 873)
+        compare_with_published(notes.PUBLISHED, 874, 873)
     with pytest.raises(DataError, match="design effect of nan"):
-        compare_with_notes(800, 873, design_effect=float("nan"))
-    assert compare_with_notes(800, 870, missing=3).missing == 3
+        compare_with_published(notes.PUBLISHED, 800, 873, design_effect=float("nan"))
+    assert compare_with_published(notes.PUBLISHED, 800, 870, missing=3).missing == 3
 
 
 def test_design_effect_is_the_clips_of_a_recording_when_they_agree_and_1_when_they_don_t() -> None:
@@ -678,7 +681,7 @@ def test_design_effect_is_the_clips_of_a_recording_when_they_agree_and_1_when_th
 
 def test_comparing_needs_no_torch() -> None:
     script = (
-        "import sys, soundprobe.scoring.paired_tests, soundprobe.scoring.against_notes; "
+        "import sys, soundprobe.scoring.paired_tests, soundprobe.scoring.against_published; "
         "print({'torch', 'sklearn', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -149,6 +149,6 @@ def test_folder_of_a_stopped_run_is_taken_as_it_is_and_half_a_record_is_no_run(t
     stopped.mkdir(parents=True)
     assert run_folder(tmp_path / "heads", str(stopped)) == stopped
     (stopped / "result.json").write_text("{")
-    assert list(named_runs(tmp_path / "heads").unreadable) == [stopped]
+    assert list(named_runs(tmp_path / "heads").others) == [stopped]
     with pytest.raises(StoreError):
         run_folder(tmp_path / "heads", str(stopped), kinds=("probe",))

@@ -28,21 +28,13 @@ class ProbeRecipe(Recipe):
     settings: dict[str, Any] = {}
 
 
-class ExtractRecipe(Recipe):
-    """One call of `extract`."""
-
-    backbone: str
-    weights: str | None = None
-    seeds: list[int] = [0]
-    clip_seconds: float | None = None
-
-
 class ComparisonRecipe(Recipe):
-    """A whole comparison: data, several extractions, several probes. What `demo` runs."""
+    """What `demo` compares; `seeds` are of untrained networks."""
 
     data: str
-    extract: list[ExtractRecipe]
-    probe: list[ProbeRecipe]
+    backbone: list[str]
+    head: list[str]
+    seeds: list[int] = [0]
 
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
@@ -85,6 +77,19 @@ def _read_toml(name_or_path: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a valid TOML recipe: {error}") from None
+
+
+def names_in(given: str | Sequence[str], option: str, example: str) -> list[str]:
+    """The names of an option that takes several, or one text in which commas join them: each once.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    names = given.split(",") if isinstance(given, str) else list(given)
+    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not names:
+        raise ConfigError(f"No {option} given. Name one or several, such as --{option} {example}.")
+    return names
 
 
 def parse_override(override: str) -> tuple[list[str], Any]:

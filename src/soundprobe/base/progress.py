@@ -6,13 +6,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+_display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,33 @@ class Progress:
     advance: Callable[[int], None]
 
 
-class RateColumn(ProgressColumn):
-    """Finished units a second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
+class PaceColumn(ProgressColumn):
+    """Finished units a second and the time that is left; nothing for steps of unequal length, which have no unit."""
 
     def render(self, task: Task) -> Text:
-        rate = task.finished_speed or task.speed
-        return Text(f"{rate:.1f} {self.unit}/s" if rate else f"- {self.unit}/s", style="progress.data.speed")
+        unit = task.fields["unit"]
+        if not unit:
+            return Text()
+        rate, left_s = task.finished_speed or task.speed, task.time_remaining
+        eta = "-:--:--" if left_s is None else str(timedelta(seconds=int(left_s)))
+        return Text(f"{rate:.1f} {unit}/s ETA {eta}" if rate else f"- {unit}/s", style="progress.data.speed")
+
+
+def _bars(shown: bool) -> RichProgress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
+    return RichProgress(*columns, console=console, disable=not shown or not console.is_terminal)
+
+
+@contextmanager
+def one_display(*, shown: bool = True) -> Iterator[None]:
+    """Within it all bars stand in one display, each as long as its work takes; what is printed goes above them."""
+    with _bars(shown) as bars:
+        token = _display.set(bars)
+        try:
+            yield
+        finally:
+            _display.reset(token)
 
 
 FIRST_LINE_S, NEXT_LINE_S = 10.0, 60.0
@@ -41,23 +62,18 @@ FIRST_LINE_S, NEXT_LINE_S = 10.0, 60.0
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
     """A bar for `total` units on a terminal, else a line now and then; nothing where `shown` is false."""
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        lines = Lines(title, total, unit)
-        yield Progress(lambda units: lines.reach(lines.done + units) if shown else None)
-        return
-    bar = RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(unit),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bar:
-        task = bar.add_task(title, total=total)
-        yield Progress(lambda units: bar.advance(task, units))
+    outer = _display.get()
+    with _bars(shown) if outer is None else nullcontext(outer) as bars:
+        if shown and bars.disable:
+            lines = Lines(title, total, unit or "steps")
+            yield Progress(lambda units: lines.reach(lines.done + units))
+            return
+        task = bars.add_task(title, total=total, unit=unit, visible=shown)
+        try:
+            yield Progress(lambda units: bars.advance(task, units))
+        finally:
+            if outer is not None:
+                bars.remove_task(task)
 
 
 class Lines:

@@ -226,12 +226,12 @@ class FoldResult:
         fold: the fold that was tested.
         ids: (n,) the tested clips.
         y_true: (n,) int64.
-        proba: (n, C) float32, rows that sum to 1.
+        proba: (n, C) float32, rows that sum to 1; (n, 0) where no probabilities are known, as of an import.
         chosen: the settings that were chosen inside the training folds.
         history: what selection and training saw, one mapping a step (a strength, an epoch); training folds only.
         tuning: of fine-tuning that chose settings, the content of a `scoring.tuning.TuningRecord`.
-        train_clips: how many clips it was trained on.
-        seconds: time to choose and train.
+        train_clips: how many clips it was trained on; seconds: time to choose and train. None where it isn't known.
+        said: (n,) int64, the predicted classes, where they were told; else those of the largest probability.
     """
 
     fold: int
@@ -241,13 +241,14 @@ class FoldResult:
     chosen: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
     tuning: Mapping[str, Any] | None = None
-    train_clips: int = 0
-    seconds: float = 0.0
+    train_clips: int | None = 0
+    seconds: float | None = 0.0
+    said: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
         """(n,) int64, the most probable class."""
-        return self.proba.argmax(axis=1)
+        return self.proba.argmax(axis=1) if self.said is None else self.said
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,8 @@ Settings = dict[str, Any]
 
 Fold = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Identity = tuple[str, str, tuple[str, ...]]
+"""Of a data set: see `DatasetRecord.identity`."""
 
 
 class RecordError(StoreError):
@@ -145,13 +147,19 @@ class DatasetRecord(Entry):
     only_trained_on: Count = 0
     recordings_known: bool | None = None
 
+    @property
+    def identity(self) -> Identity:
+        """What runs share that may be compared: name, fingerprint and classes."""
+        return self.name, self.fingerprint, tuple(self.class_names)
 
-class BackboneRecord(Entry):
-    """A backbone with its weights.
+
+class ModelRecord(Entry):
+    """A model by its name.
 
     Attributes:
-        weights: "pretrained", "random", "file", "fine-tuned" or "none"; weights_label says it in words.
-        embedding_dim: D; parameters: how many; settings: front end, pooling, lengths, precision.
+        weights: "pretrained", "random", "file", "fine-tuned", "none", or "imported" of a model whose predictions alone
+            are known; weights_label says it in words.
+        settings: front end, pooling, lengths, precision.
         layers: how many of the D columns each layer has, in their order; None where all are the last one's.
     """
 
@@ -160,8 +168,6 @@ class BackboneRecord(Entry):
     weights: str
     weights_label: str
     weights_sha256: str
-    embedding_dim: Annotated[int, Field(ge=1, lt=2**31)]
-    parameters: Count
     settings: Settings
     layers: dict[str, Count] | None = None
 
@@ -169,6 +175,13 @@ class BackboneRecord(Entry):
     def precision(self) -> str:
         """One of `soundprobe.embeddings.precision.PRECISIONS`; of one backbone, not of several side by side."""
         return str(self.settings.get("precision", "fp32"))
+
+
+class BackboneRecord(ModelRecord):
+    """A backbone with its weights: `embedding_dim`, D, and how many `parameters`."""
+
+    embedding_dim: Annotated[int, Field(ge=1, lt=2**31)]
+    parameters: Count
 
 
 class NetworksRecord(Entry):
@@ -201,12 +214,12 @@ class FoldNetworkRecord(NetworksRecord):
     network_sha256: str
 
 
-class UsedBackboneRecord(BackboneRecord):
-    """What a head was trained on: a backbone, several side by side (texts joined by "+", sizes summed), or networks.
+class Use(Entry):
+    """How a model was used.
 
     Attributes:
-        key: of the embeddings; commands: what made them; seconds_per_clip: that took, where it is known.
-        settings: of several backbones by their names.
+        key: of the embeddings, or of a model whose predictions were imported; commands: what made them.
+        seconds_per_clip: that took, where it is known.
         finetuned: the run, where each fold has a fine-tuned network of its own.
     """
 
@@ -215,3 +228,16 @@ class UsedBackboneRecord(BackboneRecord):
     device: str = ""
     commands: list[str] = Field(default=[])
     finetuned: NetworksRecord | None = None
+
+
+class UsedBackboneRecord(BackboneRecord, Use):
+    """What a head was trained on: a backbone, several side by side (texts joined by "+", sizes summed, settings by
+    their names), or networks.
+    """
+
+
+class ScoredModelRecord(ModelRecord, Use):
+    """What was scored: as `UsedBackboneRecord`, or a model whose predictions were imported, of unknown size."""
+
+    embedding_dim: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    parameters: Count | None = None

@@ -13,9 +13,12 @@ import typer
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
+from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
+from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
     BatchSize,
     Channels,
@@ -57,9 +60,9 @@ app = typer.Typer(
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
     epilog=examples(
         "soundprobe demo",
-        "soundprobe extract --backbone mn04 --data UrbanSound8K/",
-        "soundprobe probe --head linear,mlp,knn",
-        "soundprobe report",
+        "soundprobe compare my-clips/",
+        "soundprobe runs list",
+        "soundprobe predict recording.wav --run best",
     ),
 )
 app.add_typer(data_app, name="data")
@@ -119,6 +122,9 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+app.command(epilog=COMPARE_EXAMPLES)(compare)
 
 
 @app.command(
@@ -236,11 +242,20 @@ def _show_extraction(outcome: Extraction) -> None:
 
 app.command(epilog=PROBE_EXAMPLES)(probe)
 app.command(epilog=FINETUNE_EXAMPLES)(finetune)
+app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 
 
-@app.command(epilog=examples("soundprobe report", "soundprobe report --dataset urbansound8k"))
+@app.command(
+    epilog=examples(
+        "soundprobe report", "soundprobe report --dataset urbansound8k", "soundprobe report --baseline my-cnn"
+    )
+)
 def report(
     dataset: Dataset = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="NAME", help="Your own model's. Default: the only import."),
+    ] = None,
     title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The page's heading.")] = None,
     data: Annotated[
         str | None,
@@ -258,9 +273,9 @@ def report(
     reports: ReportsFolder = Path("reports"),
     as_json: Json = False,
 ) -> None:
-    """Compare every run found, on one page.
+    """Compare every run with each other and your own model.
 
-    The page is HTML; Markdown and JSON of the same stand beside it.
+    One HTML page; Markdown and JSON of the same stand beside it.
     """
     from soundprobe.base.files import check_room, read_json
 
@@ -276,6 +291,7 @@ def report(
         heads,
         reports,
         dataset=dataset,
+        baseline=baseline,
         title=title,
         data=data,
         embeddings=embeddings,
@@ -295,19 +311,7 @@ app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
-@app.command(epilog=examples("soundprobe demo", "soundprobe demo --to trial/"))
-def demo(
-    to: Annotated[
-        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
-    ] = Path(),
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Go the whole way on generated sounds, offline. Under 3 minutes on 2 cores."""
-    from soundprobe.workflows.demo import demo as run
-
-    written = run(to, progress=not quiet, say=lambda line: out.print(line, markup=False))
-    answer(as_json, files={"html": written.html, "markdown": written.markdown, "json": written.json})
+app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
 @app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))

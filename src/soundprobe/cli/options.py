@@ -62,6 +62,10 @@ SHARED: dict[str, Any] = {
     ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
+DATA_COLUMNS: Any = Annotated[
+    str | None, typer.Option("--data-columns", metavar="MAP", help="Of the data's table, such as label=category.")
+]
+"""What `columns` is called beside a command's own option of that name."""
 Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help="mean, first or loudest.")]
 DEVICE_HELP = "auto, cpu, cuda or mps."
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help=DEVICE_HELP)]
@@ -89,7 +93,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", callb
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options `SHARED`, which reach it together as `how`."""
+    """Gives a command the options `SHARED` that it lacks, which reach it together as `how`."""
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
@@ -97,9 +101,12 @@ def opens_data(command: Callable[..., None]) -> Callable[..., None]:
 
     signature = inspect.signature(command, eval_str=True)
     own = [name for name in signature.parameters if name != "how"]
+    shared = {name: option for name, option in SHARED.items() if name not in own}
+    if "columns" in own:
+        shared["data_columns"] = DATA_COLUMNS
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-        for name, option in SHARED.items()
+        for name, option in shared.items()
     ]
     kept = [signature.parameters[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in own]
     with_options.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]

@@ -34,15 +34,15 @@ def list_runs(dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_js
 
     there = named_runs(heads)
     found = there.of(dataset)
-    answer(as_json, heads=heads, runs=map(_facts, found), unreadable=there.unreadable)
-    if not found and not there.unreadable:
+    answer(as_json, heads=heads, runs=map(_facts, found), others=there.others)
+    if not found and not there.others:
         out.print(f"No runs found in {heads}. {WHAT_TO_RUN}.", markup=False)
     if found:
         print_table(_table(found), "MB", "made")
     for label, place in _places(found).items():
         out.print(f"{one_line(label)} is {one_line(place)}", markup=False)
-    for folder, reason in there.unreadable.items():
-        out.print(f"not whole: {one_line(folder)}: {one_line(reason)}", markup=False)
+    for folder, reason in there.others.items():
+        out.print(f"no run: {one_line(folder)}: {one_line(reason)}", markup=False)
 
 
 @app.command(epilog=examples("soundprobe runs show best", "soundprobe runs show mn04-linear --json"))
@@ -104,7 +104,7 @@ def rm(
     freed = sum(size_of(folder) for folder in folders)
     for folder in folders:
         run = whole.get(folder)
-        what = f"{run.name} on {run.data}, {_score(run)} %" if run else "a run that is not whole"
+        what = f"{run.name} on {run.data}, {_score(run)} %" if run else "no whole run"
         out.print(f"{one_line(what)}: {size_of(folder) / 1e6:.1f} MB in {one_line(folder)}", markup=False)
         if run and (left := needed_by(run, others)):
             out.print(f"  without its networks {', '.join(one.name for one in left)} can't predict", markup=False)
@@ -155,11 +155,19 @@ def _megabytes(run: NamedRun) -> str:
 
 
 def _places(found: Sequence[NamedRun]) -> dict[str, str]:
-    """Where the clips of each data set lie whose name several have."""
+    """How the clips of each data set were opened whose name several have."""
     labels = {run.data: run.record.dataset for run in found}
     several = [one.name for one in labels.values()]
-    opened = {label: (one.opened_as or {}).get("data") for label, one in labels.items() if several.count(one.name) > 1}
-    return {label: str(place) for label, place in opened.items() if place}
+    opened = {label: one.opened_as for label, one in labels.items() if several.count(one.name) > 1 and one.opened_as}
+    return {label: " ".join(filter(None, map(_option, how, how.values()))) for label, how in opened.items()}
+
+
+def _option(name: str, value: object) -> str:
+    from soundprobe.data.catalog import MADE_FOLDS
+
+    if value is None or (name == "folds" and value == MADE_FOLDS):
+        return ""
+    return f"--{name.replace('_', '-')} {value}"
 
 
 def _facts(run: NamedRun) -> dict[str, Any]:

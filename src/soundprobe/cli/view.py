@@ -64,10 +64,13 @@ def view(
     from soundprobe.viewing.page import view as show
 
     check_room(to.parent, 0)
-    folder = _find(clips, heads, run, dataset, weights, optional=True)
+    if run is None:
+        _check_clips(clips)
+    else:
+        folder = _find(clips, heads, run, dataset, weights)
     shown = show(
         clips if len(clips) > 1 else clips[0],
-        run=folder,
+        run=None if run is None else folder,
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -128,16 +131,8 @@ def predict(
     stop_if_failed(len(failures), len(paths), allow_failures)
 
 
-def _find(
-    clips: Sequence[Path],
-    heads: Path,
-    run: str | None,
-    dataset: str | None,
-    weights: str | None,
-    *,
-    optional: bool = False,
-) -> Path | None:
-    """The folder of the run; None where none is named and it is `optional`.
+def _find(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
+    """The folder of the run.
 
     Raises:
         SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
@@ -145,17 +140,21 @@ def _find(
     from soundprobe.scoring.run_names import run_folder
     from soundprobe.verbs.predict import CAN_PREDICT, check_weights
 
-    lacking, folder = Lacking(), None
+    lacking, folder = Lacking(), heads
     with lacking.noted():
-        if not any(os.path.exists(place) for place in clips):
-            named = ", ".join(map(str, clips))
-            raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
+        _check_clips(clips)
     with lacking.noted():
-        if run is not None or not optional:
-            folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-            check_weights(folder, weights)
+        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        check_weights(folder, weights)
     lacking.tell()
     return folder
+
+
+def _check_clips(clips: Sequence[Path]) -> None:
+    """Raises DataError where none of them is there."""
+    if not any(os.path.exists(place) for place in clips):
+        named = ", ".join(map(str, clips))
+        raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
 
 
 def _facts(done: Prediction) -> dict[str, Any]:

@@ -58,9 +58,11 @@ def content_of(
     comparisons: Sequence[Comparison], unreadable: Sequence[UnreadableRun], title: str | None = None
 ) -> Content:
     """The report of `comparisons`; without a `title` it is called after the data sets."""
-    appendix = [Shown("notes", notes_cnn.TITLE, list(notes_cnn.show()))]
+    appendix = []
     if unreadable:
-        appendix.insert(0, Shown("unreadable", unreadable_runs.TITLE, list(unreadable_runs.show(unreadable))))
+        appendix.append(Shown("unreadable", unreadable_runs.TITLE, list(unreadable_runs.show(unreadable))))
+    if notes_cnn.applies(comparisons):
+        appendix.append(Shown("notes", notes_cnn.TITLE, list(notes_cnn.show())))
     return Content(title or _title(comparisons), [_part(one) for one in comparisons], appendix, unreadable)
 
 

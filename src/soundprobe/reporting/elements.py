@@ -198,7 +198,7 @@ class Table(Element):
         label: says what it is to those who can't see it; "" takes the section's title.
         style: CSS classes: "heat" (tinted cells), "square", "tight", "roomy", "counts".
         styled: how an item's row is drawn.
-        notes: the notes' rows, which stand below the others however these are sorted.
+        below: rows of what was published, which stand below the others however these are sorted.
         named: whether the first column of words names the rows.
     """
 
@@ -207,7 +207,7 @@ class Table(Element):
     label: str = ""
     style: str = ""
     styled: Callable[[Any], str] = lambda _: ""
-    notes: Sequence[Sequence[Cell | Words]] = ()
+    below: Sequence[Sequence[Cell | Words]] = ()
     named: bool = True
 
     @property
@@ -215,8 +215,8 @@ class Table(Element):
         return [Line([column.cell(item) for column in self.columns], self.styled(item)) for item in self.items]
 
     @property
-    def notes_lines(self) -> list[Line]:
-        return [Line([one if isinstance(one, Cell) else Cell(one) for one in cells]) for cells in self.notes]
+    def lines_below(self) -> list[Line]:
+        return [Line([one if isinstance(one, Cell) else Cell(one) for one in cells]) for cells in self.below]
 
     @property
     def sortable(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from soundprobe.base.files import atomic_path, path_name, write_json
@@ -30,6 +30,7 @@ def write_report(
     reports_folder: Path,
     *,
     dataset: str | None = None,
+    baseline: str | None = None,
     title: str | None = None,
     data: str | Path | None = None,
     embeddings: str | Path = "embeddings",
@@ -44,6 +45,8 @@ def write_report(
     written whole or not at all, and the same runs give the same bytes.
 
     Args:
+        baseline: the name of the user's own model, which the best run is compared with: an imported one, or any run.
+            By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
         dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
@@ -51,18 +54,19 @@ def write_report(
         audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
 
     Raises:
-        ConfigError: `max_audio_mb` is not valid.
+        ConfigError: `max_audio_mb` is not valid, or no run, or several, have the name `baseline`.
         StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
     options = MediaOptions(data, max_audio_mb, audio, Path(embeddings))
-    collection = collect_runs(Path(heads_folder))
+    collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
     folder = Path(reports_folder)
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
     if not trials:
         collection = collection.without_trials()
-    comparisons = with_media(comparisons_of(collection.by_dataset()), options)
+    found = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    comparisons = with_media(found, options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)

@@ -22,7 +22,16 @@ from safetensors.numpy import save_file
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import atomic_path, parse_json
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
-from soundprobe.base.stored import Count, DatasetRecord, Entry, Fold, Record, Settings, UsedBackboneRecord
+from soundprobe.base.stored import (
+    Count,
+    DatasetRecord,
+    Entry,
+    Fold,
+    Record,
+    ScoredModelRecord,
+    Settings,
+    UsedBackboneRecord,
+)
 from soundprobe.scoring import metrics
 from soundprobe.scoring.tuning import TuningRecord, fine_tuning_verdict
 
@@ -35,7 +44,10 @@ class TestedDatasetRecord(DatasetRecord):
 
 
 class HeadRecord(Entry):
-    """A head: `settings` as the user gave them, and what was done to the labels or the training clips."""
+    """A head: `settings` as the user gave them, and what was done to the labels or the training clips.
+
+    Of imported predictions there is none: what stands here is called "import", and has their seed and key.
+    """
 
     name: str
     title: str
@@ -45,17 +57,17 @@ class HeadRecord(Entry):
 
 
 class FoldScoresRecord(Entry):
-    """One tested fold; see `FoldResult` for chosen, history, tuning and seconds."""
+    """One tested fold; see `FoldResult` for chosen, history, tuning and seconds. What an import can't know is None."""
 
     fold: Fold
-    train_clips: Count
+    train_clips: Count | None
     test_clips: Count
     accuracy: float
     macro_f1: float
     chosen: Settings
     history: list[Settings] = Field(default=[])
     tuning: TuningRecord | None = None
-    seconds: float
+    seconds: float | None
 
 
 class ScoreRecord(Entry):
@@ -71,20 +83,43 @@ class SummaryRecord(Entry):
     macro_f1: ScoreRecord
 
 
+class ImportRecord(Entry):
+    """Where imported predictions came from, and how they were made as far as they tell.
+
+    Attributes:
+        file: its name; sha256: of its bytes.
+        probabilities: whether `predictions.parquet` has any.
+        folds: "same" as the data's (by whatever numbers), "other" ones, or "unknown"; scores are by the data's.
+        moved: how many clips the other folds put elsewhere; None where their numbers can't be told from the data's.
+        in_training_too: how many clips lie in one of the other folds while another clip of their recording lies in
+            another; None where recordings or folds are unknown.
+        missing: how many clips of the data that can be read have no prediction.
+    """
+
+    file: str
+    sha256: str
+    probabilities: bool
+    folds: Literal["same", "other", "unknown"]
+    moved: Count | None = None
+    in_training_too: Count | None = None
+    missing: Count = 0
+
+
 class RunRecord(Record):
-    """`result.json`: one backbone and head over the folds that were tested.
+    """`result.json`: one backbone and head, or one model's imported predictions, over the folds that were tested.
 
     Attributes:
         device: where it was trained; mixed_precision: the 16-bit type, of a fine-tuning run that had one.
         command, versions, created, seconds: how, with what, when (ISO 8601) and how long it was made.
         overfitting: of a fine-tuning run, see `soundprobe.scoring.overfitting`.
+        imported: of a run of the kind "import".
         complete: whether `folds` are all of the data set's.
     """
 
     REMEDY: ClassVar[str] = "Delete the run's folder and run its command again."
-    kind: Literal["probe", "finetune"]
+    kind: Literal["probe", "finetune", "import"]
     dataset: TestedDatasetRecord
-    backbone: UsedBackboneRecord
+    backbone: ScoredModelRecord
     head: HeadRecord
     device: str = ""
     mixed_precision: str | None = None
@@ -93,14 +128,28 @@ class RunRecord(Record):
     created: str
     seconds: float
     overfitting: Settings | None = None
+    imported: ImportRecord | None = None
     folds: list[FoldScoresRecord]
     summary: SummaryRecord
     complete: bool
 
     @model_validator(mode="after")
-    def _one_entry_a_fold(self) -> Self:
+    def _is_whole(self) -> Self:
         if len(set(self.tested)) != len(self.folds):
             raise PydanticCustomError("fold_twice", "lists a fold more than once")
+        if self.kind == "import":
+            lacking = "imported" if self.imported is None else ""
+        else:
+            model, folds = self.backbone, self.folds
+            untold = {
+                "backbone.embedding_dim": model.embedding_dim is None,
+                "backbone.parameters": model.parameters is None,
+                "folds.train_clips": any(one.train_clips is None for one in folds),
+                "folds.seconds": any(one.seconds is None for one in folds),
+            }
+            lacking = next((field for field, is_none in untold.items() if is_none), "")
+        if lacking:
+            raise PydanticCustomError("lacking", "lacks the field '{field}'", {"field": lacking})
         return self
 
     @property
@@ -116,8 +165,13 @@ class RunRecord(Record):
 
     @property
     def is_trial(self) -> bool:
-        """Whether it is of fewer clips or folds than the data set has."""
-        return self.is_of_fewer_clips or not self.complete
+        """Whether it was made of fewer clips or folds than the data set has, to see how it goes."""
+        return self.is_of_fewer_clips or (not self.complete and self.kind != "import")
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether each clip has a probability of each class, not a predicted class alone."""
+        return self.imported is None or self.imported.probabilities
 
 
 class HeadOriginRecord(Entry):
@@ -187,8 +241,9 @@ class FinishedRun:
         backbone, head, score = self.record.backbone, self.record.head, self.record.summary
         control, folds = head.settings.get("control"), len(self.record.folds)
         spread = f" +- {score.accuracy.std_population:.3f}" if folds > 1 else ""
+        of = f" / {head.name if self.record.kind == 'probe' else head.title}" if self.record.imported is None else ""
         return (
-            f"{backbone.name} ({backbone.weights_label}) / {head.name if self.record.kind == 'probe' else head.title}, "
+            f"{backbone.name} ({backbone.weights_label}){of}, "
             f"seed {head.seed}{f' [control: {control}]' if control else ''}: "
             f"accuracy {score.accuracy.mean:.3f}{spread}, "
             f"macro-F1 {score.macro_f1.mean:.3f} over {folds} fold{'s' * (folds != 1)}"
@@ -289,13 +344,15 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
     import pyarrow.parquet as pq
 
     columns = {f"clip.{name}": pa.array(np.asarray(column)[rows].tolist()) for name, column in clips.columns.items()}
+    proba = [row for fold in folds for row in fold.proba.astype(np.float32)]
+    told = {"proba": pa.array(proba, pa.list_(pa.float32()))} if any(len(row) for row in proba) else {}
     table = pa.table(
         {
             "clip_id": pa.array(ids.tolist(), pa.string()),
             "fold": pa.array(np.concatenate([np.full(len(fold.ids), fold.fold, dtype=np.int64) for fold in folds])),
             "label": pa.array(np.concatenate([fold.y_true for fold in folds]).astype(np.int64)),
             "predicted": pa.array(np.concatenate([fold.predicted for fold in folds]).astype(np.int64)),
-            "proba": pa.array([row for fold in folds for row in fold.proba.astype(np.float32)], pa.list_(pa.float32())),
+            **told,
             "group": pa.array(clips.groups[rows].tolist(), pa.string()),
             **columns,
         }
@@ -360,7 +417,7 @@ def _fold_summary(result: FoldResult) -> dict[str, Any]:
         "chosen": dict(result.chosen),
         "history": [dict(step) for step in result.history],
         **_tuning(result),
-        "seconds": round(result.seconds, 4),
+        "seconds": None if result.seconds is None else round(result.seconds, 4),
     }
 
 

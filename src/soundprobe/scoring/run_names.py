@@ -11,7 +11,8 @@ from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
-from soundprobe.base.stored import UsedBackboneRecord
+from soundprobe.base.stored import ScoredModelRecord
+from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import RunRecord, read_result
 
 BEST = "best"
@@ -51,21 +52,26 @@ class NamedRun:
         return self.record.summary.accuracy.mean
 
     @property
+    def is_control(self) -> bool:
+        """Whether its labels, folds or weights are not what they should be, to show what that does."""
+        settings, untrained = self.record.head.settings, "random" in self.record.backbone.weights.split("+")
+        return bool(
+            settings.get("control") or settings.get("carry_over") or (untrained and self.record.kind == "probe")
+        )
+
+    @property
     def contends(self) -> bool:
         """Whether it may be the best: it tested every fold of all clips, and is no control and nothing imported."""
-        record = self.record
-        control = record.head.settings.get("control") or record.head.settings.get("carry_over")
-        untrained = record.kind == "probe" and "random" in record.backbone.weights.split("+")
-        return not (record.is_trial or control or untrained) and record.kind in ("probe", "finetune")
+        return self.record.kind in ("probe", "finetune") and not (self.record.is_trial or self.is_control)
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Every run below a heads folder, the best of each data set first, and why other folders can't be read."""
+    """Every run below a heads folder, the best of each data set first, and why other folders hold none."""
 
     heads: Path
     found: Sequence[NamedRun]
-    unreadable: Mapping[Path, str]
+    others: Mapping[Path, str]
 
     def of(self, dataset: str | None) -> list[NamedRun]:
         """Those on the data set of that name; all of them where it is None.
@@ -115,15 +121,16 @@ def named_runs(heads: str | Path = "heads") -> Runs:
         StoreError: a folder can't be listed.
     """
     records: dict[Path, RunRecord] = {}
-    unreadable: dict[Path, str] = {}
+    others: dict[Path, str] = {}
     for folder in run_folders(Path(heads)):
         if not (folder / "result.json").exists():
-            unreadable[folder] = "it is still being made, or was stopped before its end"
+            published = (folder / PublishedRecord.FILE).exists()
+            others[folder] = "fold scores as published" if published else "still being made, or stopped before its end"
             continue
         try:
             records[folder] = read_result(folder)
         except StoreError as error:
-            unreadable[folder] = str(error)
+            others[folder] = str(error)
     labels = data_labels(records.values())
     named = [(base_name(one), labels[_data_of(one)], folder, one) for folder, one in records.items()]
     taken = Counter((name, data) for name, data, *_ in named)
@@ -135,7 +142,7 @@ def named_runs(heads: str | Path = "heads") -> Runs:
         for name, data, folder, record in named
     ]
     found.sort(key=lambda run: (run.data, run.record.is_trial, not run.contends, -run.accuracy, run.name))
-    return Runs(Path(heads), found, unreadable)
+    return Runs(Path(heads), found, others)
 
 
 def _data_of(record: RunRecord) -> tuple[str, str]:
@@ -170,11 +177,11 @@ def base_name(record: RunRecord) -> str:
         parts = _finetune_name(record)
     else:
         parts = [backbone.name]
-    seed = [f"seed{head.seed}"] if head.seed and record.kind != "import" else []
+    seed = [f"seed{head.seed}"] if head.seed else []
     return "-".join(path_name(part) for part in [*parts, *seed])
 
 
-def _backbone_name(backbone: UsedBackboneRecord) -> str:
+def _backbone_name(backbone: ScoredModelRecord) -> str:
     """With what is unusual about its weights, precision and layers: "mn04-untrained", "mn04+ast-int8"."""
     names, kinds = backbone.name.split("+"), backbone.weights.split("+")
     labels = backbone.weights_label.split("+")
@@ -245,7 +252,8 @@ def find_run(
     """
     runs = named_runs(heads)
     if not runs.found:
-        raise ConfigError(f"No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
+        given = "" if text is None else f"{option} {text}: there is no such run. "
+        raise ConfigError(f"{given}No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
     of_data = runs.of(dataset)
     usable = [run for run in of_data if not kinds or run.record.kind in kinds]
     if text is None:

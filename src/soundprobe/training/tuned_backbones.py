@@ -49,6 +49,7 @@ class FinetunedRun:
 
     @property
     def embedding_dim(self) -> int:
+        assert self.record.backbone.embedding_dim is not None, "told of every run that trained something"
         return self.record.backbone.embedding_dim
 
     @property
@@ -113,9 +114,10 @@ def open_run(path: str | Path) -> FinetunedRun:
         raise ConfigError(f"--finetuned {folder} is no folder of a fine-tuning run: it holds no networks.")
     record = results.read_result(folder)
     if record.kind != "finetune":
-        raise ConfigError(
-            f"--finetuned {folder} is the run of a probe, which trains no network. Give a finetune-... folder."
-        )
+        which = "is the run of a probe, which trains no network"
+        if record.kind == "import":
+            which = "holds imported predictions, and no network"
+        raise ConfigError(f"--finetuned {folder} {which}. Give a finetune-... folder.")
     if record.head.settings.get("carry_over"):
         raise ConfigError(
             f"--finetuned {folder}: its network was carried over from fold to fold, so it was trained on the clips of "

@@ -6,13 +6,14 @@ The networks of a fine-tuning run embed every clip once each, into a set for eac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
+from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
@@ -29,12 +30,15 @@ from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
+Weights = str | Path | None
+"""Of one backbone: "pretrained" (as None), "random", or a file."""
+
 
 def extract(
     data: str | Path | Clips | None = None,
     *,
     backbone: str | Sequence[str] | None = None,
-    weights: str | Path | None = None,
+    weights: Weights | Mapping[str, Sequence[Weights]] = None,
     clip_seconds: float | None = None,
     layers: str = LAST,
     precision: str = "fp32",
@@ -63,7 +67,7 @@ def extract(
             `open_data`.
         backbone: one name ("mn04" by default), several, or several joined by commas.
         weights: "pretrained" (the default), "random" (the control, drawn with `seed`) or a file's path; a backbone in
-            which nothing is learnt takes none.
+            which nothing is learnt takes none. By backbone, each may have several: {"mn04": ["pretrained", "random"]}.
         seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
         layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
@@ -81,18 +85,18 @@ def extract(
             precision is not to be had for the backbone or device, or differs too much from float32 on these clips.
     """
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
-    if len(seeds) != 1 and weights != RANDOM:
+    if len(seeds) != 1 and weights != RANDOM and not isinstance(weights, Mapping):
         raise ConfigError(f"--seed {','.join(map(str, seeds))}: only random weights are drawn. Add --weights random.")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
     how = settle(folds, limit, opening)
-    specs: Sequence[BackboneSpec] = ()
+    asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
-        specs = [spec.with_layers(layers) for spec in _specs("mn04" if backbone is None else backbone)]
-        for spec in specs:
+        asked = _asked(backbone, weights, layers)
+        for spec, _ in asked:
             spec.check_precision(precision)
             if clip_seconds is not None:
                 spec.check_clip_seconds(clip_seconds)
@@ -116,10 +120,12 @@ def extract(
         )
         run = open_run(run_folder(heads, finetuned, kinds=("finetune",), option="--finetuned"))
         data, how = data_of(run, data)
-    check_needed(data, [(spec, weights) for spec in specs], progress=progress)
+    check_needed(data, asked, progress=progress)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    check_room(Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, specs, run))
+    check_room(
+        Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, [spec for spec, _ in asked], run)
+    )
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob
@@ -128,11 +134,11 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"weights": weights, "clip_seconds": clip_seconds, "layers": layers, "progress": progress}
+    load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "progress": progress}
     models = [
-        declared(load_backbone(spec.name, seed=one, **load), precision).on_channels(channels)
-        for spec in specs
-        for one in seeds
+        declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels)
+        for spec, one in asked
+        for drawn in (seeds if one == RANDOM else seeds[:1])
     ]
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
@@ -171,9 +177,11 @@ def _new_numbers(root: Path, dataset: str, specs: Sequence[BackboneSpec], run: F
     return sum(dim for name, dim in dims.items() if not any(there.glob(f"{path_name(name)}-*")))
 
 
-def _specs(backbone: str | Sequence[str]) -> list[BackboneSpec]:
-    names = backbone.split(",") if isinstance(backbone, str) else list(backbone)
-    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not names:
-        raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
-    return [BACKBONES[name] for name in names]
+def _asked(
+    backbone: str | Sequence[str] | None, weights: Weights | Mapping[str, Sequence[Weights]], layers: str
+) -> list[tuple[BackboneSpec, Weights]]:
+    """The specs, each with the weights that are asked for."""
+    if isinstance(weights, Mapping):
+        return [(BACKBONES[name].with_layers(layers), one) for name, several in weights.items() for one in several]
+    names = names_in("mn04" if backbone is None else backbone, "backbone", "mn04,panns")
+    return [(BACKBONES[name].with_layers(layers), weights) for name in names]

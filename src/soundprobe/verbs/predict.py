@@ -312,6 +312,8 @@ def predict(
 
 def _head_files(place: Path) -> list[Path]:
     files = sorted(place.glob("fold-*.safetensors"))
+    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
+        raise ConfigError(f"{place} holds imported predictions: it has no head to predict with. Give a probe's folder.")
     if not files:
         raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
     return files

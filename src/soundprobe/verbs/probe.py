@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import digest_key, path_name
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
@@ -132,10 +133,7 @@ def probe(
     """
     if head is None:
         head = "knn" if control == SHUFFLED_LABELS else "linear"
-    names = head.split(",") if isinstance(head, str) else list(head)
-    names = [name.strip() for name in names if name.strip()]
-    if not names:
-        raise ConfigError("No head given. Name one or several, such as --head linear,mlp,knn.")
+    names = names_in(head, "head", "linear,mlp,knn")
     if "seed" in (settings or {}):
         raise ConfigError("seed is not a setting of a head here: give --seed, once or several times.")
     if "device" in (settings or {}):

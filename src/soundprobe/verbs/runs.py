@@ -35,13 +35,13 @@ def remove_run(run: str | Path, *, heads: str | Path = "heads", dataset: str | N
 
 
 def folder_to_remove(run: str | Path, *, heads: str | Path = "heads", dataset: str | None = None) -> Path:
-    """The folder below `heads` of the run that `find_run` finds, or of one that was stopped before its end.
+    """The folder below `heads` of the run that `find_run` finds, or of one that was stopped, or of published scores.
 
     Raises:
         ConfigError: no run, or several, are named so, or the folder is a link to one elsewhere.
     """
-    stopped = (folder for folder in named_runs(heads).unreadable if same_folder(folder, Path(run)))
-    folder = next(stopped, None) or find_run(heads, run, dataset=dataset, option="runs rm").folder
+    no_run = (folder for folder in named_runs(heads).others if same_folder(folder, Path(run)))
+    folder = next(no_run, None) or find_run(heads, run, dataset=dataset, option="runs rm").folder
     own = folder.resolve()
     if own.parent.parent.parent != Path(heads).resolve():
         raise ConfigError(f"{folder} is {own}, outside {heads}. Delete it there, by hand.")

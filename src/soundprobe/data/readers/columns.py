@@ -38,39 +38,45 @@ NO_LABEL = ("nan", "na", "n/a", "none", "null", "<na>")
 """What programs write where there is no label; it may be a class's name too."""
 
 
-def parse_columns(text: str | None) -> dict[str, str]:
+def parse_columns(text: str | None, roles: Mapping[str, tuple[str, ...]] = ROLES) -> dict[str, str]:
     """ "path=filename,label=category" as a mapping; "start=" says that no column is the start.
 
     Raises:
-        DataError: it has another form, or a name that is none of `ROLES`.
+        DataError: it has another form, or a name that is none of `roles`.
     """
     found = {}
     for part in (text or "").split(","):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not part.strip():
             continue
-        if not equals or role not in ROLES:
+        if not equals or role not in roles:
+            example = ",".join(f"{name}={names[-1]}" for name, names in list(roles.items())[:2])
             raise DataError(
-                f"--columns {text!r} is not valid: write NAME=COLUMN, joined by commas, such as "
-                f"path=filename,label=category. Names: {', '.join(ROLES)}."
+                f"--columns {text!r} is not valid: write NAME=COLUMN, joined by commas, such as {example}. "
+                f"Names: {', '.join(roles)}."
             )
         found[role] = column
     return found
 
 
-def choose_columns(table: Table, given: str | None, needed: tuple[str, ...] = ("path", "label")) -> dict[str, str]:
-    """The column of each role that the table has.
+def choose_columns(
+    table: Table,
+    given: str | None,
+    needed: tuple[str, ...] = ("path", "label"),
+    roles: Mapping[str, tuple[str, ...]] = ROLES,
+) -> dict[str, str]:
+    """The column of each of the `roles` that the table has.
 
     Raises:
         DataError: a column that was given isn't there; a needed role has no column, or several could be it.
     """
-    said = parse_columns(given)
+    said = parse_columns(given, roles)
     for role, column in said.items():
         if column and column not in table.columns:
             raise DataError(f"--columns {role}={column}: {table.source} has no such column. {_has(table)}")
     taken = set(said.values())
     chosen = {role: column for role, column in said.items() if column}
-    for role, names in ROLES.items():
+    for role, names in roles.items():
         if role in said:
             continue
         fitting = [column for column in table.columns if column not in taken and _plain(column) in names]
@@ -146,7 +152,8 @@ def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -
         few = sorted(free, key=lambda column: len(set(table.columns[column])))
         several = [column for column in few if len(set(table.columns[column])) > 1]
         found["label"] = (words or named or several or few or ["..."])[0]
-    return f"Say which is which: --columns {','.join(f'{role}={found[role]}' for role in needed)}"
+    named = [f"{role}={found.get(role) or (free or ['...'])[0]}" for role in needed]
+    return f"Say which is which: --columns {','.join(named)}"
 
 
 def _has(table: Table) -> str:

@@ -44,9 +44,9 @@ class Locator:
                 place = child
                 continue
             names = self._names(place)
-            alike = names.get(_plain(part), [])
+            alike = names.get(plain_name(part), [])
             if not alike and depth == len(parts) and not is_audio(child):
-                alike = [name for key, some in names.items() if Path(key).stem == _plain(part) for name in some]
+                alike = [name for key, some in names.items() if Path(key).stem == plain_name(part) for name in some]
                 alike = [name for name in alike if is_audio(Path(name))]
             if len(alike) != 1:
                 return None
@@ -59,14 +59,15 @@ class Locator:
             names: dict[str, list[str]] = {}
             try:
                 for name in sorted(os.listdir(folder)):
-                    names.setdefault(_plain(name), []).append(name)
+                    names.setdefault(plain_name(name), []).append(name)
             except OSError:
                 pass
             self._listings[folder] = names
         return self._listings[folder]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A file's name without what differs between systems: its Unicode form, and its case."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
-from soundprobe.base.errors import DataError
+from soundprobe.base.errors import DataError, one_line
 from soundprobe.base.files import parse_json
 
 DELIMITERS = ",;\t|"
@@ -131,15 +131,19 @@ def _number(text: str) -> float | None:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a .csv, .tsv or .jsonl file: UTF-8 with or without a byte order mark, any line ends.
+    """The table in a .csv, .tsv, .jsonl or .parquet file.
+
+    Text is UTF-8 with or without a byte order mark, with any line ends.
 
     Fields of .csv and .tsv are separated by what stands most often between the header's names: commas, semicolons, tabs
     or bars. They may be quoted. A column without a name, such as pandas's index, is left out. A line of .jsonl is an
-    object; a field that it lacks is empty.
+    object; a field that it lacks is empty. A column of lists, all as long, is a column for each place: "0", "1", ...
 
     Raises:
         DataError: no such file, no UTF-8, no rows, columns of one name, a row with too many or too few fields, no JSON.
     """
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".jsonl":
@@ -168,6 +172,29 @@ def _delimiter(header: str, path: Path) -> str:
     bare = re.sub(r'"[^"]*"', "", header)
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
     return max((usual, *DELIMITERS), key=bare.count)
+
+
+def _parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_table(path, partitioning=None)
+        columns: dict[str, list[str]] = {}
+        for name, column in zip(found.column_names, found.columns, strict=True):
+            values = column.to_pylist()
+            widths = {len(value) for value in values if isinstance(value, list)}
+            if len(widths) == 1 and max(widths) > 1 and all(isinstance(value, list) for value in values):
+                columns |= {str(at): [as_text(value[at]) for value in values] for at in range(max(widths))}
+            else:
+                columns[name] = list(map(as_text, values))
+    except FileNotFoundError:
+        raise DataError(f"Can't read {path}: No such file or directory.") from None
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DataError(f"{path} can't be read as Parquet ({one_line(error)}). Write it again, or as CSV.") from None
+    if not found.num_rows:
+        raise DataError(f"{path} has no rows; one for each clip is needed.")
+    return Table(str(path), columns, [f"row {row + 1}" for row in range(found.num_rows)])
 
 
 def _json_lines(path: Path, file: TextIO) -> Table:

@@ -6,34 +6,34 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import cached_property
 
 import numpy as np
 
+from soundprobe.base.errors import ConfigError
+from soundprobe.base.stored import Identity
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.catalog import MADE_FOLDS
 from soundprobe.reporting.compared.audited import audit_runs
-from soundprobe.reporting.compared.baselines import USERS_NETWORK, Baseline, baselines_of
+from soundprobe.reporting.compared.baselines import (
+    Baseline,
+    OwnLead,
+    OwnModel,
+    PublishedHere,
+    Standing,
+    baselines_of,
+    own_model,
+)
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
-from soundprobe.reporting.compared.pairs import Pair, pair_all, with_holm
+from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_of, with_holm
 from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import plural
 from soundprobe.scoring import notes
-
-
-class Standing(Enum):
-    """How a data set stands to the one that the notes' CNN was tested on."""
-
-    SAME = "same clips"
-    """UrbanSound8K's 8,732 clips in its official folds: fold 1 is compared directly."""
-    SAMPLE = "a sample of the clips"
-    """Some of UrbanSound8K's clips: shown beside each other, but fold 1 holds other clips than the notes' fold 1."""
-    OTHER = "other clips"
-    """Another data set: the notes' figures are context only."""
+from soundprobe.scoring.published import Published, PublishedRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +43,14 @@ class Comparison:
     Attributes:
         rows: best mean accuracy first; then those without a rank, those that did not test every fold last.
         media: where the clips can be heard; None where nobody looked.
+        published: fold scores without predictions, of this data or of the data that it is a sample of.
+        own: the user's own model, which the best run is compared with.
     """
 
     rows: tuple[Row, ...]
     media: Media | None = None
+    published: tuple[PublishedHere, ...] = ()
+    own: OwnModel | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +63,10 @@ class Comparison:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.rows[0].first.class_names
+
+    @property
+    def identity(self) -> Identity:
+        return self.rows[0].first.record.dataset.identity
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -96,7 +104,7 @@ class Comparison:
         """Why nothing is ranked, where nothing is: no row tested every fold, or those that did are no tests."""
         if not any(row.complete for row in self.rows):
             return "no run has tested every fold"
-        return "the runs that tested every fold are no test results (controls or carried-over networks)"
+        return "the runs that tested every fold are no test results (controls, carried-over networks, other folds)"
 
     @property
     def partial(self) -> tuple[Row, ...]:
@@ -135,6 +143,11 @@ class Comparison:
         return with_holm(pair_all((row, self.contenders[0]) for row in self.contenders[1:]))
 
     @property
+    def marked_folds(self) -> tuple[Published, ...]:
+        """What was published of which some folds alone are test results: runs are shown on these, too."""
+        return tuple(one.published for one in self.published if one.published.contamination)
+
+    @property
     def pretrained(self) -> Row | None:
         """The best contender whose frozen network was pretrained."""
         return next((row for row in self.contenders if row.is_frozen_pretrained), None)
@@ -142,7 +155,7 @@ class Comparison:
     @cached_property
     def baselines(self) -> tuple[Baseline, ...]:
         """The best row of each kind that does without pretraining, the best of them first."""
-        return baselines_of(self.ranked)
+        return baselines_of(self.ranked, self.own)
 
     @cached_property
     def over_baselines(self) -> tuple[Pair, ...]:
@@ -152,10 +165,20 @@ class Comparison:
         )
 
     @cached_property
-    def over_users_network(self) -> tuple[Pair, ...]:
-        """Each contender less the user's own network, trained on these clips, with Holm's correction."""
-        own = next((one.row for one in self.baselines if one.kind is USERS_NETWORK), None)
+    def over_own(self) -> tuple[Pair, ...]:
+        """Each contender less the user's own model, Holm-corrected; empty where its predictions aren't known."""
+        own = self.own.row if self.own else None
         return with_holm(pair_all((row, own) for row in self.contenders if row is not own))
+
+    @cached_property
+    def lead_over_own(self) -> OwnLead | None:
+        """The best run less the user's own model; None where there is no such model, or no run."""
+        partial = (row for row in self.rows if not (row.is_ranked or row.is_control or marks.is_imported(row.first)))
+        row = self.best or next(partial, None)
+        if self.own is None or row is None:
+            return None
+        against = self.own.published.against(row) if self.own.published else None
+        return OwnLead(self.own, row, pair_of(row, self.over_own), against)
 
     @cached_property
     def over_control(self) -> tuple[Pair, ...]:
@@ -208,14 +231,6 @@ class Comparison:
         given = {name: value for name, value in opened.items() if value is not None and value != usual.get(name)}
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
-    @property
-    def standing(self) -> Standing:
-        if not self.name.lower().startswith(notes.DATASET):
-            return Standing.OTHER
-        official = self.folds == tuple(fold.fold for fold in notes.FOLDS)
-        whole = notes.DATASET_CLIPS in (self.clips, self.clips + self.failed)
-        return Standing.SAME if official and whole else Standing.SAMPLE
-
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
 
@@ -242,11 +257,45 @@ def _level(row: Row, other: Row) -> bool:
     return math.isclose(row.accuracy.mean, other.accuracy.mean, rel_tol=1e-12)
 
 
-def comparisons_of(datasets: Sequence[Sequence[Run]]) -> tuple[Comparison, ...]:
-    """One comparison a data set, those that the notes can be compared on first, then in the given order."""
+def comparisons_of(
+    datasets: Sequence[Sequence[Run]], published: Sequence[PublishedRecord] = (), baseline: str | None = None
+) -> tuple[Comparison, ...]:
+    """One comparison a data set, those of which fold scores were published first, then in the given order.
+
+    Args:
+        published: imported fold scores; baseline: the name of the user's own model, see `own_model`.
+
+    Raises:
+        ConfigError: no run on any of the data sets has that name, or several have.
+    """
     order = list(Standing)
-    found = [Comparison(tuple(rows_of(with_recordings(runs)))) for runs in datasets]
-    return tuple(sorted(found, key=lambda comparison: order.index(comparison.standing)))
+    found, missed = [], []
+    for runs in datasets:
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))))
+        told = [one for one in published if one.dataset.identity == comparison.identity]
+        here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
+        try:
+            own = own_model(comparison.rows, here, baseline)
+        except ConfigError as error:
+            missed.append(error)
+            own = own_model(comparison.rows, here, None)
+        found.append(replace(comparison, published=here, own=own))
+    if missed and len(missed) == len(found):
+        raise missed[0]
+
+    def standing(comparison: Comparison) -> int:
+        return min((order.index(one.standing) for one in comparison.published), default=len(order))
+
+    return tuple(sorted(found, key=standing))
+
+
+def known_before(comparison: Comparison) -> tuple[PublishedHere, ...]:
+    """The notes' CNN, on UrbanSound8K: the only fold scores that nobody needs to import."""
+    if not comparison.name.lower().startswith(notes.DATASET):
+        return ()
+    official = comparison.folds == tuple(notes.PUBLISHED.clips)
+    whole = notes.DATASET_CLIPS in (comparison.clips, comparison.clips + comparison.failed)
+    return (PublishedHere(notes.PUBLISHED, Standing.SAME if official and whole else Standing.SAMPLE),)
 
 
 def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tuple[Comparison, ...]:

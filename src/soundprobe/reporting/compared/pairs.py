@@ -28,19 +28,31 @@ class Pair:
     clips: int
     same_clips: bool
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the difference is clear; never where a row is no equal to be compared with."""
+        return self.accuracy.is_clear and not (self.row.no_equal or self.other.no_equal)
+
     def facts(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The pair for report.json, which knows it by its places in `rows`."""
         return {
             "row": place_of(self.row, rows),
             "other": place_of(self.other, rows),
             "clips": self.clips,
-            **{metric: _facts(getattr(self, metric)) for metric in METRICS},
+            **{metric: self._facts(getattr(self, metric)) for metric in METRICS},
         }
+
+    def _facts(self, one: Paired) -> dict[str, Any]:
+        named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
+        content = dataclasses.asdict(one)
+        clear = one.is_clear and not (self.row.no_equal or self.other.no_equal)
+        own = {"interval": dataclasses.asdict(one.interval), "detectable": one.detectable, "clear": clear}
+        return {**{name: content[name] for name in named}, **own}
 
     @property
     def verdict(self) -> str:
         """ "ahead" or "behind" where the difference is clear, else "not clear"."""
-        if not self.accuracy.is_clear:
+        if not self.is_clear:
             return "not clear"
         return "ahead" if self.accuracy.mean.value > 0 else "behind"
 
@@ -100,13 +112,6 @@ def place_of(row: Row | None, rows: Sequence[Row]) -> int | None:
 def pair_of(row: Row, pairs: Sequence[Pair]) -> Pair | None:
     """The pair in which `row` comes first; None where there is none."""
     return next((pair for pair in pairs if pair.row is row), None)
-
-
-def _facts(one: Paired) -> dict[str, Any]:
-    named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
-    content = dataclasses.asdict(one)
-    own = {"interval": dataclasses.asdict(one.interval), "detectable": one.detectable, "clear": one.is_clear}
-    return {**{name: content[name] for name in named}, **own}
 
 
 def _scores_on(row: Row, ids: np.ndarray) -> Scores:

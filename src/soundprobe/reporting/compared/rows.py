@@ -15,7 +15,7 @@ import numpy as np
 
 from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.run import Run
-from soundprobe.reporting.wording import one_line, setting_text
+from soundprobe.reporting.wording import one_line, plural, setting_text
 from soundprobe.scoring.bootstrap import Predictions, Scores, resample
 from soundprobe.scoring.metrics import MeanStd, mean_std
 from soundprobe.scoring.paired_tests import average, on_shared_clips
@@ -46,8 +46,9 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Backbone and head as a user types them, with `detail`: "mn04 · linear"."""
-        parts = [self.first.backbone["name"], self.first.head["name"], self.detail]
+        """Backbone and head as a user types them, with `detail`: "mn04 · linear"; of an import the model alone."""
+        head = "" if marks.is_imported(self.first) else self.first.head["name"]
+        parts = [self.first.backbone["name"], head, self.detail]
         return " · ".join(one_line(part) for part in parts if part)
 
     @property
@@ -58,6 +59,8 @@ class Row:
     @property
     def title(self) -> str:
         """Backbone and head in words: "EfficientAT mn04, logistic regression"."""
+        if marks.is_imported(self.first):
+            return one_line(f"{self.first.backbone['title']}; {self.first.head['title']}")
         how = "" if marks.has_no_weights(self.first) else ", frozen"
         if self.first.info["kind"] == "finetune":
             how = ", trained from scratch" if marks.is_trained_from_scratch(self.first) else ", fine-tuned"
@@ -90,11 +93,6 @@ class Row:
         return marks.has_no_weights(self.first) and not self.is_control
 
     @property
-    def is_users_network(self) -> bool:
-        """Whether it is the user's own network, trained on these clips."""
-        return marks.is_users_network(self.first)
-
-    @property
     def is_frozen_pretrained(self) -> bool:
         """Whether a head was trained on a frozen network that had learnt from other sounds, and from no clip here.
 
@@ -114,9 +112,22 @@ class Row:
         return marks.is_carried_over(self.first)
 
     @property
+    def no_equal(self) -> str:
+        """Why an imported row can't be ranked beside the others, as a sentence; empty for all others."""
+        if not marks.has_other_folds(self.first):
+            return ""
+        return f"{self.name} is no equal: {foreign_folds(self.first)}."
+
+    @property
     def is_ranked(self) -> bool:
-        """Whether the row has a rank: it tested every fold of the data, its labels are true, its tests are tests."""
-        return self.complete and not self.contaminated and self.control in ("", "random weights")
+        """Whether the row has a rank: it tested every fold and clip, its labels are true, its tests are tests."""
+        sound = not (self.contaminated or self.no_equal or marks.lacks_clips(self.first))
+        return self.complete and sound and self.control in ("", "random weights")
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether it says how sure it is, not a class alone."""
+        return all(run.proba is not None for run in self.runs)
 
     @property
     def tag(self) -> str:
@@ -131,7 +142,7 @@ class Row:
     @property
     def tag_kind(self) -> str:
         """How the tag is drawn: "control", "baseline", "notes" (contaminated) or "origin"."""
-        return "notes" if self.contaminated else "origin" if self.role == "run" else self.role
+        return "notes" if self.contaminated or self.no_equal else "origin" if self.role == "run" else self.role
 
     @property
     def complete(self) -> bool:
@@ -211,9 +222,10 @@ class Row:
         return _but_seed(self.first) == _but_seed(other.first)
 
     @property
-    def seconds(self) -> float:
-        """Time to choose and train the heads of the tested folds, averaged over seeds."""
-        return float(np.mean([sum(scores.seconds for scores in run.folds) for run in self.runs]))
+    def seconds(self) -> float | None:
+        """Time to choose and train the heads of the tested folds, averaged over seeds; None of an import."""
+        told = [[scores.seconds for scores in run.folds if scores.seconds is not None] for run in self.runs]
+        return float(np.mean([sum(seconds) for seconds in told])) if all(told) else None
 
     @property
     def seconds_per_clip(self) -> float | None:
@@ -221,10 +233,10 @@ class Row:
         seconds = self.first.backbone.get("seconds_per_clip")
         return float(seconds) if isinstance(seconds, int | float) else None
 
-    def accuracy_on(self, fold: int) -> float | None:
-        """Accuracy on the data set's `fold`, or None where it was not tested."""
-        tested = fold in self.folds and not self.has_own_folds
-        return float(self.fold_accuracy[self.folds.index(fold)]) if tested else None
+    def accuracy_on(self, *folds: int) -> float | None:
+        """Mean accuracy on the data set's `folds`, or None where one of them was not tested."""
+        tested = set(folds) <= set(self.folds) and not self.has_own_folds
+        return float(np.mean([self.fold_accuracy[self.folds.index(fold)] for fold in folds])) if tested else None
 
     @cached_property
     def chosen(self) -> Mapping[str, Mapping[str, int]]:
@@ -245,6 +257,28 @@ class Row:
             else {**dict(list(values.items())[:4]), "others": sum(list(values.values())[4:])}
             for name, values in self.chosen.items()
         }
+
+
+def foreign_folds(run: Run) -> str:
+    """What is wrong with an imported run's folds, and how many clips its model may know."""
+    imported = run.record.imported
+    assert imported is not None
+    if imported.folds == "unknown":
+        return (
+            "nothing tells in which fold each clip was tested, so its model may have been trained on clips that it is "
+            "scored on (a column fold would tell)"
+        )
+    text = "its folds are not the data's"
+    if imported.moved:
+        text += f" ({plural(imported.moved, 'clip')} lie elsewhere)"
+    if imported.in_training_too:
+        text += (
+            f"; {plural(imported.in_training_too, 'clip')} were tested by a model that had been trained on another "
+            "clip of their recording"
+        )
+    elif imported.in_training_too == 0:
+        text += "; no recording of it lies in two of them"
+    return text
 
 
 def _but_seed(run: Run) -> list[dict[str, object]]:

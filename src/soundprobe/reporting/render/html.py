@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 from soundprobe.reporting import wording
 from soundprobe.reporting.content import Content
 from soundprobe.reporting.elements import Words
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name
-from soundprobe.scoring import notes
+from soundprobe.reporting.sections.shown_rows import published_name, run_name
 from soundprobe.viewing import player
 
 TAGS = {
@@ -104,8 +103,7 @@ def _templates() -> jinja2.Environment:
     environment.globals.update(
         classes=_classes,
         empty_player=player.empty_player,
-        notes=notes,
-        notes_name=notes_name,
+        published_name=published_name,
         plural=wording.plural,
         render=_render,
         run_name=run_name,

@@ -86,7 +86,7 @@ def _table(table: Table) -> str:
     head = [f"{escape(one.group)}: " * bool(one.group) + words_markdown(one.heading) for one in table.columns]
     rule = ["---" if column.text or not place else "---:" for place, column in enumerate(table.columns)]
     rows: list[Sequence[str]] = [head, rule]
-    for line in (*table.lines, *table.notes_lines):
+    for line in (*table.lines, *table.lines_below):
         cells: list[str] = []
         for place, cell in table.placed(line):
             cells += [""] * (place - len(cells))  # the columns that the cell before covers

@@ -1,24 +1,30 @@
 """Comparisons -> report.json, for machines.
 
 Each section of the report adds its facts to the data set and to the rows; what no section is about is added here.
-Format 2. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
+Format 3. Accuracies and F1 are shares in [0, 1]; a figure that does not exist (the sample deviation of one fold, the F1
 of a class without clips) is null.
 
-    {"format": 2, "title": str,
-     "notes": {"title", "dataset", "clean_fold", "parameters", "contamination": why all but the clean fold don't count,
+    {"format": 3, "title": str,
+     "notes": null where no data set is UrbanSound8K, else
+              {"title", "dataset", "clean_fold", "parameters", "contamination": why all but the clean fold don't count,
                "folds": [{"fold", "accuracy", "macro_f1", "first_loss", "last_loss", "contaminated": bool}],
                "contaminated_mean": {"accuracy": STATS, "macro_f1": STATS}},
      "datasets": [{"name", "fingerprint", "clips", "failed", "class_names": [C], "folds": [F],
-                   "notes_standing": "same clips" | "a sample of the clips" | "other clips",
+                   "published": [{"name", "title", "standing": "same clips" | "a sample of the clips" of which it was
+                                  published, "tests": the folds that are test results, "contamination": why the others
+                                  are none, or "", "folds": [{"fold", "accuracy", "macro_f1" or null}]}],
                    "verdict": [sentences],
                    "best": index in "rows" or null,
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
-                   "baselines": [{"kind": "no_network", "untrained", "users_network" or "from_scratch", "row"}], the
+                   "baselines": [{"kind": "no_network", "untrained", "own" or "from_scratch", "row"}], the
                                 best row of each kind that does without pretraining, best first,
                    "over_baselines": [PAIR] of the best pretrained row less each of them,
-                   "over_users_network": [PAIR] of each contender less the notes' network trained on these clips,
+                   "own": null, or the user's own model: {"name", "row": index in "rows" or null, "lead": null or of the
+                          best run over it {"row", "unit", "interval": INTERVAL, "p_holm" or null, "clear", "caution":
+                          why they are no equals or "", "classes": [{"name", "run", "own", "difference", "clips"}]}},
+                   "over_own": [PAIR] of each contender less the user's own model,
                    "without_leaks": [PAIR] of rows that left leaking training clips out, less those that kept them,
                    "optimistic": [{"row", "honest": indices in "rows" of a run on reshuffled folds or with a network
                                    carried over, and the same as it should be or null, "gap": in accuracy,
@@ -36,8 +42,10 @@ of a class without clips) is null.
             "comparisons": how many Holm's correction is for, "clear": bool,
             "sign_test": {"ahead", "behind", "ties", "p", "smallest_p"}}; see `soundprobe.scoring.paired_tests`
     AUDIT  as `soundprobe.data.audit.audit.Audit.to_json`
-    ROW    {"name", "title", "kind": "probe" | "finetune", "tag": what must be said of it, "is_control": bool,
+    ROW    {"name", "title", "kind": "probe" | "finetune" | "import", "tag": what must be said of it,
+            "is_control": bool,
             "caution": what must be known to read it, or "",
+            "imported": null, or of an import what `soundprobe.scoring.results.ImportRecord` says,
             "control_of": "random weights", "shuffled labels", "reshuffled folds" (whose "folds" are its own) or "",
             "contaminated": bool (carried over),
             "rank": int, or null where it has none, as every control, "complete": bool,
@@ -49,11 +57,13 @@ of a class without clips) is null.
             "seed_spread": {"accuracy": STATS, "macro_f1": STATS} over the seeds' means,
             "folds": [{"fold", "accuracy", "macro_f1", "interval": INTERVAL of the accuracy}] averaged over seeds,
             "per_class": [C of {"precision", "recall", "f1"}: INTERVAL each, left out where it does not exist],
-            "calibration": {"ece", "by_luck", "by_luck_high": mean and 95 % quantile of a perfectly calibrated run's,
+            "calibration": null without probabilities, else
+                           {"ece", "by_luck", "by_luck_high": mean and 95 % quantile of a perfectly calibrated run's,
                             "confidence", "accuracy", "bins": [{"low", "high", "clips", "confidence", "accuracy",
                             "by_luck_low", "by_luck_high": the middle 95 % of such a run's accuracies}]},
             "training": {"epoch", "train_loss", "train_loss_eval", "validation_loss", "validation_accuracy",
-                         "as_trained_percent", "remeasured_percent": the notes' overfitting} of the last epoch, means
+                         "as_trained_percent", "remeasured_percent": validation less training loss} of the last epoch,
+                        means
                         over folds, null where a fold lacks it; or null for what trained no network,
             "learning_curve": [{"share", "recordings", "clips", "accuracy", "macro_f1", "spread", "folds"}],
             "peeking": {"honest", "peeked_by_fold", "peeked_overall"} or null; never used by anything,
@@ -64,8 +74,8 @@ of a class without clips) is null.
             "control": index in "rows" of its random-weights control, or null,
             "over_control": {"mean", "folds_better", "folds", "matched": same head and settings} or null,
             "against_control": PAIR or null; "against_best": PAIR or null, for contenders,
-            "against_notes": {"clips", "design_effect", "by_clip", "by_recording": INTERVAL of fold 1 less the notes'}
-                  or null where the clips are others,
+            "against_published": {name: {"clips", "design_effect", "by_clip", "by_recording": INTERVAL of the row less
+                  it on the folds that are published as test results}}, of what was published of the same clips,
             "runs": [{"path", "seed", "head_key", "weights_label", "weights_sha256", "accuracy": STATS,
                       "macro_f1": STATS, "command", "versions", "created", "seconds"}]}
 """
@@ -76,24 +86,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from soundprobe.base.files import plain_json
+from soundprobe.reporting.compared.baselines import PublishedHere
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.content import Content, Part
 from soundprobe.reporting.sections import notes_cnn, sections
 
-FORMAT = 2
+FORMAT = 3
 BACKBONE_FIELDS = """
     name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
 """
 DATASET_ORDER = """
-    name fingerprint clips failed class_names folds notes_standing verdict best audit hardest_recordings baselines
-    over_baselines over_users_network without_leaks optimistic rows
+    name fingerprint clips failed class_names folds published verdict best audit hardest_recordings baselines
+    over_baselines own over_own without_leaks optimistic rows
 """
 ROW_ORDER = """
-    name title kind tag caution is_control control_of contaminated rank complete backbone head accuracy macro_f1
-    seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals doubts
-    per_class calibration learning_curve training peeking by against_control against_best against_notes runs
+    name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
+    macro_f1 seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals
+    doubts per_class calibration learning_curve training peeking by against_control against_best against_published runs
 """
 """Fields in the order in which the file holds them, whichever section they come from; others follow."""
 
@@ -103,7 +114,7 @@ def build_document(content: Content) -> dict[str, Any]:
     document = {
         "format": FORMAT,
         "title": content.title,
-        "notes": notes_cnn.facts(),
+        "notes": notes_cnn.facts() if notes_cnn.applies([part.comparison for part in content.parts]) else None,
         "datasets": [_dataset(part) for part in content.parts],
         "unreadable": [{"path": run.path, "reason": run.reason} for run in content.unreadable],
     }
@@ -119,12 +130,19 @@ def _dataset(part: Part) -> dict[str, Any]:
         "failed": comparison.failed,
         "class_names": comparison.class_names,
         "folds": comparison.folds,
-        "notes_standing": comparison.standing.value,
+        "published": [_published(here) for here in comparison.published],
         "verdict": part.verdict.sentences,
         "best": place_of(comparison.best, comparison.rows),
         "rows": [_row(comparison, row) for row in comparison.rows],
     }
     return _merged(DATASET_ORDER, own, *(section.facts(comparison) for section in sections()))
+
+
+def _published(here: PublishedHere) -> dict[str, Any]:
+    one = here.published
+    folds = [{"fold": fold.fold, "accuracy": fold.accuracy, "macro_f1": fold.macro_f1} for fold in one.folds]
+    told = {"name": one.name, "title": one.title, "standing": here.standing.value, "tests": one.tests}
+    return {**told, "contamination": one.contamination, "folds": folds}
 
 
 def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
@@ -133,7 +151,8 @@ def _row(comparison: Comparison, row: Row) -> dict[str, Any]:
         "title": row.title,
         "kind": row.first.info["kind"],
         "tag": row.tag,
-        "caution": row.caution,
+        "caution": row.caution or row.no_equal,
+        "imported": row.first.info.get("imported"),
         "is_control": row.is_control,
         "control_of": row.control,
         "contaminated": row.contaminated,

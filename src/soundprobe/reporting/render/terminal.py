@@ -10,13 +10,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing, comparisons_of
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs.collect import Collection
+from soundprobe.reporting.sections.shown_rows import published_tags
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import MISSING, between, give_or_take, one_line, percent, plural
-from soundprobe.scoring import notes
-from soundprobe.scoring.metrics import MeanStd
+from soundprobe.scoring.metrics import MeanStd, mean_std
+from soundprobe.scoring.published import Published
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def format_summary(source: _Report | Collection) -> Summary:
     """For each data set of a report its verdict and ranked table, then what could not be read."""
     collection = source if isinstance(source, Collection) else source.collection
     parts: list[RenderableType] = []
-    for comparison in comparisons_of(collection.by_dataset()):
+    for comparison in comparisons_of(collection.by_dataset(), collection.published, collection.baseline):
         headline = Text(verdict_of(comparison).headline, style="bold")
         parts += [headline, format_table(comparison), Text(_remarks(comparison)), Text()]
     parts += [
@@ -61,26 +62,36 @@ def format_summary(source: _Report | Collection) -> Summary:
 
 def format_table(comparison: Comparison) -> Table:
     """One data set's rows with accuracy and macro-F1, mean ± population standard deviation over folds, in percent."""
-    shows_notes = comparison.standing is not Standing.OTHER
+    told = comparison.marked_folds
     over = plural(len(comparison.folds), "fold")
     spread = "mean ± population std between folds, " if len(comparison.folds) > 1 else ""
     title = f"{one_line(comparison.name)}: percent, {spread}95 % interval, over {over}"
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")
-    for heading in ("accuracy", "95 %", "macro-F1", *([f"fold {notes.CLEAN_FOLD}"] if shows_notes else [])):
+    for heading in ("accuracy", "95 %", "macro-F1", *(one.where for one in told)):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in comparison.rows:
         rank = str(comparison.rank_of(row) or MISSING)
         cells = (_spread(row.accuracy), between(row.scores.interval()), _spread(row.macro_f1))
-        clean = [percent(row.accuracy_on(notes.CLEAN_FOLD))] if shows_notes else []
+        clean = [percent(row.accuracy_on(*one.tests)) for one in told]
         table.add_row(rank, _name(row), *cells, *clean, style="dim" if row.is_control else "")
-    if shows_notes:
+    if comparison.published:
         table.add_section()
-        where = "" if comparison.standing is Standing.SAME else " [on other clips]"
-        name = Text.assemble(notes.TITLE, (f" [contaminated but for fold {notes.CLEAN_FOLD}]{where}", "yellow"))
-        table.add_row(MISSING, name, MISSING, MISSING, MISSING, percent(notes.clean().accuracy))
+    for here in comparison.published:
+        one = here.published
+        tags = "".join(f" [{tag}]" for tag in published_tags(here))
+        means = [_spread(one.accuracy), _spread(one.macro_f1) if one.macro_f1 else MISSING]
+        if one.contamination:  # a terminal has no way to strike its mean out
+            means = [MISSING, MISSING]
+        clean = [_on(one) if other is one else MISSING for other in told]
+        name = Text.assemble(one_line(one.title), (tags, "yellow"))
+        table.add_row(MISSING, name, means[0], MISSING, means[1], *clean)
     return table
+
+
+def _on(one: Published) -> str:
+    return percent(mean_std([fold.accuracy for fold in one.tested]).mean)
 
 
 def _name(row: Row) -> Text:
@@ -97,6 +108,8 @@ def _spread(stats: MeanStd) -> str:
 
 def _remarks(comparison: Comparison) -> str:
     remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
-    if comparison.standing is not Standing.OTHER:
-        remarks.append(f"The notes' mean of {percent(notes.accuracy().mean)} % is {notes.CONTAMINATION_BRIEF}.")
+    for one in comparison.marked_folds:
+        whose = one.name[:1].upper() + one.name[1:]
+        remarks.append(f"{whose}: its mean of {percent(one.accuracy.mean)} % is {one.contamination}.")
+    remarks += [row.no_equal[:1].upper() + row.no_equal[1:] for row in comparison.rows if row.no_equal]
     return "\n".join(remarks)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soundprobe.base.errors import StoreError, unknown
+from soundprobe.base.stored import Identity
 from soundprobe.reporting.runs.run import Run, read_run
-from soundprobe.reporting.runs.run_files import UnreadableRunError
+from soundprobe.reporting.runs.run_files import UnreadableRunError, reason_of
+from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, run_folders
 
 
@@ -21,19 +23,23 @@ class UnreadableRun:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """What was found: the runs in the order of their paths, what can't be read, and how many trials were left out."""
+    """What was found: the runs in the order of their paths, fold scores without predictions, what can't be read.
+
+    `baseline` names the user's own model, where it was said; `trials_left_out` counts runs that don't stand in `runs`.
+    """
 
     heads_folder: Path
     runs: tuple[Run, ...]
     unreadable: tuple[UnreadableRun, ...]
+    published: tuple[PublishedRecord, ...] = ()
+    baseline: str | None = None
     trials_left_out: int = 0
 
     def by_dataset(self) -> tuple[tuple[Run, ...], ...]:
         """The runs of each data set, that is of each name, fingerprint and list of classes, in the order of names."""
-        groups: dict[tuple[str, str, tuple[str, ...]], list[Run]] = {}
+        groups: dict[Identity, list[Run]] = {}
         for run in self.runs:
-            key = (run.record.dataset.name, run.record.dataset.fingerprint, run.class_names)
-            groups.setdefault(key, []).append(run)
+            groups.setdefault(run.record.dataset.identity, []).append(run)
         return tuple(tuple(groups[key]) for key in sorted(groups))
 
     def of_dataset(self, name: str) -> Collection:
@@ -74,11 +80,18 @@ def collect_runs(heads_folder: Path) -> Collection:
     """
     heads_folder = Path(heads_folder)
     runs: list[Run] = []
+    published: list[PublishedRecord] = []
     unreadable: list[UnreadableRun] = []
     for folder in run_folders(heads_folder):
         path = folder.relative_to(heads_folder).as_posix()
         try:
+            if (folder / PublishedRecord.FILE).exists():
+                published.append(PublishedRecord.read(folder / PublishedRecord.FILE))
+                continue
             run = read_run(folder, heads_folder)
+        except StoreError as error:
+            unreadable.append(UnreadableRun(f"{path}/{PublishedRecord.FILE}", reason_of(error)))
+            continue
         except UnreadableRunError as error:
             unreadable.append(UnreadableRun(path, str(error)))
             continue
@@ -86,7 +99,7 @@ def collect_runs(heads_folder: Path) -> Collection:
         unreadable += [UnreadableRun(f"{path}/{name}", reason) for name, reason in run.unreadable.items()]
     if not runs:
         raise StoreError(_nothing(heads_folder, unreadable))
-    return Collection(heads_folder, tuple(runs), tuple(unreadable))
+    return Collection(heads_folder, tuple(runs), tuple(unreadable), tuple(published))
 
 
 def _nothing(heads_folder: Path, unreadable: list[UnreadableRun]) -> str:

@@ -6,8 +6,9 @@ All of it is read from result.json; what a run is never follows from its score.
 from __future__ import annotations
 
 from soundprobe.reporting.runs.run import Run
-from soundprobe.scoring.notes import RECIPE, TRAINING
+from soundprobe.reporting.wording import plural
 from soundprobe.scoring.protocol_controls import RESHUFFLED_FOLDS, SHUFFLED_LABELS, could_fail
+from soundprobe.scoring.published import Published
 
 
 def weights_of(run: Run) -> list[str]:
@@ -61,13 +62,29 @@ def is_trained_from_scratch(run: Run) -> bool:
     return run.record.kind == "finetune" and "random" in weights_of(run)
 
 
-def is_users_network(run: Run) -> bool:
-    """Whether it is the notes' network, trained by the notes' recipe unchanged: the user's own model on these clips."""
+def is_trained_as(run: Run, published: Published) -> bool:
+    """Whether it is a published model, trained again by its recipe unchanged."""
     settings = run.record.head.settings
-    named = run.record.backbone.name == "simplecnn" and settings.get("recipe") == RECIPE
+    named = bool(published.recipe) and settings.get("recipe") == published.recipe
+    named = named and run.record.backbone.name == published.backbone
     added = any(name.startswith(("augment.", "choose.")) for name in settings)
-    same = not added and all(settings.get(name, value) == value for name, value in TRAINING.items())
+    same = not added and all(settings.get(name, value) == value for name, value in published.training.items())
     return is_trained_from_scratch(run) and named and same
+
+
+def is_imported(run: Run) -> bool:
+    """Whether its predictions were made elsewhere, by a model of which nothing more is known."""
+    return run.record.kind == "import"
+
+
+def has_other_folds(run: Run) -> bool:
+    """Whether it was imported with folds that aren't the data's, or with none: its model may know the clips."""
+    return run.record.imported is not None and run.record.imported.folds != "same"
+
+
+def lacks_clips(run: Run) -> bool:
+    """Whether it was imported without predictions of clips that can be read."""
+    return run.record.imported is not None and run.record.imported.missing > 0
 
 
 def is_finetuned_in_folds(run: Run) -> bool:
@@ -98,6 +115,12 @@ def tag_of(run: Run) -> str:
     """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
     weights = set(weights_of(run)) - {"none"}
     found = []
+    if imported := run.record.imported:
+        found.append("imported")
+        if imported.folds != "same":
+            found.append("its folds are not the data's" if imported.folds == "other" else "its folds are not known")
+        if imported.missing:
+            found.append(f"without {plural(imported.missing, 'clip')}")
     if is_carried_over(run):
         found.append("carried over from fold to fold: contaminated")
     if has_shuffled_labels(run):

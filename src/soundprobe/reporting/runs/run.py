@@ -33,8 +33,7 @@ class FoldScores:
     test_clips: int
     accuracy: float
     macro_f1: float
-    train_clips: int
-    seconds: float
+    seconds: float | None
     chosen: Mapping[str, Any]
 
 
@@ -46,7 +45,8 @@ class Run:
         path: the run's folder below the heads folder, with "/" between its parts.
         record: result.json; info is its plain content.
         folds: F tested folds, in their order.
-        ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32. In the order of the file.
+        ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32, or None where only classes were
+            predicted. In the order of the file.
         groups: (N,) str, the recording of each clip; None where the file does not say it.
         columns: the clips' further columns by name ("salience", "duration_s", ...), each (N,).
         learning_curve, peeking: what was measured beside the run; None where it was not.
@@ -60,7 +60,7 @@ class Run:
     fold: np.ndarray
     y_true: np.ndarray
     predicted: np.ndarray
-    proba: np.ndarray
+    proba: np.ndarray | None
     groups: np.ndarray | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     learning_curve: Mapping[str, Any] | None = None
@@ -113,7 +113,7 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
     """
     path = folder.relative_to(heads_folder).as_posix()
     record = read_record(folder)
-    table = read_predictions(folder, len(record.dataset.class_names))
+    table = read_predictions(folder, len(record.dataset.class_names), record.has_probabilities)
     y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
     told = {entry.fold: entry for entry in record.folds}
     _agree(record, "the folds of `folds`", sorted(told), np.unique(fold).tolist())
@@ -126,7 +126,6 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
                 test_clips=int(rows.sum()),
                 accuracy=metrics.accuracy(y_true[rows], predicted[rows]),
                 macro_f1=metrics.macro_f1(y_true[rows], predicted[rows]),
-                train_clips=entry.train_clips,
                 seconds=entry.seconds,
                 chosen=entry.chosen,
             )
@@ -139,7 +138,7 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
         fold,
         y_true,
         predicted,
-        table["proba"],
+        table.get("proba"),
         groups=table.get("group"),
         columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
         **read_extras(folder),
@@ -166,6 +165,7 @@ def check_agreement(run: Run) -> None:
     missing = set(record.dataset.folds) - set(record.tested)
     _agree(record, "complete", record.complete, not missing)
     clips, failed = record.dataset.clips - record.dataset.only_trained_on, record.dataset.failed
+    clips -= record.imported.missing if record.imported else 0
     # Failed clips may be among those that are only trained on.
     possible = range(clips - failed, clips + 1) if record.dataset.only_trained_on else (clips, clips - failed)
     if record.complete and len(run.ids) not in possible:

@@ -58,8 +58,9 @@ def read_extras(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
-    """The columns of predictions.parquet: clip_id (N,) str; fold, label, predicted (N,) int64; proba (N, C) float32.
+def read_predictions(folder: Path, classes: int, has_probabilities: bool = True) -> dict[str, np.ndarray]:
+    """The columns of predictions.parquet: clip_id (N,) str; fold, label, predicted (N,) int64; and where the run
+    `has_probabilities` proba (N, C) float32.
 
     Where the file has them also `group` (N,) str and the clips' further columns as `clip.<name>`, each (N,).
 
@@ -69,7 +70,7 @@ def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
     path = folder / "predictions.parquet"
     if not path.exists():
         raise UnreadableRunError("no predictions.parquet beside result.json")
-    names = ["clip_id", "fold", "label", "predicted", "proba"]
+    names = ["clip_id", "fold", "label", "predicted", *(["proba"] if has_probabilities else [])]
     try:
         table = pq.read_table(path, partitioning=None)
         missing = [name for name in names if name not in table.column_names]
@@ -77,18 +78,20 @@ def read_predictions(folder: Path, classes: int) -> dict[str, np.ndarray]:
             raise UnreadableRunError(f"predictions.parquet has no column {missing[0]!r}")
         further = [name for name in table.column_names if name == "group" or name.startswith("clip.")]
         columns = {name: table[name].combine_chunks() for name in [*names, *further]}
-        proba = columns.pop("proba")
+        proba = columns.pop("proba", None)
         result = {name: column.to_numpy(zero_copy_only=False) for name, column in columns.items()}
-        widths = pc.list_value_length(proba)
-        result["proba"] = proba.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        if proba is not None:
+            widths = pc.list_value_length(proba)
+            result["proba"] = proba.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     except (OSError, pa.ArrowException, AttributeError, TypeError, ValueError):
         raise UnreadableRunError("predictions.parquet is damaged or not a table of predictions") from None
     n = table.num_rows
     if n == 0:
         raise UnreadableRunError("predictions.parquet holds no predictions")
-    if widths.null_count or pc.unique(widths).to_pylist() != [classes]:
-        raise UnreadableRunError(f"predictions.parquet does not hold {classes} probabilities for each clip")
-    result["proba"] = result["proba"].reshape(n, classes)
+    if proba is not None:
+        if widths.null_count or pc.unique(widths).to_pylist() != [classes]:
+            raise UnreadableRunError(f"predictions.parquet does not hold {classes} probabilities for each clip")
+        result["proba"] = result["proba"].reshape(n, classes)
     return _checked(result, classes)
 
 
@@ -105,7 +108,9 @@ def _checked(table: dict[str, np.ndarray], classes: int) -> dict[str, np.ndarray
     for name in ("label", "predicted"):
         if table[name].min() < 0 or table[name].max() >= classes:
             raise UnreadableRunError(f"predictions.parquet has a {name} outside 0 to {classes - 1}")
-    proba = table["proba"]
+    proba = table.get("proba")
+    if proba is None:
+        return {**table, "clip_id": ids}
     if not np.isfinite(proba).all():
         raise UnreadableRunError("predictions.parquet has a probability that is not a number")
     at_predicted = proba[np.arange(len(proba)), table["predicted"]]

@@ -71,10 +71,11 @@ class Calibration:
 
 
 def calibrate(row: Row) -> Calibration:
-    """All folds and seeds together; empty bins are left out."""
+    """All folds and seeds together; empty bins are left out. Only of rows that have probabilities."""
+    proba = [run.proba for run in row.runs if run.proba is not None]
     groups = [run.ids if run.groups is None else run.groups for run in row.runs]
     return calibration_of(
-        np.concatenate([run.proba.max(axis=1) for run in row.runs]).astype(np.float64),
+        np.concatenate([one.max(axis=1) for one in proba]).astype(np.float64),
         np.concatenate([run.predicted == run.y_true for run in row.runs]),
         np.unique(np.concatenate(groups), return_inverse=True)[1],
     )
@@ -112,6 +113,9 @@ def calibration_of(confidence: np.ndarray, right: np.ndarray, recording: np.ndar
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
+    found = [(row, calibrate(row)) for row in comparison.rows if row.has_probabilities]
+    if not found:
+        return
     yield Text(
         "A run that says 90 % should be right nine times in ten",
         on_page(": on the dashed line it is, below it the run is surer than it is right"),
@@ -125,9 +129,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     shown = shown_rows(comparison)
-    found = [(row, calibrate(row)) for row in comparison.rows]
-    best = shown[0]
-    bins = next(one.bins for row, one in found if row is best)
+    best, of_best = next(((row, one) for row, one in found if row is shown[0]), found[0])
     columns = [
         Column(
             f"{best.full_name} was sure to", lambda one: f"{percent(one.low, 0)} to {percent(one.high, 0)} %", text=True
@@ -137,8 +139,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("right, %", lambda one: one.accuracy, percent),
         Column("by luck, %", lambda one: f"{percent(one.by_luck_low)} to {percent(one.by_luck_high)}"),
     ]
-    plot = _plot([(row, one) for row, one in found if row in shown])
-    yield Plotted(plot, [Table(columns, bins, f"Reliability of {best.name}")])
+    plot = _plot([(row, one) for row, one in found if row in shown or row is best])
+    yield Plotted(plot, [Table(columns, of_best.bins, f"Reliability of {best.name}")])
     columns = [
         Column("found", lambda one: one[1].ece, percent, ERROR, sort="least", lead=True),
         Column("by luck", lambda one: one[1].by_luck, percent, ERROR),
@@ -179,5 +181,7 @@ SECTION = Section(
     "calibration",
     "How far probabilities can be believed",
     _show,
-    row_facts=lambda comparison, row: {"calibration": dataclasses.asdict(calibrate(row))},
+    row_facts=lambda comparison, row: {
+        "calibration": dataclasses.asdict(calibrate(row)) if row.has_probabilities else None
+    },
 )

@@ -7,13 +7,13 @@ their size.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.wording import percent
-from soundprobe.scoring import notes
 from soundprobe.scoring.intervals import Interval, wilson
 
 
@@ -39,20 +39,29 @@ def axis_over(shares: Iterable[float]) -> Axis:
     return Axis(min(math.floor(min(shares) * 10 - 0.1) / 10, 0.9) if min(shares) > 0.05 else 0.0)
 
 
+@dataclass(frozen=True)
+class PublishedMark:
+    """How published scores are drawn: the mean of the folds that are test results, its interval, and each fold."""
+
+    here: PublishedHere
+    mean: float
+    interval: Interval
+
+
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """Each row's mean, interval and folds on one axis, in the table's order, and the notes' CNN.
+    """Each row's mean, interval and folds on one axis, in the table's order, and what was published.
 
     Attributes:
         rows: each with how it is drawn: "run", "baseline", "control", "contaminated" or "partial".
-        notes: the interval of the notes' fold 1; None where their clips are neither these nor some of them.
-        marks_clean_fold: whether the fold is marked on which rows and notes can be compared.
+        published: of these clips, or of clips that these are some of.
+        marked: the folds on which rows and what was published can be compared, where these are not all.
     """
 
     rows: tuple[tuple[Row, str], ...]
     axis: Axis
-    notes: Interval | None
-    marks_clean_fold: bool
+    published: tuple[PublishedMark, ...]
+    marked: frozenset[int]
 
     @property
     def styles(self) -> set[str]:
@@ -69,13 +78,17 @@ class Chart:
         low, high = map(self.axis.x, ends)
         return low, high
 
-    def folds(self, row: Row | None, clean: bool) -> list[tuple[float, str]]:
-        """Where the folds of a row, or of the notes, lie, with their titles: the fold to be compared, or the others."""
-        if row and row.has_own_folds:
-            return []
-        told = {fold.fold: fold.accuracy for fold in notes.FOLDS}
-        shares = dict(zip(row.folds, row.fold_accuracy, strict=True)) if row else told
-        marked = {notes.CLEAN_FOLD} if self.marks_clean_fold or row is None else set()
+    def folds(self, row: Row, clean: bool) -> list[tuple[float, str]]:
+        """Where the folds of a row lie, with their titles: those to be compared with what was published, or others."""
+        shares = {} if row.has_own_folds else dict(zip(row.folds, row.fold_accuracy, strict=True))
+        return self._places(shares, self.marked, clean)
+
+    def published_folds(self, mark: PublishedMark, clean: bool) -> list[tuple[float, str]]:
+        """Where published folds lie, with their titles: those that are test results, or the others."""
+        one = mark.here.published
+        return self._places({fold.fold: fold.accuracy for fold in one.folds}, frozenset(one.tests), clean)
+
+    def _places(self, shares: Mapping[int, float], marked: frozenset[int], clean: bool) -> list[tuple[float, str]]:
         return [
             (self.axis.x(share), f"fold {fold}: {percent(share)} %")
             for fold, share in shares.items()
@@ -84,20 +97,22 @@ class Chart:
 
 
 def chart_of(comparison: Comparison) -> Chart:
-    """The chart of every row, and of the notes' CNN where its clips are these or some of them."""
-    published = None if comparison.standing is Standing.OTHER else clean_interval()
+    """The chart of every row, and of what was published of these clips or of more."""
+    published = tuple(map(_mark, comparison.published))
     shown = [share for row in comparison.rows for share in row.fold_accuracy]
-    axis = axis_over([*shown, published.low or 0.0] if published else shown)
+    axis = axis_over([*shown, *(one.interval.low or 0.0 for one in published)])
+    marked = [one.here.published.tests for one in published if one.here.is_same and one.here.published.contamination]
     rows = tuple((row, _style(row)) for row in comparison.rows)
-    return Chart(rows, axis, published, comparison.standing is Standing.SAME)
+    return Chart(rows, axis, published, frozenset(fold for tests in marked for fold in tests))
+
+
+def _mark(here: PublishedHere) -> PublishedMark:
+    """The interval is binomial, as if every clip were a draw of its own."""
+    one = here.published
+    return PublishedMark(here, one.correct / one.tested_clips, wilson(one.correct / one.tested_clips, one.tested_clips))
 
 
 def _style(row: Row) -> str:
     if not row.complete:
         return "partial"
-    return "contaminated" if row.contaminated else row.role
-
-
-def clean_interval() -> Interval:
-    """The binomial interval of the notes' accuracy on fold 1, as if every clip were a draw of its own."""
-    return wilson(notes.clean().accuracy, notes.FOLD_CLIPS[notes.CLEAN_FOLD - 1])
+    return "contaminated" if row.contaminated or row.no_equal else row.role

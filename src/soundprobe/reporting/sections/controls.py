@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
@@ -25,10 +26,10 @@ from soundprobe.reporting.elements import (
 )
 from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
+from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly
 from soundprobe.reporting.wording import MISSING, count, listing, percent, plural, points, points_between
-from soundprobe.scoring import notes
+from soundprobe.scoring.metrics import mean_std
 from soundprobe.scoring.protocol_controls import accuracies_by_luck, in_training_too
 
 CARRIED_OVER = "network carried over from fold to fold"
@@ -148,8 +149,7 @@ def _optimistic(comparison: Comparison) -> Iterator[Element]:
         yield _not_measured("--control reshuffled-folds", "shows it.")
     if not found:
         return
-    own = comparison.standing is not Standing.OTHER
-    carried = own or any(one.row.contaminated for one in found)
+    carried = bool(comparison.marked_folds) or any(one.row.contaminated for one in found)
     yield Text(
         "Where folds are drawn clip by clip, pieces of one recording are trained on and tested, and knowing the "
         "recording is enough. Published figures are often made so: MTEB's UrbanSound8K task splits its clips by "
@@ -164,17 +164,16 @@ def _optimistic(comparison: Comparison) -> Iterator[Element]:
         Column("gap, points", lambda one: MISSING if one.gap is None else points(one.gap), lead=True),
         Column("Clips whose recording is trained on, %", _siblings),
     ]
-    clean, mean = notes.clean().accuracy, notes.accuracy().mean
-    cells: list[Cell | Words] = [
-        notes_name(comparison.standing),
-        CARRIED_OVER,
-        f"{percent(clean)} (fold {notes.CLEAN_FOLD})",
-        struck(percent(mean)),
-        points(mean - clean),
-        MISSING,
-    ]
+    below = [_published(here) for here in comparison.published if here.published.contamination]
     title = "Protocols that score too high"
-    yield run_table(columns, found, title, row=lambda one: one.row, notes=[cells] if own else [])
+    yield run_table(columns, found, title, row=lambda one: one.row, below=below)
+
+
+def _published(here: PublishedHere) -> list[Cell | Words]:
+    one = here.published
+    clean, mean = mean_std([fold.accuracy for fold in one.tested]).mean, one.accuracy.mean
+    honest, gap = f"{percent(clean)} ({one.where})", points(mean - clean)
+    return [published_name(here), CARRIED_OVER, honest, struck(percent(mean)), gap, MISSING]
 
 
 def _siblings(one: Optimistic) -> str:

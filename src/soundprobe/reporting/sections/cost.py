@@ -24,8 +24,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Plotted(_plot(timed), [Text(on_page("The table below holds the same figures."), role="how")])
     columns = [
         Column("What it is", lambda row: Cell(row.title, row.title, "wide"), text=True, sort="text"),
-        Column("Parameters", lambda row: row.first.backbone["parameters"], count, sort="least"),
-        Column("Width", lambda row: row.first.backbone["embedding_dim"], count, sort="least"),
+        Column("Parameters", lambda row: row.first.backbone.get("parameters"), count, sort="least"),
+        Column("Width", lambda row: row.first.backbone.get("embedding_dim"), count, sort="least"),
         Column("Embedding a clip", lambda row: row.seconds_per_clip, duration, sort="least"),
         Column("Training", lambda row: row.seconds, duration, sort="least"),
         Column("Accuracy, %", lambda row: row.accuracy.mean, percent, sort="number"),

@@ -21,7 +21,7 @@ from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element, Interactive, Text, on_page
-from soundprobe.reporting.runs.marks import is_finetuned_in_folds
+from soundprobe.reporting.runs.marks import is_finetuned_in_folds, is_imported
 from soundprobe.reporting.sections.gallery import Judgements, judgements_of
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
@@ -156,6 +156,8 @@ def _why_not(row: Row, best: Row) -> str:
         return ""
     if best.first.info["kind"] == "finetune" or is_finetuned_in_folds(best.first):
         return DIFFERENT_IN_FOLDS
+    if is_imported(best.first):
+        return "an imported run has no embeddings"
     return "the best run's own embeddings are not in the store"
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
     Cell,
@@ -14,37 +15,44 @@ from soundprobe.reporting.elements import (
     Element,
     Heading,
     Plotted,
-    Span,
     Text,
     Words,
     columns_of,
     lead,
     on_page,
-    struck,
 )
-from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach, scatter
+from soundprobe.reporting.plots import Plot, Variant, label, named_axis, percent_axis, reach, scatter
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import color_of, notes_name, row_trace, run_table, shown_rows
+from soundprobe.reporting.sections.shown_rows import (
+    color_of,
+    published_fold,
+    published_mean,
+    published_name,
+    row_trace,
+    run_table,
+    shown_rows,
+)
 from soundprobe.reporting.wording import MISSING, give_or_take, heat, percent
-from soundprobe.scoring import notes
 from soundprobe.scoring.metrics import MeanStd
+from soundprobe.scoring.published import Published
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    same = comparison.standing is Standing.SAME
+    same = [here for here in comparison.published if here.is_same]
     yield Text(
         on_page("The best runs fold by fold, with 95 % intervals (bootstrap over the fold's recordings)."), role="how"
     )
     figures: list[Element] = []
     for title, measure in (("Accuracy", "accuracy"), ("Macro-F1", "macro_f1")):
         columns = list(_columns(comparison.folds, measure))
-        own = [_notes_line(comparison, measure)] if same else []
+        own = [_published_line(here, comparison.folds, measure) for here in same]
         rows = [row for row in comparison.rows if not row.has_own_folds]
-        table = run_table(columns, rows, f"{title} fold by fold", "heat", notes=own)
+        table = run_table(columns, rows, f"{title} fold by fold", "heat", below=own)
         figures += [Heading(f"{title}, percent"), table]
     yield Plotted(_plot(comparison), figures)
-    struck = f" The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}." if same else ""
-    yield Text(f"± is the population standard deviation over folds.{struck}", role="how")
+    wrong = [one for here in same if (one := here.published).contamination]
+    struck_out = "".join(f" The struck-out figures of {one.name} are {one.contamination}." for one in wrong)
+    yield Text(f"± is the population standard deviation over folds.{struck_out}", role="how")
 
 
 def _columns(folds: Sequence[int], measure: str) -> Iterator[Column]:
@@ -62,14 +70,18 @@ def _columns(folds: Sequence[int], measure: str) -> Iterator[Column]:
     yield Column("mean", mean, style="sum")
 
 
-def _notes_line(comparison: Comparison, measure: str) -> list[Cell | Words]:
-    cells: list[Cell | Words] = [notes_name(comparison.standing)]
-    for fold in notes.FOLDS:
-        share = getattr(fold, measure)
-        clean = fold.fold == notes.CLEAN_FOLD
-        cells.append(Cell(Span("strong", percent(share)), tint=heat(share)) if clean else struck(percent(share)))
-    stats = notes.accuracy() if measure == "accuracy" else notes.macro_f1()
-    return [*cells, struck(f"{percent(stats.mean)} ± {percent(stats.std_population)}")]
+def _published_line(here: PublishedHere, folds: Sequence[int], measure: str) -> list[Cell | Words]:
+    one, cells = here.published, [Cell(published_name(here))]
+    for fold in folds:
+        told = next((told for told in one.folds if told.fold == fold), None)
+        share = None if told is None else getattr(told, measure)
+        if share is None:
+            cells.append(Cell(MISSING, style="quiet"))
+            continue
+        tint = heat(share) if fold in one.tests else ""
+        cells.append(Cell(published_fold(one, fold, percent(share)), tint=tint))
+    stats: MeanStd | None = getattr(one, measure)
+    return [*cells, published_mean(one, percent(stats.mean) + give_or_take(stats)) if stats else MISSING]
 
 
 def _plot(comparison: Comparison) -> Plot:
@@ -80,8 +92,7 @@ def _plot(comparison: Comparison) -> Plot:
         shift = (place - (len(rows) - 1) / 2) * 0.1
         x, y = [folds.index(fold) + shift for fold in row.folds], [100 * one.value for one in intervals]
         traces.append(row_trace(place, row, x, y, "%{y:.1f} %", error_y=reach(intervals, color_of(place, row))))
-    if comparison.standing is Standing.SAME:
-        traces.append(_notes_trace(folds))
+    traces += [_published_trace(here.published, folds) for here in comparison.published if here.is_same]
     layout = {
         "xaxis": named_axis([str(fold) for fold in folds], title={"text": "fold"}, showgrid=False),
         "yaxis": percent_axis("accuracy"),
@@ -89,11 +100,11 @@ def _plot(comparison: Comparison) -> Plot:
     return Plot("folds", "Accuracy of each fold, with 95 % intervals", [Variant("", traces)], layout, 400)
 
 
-def _notes_trace(folds: Sequence[int]) -> dict[str, Any]:
-    x, y = [folds.index(fold.fold) for fold in notes.FOLDS], [100 * fold.accuracy for fold in notes.FOLDS]
-    symbols = ["diamond" if fold.fold == notes.CLEAN_FOLD else "x-thin-open" for fold in notes.FOLDS]
-    name = f"{notes.TITLE}: contaminated but for fold {notes.CLEAN_FOLD}"
-    return scatter(name, x, y, "%{y:.1f} %", marker={"color": "var(--notes)", "size": 10, "symbol": symbols})
+def _published_trace(one: Published, folds: Sequence[int]) -> dict[str, Any]:
+    x, y = [folds.index(fold.fold) for fold in one.folds], [100 * fold.accuracy for fold in one.folds]
+    symbols = ["diamond" if fold.fold in one.tests else "x-thin-open" for fold in one.folds]
+    name = f"{one.title}: {f'contaminated but for {one.where}' if one.contamination else 'as published'}"
+    return scatter(label(name, 60), x, y, "%{y:.1f} %", marker={"color": "var(--notes)", "size": 10, "symbol": symbols})
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The worst mistakes: the clips that the best run is most sure about and wrong, to look at and to hear.
 
+An imported run may not say how sure it is; the best one that does is then asked.
+
 Letters: N clips, C classes.
 """
 
@@ -48,13 +50,14 @@ class Judgements:
 
 
 def judgements_of(row: Row) -> Judgements:
-    """Of the clips that all seeds' runs of `row` predicted."""
+    """Of the clips that all seeds' runs of `row`, which has probabilities, predicted."""
     ids = reduce(np.intersect1d, [run.ids for run in row.runs])
     aligned = []
     for run in row.runs:
         order = np.argsort(run.ids)
         aligned.append(order[np.searchsorted(run.ids, ids, sorter=order)])
-    proba = np.mean([run.proba[rows] for run, rows in zip(row.runs, aligned, strict=True)], axis=0)
+    told = [run.proba for run in row.runs if run.proba is not None]
+    proba = np.mean([one[rows] for one, rows in zip(told, aligned, strict=True)], axis=0)
     first, rows = row.first, aligned[0]
     predicted = first.predicted[rows] if len(row.runs) == 1 else proba.argmax(axis=1)
     return Judgements(ids, first.fold[rows], first.y_true[rows], predicted, proba)
@@ -77,7 +80,8 @@ def worst(judged: Judgements, groups: dict[str, str], limit: int = SHOWN) -> lis
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    best, media = comparison.best, comparison.media
+    sure = (row for row in (*comparison.contenders, *comparison.ranked) if row.has_probabilities)
+    best, media = next(sure, None), comparison.media
     if best is None or media is None:
         return
     judged = judgements_of(best)

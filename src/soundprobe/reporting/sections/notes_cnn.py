@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.elements import Cell, Element, Span, Table, Text, Words, columns_of, struck
 from soundprobe.reporting.wording import MISSING, count
 from soundprobe.scoring import notes
@@ -14,9 +15,14 @@ from soundprobe.scoring.metrics import MeanStd
 TITLE = f"The notes' CNN, and why only its fold {notes.CLEAN_FOLD} counts"
 
 
+def applies(comparisons: Sequence[Comparison]) -> bool:
+    """Whether there is anything on the page that it explains."""
+    return any(here.published is notes.PUBLISHED for one in comparisons for here in one.published)
+
+
 def show() -> Iterator[Element]:
     yield Text(notes.CONTAMINATION)
-    handovers, published = notes.evidence(), notes.published
+    handovers, published = notes.evidence(), notes.shown
     first = Span("strong", published(notes.clean().first_loss, 2))
 
     def row(title: str, *cells: Cell | Words) -> list[Cell]:
@@ -39,9 +45,9 @@ def show() -> Iterator[Element]:
     yield Table(columns, lines, "The notes' losses and scores", styled=_style)
     yield Text(
         "As published, with both standard deviations over folds, and contaminated: mean accuracy ",
-        *_mean(notes.accuracy(), " (population)", " (sample)"),
+        *_mean(notes.PUBLISHED.accuracy, " (population)", " (sample)"),
         "; mean macro-F1 ",
-        *_mean(notes.macro_f1()),
+        *(() if (macro_f1 := notes.PUBLISHED.macro_f1) is None else _mean(macro_f1)),
         ".",
     )
     yield Text(f"The network, {count(notes.PARAMETERS)} parameters: {'; '.join(notes.NETWORK)}.", role="how")
@@ -52,17 +58,18 @@ def _style(line: Sequence[Cell]) -> str:
 
 
 def _published(fold: int, share: float) -> Words:
-    shown = notes.published(share)
+    shown = notes.shown(share)
     return Span("strong", shown) if fold == notes.CLEAN_FOLD else struck(shown)
 
 
 def _mean(stats: MeanStd, population: str = "", sample: str = "") -> list[Words]:
-    spreads = f" ± {notes.published(stats.std_population)}{population} or {notes.published(stats.std_sample)}{sample}"
-    return [Span("struck", notes.published(stats.mean)), spreads]
+    spreads = f" ± {notes.shown(stats.std_population)}{population} or {notes.shown(stats.std_sample)}{sample}"
+    return [Span("struck", notes.shown(stats.mean)), spreads]
 
 
 def facts() -> Mapping[str, Any]:
     """The notes' own figures for report.json."""
+    macro_f1 = notes.PUBLISHED.macro_f1
     return {
         "title": notes.TITLE,
         "dataset": notes.DATASET,
@@ -70,5 +77,8 @@ def facts() -> Mapping[str, Any]:
         "parameters": notes.PARAMETERS,
         "contamination": notes.CONTAMINATION,
         "folds": [{**asdict(fold), "contaminated": fold.fold != notes.CLEAN_FOLD} for fold in notes.FOLDS],
-        "contaminated_mean": {"accuracy": notes.accuracy()._asdict(), "macro_f1": notes.macro_f1()._asdict()},
+        "contaminated_mean": {
+            "accuracy": notes.PUBLISHED.accuracy._asdict(),
+            "macro_f1": macro_f1 and macro_f1._asdict(),
+        },
     }

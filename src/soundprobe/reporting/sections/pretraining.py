@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from soundprobe.reporting.compared.baselines import Baseline
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import Baseline, PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Heading, Plotted, Span, Table, Text, Words
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.sections.shown_rows import published_name, run_name, seed_spread
 from soundprobe.reporting.sections.statistics import clearly, forest
 from soundprobe.reporting.wording import (
     MISSING,
@@ -24,7 +25,7 @@ from soundprobe.reporting.wording import (
     points_between,
     sentence,
 )
-from soundprobe.scoring import notes
+from soundprobe.scoring.metrics import mean_std
 
 Yardstick = tuple[Baseline, Pair | None]
 """A baseline, and the best pretrained run less it, where there is one."""
@@ -60,7 +61,7 @@ def _baselines(comparison: Comparison) -> Iterator[Element]:
         *(_of_lead(column) for column in _lead()),
     ]
     found = [(one, pairs.get(one.row)) for one in comparison.baselines]
-    own = [] if comparison.standing is Standing.OTHER else [_published(comparison, len(columns))]
+    own = [_published(here, len(columns)) for here in comparison.published if here.published.recipe]
     if found or own:
         yield Table(columns, found, "What does without pretraining", "tight", lambda one: _style(one[0]), own)
 
@@ -86,10 +87,12 @@ def _seeds(row: Row) -> Words | None:
     return None if len(row.runs) == 1 else seed_spread(row)
 
 
-def _published(comparison: Comparison, columns: int) -> list[Cell | Words]:
-    """The notes' published figure, of its only test result."""
-    name = (notes_name(comparison.standing), " ", Span("below", f"As published, fold {notes.CLEAN_FOLD} alone"))
-    return [name, Span("strong", percent(notes.clean().accuracy)), Cell("", style="quiet", span=columns - 2)]
+def _published(here: PublishedHere, columns: int) -> list[Cell | Words]:
+    """What was published of a network that is trained from scratch, on the folds that are test results."""
+    one = here.published
+    name = (published_name(here), " ", Span("below", f"As published, {one.where} alone"))
+    accuracy = mean_std([fold.accuracy for fold in one.tested]).mean
+    return [name, Span("strong", percent(accuracy)), Cell("", style="quiet", span=columns - 2)]
 
 
 def _lead() -> list[Column]:
@@ -119,7 +122,29 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
             {"kind": one.kind.key, "row": place_of(one.row, comparison.rows)} for one in comparison.baselines
         ],
         "over_baselines": [pair.facts(comparison.rows) for pair in comparison.over_baselines],
-        "over_users_network": [pair.facts(comparison.rows) for pair in comparison.over_users_network],
+        "own": _own_facts(comparison),
+        "over_own": [pair.facts(comparison.rows) for pair in comparison.over_own],
+    }
+
+
+def _own_facts(comparison: Comparison) -> dict[str, Any] | None:
+    own, lead = comparison.own, comparison.lead_over_own
+    if own is None:
+        return None
+    facts = {"name": own.name, "row": place_of(own.row, comparison.rows)}
+    if lead is None or lead.interval is None:
+        return {**facts, "lead": None}
+    return {
+        **facts,
+        "lead": {
+            "row": place_of(lead.row, comparison.rows),
+            "unit": lead.unit,
+            "interval": dataclasses.asdict(lead.interval),
+            "p_holm": lead.p,
+            "clear": lead.is_clear,
+            "caution": lead.caution,
+            "classes": [{**dataclasses.asdict(one), "difference": one.difference} for one in lead.classes],
+        },
     }
 
 

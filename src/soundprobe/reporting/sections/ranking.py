@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, struck
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, seed_spread
+from soundprobe.reporting.sections.shown_rows import published_mean, published_name, run_name, seed_spread
 from soundprobe.reporting.wording import MISSING, between, give_or_take, percent
-from soundprobe.scoring import notes
 from soundprobe.scoring.bootstrap import METRICS
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.metrics import MeanStd
+from soundprobe.scoring.metrics import MeanStd, mean_std
+from soundprobe.scoring.published import Published
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    clean = comparison.standing is not Standing.OTHER
     seeds = " Rows of several seeds show their mean." if comparison.has_seeds else ""
     leans = (
         f" Being the best of {comparison.field}, by these very figures, the first row leans a little high."
@@ -28,7 +28,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     )
     yield Text(
         "Percent. Means over folds with their 95 % intervals (bootstrap over recordings within folds), and standard "
-        "deviations: between folds, population (as in the notes) and sample; and between seeds, population, of the "
+        "deviations: between folds, population and sample; and between seeds, population, of the "
         f"seeds' means.{seeds}{leans}",
         role="how",
     )
@@ -43,17 +43,25 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         *_figures("Macro-F1", "macro_f1"),
     ]
     columns.insert(5, Column("± between seeds", _between_seeds, group="Accuracy", sort="number"))
-    fold = Column("accuracy", _on_clean_fold, percent, f"Fold {notes.CLEAN_FOLD}", sort="number")
-    columns += [fold] if clean else []
-    own = [_notes_line(comparison)] if clean else []
-    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), notes=own)
-    if clean:
-        where = "" if comparison.standing is Standing.SAME else ", on other clips than these"
-        yield Text(
-            f"The notes' struck-out figures are {notes.CONTAMINATION_BRIEF}: accuracy "
-            f"{percent(notes.clean().accuracy)} %, macro-F1 {percent(notes.clean().macro_f1)} %{where}.",
-            role="caveat",
-        )
+    marked = comparison.marked_folds
+    columns += [_on(one, one.where.capitalize()) for one in marked]
+    own = [_published_line(here, marked) for here in comparison.published]
+    yield Table(columns, comparison.rows, style="tight", styled=lambda row: _style(comparison, row), below=own)
+    for here in comparison.published:
+        if (one := here.published).contamination:
+            where = "" if here.is_same else ", on other clips than these"
+            tested = one.tested[0]
+            figures = f"accuracy {percent(tested.accuracy)} %, macro-F1 {percent(tested.macro_f1)} %{where}"
+            whose = f"{one.name[:1].upper()}{one.name[1:]}"
+            yield Text(f"{whose}: the struck-out figures are {one.contamination}: {figures}.", role="caveat")
+    for row in comparison.rows:
+        if row.no_equal:
+            yield Text(row.no_equal, role="caveat")
+
+
+def _on(one: Published, group: str) -> Column:
+    """Accuracy on the folds that are published as test results."""
+    return Column("accuracy", lambda row: row.accuracy_on(*one.tests), percent, group, sort="number")
 
 
 def _figures(group: str, metric: str) -> list[Column]:
@@ -80,10 +88,6 @@ def _both(stats: MeanStd) -> str:
     return f"{percent(stats.std_population)} / {percent(stats.std_sample)}"
 
 
-def _on_clean_fold(row: Row) -> float | None:
-    return row.accuracy_on(notes.CLEAN_FOLD)
-
-
 def _between_seeds(row: Row) -> Cell | None:
     spread = row.over_seeds("accuracy").std_population
     return None if len(row.runs) == 1 else Cell(seed_spread(row), spread)
@@ -94,13 +98,15 @@ def _style(comparison: Comparison, row: Row) -> str:
     return " ".join(kind for kind, applies in kinds.items() if applies)
 
 
-def _notes_line(comparison: Comparison) -> list[Cell | Words]:
-    none = Cell(MISSING, style="quiet")
-    cells: list[Cell | Words] = [MISSING, notes_name(comparison.standing)]
-    for stats in (notes.accuracy(), notes.macro_f1()):
-        cells += [struck(percent(stats.mean)), none, struck(_both(stats))]
+def _published_line(here: PublishedHere, marked: Sequence[Published]) -> list[Cell | Words]:
+    none, one = Cell(MISSING, style="quiet"), here.published
+    cells: list[Cell | Words] = [MISSING, published_name(here)]
+    for stats in (one.accuracy, one.macro_f1):
+        mean, spread = (percent(stats.mean), _both(stats)) if stats else (MISSING, MISSING)
+        cells += [published_mean(one, mean), none, published_mean(one, spread)]
     cells.insert(5, none)
-    return [*cells, Span("strong", percent(notes.clean().accuracy))]
+    own = Span("strong", percent(mean_std([fold.accuracy for fold in one.tested]).mean))
+    return [*cells, *(own if other is one else none for other in marked)]
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

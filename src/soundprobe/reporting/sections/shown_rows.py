@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name
+from soundprobe.reporting.elements import Cell, Column, Span, Table, Words, name, struck
 from soundprobe.reporting.plots import PALETTE, label, scatter
 from soundprobe.reporting.wording import percent
-from soundprobe.scoring import notes
+from soundprobe.scoring.published import Published
 
 SHOWN = 5
 
@@ -34,11 +35,28 @@ def seed_spread(row: Row) -> Words:
     return (f"± {percent(row.over_seeds('accuracy').std_population)} ", Span("aside", f"of {len(row.runs)}"))
 
 
-def notes_name(standing: Standing) -> Words:
-    """The notes' CNN, with what must be said of its figures."""
-    tags = [f"contaminated but for fold {notes.CLEAN_FOLD}"]
-    tags += [] if standing is Standing.SAME else ["on other clips"]
-    return (name(notes.TITLE), *((" ", Span("tag", text, style="notes")) for text in tags))
+def published_tags(here: PublishedHere) -> list[str]:
+    """What must be said of published figures."""
+    one = here.published
+    tags = [f"contaminated but for {one.where}" if one.contamination else "as published, without predictions"]
+    return tags if here.is_same else [*tags, "on other clips"]
+
+
+def published_name(here: PublishedHere) -> Words:
+    """The title of a published model, with what must be said of its figures."""
+    return (name(here.published.title), *((" ", Span("tag", text, style="notes")) for text in published_tags(here)))
+
+
+def published_fold(one: Published, fold: int, shown: str) -> Words:
+    """A fold's figure as `shown`: struck out where it is no test result."""
+    if not one.contamination:
+        return shown
+    return Span("strong", shown) if fold in one.tests else struck(shown)
+
+
+def published_mean(one: Published, shown: str) -> Words:
+    """A mean over all folds as `shown`: struck out where some are no test results."""
+    return struck(shown) if one.contamination else shown
 
 
 def run_table(
@@ -50,7 +68,7 @@ def run_table(
     row: Callable[[Any], Row] = lambda item: item,
     heading: str = "Run",
     sort: bool = False,
-    notes: Sequence[Sequence[Cell | Words]] = (),
+    below: Sequence[Sequence[Cell | Words]] = (),
 ) -> Table:
     """A table of rows, or of items that `row` takes their row from: their names, then `columns`; controls are quiet."""
     named = Column(
@@ -60,7 +78,7 @@ def run_table(
         sort="text" if sort else "",
         by=lambda item: row(item).name,
     )
-    return Table([named, *columns], items, aria, style, lambda item: "control" * row(item).is_control, notes)
+    return Table([named, *columns], items, aria, style, lambda item: "control" * row(item).is_control, below)
 
 
 def color_of(place: int, row: Row) -> str:

@@ -1,4 +1,4 @@
-"""How sure is it? Paired tests of each run against the best, and against the notes' fold 1."""
+"""How sure is it? Paired tests of each run against the best, and binomial ones against published scores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import PublishedHere
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair, pair_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import (
@@ -27,7 +26,7 @@ from soundprobe.reporting.elements import (
 )
 from soundprobe.reporting.plots import Plot, Variant, named_axis, reach
 from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import notes_name, run_name, run_table
+from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table
 from soundprobe.reporting.wording import (
     between,
     count,
@@ -39,8 +38,7 @@ from soundprobe.reporting.wording import (
     sentence,
     together,
 )
-from soundprobe.scoring import notes
-from soundprobe.scoring.against_notes import NotesComparison, compare_with_notes, estimate_design_effect
+from soundprobe.scoring.against_published import PublishedComparison
 
 UNKNOWN_RECORDINGS = (
     "Which recording a clip was cut from is not known here, so every clip was redrawn by itself: the intervals are too "
@@ -49,8 +47,9 @@ UNKNOWN_RECORDINGS = (
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    best, against = comparison.best, notes_comparisons(comparison)
-    if best is None and not against:
+    best = comparison.best
+    against = {here.published.name: against_published(comparison, here) for here in comparison.published}
+    if best is None and not any(against.values()):
         return
     pairs = comparison.against_best
     if pairs and best:
@@ -86,8 +85,9 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     doubts = doubts_of(best) if best else ()
     if doubts:
         yield Bullets([together(doubt) for doubt in doubts], "caveats")
-    if against:
-        yield from _against_notes(comparison, against)
+    for here in comparison.published:
+        if found := against.get(here.published.name):
+            yield from _against_published(here, found)
 
 
 def _table(pairs: Sequence[Pair]) -> Table:
@@ -127,30 +127,31 @@ def _differences(group: str, metric: str, lead: bool = False) -> list[Column]:
 
 def clearly(pair: Pair) -> str:
     """Whether the difference is clear, in words."""
-    return "clear" if pair.accuracy.is_clear else "not clear"
+    return "clear" if pair.is_clear else "not clear"
 
 
-def _against_notes(comparison: Comparison, against: Sequence[tuple[Row, NotesComparison]]) -> Iterator[Element]:
-    fold = f"fold {notes.CLEAN_FOLD}"
-    yield Heading(f"Against the notes' CNN, on {fold} alone")
+def _against_published(here: PublishedHere, against: Sequence[tuple[Row, PublishedComparison]]) -> Iterator[Element]:
+    one, where = here.published, here.published.where
+    alone = ", the only one that is a test result" if one.contamination else ""
+    yield Heading(f"Against {one.name}, on {where}{' alone' * bool(one.contamination)}")
     yield Text(
-        f"{fold.capitalize()} is the notes' only test result. They publish how many clips were right, not which, so "
-        "nothing can be paired: the intervals are binomial. Clips of one recording are right or wrong together, so the "
-        "careful interval counts them for as many clips as they are worth.",
+        f"{one.name[:1].upper()}{one.name[1:]} was published with scores of {where}{alone}: how many clips were right, "
+        "not which, so nothing can be paired, and the intervals are binomial. Clips of one recording are right or "
+        "wrong together, so the careful interval counts them for as many clips as they are worth.",
         role="how",
     )
     columns = [
-        Column(f"{fold.capitalize()}, %", lambda one: one[1].by_recording.run.value, percent, lead=True),
+        Column(f"{where.capitalize()}, %", lambda one: one[1].by_recording.run.value, percent, lead=True),
         Column("95 % interval", lambda one: one[1].by_recording.run, between),
-        Column("Less the notes, points", lambda one: one[1].by_recording.difference.value, points),
+        Column("Less the published, points", lambda one: one[1].by_recording.difference.value, points),
         Column("by clip", lambda one: one[1].by_clip.difference, points_between),
         Column("by recording", lambda one: one[1].by_recording.difference, points_between, lead=True),
         Column("Clips worth", lambda one: f"{count(one[1].clips / one[1].design_effect)} of {count(one[1].clips)}"),
         Column("Difference", lambda one: "clear" if one[1].is_clear else "not clear", text=True),
     ]
-    clean, interval = lead(percent(notes.clean().accuracy)), between(against[0][1].by_clip.notes)
-    own = [notes_name(comparison.standing), clean, interval, Cell("", style="quiet", span=5)]
-    yield run_table(columns, against, f"{fold.capitalize()} against the notes", row=lambda one: one[0], notes=[own])
+    theirs = against[0][1].by_clip.published
+    own = [published_name(here), lead(percent(theirs.value)), between(theirs), Cell("", style="quiet", span=5)]
+    yield run_table(columns, against, f"{where.capitalize()}, against {one.name}", row=lambda one: one[0], below=[own])
 
 
 def doubts_of(row: Row) -> tuple[str, ...]:
@@ -159,28 +160,10 @@ def doubts_of(row: Row) -> tuple[str, ...]:
     return (*unknown, *row.scores.doubts)
 
 
-def notes_comparisons(comparison: Comparison) -> tuple[tuple[Row, NotesComparison], ...]:
-    """Each row that tested fold 1 against the notes' CNN on it, on the official folds only."""
-    if comparison.standing is not Standing.SAME:
-        return ()
-    found = [(row, _on_clean_fold(row)) for row in comparison.rows if not row.is_control]
+def against_published(comparison: Comparison, here: PublishedHere) -> tuple[tuple[Row, PublishedComparison], ...]:
+    """Each row that tested the folds that are published as test results, against these."""
+    found = [(row, here.against(row)) for row in comparison.rows]
     return tuple((row, against) for row, against in found if against is not None)
-
-
-def against_notes(comparison: Comparison, row: Row) -> NotesComparison | None:
-    return next((one for other, one in notes_comparisons(comparison) if other is row), None)
-
-
-def _on_clean_fold(row: Row) -> NotesComparison | None:
-    here = [one.folds == notes.CLEAN_FOLD for one in row.predictions]
-    clips = int(here[0].sum())
-    missing = notes.FOLD_CLIPS[notes.CLEAN_FOLD - 1] - clips
-    if clips == 0 or missing < 0:
-        return None
-    right = [(one.labels == one.predicted)[rows] for one, rows in zip(row.predictions, here, strict=True)]
-    groups = [one.groups[rows] for one, rows in zip(row.predictions, here, strict=True)]
-    effect = float(np.mean([estimate_design_effect(*of_seed) for of_seed in zip(right, groups, strict=True)]))
-    return compare_with_notes(round(float(np.mean(right)) * clips), clips, missing=missing, design_effect=effect)
 
 
 def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
@@ -188,7 +171,7 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
     shown = [pair.row.name for pair in pairs]
     accent, surface = "var(--accent)", "var(--surface)"
     means = [pair.accuracy.interval for pair in pairs]
-    filled = [accent if pair.accuracy.is_clear else surface for pair in pairs]
+    filled = [accent if pair.is_clear else surface for pair in pairs]
     trace = {
         "type": "scatter",
         "mode": "markers",
@@ -207,18 +190,21 @@ def forest(key: str, title: str, pairs: Sequence[Pair]) -> Plot:
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
-    against = against_notes(comparison, row)
+    against = {here.published.name: here.against(row) for here in comparison.published}
     pair = pair_of(row, comparison.against_best)
     return {
         "doubts": list(doubts_of(row)),
         "against_best": pair and pair.facts(comparison.rows),
-        "against_notes": against
-        and {
-            "clips": against.clips,
-            "design_effect": against.design_effect,
-            "by_clip": dataclasses.asdict(against.by_clip.difference),
-            "by_recording": dataclasses.asdict(against.by_recording.difference),
-        },
+        "against_published": {name: _facts(one) for name, one in against.items() if one is not None},
+    }
+
+
+def _facts(one: PublishedComparison) -> dict[str, Any]:
+    return {
+        "clips": one.clips,
+        "design_effect": one.design_effect,
+        "by_clip": dataclasses.asdict(one.by_clip.difference),
+        "by_recording": dataclasses.asdict(one.by_recording.difference),
     }
 
 

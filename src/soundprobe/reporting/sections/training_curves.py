@@ -32,7 +32,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         on_page(" by epoch; bold the mean of the folds, thin each fold"),
         ". The training loss is taken while the network still changes, with dropout and augmentation; measured again, "
         "it is taken as the validation loss is. Validation clips are training recordings that were held out; the test "
-        "fold is in none of these curves. Overfitting is the notes' figure, validation loss less training loss in % "
+        "fold is in none of these curves. Overfitting is validation loss less training loss in % "
         "of training loss, with the training loss as trained and measured again: it grows without end where training "
         "loss nears 0, falls below 0 under dropout and augmentation, and says nothing of accuracy. Judge by the "
         "validation curve.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from soundprobe.reporting.compared.baselines import USERS_NETWORK, BaselineKind
-from soundprobe.reporting.compared.comparison import Comparison, Standing
+from soundprobe.reporting.compared.baselines import BaselineKind, ClassLead, OwnLead, OwnModel
+from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.sections.statistics import against_notes
 from soundprobe.reporting.wording import (
     UNKNOWN_RECORDINGS,
     between,
@@ -24,7 +23,8 @@ from soundprobe.reporting.wording import (
     points_between,
     sentence,
 )
-from soundprobe.scoring import notes
+
+MOST_CLASSES = 3
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,9 @@ def verdict_of(comparison: Comparison) -> Verdict:
     """What the runs on one data set come to."""
     best = comparison.best
     if best is None:
-        return Verdict(_unfinished(comparison), (_against_notes(comparison, None),))
-    return Verdict(
-        _headline(comparison, best),
-        (_best(comparison, best), _pretraining(comparison, best), _against_notes(comparison, best)),
-    )
+        return Verdict(_unfinished(comparison), tuple(_against_own(comparison)))
+    findings = (_best(comparison, best), _pretraining(comparison, best), *_against_own(comparison))
+    return Verdict(_headline(comparison, best), findings)
 
 
 def _headline(comparison: Comparison, best: Row) -> str:
@@ -133,9 +131,9 @@ def _clearly(pair: Pair) -> str:
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
-    text = f"{_clear(pair.accuracy.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
+    text = f"{_clear(pair.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
-    if pair.accuracy.is_clear or least is None:
+    if pair.is_clear or pair.accuracy.is_clear or least is None:
         return text
     if least >= 1:
         return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
@@ -173,41 +171,55 @@ def _short(row: Row, known: Mapping[Row, BaselineKind]) -> str:
     return one_line(row.first.backbone["name"]) if row.is_baseline else known[row].name
 
 
-def _against_notes(comparison: Comparison, best: Row | None) -> Finding:
-    question, fold = "Against the notes' CNN", notes.CLEAN_FOLD
-    clean = notes.clean().accuracy
-    retrained = _against_retrained(comparison, best)
-    if comparison.standing is not Standing.SAME:
-        return replace(retrained, question=question)
-    unranked = [row for row in comparison.rows if not (row.is_ranked or row.is_control)]
-    row = best or next((row for row in unranked if fold in row.folds), None)
-    here = row.accuracy_on(fold) if row else None
-    if row is None or here is None:
-        return Finding(question, f"Not known: no run has tested fold {fold} yet.")
-    text = (
-        f"On fold {fold}, the only one that can be compared, {row.name} reaches {percent(here)} % and the CNN "
-        f"{percent(clean)} %"
-    )
-    if against := against_notes(comparison, row):
-        interval = f"95 % interval {points_between(against.by_recording.difference)} points, binomial"
-        text += f": {_clear(against.is_clear)} ({interval})"
-    besides = f" {retrained.meaning}" if retrained.figure else ""
-    return Finding(question, f"{text}.{besides}", points(here - clean), f"points on fold {fold}")
-
-
-def _against_retrained(comparison: Comparison, best: Row | None) -> Finding:
-    """The best run against the notes' network as it does on these very clips, or the command that trains it on them."""
-    own = next((one.row for one in comparison.baselines if one.kind is USERS_NETWORK), None)
+def _against_own(comparison: Comparison) -> Iterator[Finding]:
+    """The best run against the user's own model; nothing where there is none."""
+    lead, own = comparison.lead_over_own, comparison.own
     if own is None:
-        published = "Its published figures are of other clips than these. This trains it on them, fresh in each fold:"
-        command = f"soundprobe finetune --config {notes.RECIPE}{comparison.data_options}"
-        return Finding("", f"Not known yet. {published}", command=command)
-    seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
-    here = f"the notes' network, trained on these clips fresh in each fold ({percent(own.accuracy.mean)} %{seeds})"
-    if best is own:
-        return Finding("", f"Nothing is ahead of {here}: it is the best run itself.")
-    pair = next((pair for pair in comparison.over_users_network if pair.row is best), None)
-    if pair is None:
-        return Finding("", f"Not known: the best run and {here} share no clip.")
-    text = f"{pair.row.name} is {_beside(pair, here)}."
-    return Finding("", text, points(pair.accuracy.mean.value), "points on these clips")
+        return
+    question = f"Against {one_line(own.name)}"
+    if lead is not None and lead.is_itself:
+        yield Finding(question, f"Nothing is ahead of {one_line(own.name)}: it is the best run itself.")
+    elif lead is None or lead.difference is None:
+        yield Finding(question, *_not_compared(comparison, own))
+    else:
+        yield Finding(question, " ".join(_over_own(lead)), points(lead.difference), lead.unit)
+
+
+def _not_compared(comparison: Comparison, own: OwnModel) -> tuple[str, str, str, str]:
+    """Why nothing is known, and the command that tells."""
+    published = own.published
+    if own.row is not None:
+        return f"Not known: the best run and {one_line(own.name)} share no clip.", "", "", ""
+    if published is not None and published.is_same:
+        return f"Not known: no run has tested {published.published.where} yet.", "", "", ""
+    command = f"soundprobe finetune --config {own.retrain}{comparison.data_options}" if own.retrain else ""
+    again = " This trains it on them, fresh in each fold:" if command else ""
+    return f"Not known yet. Its published figures are of other clips than these.{again}", "", "", command
+
+
+def _over_own(lead: OwnLead) -> Iterator[str]:
+    """How far the best run is from the user's model: as published, then clip by clip with the classes."""
+    name, published = one_line(lead.name), lead.own.published
+    if lead.against is not None and published is not None:
+        told, found = published.published, lead.against
+        alone = ", the only one that can be compared," if told.contamination else ""
+        interval = f"95 % interval {points_between(found.by_recording.difference)} points, binomial"
+        yield (
+            f"On {told.where}{alone} {lead.row.name} reaches {percent(found.by_recording.run.value)} % and {name} "
+            f"{percent(found.by_recording.published.value)} %: {_clear(found.is_clear)} ({interval})."
+        )
+    if lead.pair is not None:
+        own = lead.pair.other
+        seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
+        again = ", trained on these clips fresh in each fold" if lead.own.retrain else ""
+        yield f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
+        if not lead.pair.same_clips:
+            yield f"On the {plural(lead.pair.clips, 'clip')} that both tested."
+        yield from (_classes(how, leads) for how, leads in (("more", lead.gained), ("fewer", lead.lost)) if leads)
+    if lead.caution:
+        yield lead.caution
+
+
+def _classes(how: str, leads: Sequence[ClassLead]) -> str:
+    named = [f"{one_line(one.name)} ({points(one.difference)})" for one in leads[:MOST_CLASSES]]
+    return f"It finds {how} of {listing([*named, *(['others'] if len(leads) > len(named) else [])])}."

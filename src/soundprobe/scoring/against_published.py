@@ -1,7 +1,7 @@
-"""A run's fold 1 against that of the notes' CNN, the only one of its folds that is a test result. No torch.
+"""A run against published scores, on the folds of these that are test results. No torch.
 
-The notes publish how many of fold 1's 873 clips were right, not which. So the two can't be paired, and nothing can be
-drawn again: what is left is binomial, and takes each clip for a draw of its own. Clips of one recording are not, which
+Who publishes a score says how many clips were right, not which. So the two can't be paired, and nothing can be drawn
+again: what is left is binomial, and takes each clip for a draw of its own. Clips of one recording are not, which
 `estimate_design_effect` measures on the run's own predictions.
 """
 
@@ -12,31 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundprobe.base.errors import DataError
-from soundprobe.scoring import notes
 from soundprobe.scoring.intervals import Interval, newcombe, wilson
+from soundprobe.scoring.published import Published
 
 
 @dataclass(frozen=True)
 class Against:
-    """Accuracy on fold 1: the notes' CNN, the run, and the run less the notes, each with its interval."""
+    """Accuracy over the clips: as published, the run's, and the run's less the published, each with its interval."""
 
-    notes: Interval
+    published: Interval
     run: Interval
     difference: Interval
 
 
 @dataclass(frozen=True)
-class NotesComparison:
-    """What fold 1 says.
+class PublishedComparison:
+    """What the folds that both tested say, all their clips together.
 
     Attributes:
-        fold, clips, missing: the fold, its clips that the run tested, and those that it could not read.
+        clips, missing: those that the run tested, and those that it could not read.
         by_clip: binomial, as if every clip were drawn by itself. Too narrow.
         by_recording: the same with as many clips as they are worth, clips / `design_effect`.
         design_effect: 1 where it was not given; the two then agree.
     """
 
-    fold: int
     clips: int
     missing: int
     by_clip: Against
@@ -49,23 +48,24 @@ class NotesComparison:
         return self.by_recording.difference.excludes_zero
 
 
-def compare_with_notes(correct: int, clips: int, *, missing: int = 0, design_effect: float = 1.0) -> NotesComparison:
-    """A run with `correct` of `clips` right on UrbanSound8K's official fold 1, against the notes' .7056 of 873.
+def compare_with_published(
+    published: Published, correct: float, clips: int, *, missing: int = 0, design_effect: float = 1.0
+) -> PublishedComparison:
+    """A run with `correct` of `clips` right on the folds that are `published` as test results, against these.
 
     Args:
-        correct, clips: the run's, on fold 1 alone.
-        missing: clips of the fold that the run could not read; they count for neither side.
-        design_effect: of the run on that fold, from `estimate_design_effect`.
+        correct, clips: the run's, on those folds alone; `correct` may be a mean over seeds.
+        missing: clips of the folds that the run could not read; they count for neither side.
+        design_effect: of the run on those folds, from `estimate_design_effect`.
 
     Raises:
-        DataError: `clips` and `missing` don't make the 873 of the official fold, or there are more right than clips.
+        DataError: `clips` and `missing` don't make the folds', or there are more right than clips.
     """
-    theirs = notes.clean()
-    n = notes.FOLD_CLIPS[theirs.fold - 1]
+    n = published.tested_clips
     if clips + missing != n or missing < 0:
         raise DataError(
-            f"Fold {theirs.fold} of the notes has {n} clips, this run's has {clips} and {missing} that failed. "
-            "Only UrbanSound8K's whole official fold can be compared with them."
+            f"{published.where.capitalize()} of {published.name} {'have' if len(published.tests) > 1 else 'has'} {n} "
+            f"clips, this run's {clips} and {missing} that failed. Only the same whole folds can be compared."
         )
     if not 0 <= correct <= clips or clips == 0:
         raise DataError(f"{correct} correct of {clips} clips is not possible; give 0 to {clips}.")
@@ -73,10 +73,10 @@ def compare_with_notes(correct: int, clips: int, *, missing: int = 0, design_eff
         raise DataError(f"A design effect of {design_effect} is not valid; it is 1 (independent clips) or more.")
 
     def against(worth: float) -> Against:
-        run, cnn = wilson(correct / clips, clips / worth), wilson(round(theirs.accuracy * n) / n, n / worth)
-        return Against(cnn, run, newcombe(run, cnn))
+        run, theirs = wilson(correct / clips, clips / worth), wilson(published.correct / n, n / worth)
+        return Against(theirs, run, newcombe(run, theirs))
 
-    return NotesComparison(theirs.fold, clips, missing, against(1.0), against(design_effect), float(design_effect))
+    return PublishedComparison(clips, missing, against(1.0), against(design_effect), float(design_effect))
 
 
 def estimate_design_effect(correct: np.ndarray, groups: np.ndarray) -> float:
