@@ -183,3 +183,11 @@ def cache_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("soundprobe")
+
+
+def offline() -> str | None:
+    """The name of the environment variable that forbids to use the network, or None."""
+    for name in ("SOUNDPROBE_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off"):
+            return name
+    return None

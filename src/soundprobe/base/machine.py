@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -16,14 +15,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 HEAD_DEVICES = ("auto", "cpu", "cuda")
 """MPS has no float64, in which the losses of the linear head are summed."""
 PACKAGES = ("soundprobe", "av", "numpy", "pyarrow", "scikit-learn", "soundfile", "soxr", "torch", "transformers")
-
-
-def offline() -> str | None:
-    """The name of the environment variable that forbids to use the network, or None."""
-    for name in ("SOUNDPROBE_OFFLINE", "HF_HUB_OFFLINE"):
-        if os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off"):
-            return name
-    return None
 
 
 def check_device_name(name: str) -> None:

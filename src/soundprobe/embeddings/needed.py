@@ -8,7 +8,7 @@ from pathlib import Path
 from soundprobe.backbones.spec import PRETRAINED, BackboneSpec
 from soundprobe.backbones.weights.verify import WeightFile, fetch, location, resolved_url
 from soundprobe.base.errors import Lacking, WeightsError
-from soundprobe.base.machine import offline
+from soundprobe.base.files import offline
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import check_there
 

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from soundprobe.base.errors import StoreError, WeightsError
-from soundprobe.base.files import atomic_path, cache_folder, sync_folder
-from soundprobe.base.machine import offline
+from soundprobe.base.files import atomic_path, cache_folder, offline, sync_folder
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")

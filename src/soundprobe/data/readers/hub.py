@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
-from soundprobe.base.files import path_name
-from soundprobe.base.machine import offline
+from soundprobe.base.files import offline, path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.data.readers import esc50
 from soundprobe.data.readers.assemble import FoldOptions, split_of
