@@ -94,6 +94,20 @@ def test_decode_aiff_streamed_without_its_size_is_whole(subtype: str, size: int)
     assert frames(with_field(audio, audio.index(b"SSND") + 4, ">I", size)) == SAMPLES
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_decode_aiff_whose_header_counts_other_samples_is_refused(subtype: str, channels: int) -> None:
+    audio = encode("AIFF", subtype, channels=channels)
+    count = audio.index(b"COMM") + 10
+    for told in (SAMPLES // 2, 2 * SAMPLES):
+        said = f"its header counts {told:,} samples, and {SAMPLES:,} are there: write it anew"
+        assert reason(with_field(audio, count, ">I", told)) == said
+    for told in (0, SAMPLES - 1, 0x7FFFFFFF):
+        assert frames(with_field(audio, count, ">I", told)) == SAMPLES
+    twice = audio + with_field(audio, count, ">I", SAMPLES // 2)
+    assert reason(twice).startswith(f"its header counts {3 * SAMPLES // 2:,} samples")
+
+
 def test_decode_wav_whose_size_is_too_small_is_refused() -> None:
     audio = encode("WAV", "PCM_16")
     cut = with_field(audio, audio.index(b"data") + 4, "<I", SAMPLES)
@@ -114,14 +128,29 @@ def test_decode_zeros_and_tags_behind_the_samples_are_no_samples(format: str) ->
         assert frames(audio + tail) == SAMPLES
 
 
-MIXED = [pair for pair in itertools.permutations(WHOLE_FILES, 2) if pair != ("FLAC", "MP3")]
-
-
-@pytest.mark.parametrize(("first", "second"), MIXED)
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(WHOLE_FILES, 2)))
 def test_decode_joined_files_of_two_formats_are_refused(first: str, second: str) -> None:
     one, two = (encode(format, WHOLE_FILES[format]) for format in (first, second))
     for gap in (b"", bytes(16)):
         assert reason(one + gap + two).startswith((JOINED, f"{len(gap + two):,} bytes follow the samples"))
+
+
+EXTENSIBLE = struct.pack("<HHI", 22, 24, 4) + bytes.fromhex("0100000000001000800000aa00389b71")
+
+
+@pytest.mark.parametrize("header", [struct.pack("<HHIIHH", 1, 1, RATE_HZ, 4 * RATE_HZ, 4, 24), b""])
+def test_decode_24_bits_in_32_are_heard_at_the_upper_end_and_refused_at_the_lower(header: bytes) -> None:
+    header = header or struct.pack("<HHIIHH", 0xFFFE, 1, RATE_HZ, 4 * RATE_HZ, 4, 32) + EXTENSIBLE
+
+    def wav(samples: np.ndarray) -> bytes:
+        data = samples.astype("<i4").tobytes()
+        chunks = b"WAVEfmt " + struct.pack("<I", len(header)) + header + b"data" + struct.pack("<I", len(data)) + data
+        return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+    values = (WAVE * 2.0**23).astype(np.int32)
+    np.testing.assert_allclose(decode(wav(values << 8), sample_rate_hz=RATE_HZ, name="a"), WAVE, atol=2.0**-22)
+    assert reason(wav(values)) == "its 24 bits are at the lower end of 32: write it anew"
+    assert frames(wav(values << 8 | 3)) == SAMPLES  # 32 bits with a wrong header
 
 
 def test_decode_two_chunks_of_samples_are_refused() -> None:

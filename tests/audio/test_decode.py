@@ -107,19 +107,29 @@ def test_decode_nothing_inside_is_named(audio: bytes) -> None:
 @pytest.mark.parametrize(
     "audio",
     [
-        b"<!DOCTYPE html><html><script>404</script></html>" * 20,
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
         "a text with a byte order mark".encode("utf-16") * 40,
         np.random.default_rng(1).bytes(5_000),
         bytes(5_000),
         b"R",
         b"\xff\xfb",
         b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f",
-        b"\x89PNG\r\n\x1a\n" + bytes(100),
     ],
 )
 def test_decode_other_content_is_not_audio(audio: bytes) -> None:
     assert reason(audio) == "not audio"
+
+
+@pytest.mark.parametrize(
+    ("audio", "named"),
+    [
+        (b"\n<!DOCTYPE html><html><script>404</script></html>" * 20, "a web page: fetch the file again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "a Git LFS pointer: git lfs pull fetches it"),
+        (b"PK\x03\x04" + bytes(100), "a zip archive: unpack it"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "a picture"),
+    ],
+)
+def test_decode_what_often_lies_in_the_place_of_audio_is_named(audio: bytes, named: str) -> None:
+    assert reason(audio) == f"not audio but {named}"
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -55,6 +55,15 @@ def ogg_page(content: bytes) -> bytes:
 
 PCM = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW")
 FLOAT16 = wav_of(3, 16, WAVE.astype("<f2"))
+
+
+def bw64() -> bytes:
+    data = (WAVE * 2**15).astype("<i2").tobytes()
+    header = b"ds64" + struct.pack("<IQQQI", 28, len(data) + 72, len(data), len(WAVE), 0)
+    header += b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
+    return b"BW64\xff\xff\xff\xffWAVE" + header + b"data\xff\xff\xff\xff" + data
+
+
 SAMPLES: dict[str, list[Callable[[], bytes]]] = {
     "WAV: 8 to 32-bit integers, 32 and 64-bit floats, A-law, mu-law": [
         *(lambda subtype=subtype: by_libsndfile("WAV", subtype) for subtype in PCM),
@@ -74,7 +83,8 @@ SAMPLES: dict[str, list[Callable[[], bytes]]] = {
         lambda: by_ffmpeg("wav", "mp2"),
     ],
     "WAV: 16-bit floats": [lambda: FLOAT16],
-    "RF64, W64, CAF, AU, NIST SPHERE": [
+    "RF64, BW64, W64, CAF, AU, NIST SPHERE": [
+        bw64,
         *(lambda format=format: by_libsndfile(format, "PCM_16") for format in ("RF64", "W64", "CAF", "AU", "NIST")),
         lambda: by_libsndfile("CAF", "PCM_16", endian="LITTLE"),
     ],

@@ -30,7 +30,16 @@ def modules_loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "extract --help", "probe --help", "report --help", "data --help", "demo --help", "--version"],
+    [
+        "--help",
+        "extract --help",
+        "probe --help",
+        "report --help",
+        "data --help",
+        "compare --help",
+        "runs --help",
+        "--version",
+    ],
 )
 def test_help_answers_without_importing_torch_or_another_heavy_library(arguments):
     loaded = modules_loaded_by(
@@ -156,7 +165,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_usage_mistake_exits_with_2(tmp_path):
-    assert soundprobe("extract", cwd=tmp_path).returncode == 2
+    for verb in ("extract", "compare"):
+        assert soundprobe(verb, cwd=tmp_path).returncode == 2
 
 
 def test_data_list_backbones_and_doctor_print_what_there_is(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -95,14 +97,16 @@ def test_open_data_unknown_name_suggests_and_lists() -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("what", ["empty folder", "text.txt"])
+@pytest.mark.parametrize("what", ["empty folder", "text.md"])
 def test_open_data_path_without_a_layout_lists_what_is_taken(what: str, tmp_path: Path) -> None:
     path = tmp_path / what
     if path.suffix:
         path.write_text("hello")
     else:
         path.mkdir()
-    with pytest.raises(DataError, match=r"is not a data set that soundprobe can read; `soundprobe data list`"):
+    with pytest.raises(
+        DataError, match=r"is not a data set that soundprobe can read(: it is empty)?; `soundprobe data list`"
+    ):
         open_data(path)
 
 
@@ -142,3 +146,32 @@ def test_import_catalog_loads_nothing_heavy() -> None:
     code = f"import sys, soundprobe.data.catalog; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that can't be looked into, by root neither."""
+    tmp_path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield tmp_path
+    os.seteuid(user)
+    tmp_path.chmod(0o700)
+
+
+def test_open_data_folder_that_cannot_be_looked_into_is_not_called_missing(locked: Path) -> None:
+    with pytest.raises(DataError, match=r"^Can't look at .*x: .* can't be looked into \(Permission denied\)\. Let it"):
+        open_data(locked / "x")
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"\xff", "is not UTF-8 text"), (b"file_name\n", "has no rows")])
+def test_open_data_metadata_csv_that_cannot_be_read_is_refused_with_the_way_without_it(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    root = write_layout(tmp_path / "set", "folders")
+    (root / "metadata.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"metadata\.csv {message}.* Or move it away: the folders of .*set are then"):
+        open_data(root, folds=2)
+    (root / "metadata.csv").write_bytes(b"")
+    assert open_data(root, folds=2).class_names == ("cat", "dog")

@@ -204,9 +204,6 @@ def speech_commands(root: Path) -> None:
 
 
 def any_parquet(root: Path) -> None:
-    clips, _ = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
-    assert clips.class_names == ("0", "1", "2")
-    all_there(clips)
     names = {"names": ["rain", "dog", "horn"], "_type": "ClassLabel"}
     schema = json.dumps({"info": {"features": {"audio": {"_type": "Audio"}, "label": names}}}).encode()
     named, _ = opened(
@@ -214,11 +211,40 @@ def any_parquet(root: Path) -> None:
     )
     assert named.class_names == ("rain", "dog", "horn")
     assert classes_of(named)[:3] == ["rain", "dog", "horn"]
+    all_there(named)
     words, _ = opened(parquet(root / "c.parquet", {"category": [CLASSES[n % 3] for n in range(12)]}), folds=2)
     assert words.class_names == CLASSES
     for split in ("train", "test"):
         parquet(root / "d" / f"{split}-00000-of-00001.parquet", {"label": [n % 3 for n in range(6)]})
     assert opened(root / "d")[0].tested_folds == (2,)
+
+
+def splits_of_parquet(root: Path) -> None:
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test"):
+        parquet(root / f"{name}.parquet", {"label": [CLASSES[n % 3] for n in range(6)]})
+    clips, noted = opened(root)
+    assert (len(clips), clips.tested_folds) == (18, (2,))
+    assert "has the splits train (12 clips, fold 1), test (6 clips, fold 2)" in noted
+    (root / "test.parquet").rename(root / "more.parquet")
+    assert "some files are named for a split, and more.parquet isn't" in refused(root)
+
+
+def some_shards(root: Path) -> None:
+    parquet(root / "train-00001-of-00003.parquet", {"label": [CLASSES[n % 3] for n in range(6)]})
+    clips, noted = opened(root, folds=2)
+    assert len(clips) == 6
+    assert "missing: train-00000-of-00003, train-00002-of-00003." in noted
+
+
+def numbers_as_labels(root: Path) -> None:
+    clips, noted = opened(parquet(root / "a.parquet", {"label": [n % 3 for n in range(12)]}), folds=2)
+    assert clips.class_names == ("0", "1", "2")
+    assert "by the numbers in label only (0, 1, 2)" in noted
+    rows = [(path, CLASSES.index(name), name) for path, name in ROWS]
+    named = table(clips_below(root) / "m.csv", "path,label,kind", rows)
+    assert "--columns label=NAME" in opened(named, folds=2)[1]
+    clips, noted = opened(named, columns="label=kind", folds=2)
+    assert (clips.class_names, noted) == (CLASSES, "")
 
 
 def known_parquet(root: Path) -> None:
@@ -272,6 +298,8 @@ def split_folders(root: Path) -> None:
     fill(root / "c", tree(*(f"{split}/{name}" for split in ("train", "valid") for name in CLASSES)))
     assert "--splits validation; --splits as-folds" in refused(root / "c")
     assert "has the splits train" in refused(root / "a", splits="holdout")
+    fill(root / "a", ["test/cow/1.wav"])
+    assert "the tested split alone has clips of 'cow', so nothing is trained on that" in opened(root / "a")[1]
 
 
 def held_folders(root: Path) -> None:
@@ -328,9 +356,32 @@ def one_class(root: Path) -> None:
     assert f"--data {root / 'genres'}" in refused(root)
 
 
+def classes_deeper(root: Path) -> None:
+    """GTZAN's layout."""
+    fill(root, tree(*(f"genres_original/{name}" for name in CLASSES)))
+    table(root / "features.csv", "filename,label", [("dog0.wav", "dog")])
+    (root / "images_original" / "dog").mkdir(parents=True)
+    (root / "images_original" / "dog" / "dog0.png").touch()
+    said = refused(root)
+    assert "images_original has no audio file" in said
+    assert f"genres_original is the only one that has any. The classes may be in it: --data {root}/genres_ori" in said
+    assert opened(root / "genres_original", folds=2)[0].class_names == CLASSES
+    (root / "Data").mkdir()
+    for name in ("genres_original", "images_original"):
+        (root / name).rename(root / "Data" / name)
+    assert f"--data {root}/Data/genres_original" in refused(root)
+
+
 def loose_files(root: Path) -> None:
     assert "has no class folders: it holds 3 audio files" in refused(fill(root, ["a.wav", "b.wav", "c.wav"]))
     assert "give that" in refused(fill(root / "fold1", ["a.wav"]))
+    assert "it is one clip, and a data set has several" in refused(root / "a.wav")
+    (root / "w" / "dog").mkdir(parents=True)
+    (root / "w" / "dog" / "1.wave").touch()
+    assert "in its folders, but .wave: 1." in refused(root / "w")
+    (root / "z").mkdir()
+    (root / "z" / "clips.zip").touch()
+    assert "is not a data set that soundprobe can read: it holds .zip: 1. It takes" in refused(root / "z")
 
 
 LAYOUTS: dict[str, Callable[[Path], None]] = {
@@ -344,6 +395,9 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "`metadata.csv` or `.jsonl` with `file_name`, in a folder or in `train`, `test` ...": audiofolder,
     "class folders with `testing_list.txt`, `validation_list.txt`": speech_commands,
     "Parquet with a column of audio and a label": any_parquet,
+    "Parquet files with a split in their names (`train-00000-of-00002.parquet`, `test.parquet`)": splits_of_parquet,
+    "some of the files `train-*-of-00005.parquet`": some_shards,
+    "labels that are numbers without names": numbers_as_labels,
     "Parquet with the columns of UrbanSound8K or ESC-50 and audio": known_parquet,
     "what `save_to_disk` wrote": saved_to_disk,
     "class folders": class_folders,
@@ -357,6 +411,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "some clips in folders of splits or folds, some not": some_in_splits,
     "folders of the same names in every folder (`1/dog`, `2/dog`)": two_levels,
     "one class folder": one_class,
+    "one folder with class folders in it beside others without audio (GTZAN)": classes_deeper,
     "files without folders": loose_files,
 }
 
@@ -381,6 +436,8 @@ def plain(root: Path) -> None:
     assert (clips.recordings_known, clips.folds_seed) == (False, 0)
     with_index = table(root / "i.csv", ",path,label", [(n, *row) for n, row in enumerate(ROWS)])
     is_manifest(opened(with_index, folds=2)[0])
+    (root / "excel.txt").write_text("\n".join("\t".join(row) for row in [("path", "label"), *ROWS]), encoding="utf-16")
+    is_manifest(opened(root / "excel.txt", folds=2)[0])
 
 
 def separators(root: Path) -> None:
@@ -403,6 +460,59 @@ def json_lines(root: Path) -> None:
     is_manifest(opened(root / "m.jsonl", folds=2)[0])
     (root / "bad.jsonl").write_text('{"path": "a"}\n[1]')
     assert "bad.jsonl, line 2: no JSON object" in refused(root / "bad.jsonl")
+
+
+def nested_json(root: Path) -> None:
+    for line, said in (
+        ('{"path": {"file": "a/dog0.wav"}, "label": "dog"}', "is no path. Give a column with the path alone"),
+        ('{"path": ["a.wav", "b.wav"], "label": "dog"}', "is no path"),
+        ('{"path": "a/dog0.wav", "label": {"name": "dog"}}', "is no name of a class"),
+        ('{"path": "a/dog0.wav", "label": ["dog", "rain"]}', "names several classes"),
+        ('{"path": "a/dog0.wav", "label": "dog", "label": "rain"}', "the key 'label' stands twice"),
+    ):
+        (root / "m.jsonl").write_text(line)
+        assert said in (found := refused(root / "m.jsonl"))
+        assert "m.jsonl, line 1" in found
+
+
+def missing_fields(root: Path) -> None:
+    for field in ("path", "label", "fold", "split", "group"):
+        rows = [{"path": path, "label": name, "fold": "1", "split": "train", "group": "g"} for path, name in ROWS]
+        del rows[3][field]
+        (root / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        assert f"m.jsonl, line 4: {field} " in refused(root / "m.jsonl", splits="ignore")
+    (root / "m.jsonl").write_text(
+        "\n".join(json.dumps({"path": p, "label": n, **({"gain": 1} if "dog" in p else {})}) for p, n in ROWS)
+    )
+    assert opened(root / "m.jsonl", folds=2)[0].columns["gain"].tolist() == ["1", "", ""] * 4
+
+
+def columns_twice(root: Path) -> None:
+    rows = [(*row, "x") for row in ROWS]
+    clips_below(root)
+    assert "two columns named 'label'" in refused(table(root / "m.csv", "path,label, label", rows))
+    assert "two columns named 'x'" in refused(table(root / "m.csv", "path,label,x,x", [(*row, 1) for row in rows]))
+    other = table(root / "m.csv", "path,Label,LABEL", rows)
+    assert "several columns may be the label: Label, LABEL" in refused(other)
+    is_manifest(opened(other, columns="label=Label", folds=2)[0])
+    twice = parquet(root / "t.parquet", {"label": ["dog", "rain"], "other": ["x", "y"]})
+    pq.write_table(pq.read_table(twice).rename_columns(["audio", "label", "label"]), twice)
+    assert "two columns named 'label'. Rename one." in refused(twice)
+
+
+def no_labels(root: Path) -> None:
+    rows = [(path, "NA" if "dog" in path else name) for path, name in ROWS]
+    clips, noted = opened(table(clips_below(root) / "m.csv", "path,label", rows), folds=2)
+    assert clips.class_names == ("NA", "horn", "rain")
+    assert "label is 'NA' in 4 rows. That is taken for a class" in noted
+    clips, noted = opened(parquet(root / "m.parquet", {"label": [["None", "dog"][n % 2] for n in range(8)]}), folds=2)
+    assert "label is 'None' in 4 rows" in noted
+    assert "row 1: label is empty" in refused(parquet(root / "n.parquet", {"label": [None, "dog", "rain"]}))
+
+
+def one_label(root: Path) -> None:
+    said = refused(table(clips_below(root) / "m.csv", "path,label", [(path, "dog") for path, _ in ROWS]))
+    assert "all clips are of one class, 'dog', and two or more are needed" in said
 
 
 def usual_names(root: Path) -> None:
@@ -442,6 +552,21 @@ def folds_or_splits(root: Path) -> None:
     one = table(root / "m.csv", "path,label,split", [(*row, "train") for row in ROWS])
     assert "only the split 'train'" in refused(one, splits="as-folds")
     assert len(opened(one, folds=2)[0].tested_folds) == 2
+
+
+def no_folds(root: Path) -> None:
+    clips_below(root)
+    for fold, said in (
+        ("1", "all clips are in fold 1, which leaves none to train on"),
+        ("A", "fold 'A' is not a whole"),
+    ):
+        file = table(root / "m.csv", "path,label,fold", [(*row, fold) for row in ROWS])
+        assert said in (found := refused(file))
+        assert "--columns fold= leaves" in found
+        is_manifest(opened(file, columns="fold=", folds=2)[0])
+    fill(root / "one", tree(*(f"fold1/{name}" for name in CLASSES)))
+    assert "all clips are in fold 1" in refused(root / "one")
+    assert opened(root / "one" / "fold1", folds=2)[0].class_names == CLASSES
 
 
 def groups(root: Path) -> None:
@@ -487,6 +612,18 @@ def one_time(root: Path) -> None:
         clips, noted = opened(table(root / "m.csv", header, rows), folds=2)
         is_manifest(clips)
         assert "whole clips are read, not the parts that" in noted
+    rows = [(*row, 0, 50) for row in ROWS]
+    in_ms = table(root / "ms.csv", "path,label,start_ms,Segment end ms", rows)
+    clips, noted = opened(in_ms, folds=2)
+    is_manifest(clips)
+    assert "not the parts that start_ms and Segment end ms may name" in noted
+    assert opened(in_ms, columns="start=,end=", folds=2)[1] == ""
+
+
+def no_seconds(root: Path) -> None:
+    rows = [(*row, "00:00", "00:01") for row in ROWS]
+    said = refused(table(clips_below(root) / "m.csv", "path,label,start,end", rows))
+    assert "line 2: start '00:00' is not a number. Times are seconds, such as 90.5; --columns start=,end= reads" in said
 
 
 def times_elsewhere(root: Path) -> None:
@@ -550,20 +687,29 @@ def alike_labels(root: Path) -> None:
     rows = [(path, name.upper() if n >= 6 else name) for n, (path, name) in enumerate(ROWS)]
     clips, noted = opened(table(root / "m.csv", "path,label", rows), folds=2)
     assert "the classes 'DOG', 'dog' differ only in case" in noted
+    unseen = [(path, f"{name}\u200b" if n % 2 else name) for n, (path, name) in enumerate(ROWS)]
+    assert "differ only in case" in opened(table(root / "m.csv", "path,label", unseen), folds=2)[1]
     assert len(clips.class_names) == 6
 
 
 MANIFESTS: dict[str, Callable[[Path], None]] = {
     "`path,label`": plain,
-    "semicolons, tabs or bars for commas, in `.csv` or `.tsv`": separators,
+    "semicolons, tabs or bars for commas, in `.csv`, `.tsv` or `.txt`": separators,
     "a line of JSON for each clip (`.jsonl`)": json_lines,
+    "JSON where a path or label is nested or a list, or a key stands twice": nested_json,
+    "fields that are missing or empty": missing_fields,
+    "two columns of one name, also by another case where they have a role": columns_twice,
+    "`nan`, `NA`, `None` and the like as a label": no_labels,
+    "one label for all clips": one_label,
     "columns with other usual names: `filename`, `category`, `speaker` ...": usual_names,
     "columns whose names don't tell, or several that may": unclear_names,
+    "one fold for all clips; other folds than `1` or `fold1`": no_folds,
     "`fold` or `split`": folds_or_splits,
     "`group` (`recording`, `speaker`, `src_file`)": groups,
     "`start` and `end`, in seconds": segments,
     "`start` and `end` that lie beyond most files": times_elsewhere,
-    "one of `start` and `end`": one_time,
+    "one of `start` and `end`; other columns that may be times (`start_ms`)": one_time,
+    "times that are no seconds (`01:30`)": no_seconds,
     "Windows paths, names in another Unicode form or case, without ending": other_spellings,
     "paths below another folder": another_root,
     "files that aren't there": missing_files,

@@ -34,7 +34,7 @@ def make_clips(folder: Path) -> Clips:
         "good.wav": encoded(1.0),
         "other.wav": encoded(0.5, 16_000),
         "empty.wav": b"",
-        "text.wav": b"<html>",
+        "text.wav": b"hello",
         "nan.wav": encoded(1.0, bad=True),
         "cut.flac": flac[: len(flac) // 2],
     }
@@ -57,7 +57,15 @@ def test_scan_bad_clips_each_get_their_reason(tmp_path: Path) -> None:
     clips = make_clips(tmp_path / "d")
     done: list[int] = []
     found = scan(clips, jobs=3, on_progress=done.append)
-    assert found.errors.tolist() == ["", "", "empty file", "not audio", "", "", "missing file"]
+    assert found.errors.tolist() == [
+        "",
+        "",
+        "empty file",
+        "not audio",
+        "",
+        "",
+        "missing file",
+    ]
     assert found.duration_s.tolist() == [1.0, 0.5, 0.0, 0.0, 1.0, 2.0, 0.0]
     assert found.sample_rate_hz.tolist() == [8000, 16000, 0, 0, 8000, 8000, 0]
     assert found.channels.tolist() == [1, 1, 0, 0, 1, 1, 0]

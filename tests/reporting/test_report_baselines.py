@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import chart_of
+from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.shown_rows import row_trace
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
@@ -55,7 +57,7 @@ def test_baseline_is_ranked_and_is_no_control(heads):
     assert [pair.row for pair in comparison.against_best] == [baseline]
     assert [pair.row for pair in comparison.against_controls] == [best]
     assert baseline.title == "logmel-stats; logistic regression"
-    assert "best of 2 set-ups, besides 1 control" in verdict_of(comparison).headline
+    assert "the best without pretraining, logmel-stats, " in verdict_of(comparison).headline
 
 
 def test_every_output_shows_the_mark_and_none_calls_a_baseline_pretrained_or_random(heads, tmp_path):
@@ -101,8 +103,8 @@ def test_verdict_on_a_baseline_that_is_best_claims_no_pretraining(tmp_path):
     write_baseline(tmp_path, 0.9)
     write_run(tmp_path, SAMPLE, accuracy=0.7)
     write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random")
-    headline, _, pretraining, _ = verdict_of(only_comparison(tmp_path)).sentences
-    assert headline.endswith("It is a baseline: nothing was learnt before its head.")
+    headline, _, pretraining = verdict_of(only_comparison(tmp_path)).sentences
+    assert re.fullmatch(r"Logmel-stats gets \d+ of 100 clips right\. Pretrained mn04 gets \d+\.", headline)
     assert pretraining.startswith("The best frozen pretrained run, mn04 · linear, is ")
     assert "behind the best run without pretraining, logmel-stats · linear (no network, " in pretraining
 
@@ -113,11 +115,9 @@ def test_verdict_on_baselines_without_a_pretrained_run_has_no_figure_and_says_ho
     for weights in others:
         write_run(tmp_path, SAMPLE, accuracy=0.7, weights=weights)
     verdict = verdict_of(only_comparison(tmp_path))
-    assert "It is a baseline" in verdict.headline
-    assert "Only controls" not in verdict.headline
-    assert verdict.findings[1].figure == ""
-    assert verdict.findings[1].meaning == "Not known: no frozen backbone with pretrained weights has been run here."
-    assert verdict.findings[1].command == "soundprobe extract --backbone mn04"
+    assert verdict.headline.startswith("Logmel-stats gets ")
+    assert "pretrain" not in " ".join((verdict.headline, *(one.what for one in verdict.figures)))
+    assert "soundprobe backbones" in [step.command for step in steps_of(only_comparison(tmp_path))]
 
 
 def test_statistics_beside_a_network_are_part_of_its_run_and_of_its_control(tmp_path):
@@ -162,9 +162,10 @@ def test_pretraining_is_worth_the_lead_over_the_best_of_all_kinds_that_do_withou
     assert [pair.other for pair in pairs] == [one.row for one in comparison.baselines]
     assert all(pair.row is best for pair in pairs)
     assert [pair.accuracy.comparisons for pair in pairs] == [4] * 4
-    finding = verdict_of(comparison).findings[1]
+    figure = verdict_of(comparison).figures[1]
     lead = 100 * (best.accuracy.mean - yardstick.accuracy.mean)
-    assert (finding.figure, finding.unit, finding.command) == (f"{lead:+.1f}", "points over logmel-stats", "")
+    assert (figure.figure, figure.unit) == (f"{lead:+.1f}", "points")
+    assert figure.what.startswith("over logmel-stats · knn, the best without pretraining: ")
     report = write_report(tmp_path / "heads", tmp_path / "reports")
     (data,) = json.loads(report.json.read_text())["datasets"]
     assert [one["kind"] for one in data["baselines"]] == ["no_network", "from_scratch", "own", "untrained"]
@@ -178,13 +179,12 @@ def test_verdict_with_a_random_control_alone_says_so_and_gives_the_command_for_w
     info["dataset"]["opened_as"] = {"data": "My clips/", "folds": 10, "group_prefix": "-", "limit": None}
     write_result(folder, info)
     write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random")
-    finding = verdict_of(only_comparison(tmp_path)).findings[1]
-    assert finding.unit == "points over an untrained network"
-    assert finding.meaning.endswith("What no network at all reaches is not known:")
-    assert finding.command == (
+    comparison = only_comparison(tmp_path)
+    assert "; the best without pretraining, untrained mn04, " in verdict_of(comparison).headline
+    assert (
         "soundprobe extract --backbone logmel-stats --data 'My clips/' --group-prefix - && "
         "soundprobe probe -b logmel-stats"
-    )
+    ) in [step.command for step in steps_of(comparison)]
 
 
 def test_random_weights_of_several_seeds_are_one_row_with_the_spread_between_them(tmp_path):
@@ -213,18 +213,18 @@ def test_random_weights_of_several_seeds_are_one_row_with_the_spread_between_the
 
 def test_third_card_compares_with_the_run_that_is_named_the_baseline(tmp_path):
     write_run(tmp_path / "heads", ESC10, accuracy=0.9)
-    assert len(verdict_of(only_comparison(tmp_path / "heads")).findings) == 2
+    assert len(verdict_of(only_comparison(tmp_path / "heads")).figures) == 2
     for seed in (0, 1):
         how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}, "seed": seed}
         write_run(tmp_path / "heads", ESC10, "simplecnn", "finetune", 0.55, key=f"00000000000{seed}", **how)
     comparison = only_comparison(tmp_path / "heads", "simplecnn")
     best, own = comparison.rows
-    finding = verdict_of(comparison).findings[2]
-    assert finding.figure == f"{100 * (best.accuracy.mean - own.accuracy.mean):+.1f}"
+    verdict = verdict_of(comparison)
+    assert verdict.figures[1].figure == f"{100 * (best.accuracy.mean - own.accuracy.mean):+.1f}"
     (pair,) = comparison.over_own
     assert pair.other is own
-    assert f"({100 * own.accuracy.mean:.1f} %, mean of 2 seeds)" in finding.meaning
-    assert "in all 5 folds: a clear difference" in finding.meaning
+    assert f"({100 * own.accuracy.mean:.1f} %, mean of 2 seeds)" in verdict.sure[2]
+    assert "in all 5 folds: a clear difference" in verdict.sure[2]
     report = write_report(tmp_path / "heads", tmp_path / "reports", baseline="simplecnn")
     (data,) = json.loads(report.json.read_text())["datasets"]
     assert data["over_own"][0]["accuracy"]["clear"] is True
@@ -236,21 +236,20 @@ def test_third_card_on_the_official_folds_stays_with_fold_1_and_adds_the_network
     how = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}}
     write_run(tmp_path, URBAN, "simplecnn", "finetune", 0.65, **how)
     comparison = only_comparison(tmp_path)
-    finding = verdict_of(comparison).findings[2]
-    assert (finding.figure, finding.unit) == (
+    verdict = verdict_of(comparison)
+    assert (verdict.figures[2].figure, verdict.figures[2].unit) == (
         f"{100 * (comparison.best.accuracy_on(1) - 0.7056):+.1f}",
         "points on fold 1",
     )
-    assert "ahead of the notes' CNN, trained on these clips fresh in each fold" in finding.meaning
-    assert finding.command == ""
+    assert "ahead of the notes' CNN, trained on these clips fresh in each fold" in verdict.sure[-1]
 
 
 def test_users_network_that_is_the_best_run_is_not_compared_with_itself(tmp_path):
     write_scratch(tmp_path, 0.9)
     write_run(tmp_path, SAMPLE, accuracy=0.7)
-    finding = verdict_of(only_comparison(tmp_path)).findings[2]
-    assert finding.figure == ""
-    assert "it is the best run itself" in finding.meaning
+    verdict = verdict_of(only_comparison(tmp_path))
+    assert verdict.headline.startswith("The notes' CNN gets ")
+    assert not any("the notes' CNN" in one.what for one in verdict.figures[:1])
 
 
 def test_precision_of_a_network_beside_statistics_is_not_said_to_be_in_part(tmp_path):
@@ -275,10 +274,9 @@ def test_best_run_that_shares_no_clip_with_the_users_network_is_not_called_it(tm
     table = pq.read_table(folder / "predictions.parquet")
     others = pa.array([f"other-{clip}" for clip in table["clip_id"].to_pylist()])
     pq.write_table(table.set_column(0, "clip_id", others), folder / "predictions.parquet")
-    finding = verdict_of(only_comparison(tmp_path)).findings[2]
-    assert finding.figure == ""
-    assert "share no clip" in finding.meaning
-    assert "best run itself" not in finding.meaning
+    verdict = verdict_of(only_comparison(tmp_path))
+    assert not any("over " in one.what for one in verdict.figures)
+    assert len(verdict.sure) == 1
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_run_that_found_no_leaks_to_leave_out_is_the_run_that_kept_them(tmp_path
     (row,) = comparison.rows
     assert (row.name, row.tag, row.seeds, comparison.without_leaks) == ("mn04 · linear", "", seeds, ())
     text = Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
-    assert "Nothing to leave out: no recording and no file lies in two folds." in text
+    assert "--exclude-leaks" not in text  # nothing to leave out, so nothing to measure
     assert "leaking training clips left out" not in text
 
 
@@ -361,6 +361,26 @@ def test_audit_names_recordings_and_bytes_that_folds_share(tmp_path):
     assert content["shared_recordings"][0]["group"] == "shared <b>"
 
 
+def test_audit_shows_what_was_noted_of_the_sound_and_when_the_clips_were_read(tmp_path):
+    data = Data("noted", {1: 30, 2: 30}, (HOSTILE, "b", "c"), fingerprint="noted")
+    folder = write_run(tmp_path / "heads", data, accuracy=0.7)
+    assert "Noted" not in write_report(tmp_path / "heads", tmp_path / "reports").html.read_text()
+    info = json.loads((folder / "result.json").read_text())
+    info["dataset"] |= {"notes": ["2 files are <left> out."], "sound_notes": ["1 clip is clipped (a.wav)."]}
+    write_result(folder, info)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page = report.html.read_text()
+    for said in (
+        "Noted of the sound",
+        "1 clip is clipped (a.wav).",
+        "Noted when they were read",
+        "2 files are &lt;left",
+    ):
+        assert said in page
+    content = json.loads(report.json.read_text())["datasets"][0]["audit"]
+    assert content["reading_notes"] == ["2 files are <left> out."]
+
+
 def rewrite_columns(folder: Path, data: Data, *, group: dict[int, str], digest: dict[int, str]) -> None:
     table = pq.read_table(folder / "predictions.parquet").to_pydict()
     columns = further_columns(data, list(data.fold_clips))
@@ -393,9 +413,9 @@ def test_holms_correction_counts_only_the_pairs_that_have_a_p_value(tmp_path):
 def test_run_on_one_fold_has_no_spread_between_folds_in_any_output(tmp_path):
     folder = write_run(tmp_path / "heads", Data("split", {1: 100}))
     comparison = only_comparison(tmp_path / "heads")
-    card = verdict_of(comparison).findings[0].meaning
-    assert card.startswith("Mean over 1 fold, 95 % interval ")
-    assert "between folds" not in card
+    sure = verdict_of(comparison).sure[0]
+    assert sure.startswith("mn04 · linear: mean over 1 fold, 95 % interval ")
+    assert "between folds" not in sure
     report = write_report(tmp_path / "heads", tmp_path / "reports")
     outputs = [Page(report.html).text, report.markdown.read_text(), str(format_summary(report))]
     for text in outputs:

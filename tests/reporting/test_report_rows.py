@@ -15,6 +15,7 @@ from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.chosen import SECTION as CHOSEN
 from soundprobe.reporting.sections.confusion import most_frequent
+from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.verdict import verdict_of
 
 
@@ -166,7 +167,7 @@ def test_network_trained_from_scratch_has_no_control_and_is_not_counted_among_th
     assert comparison.control_of(comparison.best) is None
     assert [pair.row.first.head["name"] for pair in comparison.against_controls] == ["linear"]
     assert comparison.against_controls[0].accuracy.comparisons == 1
-    assert "The best frozen pretrained run, mn04 · linear, is" in verdict_of(comparison).findings[1].meaning
+    assert verdict_of(comparison).sure[1].startswith("The best frozen pretrained run, mn04 · linear, is ")
 
 
 @pytest.mark.parametrize(
@@ -189,34 +190,38 @@ def test_verdict_on_the_official_folds_compares_fold_1_only(urban_heads):
     verdict = verdict_of(comparison)
     best, scratch = comparison.rows[0], comparison.rows[3]
     fold_1 = best.accuracy_on(1)
-    figure = f"{100 * best.accuracy.mean:.1f} %"
-    assert f"best of 3 set-ups, besides 2 controls, on urbansound8k: {figure}" in verdict.headline
     assert [comparison.rank_of(row) for row in comparison.rows] == [1, 2, None, 3, None, None]
-    assert verdict.findings[1].figure == f"{100 * (best.accuracy.mean - scratch.accuracy.mean):+.1f}"
-    assert "in all 10 folds" in verdict.findings[1].meaning
-    assert verdict.findings[2].figure == f"{100 * (fold_1 - 0.7056):+.1f}"
-    assert "On fold 1, the only one that can be compared" in verdict.findings[2].meaning
+    accuracy, pretraining, own = verdict.figures
+    assert (accuracy.figure, accuracy.unit) == (f"{100 * best.accuracy.mean:.1f}", "%")
+    assert pretraining.figure == f"{100 * (best.accuracy.mean - scratch.accuracy.mean):+.1f}"
+    assert pretraining.what.endswith("the best without pretraining: a clear difference")
+    assert own.figure == f"{100 * (fold_1 - 0.7056):+.1f}"
+    assert own.unit == "points on fold 1"
+    assert own.what.startswith("over the notes' CNN, as published: ")
+    assert "in all 10 folds" in verdict.sure[1]
+    assert verdict.sure[-1].startswith("On fold 1, the only one that can be compared, ")
 
 
-def test_verdict_on_a_sample_of_the_notes_clips_gives_the_command_that_trains_their_network_on_these(tmp_path):
+def test_sample_of_the_notes_clips_gives_the_command_that_trains_their_network_on_these(tmp_path):
     write_run(tmp_path, SAMPLE)
-    finding = verdict_of(only_comparison(tmp_path)).findings[2]
-    assert (finding.figure, finding.command) == ("", "soundprobe finetune --config notes-simplecnn")
-    assert "Its published figures are of other clips than these." in finding.meaning
+    commands = [step.command for step in steps_of(only_comparison(tmp_path))]
+    assert "soundprobe finetune --config notes-simplecnn" in commands
 
 
-def test_verdict_without_any_baseline_says_how_to_get_one(tmp_path):
+def test_no_figure_stands_without_content(tmp_path):
     write_run(tmp_path, ESC10)
-    finding = verdict_of(only_comparison(tmp_path)).findings[1]
-    assert finding.meaning == "Not known: nothing without pretraining has been run here."
-    assert finding.command.startswith("soundprobe extract --backbone logmel-stats")
+    comparison = only_comparison(tmp_path)
+    accuracy, hardest = verdict_of(comparison).figures
+    assert accuracy.figure == f"{100 * comparison.best.accuracy.mean:.1f}"
+    assert hardest.what.endswith("clips found, the hardest class")
 
 
 def test_verdict_of_controls_only_says_so(tmp_path):
     write_run(tmp_path, ESC10, weights="random", accuracy=0.4)
-    verdict = verdict_of(only_comparison(tmp_path))
-    assert verdict.headline.startswith("Only controls have been run on esc10")
-    assert verdict.findings[1].figure == ""
+    comparison = only_comparison(tmp_path)
+    here = f"{100 * comparison.best.accuracy.mean:.0f}"
+    said = verdict_of(comparison).headline
+    assert said == f"Only controls have been run: untrained mn04 gets {here} of 100 clips right."
 
 
 def test_verdict_of_unfinished_runs_ranks_nothing(tmp_path):
@@ -225,7 +230,8 @@ def test_verdict_of_unfinished_runs_ranks_nothing(tmp_path):
     verdict = verdict_of(comparison)
     assert "nothing is ranked" in verdict.headline
     assert comparison.best is None
-    assert verdict.findings[0].figure == f"{100 * (comparison.rows[0].accuracy_on(1) - 0.7056):+.1f}".replace("-", "−")
+    (own,) = verdict.figures
+    assert own.figure == f"{100 * (comparison.rows[0].accuracy_on(1) - 0.7056):+.1f}".replace("-", "−")
 
 
 def test_most_frequent_mistakes_are_counted_by_hand(tmp_path):
@@ -270,7 +276,7 @@ def test_runs_of_the_same_accuracy_are_level_at_the_top_and_share_their_rank(tmp
     first, second, last = comparison.rows
     assert first.accuracy.mean == second.accuracy.mean
     assert [comparison.rank_of(row) for row in comparison.rows] == [1, 1, 3]
-    headline, card, *_ = verdict_of(comparison).sentences
-    assert headline.startswith(f"{first.name} and {second.name} are level at the top of 3 set-ups on ")
-    assert "level with it" in card
-    assert last.name not in headline
+    assert comparison.front == (first, second)
+    headline, sure, *_ = verdict_of(comparison).sentences
+    assert headline.startswith(f"Pretrained mn04 gets {100 * first.accuracy.mean:.0f} of 100 clips right")
+    assert "level with it" in sure

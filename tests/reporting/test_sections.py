@@ -74,6 +74,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     history = [{"epoch": 1, "train_loss": 0.8, "train_loss_eval": 0.5, "validation_loss": 1.0}]
     first = write_run(heads, SAMPLE, "mn04", "linear", 0.83)
     write_run(heads, SAMPLE, "mn04", "linear", 0.43, weights="random")
+    shuffled = {"control": "shuffled-labels", "shuffled_by": "recording"}
+    write_run(heads, SAMPLE, "mn04", "knn", 0.1, head_settings=shuffled)
     write_run(heads, SAMPLE, "simplecnn", "finetune", 0.6, kind="finetune", weights="random", history=history)
     point = {"share": 1.0, "recordings": 20, "clips": 99, "accuracy": 0.8, "macro_f1": 0.7}
     curve = {"format": 1, "shares": [1.0], "folds": [{"fold": 1, "points": [point]}]}
@@ -93,12 +95,11 @@ def test_a_new_section_is_one_file_and_its_name_in_the_list(tmp_path, monkeypatc
     finally:
         sys.modules.pop("soundprobe.reporting.sections.name_lengths", None)
     page = Page(report.html)
-    assert {"id": "names-1", "class": "part", "aria-labelledby": "names-1-title"} in page.of("section")
-    assert {"href": "#names-1"} in page.of("a")
+    assert "names-1" in [attributes.get("id") for _, attributes in page.tags]
     assert "Names by their length, longest <first>." in page.blocks
     assert "mn04 · linear 13" in page.blocks
     text = report.markdown.read_text()
-    assert "### How long names are\n\nNames by their length, longest &lt;first&gt;.\n\n| Run | Letters" in text
+    assert "#### How long names are\n\nNames by their length, longest &lt;first&gt;.\n\n| Run | Letters" in text
     assert "| mn04 · linear | 13 |" in text
     (data,) = json.loads(report.json.read_text())["datasets"]
     assert data["longest_name"] == "mn04 · linear"
@@ -110,7 +111,9 @@ def test_keys_and_titles_of_sections_are_all_different():
     for values in ([one.key for one in found], [one.title for one in found]):
         assert len(set(values)) == len(values)
     assert all(re.fullmatch("[a-z]+", one.key) for one in found)
-    assert not {one.key for one in found} & {"notes", "unreadable", "main", "data"}, "taken by the page itself"
+    assert not {one.key for one in found} & {"notes", "unreadable", "unmeasured", "main", "data"}, (
+        "taken by the page itself"
+    )
 
 
 def test_every_file_of_a_section_is_in_the_list():
@@ -159,9 +162,9 @@ def test_two_sections_with_a_fact_of_one_name_are_refused(comparison, monkeypatc
 def test_section_that_does_not_apply_has_no_heading_and_no_link(tmp_path):
     write_run(tmp_path / "heads", Data("bare", {1: 30, 2: 30}), accuracy=0.8, recordings=False)
     report = write_report(tmp_path / "heads", tmp_path / "reports")
-    shown = {one.get("id") for one in Page(report.html).of("section")}
+    shown = {attributes.get("id") for _, attributes in Page(report.html).tags}
     assert "ranking-1" in shown
-    assert not shown & {"audit-1", "recordings-1", "learning-1", "training-1", "conditions-1"}
+    assert not shown & {"controls-1", "recordings-1", "learning-1", "training-1", "conditions-1"}
     assert "Training curves" not in report.markdown.read_text()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from soundprobe.audio.decode import decode, fit_length
@@ -20,10 +21,10 @@ from sounds import write_urbansound_layout
 CPU = torch.device("cpu")
 
 
-def prepared(root: Path, folder: Path, *, keep_waves: bool) -> list[int]:
+def prepared(root: Path, folder: Path, *, keep_waves: bool, channels: str = "mean") -> list[int]:
     """Prepares the clips for vgg, which takes any length. Returns what the progress bar was told."""
     clips, advanced = open_data(str(root)), []
-    model = load_backbone("vgg", weights="random")
+    model = load_backbone("vgg", weights="random").on_channels(channels)
     prepare_inputs(folder, clips, scan(clips), model, CPU, keep_waves=keep_waves, bar=Progress(advanced.append))
     return advanced
 
@@ -40,6 +41,21 @@ def test_inputs_are_the_decoded_clips_padded_to_the_longest(tmp_path: Path):
     module = load_backbone("vgg", weights="random").network
     expected = module.spectrogram(torch.from_numpy(np.array(inputs.waves[3:4])))
     torch.testing.assert_close(torch.from_numpy(np.array(inputs.spectrograms[3:4])), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_inputs_take_the_channels_that_were_asked_for_and_keep_what_is_conspicuous(tmp_path: Path):
+    root = write_urbansound_layout(tmp_path / "set", folds=2, classes=2, recordings=1, seconds=0.5)
+    clips = open_data(str(root))
+    wave, rate_hz = soundfile.read(str(clips.sources[0]))
+    soundfile.write(str(clips.sources[0]), np.stack([wave, -wave], axis=1), rate_hz)
+    for channels in ("mean", "first"):
+        prepared(root, tmp_path / channels, keep_waves=True, channels=channels)
+    mean, first = (open_inputs(tmp_path / channels) for channels in ("mean", "first"))
+    assert mean.waves is not None
+    assert first.waves is not None
+    assert np.abs(mean.waves[0]).max() == 0 < np.abs(first.waves[0]).max()
+    assert {clip: list(found) for clip, found in mean.findings.items()} == {clips.ids[0]: ["cancelled"]}
+    assert first.findings == {}
 
 
 def test_inputs_that_are_there_are_not_made_again_and_half_made_ones_are(tmp_path: Path):

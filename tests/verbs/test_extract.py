@@ -16,10 +16,11 @@ import pytest
 import soundfile
 
 from command_line import soundprobe
-from soundprobe.base.errors import ConfigError, StoreError, WeightsError
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
 from soundprobe.verbs.extract import extract
+from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -322,6 +323,35 @@ def test_extract_command_notes_what_is_odd_about_clips_once(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("2 clips are all but silent when the channels are mixed (") == 1
     assert "--channels first, or loudest" in done.stderr
+
+
+def test_extract_command_shows_names_with_line_breaks_and_terminal_codes_on_one_line(tmp_path):
+    names = ["cat/a\nb\x1b[31m.wav", "cat/1.wav", "cat/2.wav", "dog/c\rd\x1b[2J.wav", "dog/3.wav", "dog/4.wav"]
+    for number, name in enumerate(names):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        wave = tone(400 + 100 * number, 0.5)
+        soundfile.write(tmp_path / "clips" / name, np.stack([wave, -wave if "\n" in name else wave], axis=1), RATE_HZ)
+    (tmp_path / "clips" / names[3]).write_bytes(b"")
+    arguments = ["-q", "--backbone", "logmel-stats", "--data", "clips", "--folds", "2"]
+    done = soundprobe("extract", *arguments, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    lines = done.stderr.splitlines()
+    assert "  failed: dog/c d [2J.wav: empty file" in lines
+    said = "1 clip is all but silent when the channels are mixed (cat/a b [31m.wav)"
+    assert any(line.startswith(said) for line in lines)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_notes_on_sound_and_on_reading_stay_with_the_set_and_with_what_is_trained_on_it(tmp_path):
+    clips = opposite(tmp_path / "clips")
+    with pytest.warns(SoundprobeWarning, match="Read is the data set in"):
+        (made,) = embed(clips / "audio", tmp_path / "sets")
+    (reading,) = store.open_set(made.folder).record.dataset.notes
+    assert reading == f"Read is the data set in {clips}."
+    (done,) = probe(head="knn", embeddings=tmp_path / "sets", heads=tmp_path / "heads", progress=False)
+    assert done.record.dataset.notes == [reading]
+    (sound,) = done.record.dataset.sound_notes
+    assert sound.startswith("2 clips are all but silent when the channels are mixed")
 
 
 def test_extract_with_other_channels_than_there_are_says_what_is_valid(toy, tmp_path):

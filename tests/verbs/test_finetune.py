@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
@@ -25,6 +26,7 @@ from soundprobe.scoring import results
 from soundprobe.scoring.overfitting import overfitting
 from soundprobe.training import fold_training as fold_module
 from soundprobe.training.inputs import ClipsPart
+from soundprobe.training.tuned_backbones import load_network, open_run
 from soundprobe.verbs.finetune import finetune
 from sounds import write_urbansound_layout
 
@@ -299,6 +301,25 @@ def test_bad_clip_is_named_and_left_out(quick: str, tmp_path: Path):
     again = finetune(str(root), config=quick, heads=heads, progress=False).result
     assert again["complete"]
     assert again["dataset"]["left_out"] == [bad.name]
+
+
+def test_channels_enter_the_run_its_key_and_its_networks_and_the_sound_is_noted(quick: str, tmp_path: Path):
+    root = write_urbansound_layout(tmp_path / "set", seconds=0.3)
+    clip = sorted((root / "audio" / "fold1").iterdir())[0]
+    wave, rate_hz = soundfile.read(clip)
+    soundfile.write(clip, np.stack([wave, -wave], axis=1), rate_hz)
+    how: dict[str, Any] = {"config": quick, "overrides": ["training.epochs=1"], "heads": tmp_path, "progress": False}
+    mean = finetune(str(root), **how)
+    (noted,) = mean.record.dataset.sound_notes
+    assert noted.startswith(f"1 clip is all but silent when the channels are mixed ({clip.name}): --channels first")
+    first = finetune(str(root), channels="first", **how)
+    assert first.record.dataset.sound_notes == []
+    assert first.folder.parent != mean.folder.parent
+    assert "channels" not in mean.record.backbone.settings
+    assert first.record.backbone.settings["channels"] == "first"
+    assert [load_network(open_run(done.folder), 1, 0.3).channels for done in (mean, first)] == ["mean", "first"]
+    with pytest.raises(ConfigError, match="Unknown choice of --channels 'left'"):
+        finetune(str(root), channels="left", **how)
 
 
 def test_command_line_runs_and_names_a_wrong_field(tiny: Path, tmp_path: Path):

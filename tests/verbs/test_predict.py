@@ -279,6 +279,19 @@ def test_command_notes_channels_that_cancel_beside_its_table(trained, tmp_path):
     assert "--channels first" in done.stderr
 
 
+def test_command_shows_names_with_line_breaks_and_terminal_codes_on_one_line(trained, tmp_path):
+    opposite(tmp_path / "a\nb\x1b[31m.wav")
+    (tmp_path / "c\rd\x1b[2J.wav").write_bytes(b"")
+    done = soundprobe("predict", ".", "--head", str(trained.head), "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "a b [31m.wav" in done.stdout
+    lines = done.stderr.splitlines()
+    assert "c d [2J.wav: empty file" in lines
+    said = "1 clip is all but silent when the channels are mixed (a b [31m.wav)"
+    assert any(line.startswith(said) for line in lines)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_heads_on_one_channel_hear_that_channel_of_new_audio(trained, tmp_path):
     extract(
         trained.root / "clips",

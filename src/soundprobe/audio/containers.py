@@ -12,6 +12,8 @@ import re
 import struct
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from soundprobe.audio import flac, mpeg, ogg
 from soundprobe.base.errors import AudioError
 
@@ -24,6 +26,7 @@ SLACK_BYTES = 64
 """Some writers count their own header into the data size: so little missing (1 ms) is not called truncated."""
 
 MP3_TAG = 0x55
+AIFF_PACKETS = (b"ima4", b"GSM ", b"agsm")
 W64_HEAD = 24
 NIST_SAMPLES = re.compile(rb"sample_count -i (\d+)")
 TAGGED = (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
@@ -49,8 +52,8 @@ class Streams:
         parts: encoded files whose samples follow each other; mostly the file itself.
         mended: what was done to it that version 1 of decoding didn't do, so that it failed or read a part: "joined",
             "size", ...; else empty. It enters the keys of embeddings.
-        frames: samples of one channel, where libsndfile doesn't look at their number in the header (NIST) or only
-            estimates it (MPEG layer II).
+        frames: samples of one channel, where libsndfile doesn't look at their number in the header (NIST, AIFF) or
+            only estimates it (MPEG layer II).
     """
 
     parts: tuple[bytes, ...]
@@ -73,8 +76,10 @@ def streams(audio: bytes, name: str) -> Streams:
         starts.append(at)
     if len(starts) == 1:
         return _of_one(audio, name)
-    files = [audio[start:end] for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
-    return Streams(tuple(part for file in files for part in _of_one(file, name).parts), "joined")
+    files = [_of_one(audio[start:end], name) for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
+    told = [file.frames for file in files if file.frames is not None]
+    frames = sum(told) if len(told) == len(files) else None
+    return Streams(tuple(part for file in files for part in file.parts), "joined", frames)
 
 
 def _joined_at(audio: bytes, start: int) -> int | None:
@@ -95,7 +100,7 @@ def _of_one(audio: bytes, name: str) -> Streams:
     if kind in (b"RIFF", b"RIFX") and audio[8:12] == b"WAVE":
         return _chunks(audio, b"data", "<" if kind == b"RIFF" else ">", name)
     if kind == b"FORM" and audio[8:12] in (b"AIFF", b"AIFC"):
-        return _chunks(audio, b"SSND", ">", name)
+        return replace(_chunks(audio, b"SSND", ">", name), frames=_aiff_frames(audio))
     if kind == b"OggS":
         links = ogg.links(audio, name)
         _check_tail(audio, ogg.end(audio), name)
@@ -104,9 +109,13 @@ def _of_one(audio: bytes, name: str) -> Streams:
         if flac.goes_on(audio):
             raise AudioError(name, "its header counts fewer samples than follow")
         _check_alone(audio, flac.first_frame(audio), name)
+        if mpeg.has_frames(audio, flac.first_frame(audio)):
+            raise AudioError(name, JOINED)
     if kind == b".snd":
         return _au(audio, name)
-    if kind in (b"RF64", b"BW64", b"riff", b"caff"):
+    if kind == b"BW64":  # RF64 by another name, which libsndfile doesn't know
+        return replace(found := _wide(b"RF64" + audio[4:], name), mended=found.mended or "BW64")
+    if kind in (b"RF64", b"riff", b"caff"):
         return _wide(audio, name)
     if kind == b"NIST":
         told = NIST_SAMPLES.search(audio, 0, 1024)
@@ -116,7 +125,7 @@ def _of_one(audio: bytes, name: str) -> Streams:
 
 def _chunks(audio: bytes, data_id: bytes, order: str, name: str) -> Streams:
     """`streams` for files of chunks, each an id, a size and so many bytes, padded to an even number."""
-    at, odd, tag, mended = 12, False, 0, ""
+    at, odd, tag, mended, loose = 12, False, 0, "", (0, 0)
     while at + 8 <= len(audio):
         if odd and audio[at - 1 : at + 3] in CHUNK_IDS:  # the chunk before lacks its pad byte
             audio, mended = audio[: at - 1] + b"\0" + audio[at - 1 :], "padding"
@@ -127,12 +136,39 @@ def _chunks(audio: bytes, data_id: bytes, order: str, name: str) -> Streams:
             if tag == MP3_TAG:
                 return _mp3_in_wav(audio[at + 8 :], size, name)
             found = _data(audio, at, size, order, name)
+            if loose[0] > loose[1] > 0 and _at_lower_end(audio[at + 8 : at + 8 + size], *loose, order):
+                raise AudioError(name, f"its {loose[1]} bits are at the lower end of {loose[0]}: write it anew")
             return replace(found, mended=found.mended or mended)
         if audio[at : at + 4] == b"fmt " and at + 10 <= len(audio):
             (tag,) = struct.unpack_from(f"{order}H", audio, at + 8)
+            loose = _bits(audio, at + 8, size, order) if data_id == b"data" else loose
+            if loose[1] < loose[0] == 32 > struct.unpack_from(f"{order}H", audio, at + 22)[0]:
+                # libsndfile would guess by the samples whether 24 bits take 3 bytes or 4.
+                audio, mended = audio[: at + 22] + struct.pack(f"{order}H", 32) + audio[at + 24 :], "bits"
         at += 8 + size + size % 2
         odd = size % 2 == 1
     return Streams((audio,))  # no data chunk: libsndfile says what is wrong
+
+
+def _bits(audio: bytes, at: int, size: int, order: str) -> tuple[int, int]:
+    """Of the integers that a "fmt " chunk tells, how many bits each takes, and how many of them say something."""
+    if size < 16 or at + size > len(audio):
+        return 0, 0
+    tag, channels, _, _, block, bits = struct.unpack_from(f"{order}HHIIHH", audio, at)
+    if tag == 0xFFFE and size >= 26:
+        (valid, _, tag) = struct.unpack_from(f"{order}HIH", audio, at + 18)
+        bits = valid or bits
+    return (8 * block // channels, bits) if tag == 1 and channels else (0, 0)
+
+
+def _at_lower_end(data: bytes, width: int, bits: int, order: str) -> bool:
+    """Whether integers of `width` bits use their lower `bits`, which then are read as all but silent, and not the
+    upper ones, as they should."""
+    if width not in (16, 32):
+        return False
+    values = np.frombuffer(data[: len(data) // (width // 8) * (width // 8)], f"{order}i{width // 8}")
+    fits = -(1 << bits - 1) <= values.min(initial=0) and values.max(initial=0) < 1 << bits - 1
+    return bool(fits and (values & (1 << width - bits) - 1).any())
 
 
 def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
@@ -148,6 +184,19 @@ def _data(audio: bytes, at: int, size: int, order: str, name: str) -> Streams:
         raise AudioError(name, "truncated")
     _check_tail(audio, at + 8 + size, name, order, 8)
     return Streams((audio,))
+
+
+def _aiff_frames(audio: bytes) -> int | None:
+    """How many samples of each channel the chunk COMM counts; None where it counts packets, or made its number up."""
+    at = 12
+    while at + 18 <= len(audio):
+        kind, size, channels, frames, bits = struct.unpack_from(">4sIHIH", audio, at)
+        if kind == b"COMM":
+            packed = audio[8:12] == b"AIFC" and audio[at + 26 : at + 30] in AIFF_PACKETS
+            made_up = frames % ROUND_BYTES == 0 or frames * channels * bits >= 8 * STREAMED_BYTES
+            return None if packed or made_up else frames
+        at += 8 + size + size % 2
+    return None
 
 
 def _is_chunk_id(four: bytes) -> bool:

@@ -18,7 +18,7 @@ import soxr
 
 from soundprobe.audio import checks, ffmpeg
 from soundprobe.audio.containers import streams
-from soundprobe.audio.formats import other_format
+from soundprobe.audio.formats import not_audio, other_format
 from soundprobe.base.errors import AudioError, ConfigError, unknown
 from soundprobe.base.records import EncodedAudio, Source
 
@@ -35,6 +35,8 @@ MAX_BYTES = 2 * 1024**3
 RATES_HZ = (1_000, 1_000_000)
 """Lower and higher rates in a header are damage; resampling from 1 Hz would fill the memory."""
 
+SLACK_FRAMES = 64
+"""Some writers of AIFF count a few samples more or less than there are."""
 ONE_READ_SAMPLES = 64 * 1024**2
 BLOCK_FRAMES = 1024**2
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX
@@ -47,7 +49,7 @@ class AudioInfo:
     """What a clip's header says: seconds, Hz, channels, and frames (samples of one channel).
 
     `decoder` is empty where libsndfile reads the file as it is, or as it always was; else "FFmpeg", or what had to be
-    mended for libsndfile: "joined", "size", "padding", "tag", "tail", "zeros", "MP3 in WAV".
+    mended for libsndfile: "joined", "size", "padding", "bits", "tag", "tail", "zeros", "BW64", "MP3 in WAV".
     """
 
     duration_s: float
@@ -134,8 +136,7 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
     frame is incomplete or its Xing header promises frames that aren't there. What follows the samples of a WAV, RF64,
     W64, CAF, AU, AIFF or Ogg file must be chunks, tags or zeros. What can't be told: a cut file that was streamed with
     an unknown size; a FLAC without its total, or an MP3 without a Xing header, that was cut between two frames; a
-    single missing MP3 frame; a FLAC with an MP3 behind it; a cut in what libsndfile reads beside WAV, RF64, W64, CAF,
-    AU, AIFF and NIST SPHERE.
+    single missing MP3 frame; a cut in what libsndfile reads beside WAV, RF64, W64, CAF, AU, AIFF and NIST SPHERE.
 
     Args:
         audio: the bytes of a whole file (docs/data.md lists the formats), with any number of channels, at 1 kHz to
@@ -144,9 +145,9 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
         channels: one of `CHANNELS`.
 
     Raises:
-        AudioError: "empty file", "not audio", "... is not supported", "unsupported encoding", "no samples",
-            "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...", "several ...",
-            "NaN or infinite samples", or "sample rate of ... Hz".
+        AudioError: "empty file", "not audio", "not audio but ...", "... is not supported", "unsupported encoding",
+            "no samples", "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...",
+            "several ...", "NaN or infinite samples", or "sample rate of ... Hz".
     """
     return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)[0]
 
@@ -202,13 +203,18 @@ def _open(audio: bytes, name: str) -> tuple[_ForwardFile, str]:
         raise AudioError(name, "empty file")
     found = streams(audio, name)
     if len(found.parts) > 1:
-        return _decoded(*_joined(found.parts, name)), found.mended
-    file, by_ffmpeg = _open_whole(found.parts[0], name)
-    decoder = "FFmpeg" if by_ffmpeg else found.mended
-    if found.frames not in (None, file.frames):
+        file, decoder = _decoded(*_joined(found.parts, name)), found.mended
+    else:
+        file, by_ffmpeg = _open_whole(found.parts[0], name)
+        decoder = "FFmpeg" if by_ffmpeg else found.mended
+    if found.frames is not None and abs(found.frames - file.frames) > SLACK_FRAMES * audio.startswith(b"FORM"):
         file.close()
         if audio.startswith(b"NIST"):
             raise AudioError(name, "truncated")
+        if audio.startswith(b"FORM"):
+            raise AudioError(
+                name, f"its header counts {found.frames:,} samples, and {file.frames:,} are there: write it anew"
+            )
         file, decoder = _decoded(*ffmpeg.decode(audio, "MPEG layer II", name)), "FFmpeg"
     if not RATES_HZ[0] <= file.samplerate <= RATES_HZ[1]:
         file.close()
@@ -226,7 +232,7 @@ def _open_whole(audio: bytes, name: str) -> tuple[_ForwardFile, bool]:
             return _decoded(*ffmpeg.decode(audio, kind, name)), True
         if error.code == UNSUPPORTED_ENCODING:
             raise AudioError(name, "unsupported encoding") from error
-        raise AudioError(name, "truncated or damaged" if audio.startswith(MAGIC) else "not audio") from error
+        raise AudioError(name, "truncated or damaged" if audio.startswith(MAGIC) else not_audio(audio)) from error
 
 
 def _joined(parts: Sequence[bytes], name: str) -> tuple[np.ndarray, int]:

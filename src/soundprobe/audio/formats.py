@@ -39,6 +39,22 @@ BEGINNINGS = {
     b"ADIF": "AAC (ADIF)",
     b"caff": "CAF",
 }
+OTHERS = {
+    b"version https://git-lfs": "a Git LFS pointer: git lfs pull fetches it",
+    b"PK\x03\x04": "a zip archive: unpack it",
+    b"\x1f\x8b": "a gzip archive: unpack it",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"<!doctype html": "a web page: fetch the file again",
+    b"<html": "a web page: fetch the file again",
+    b"<?xml": "XML",
+    b"%pdf": "a PDF",
+    b"\x89png": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"MThd": "MIDI, which has notes and no sound",
+}
+"""What lies in the place of audio, by its first bytes."""
+
 FLOAT16 = "WAV with 16-bit floats"
 NEVER_READ = (FLOAT16, "Flash video", "RealMedia", "VOC", "AVI", "VCD video", "MPEG transport stream")
 """FFmpeg doesn't know the first; of the others it reads what is there, and nothing tells whether that is all."""
@@ -110,6 +126,13 @@ def other_format(audio: bytes) -> str | None:
     if audio[:1] == b"G" and audio[188:189] == b"G" and audio[376:377] == b"G":
         return "MPEG transport stream"
     return None
+
+
+def not_audio(audio: bytes) -> str:
+    """Why `audio` is none, in a few words."""
+    beginning = audio[:64].lstrip().lower()
+    found = next((name for mark, name in OTHERS.items() if beginning.startswith(mark.lower())), None)
+    return f"not audio but {found}" if found else "not audio"
 
 
 def remedy(name: str) -> str:

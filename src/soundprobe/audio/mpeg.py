@@ -8,6 +8,7 @@ that begins with zeros for none.
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -24,6 +25,8 @@ RATES_HZ = {3: (44100, 48000, 32000, 0), 2: (22050, 24000, 16000, 0), 0: (11025,
 LAYER2_FRAME_SAMPLES = 1152
 
 TAIL_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
+SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]")
+"""How frames of layers II and III begin."""
 RESYNC_FRAMES = 3
 """So many frames in a row, of the same kind, are no accident behind something that is no frame."""
 
@@ -147,6 +150,11 @@ def _whole(part: bytes, name: str) -> bytes:
         assert first is not None
         return _with_length(part, count) if told is None else _with_length(part[first.size :], count - 1)
     return part
+
+
+def has_frames(audio: bytes, at: int) -> bool:
+    """Whether several frames follow each other anywhere from byte `at` on."""
+    return any(_resyncs(audio, sync.start(), sync.start()) for sync in SYNC.finditer(audio, at))
 
 
 def adts_ends(audio: bytes) -> bool:

@@ -132,10 +132,10 @@ def parse_json(text: str) -> dict[str, Any]:
     """The JSON object in `text`.
 
     Raises:
-        ValueError: it is none, or is nested deeper than what is done with it can bear.
+        ValueError: it is none, a key stands twice, or it is nested deeper than what is done with it can bear.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     if not isinstance(content, dict):
@@ -150,6 +150,15 @@ def parse_json(text: str) -> dict[str, Any]:
     if level:
         raise ValueError(TOO_DEEP)
     return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice")
+        found[key] = value
+    return found
 
 
 def digest_key(content: Mapping[str, Any]) -> str:

@@ -41,7 +41,12 @@ class PaceColumn(ProgressColumn):
 def _bars(shown: bool) -> RichProgress:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
-    return RichProgress(*columns, console=console, disable=not shown or not console.is_terminal)
+    return RichProgress(
+        *columns,
+        console=console,
+        disable=not shown or not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else what is printed would go to standard error, too
+    )
 
 
 @contextmanager

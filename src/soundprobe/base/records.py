@@ -49,6 +49,7 @@ class Clips:
             by that.
         tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
         folds_seed: what made folds were drawn with; None where they are the data set's own.
+        notes: what was noted when they were read.
 
     Raises:
         DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
@@ -65,6 +66,7 @@ class Clips:
     recordings_known: bool | None = None
     tested_folds: tuple[int, ...] = ()
     folds_seed: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -136,6 +138,7 @@ class Clips:
             "folds": list(self.tested_folds),
             **({"only_trained_on": rest} if rest else {}),
             **({} if self.recordings_known == told else {"recordings_known": self.recordings_known}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 

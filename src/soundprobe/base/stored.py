@@ -136,6 +136,7 @@ class DatasetRecord(Entry):
         only_trained_on: how many clips are in no tested fold.
         recordings_known: whether the clips' recordings are; None where the clips' groups tell it: unknown ones are the
             clips' own ids.
+        notes: what was noted when the clips were read.
     """
 
     name: str
@@ -146,6 +147,7 @@ class DatasetRecord(Entry):
     folds: list[Fold]
     only_trained_on: Count = 0
     recordings_known: bool | None = None
+    notes: list[str] = Field(default=[])
 
     @property
     def identity(self) -> Identity:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from soundprobe.cli.options import (
+    Channels,
     Data,
     Device,
     Force,
@@ -21,6 +22,7 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
+from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.scoring.results import FinishedRun
@@ -76,6 +78,7 @@ def finetune(
         list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
     ] = None,
     limit: Limit = None,
+    channels: Channels = "mean",
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Folds at once, each in a process of its own.")] = 1,
@@ -108,6 +111,7 @@ def finetune(
         device=device,
         jobs=jobs,
         limit=limit,
+        channels=channels,
         **how,
         force=force,
         progress=not quiet,
@@ -115,13 +119,15 @@ def finetune(
         on_run=_show_run,
     )
     answer(as_json, runs=map(run_facts, runs))
-    tested = runs[0].record.dataset  # the same clips fail whatever the seed
+    tested = runs[0].record.dataset  # the same clips fail, and sound so, whatever the seed
+    for note in tested.sound_notes:
+        err.print(one_line(note), markup=False)
     if tested.failed:
-        err.print(f"{tested.failed} clips failed: {', '.join(tested.left_out[:10])}", markup=False)
+        err.print(one_line(f"{tested.failed} clips failed: {', '.join(tested.left_out[:10])}"), markup=False)
     stop_if_failed(tested.failed, tested.clips, allow_failures)
 
 
 def _show_run(done: FinishedRun) -> None:
-    out.print(f"{done.describe()} -> {done.folder}", markup=False)
+    out.print(one_line(f"{done.describe()} -> {done.folder}"), markup=False)
     if done.verdict:
         out.print(done.verdict, markup=False)

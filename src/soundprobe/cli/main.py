@@ -229,10 +229,8 @@ def _show_extraction(outcome: Extraction) -> None:
     how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
-    out.print(
-        f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}",
-        markup=False,
-    )
+    line = f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}"
+    out.print(one_line(line), markup=False)
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
         err.print("  failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:

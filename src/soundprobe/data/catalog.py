@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -19,6 +19,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unkno
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.table import read_table
 
@@ -152,8 +153,8 @@ LAYOUTS = Registry(
             title="Manifest",
             detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
             target="soundprobe.data.readers.manifest:read_manifest",
-            description="a .csv, .tsv or .jsonl file with the columns path, label and, where there are any, fold, "
-            "group, ...",
+            description="a .csv, .tsv, .txt or .jsonl file with the columns path, label and, where there are any, "
+            "fold, group, ...",
             makes_folds=True,
             options=(*IN_TABLES, "audio_root"),
         ),
@@ -227,16 +228,28 @@ def open_data(
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit} is not valid: give 1 or more.")
+    try:
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", SoundprobeWarning)
+            clips = _open(name_or_path, {"folds": folds, "seed": seed}, how)
+    finally:
+        for one in noted:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    notes = tuple(str(one.message) for one in noted if issubclass(one.category, SoundprobeWarning))
+    clips = replace(clips, notes=(*clips.notes, *map(printable, notes)))
+    return clips if limit is None else take_evenly(clips, limit)
+
+
+def _open(name_or_path: str | Path, made: dict[str, int], how: Opening) -> Clips:
     named = DATASETS.get(str(name_or_path))
     if named is not None:
         _check_options(named.title, (), how)
         clips: Clips = resolve(named.target, "data")()
     else:
         layout = find_layout(name_or_path)
-        place = str(name_or_path) if layout is HUB else Path(name_or_path)
-        clips = _read(layout, place, {"folds": folds, "seed": seed}, how)
+        clips = _read(layout, str(name_or_path) if layout is HUB else Path(name_or_path), made, how)
     _check_names(clips)
-    return clips if limit is None else take_evenly(clips, limit)
+    return clips
 
 
 def _read(layout: Layout, place: str | Path, made: dict[str, int], how: Opening) -> Clips:
@@ -272,7 +285,9 @@ def _check_names(clips: Clips) -> None:
     """Notes classes whose names differ only in how they are written."""
     alike: dict[str, list[str]] = {}
     for name in clips.class_names:
-        alike.setdefault(re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold(), []).append(name)
+        plain = re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+        plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")  # zero-width spaces and the like
+        alike.setdefault(plain, []).append(name)
     for names in alike.values():
         if len(names) > 1:
             warnings.warn(
@@ -314,14 +329,29 @@ def find_layout(path: str | Path) -> Layout:
     if str(path).startswith(OF_HUB):
         return HUB
     place = Path(path)
-    if not os.path.exists(path):  # unlike Path.exists, it takes a name that is too long for one that isn't there
-        raise DataError(_not_there(str(path)))
+    try:
+        os.stat(place)
+    except PermissionError as error:
+        raise DataError(
+            f"Can't look at {path}: {_locked(place)} can't be looked into ({error.strerror}). Let it be read, or move "
+            "the data elsewhere."
+        ) from None
+    except (OSError, ValueError):
+        raise DataError(_not_there(str(path))) from None
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
     raise DataError(
-        f"{path} is not a data set that soundprobe can read; `soundprobe data list` shows what --data takes."
+        f"{path} is not a data set that soundprobe can read{_what_is_there(place)}; `soundprobe data list` shows what "
+        "--data takes."
     )
+
+
+def _what_is_there(place: Path) -> str:
+    if place.is_file():
+        return ": it is one clip, and a data set has several" if is_audio(place) else ""
+    held = counted_endings(Path(entry.name) for entry in shown_entries(place))
+    return f": it holds {held}" if held else ": it is empty"
 
 
 def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
@@ -352,15 +382,24 @@ def _not_there(path: str) -> str:
             "`soundprobe data list` shows what --data takes."
         )
     place = Path(name or path)
-    with suppress(OSError):
+    if not os.path.isdir(place.parent):
+        standing = next((parent for parent in place.parents if os.path.isdir(parent)), Path("."))
+        return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
+    names: list[str] = []
+    with suppress(OSError):  # it may be entered and not listed
         names = os.listdir(place.parent)
-        near = difflib.get_close_matches(place.name, names, n=1)
-        said = f" The nearest name there is {near[0]}." if near else ""
-        known = name.casefold() if name.casefold() in DATASETS else None
-        also = f" --data {known} is {DATASETS[known].description}." if known else ""
-        return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
-    standing = next((parent for parent in place.parents if parent.is_dir()), Path("."))
-    return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
+    near = difflib.get_close_matches(place.name, names, n=1)
+    said = f" The nearest name there is {near[0]}." if near else ""
+    known = name.casefold() if name.casefold() in DATASETS else None
+    also = f" --data {known} is {DATASETS[known].description}." if known else ""
+    return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
+
+
+def _locked(place: Path) -> Path:
+    """The uppermost folder above `place` that the user may not look into."""
+    own: dict[str, bool] = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    above = [parent for parent in place.absolute().parents if not os.access(parent, os.X_OK, **own)]
+    return above[-1] if above else place.parent
 
 
 def _detects(layout: Layout, path: Path) -> bool:

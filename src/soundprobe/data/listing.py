@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
@@ -21,18 +21,73 @@ def is_shown(name: str) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in `folder` and below that are shown; folders behind links are passed over.
+    """All files in `folder` and below that are shown, a folder's own before those of its subfolders, each by name.
+
+    Links to folders are followed, but for those that lead to what is listed anyway: these are left out with a warning.
 
     Raises:
         DataError: a folder can't be listed.
     """
+    listed = [os.path.realpath(folder)]
+    left = [Path(folder)]
+    while left:
+        place = left.pop()
+        subfolders = []
+        for entry in shown_entries(place):
+            if not _is_folder(entry):
+                yield place / entry.name
+            elif not entry.is_symlink():
+                subfolders.append(place / entry.name)
+            elif leads_back(target := os.path.realpath(entry.path), listed):
+                warnings.warn(
+                    f"The link {entry.path} is left out: it leads to {target}, whose files are listed already.",
+                    SoundprobeWarning,
+                    stacklevel=2,
+                )
+            else:
+                listed.append(target)
+                subfolders.append(place / entry.name)
+        left += reversed(subfolders)
 
-    def refuse(error: OSError) -> None:
-        raise DataError(f"Can't list {error.filename} ({error.strerror}). Let it be read, or move it elsewhere.")
 
-    for place, subfolders, files in os.walk(folder, onerror=refuse):
-        subfolders[:] = sorted(filter(is_shown, subfolders))
-        yield from (Path(place, name) for name in sorted(filter(is_shown, files)))
+def shown_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in `folder` and shown, by name.
+
+    Raises:
+        DataError: it can't be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if is_shown(entry.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        remedy = " Let it be read, or move it elsewhere." if isinstance(error, PermissionError) else ""
+        raise DataError(f"Can't read {folder}: {error.strerror or error}.{remedy}") from error
+
+
+def folders_in(folder: Path) -> list[str]:
+    """The names of the subfolders of `folder` that are shown, sorted; without links that lead back to it.
+
+    Raises:
+        DataError: it can't be listed.
+    """
+    listed = [os.path.realpath(folder)]
+    return [
+        entry.name
+        for entry in shown_entries(folder)
+        if _is_folder(entry) and not (entry.is_symlink() and leads_back(os.path.realpath(entry.path), listed))
+    ]
+
+
+def leads_back(target: str, listed: Sequence[str]) -> bool:
+    """Whether the folder `target` is one of `listed`, lies in one, or holds one. All of them are real paths."""
+    return any(Path(target).is_relative_to(one) or Path(one).is_relative_to(target) for one in listed)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def is_audio(path: Path) -> bool:
@@ -61,16 +116,21 @@ def audio_files(place: Path) -> list[Path]:
     return files
 
 
+def counted_endings(files: Iterable[Path]) -> str:
+    """ ".txt: 2, .zip: 1"; empty for no files."""
+    counted = Counter(file.suffix.lower() or "no ending" for file in files)
+    return ", ".join(f"{ending}: {count}" for ending, count in sorted(counted.items()))
+
+
 def note_left_out(folder: Path, files: Iterator[Path]) -> None:
     """Warns of files whose ending is not that of audio, counted by ending."""
-    left_out = Counter(file.suffix.lower() or "no ending" for file in files)
+    left_out = list(files)
     if left_out:
-        kinds = ", ".join(f"{ending}: {count}" for ending, count in sorted(left_out.items()))
-        number = left_out.total()
+        number = len(left_out)
         warnings.warn(
             f"{number} file{' below' if number == 1 else 's below'} {folder} {'is' if number == 1 else 'are'} left "
             f"out, because {'its' if number == 1 else 'their'} ending is not that of audio that can be decoded "
-            f"({kinds}).",
+            f"({counted_endings(left_out)}).",
             SoundprobeWarning,
             stacklevel=3,
         )

@@ -18,7 +18,7 @@ import numpy as np
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, unknown
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Embeddings, FoldFeatures
-from soundprobe.base.stored import NetworksRecord
+from soundprobe.base.stored import NetworksRecord, Settings
 from soundprobe.embeddings import store
 
 WEIGHTS = ("pretrained", "random", "file", "fine-tuned", "none")
@@ -61,6 +61,11 @@ class FeatureSet:
     def failed(self) -> list[str]:
         """The ids of the clips that have no embedding in one of the sets, sorted."""
         return sorted({failure.clip_id for part in self.sets for failure in part.record.failures})
+
+    @property
+    def findings(self) -> dict[str, Settings]:
+        """Clip id -> what is conspicuous about its sound; see `soundprobe.audio.checks`."""
+        return {clip: found for part in self.sets for clip, found in part.record.findings.items()}
 
     @property
     def folds(self) -> list[int]:

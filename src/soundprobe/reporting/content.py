@@ -5,14 +5,17 @@ It is made once: showing a clip takes of the page's room for sound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.elements import Element
+from soundprobe.reporting.elements import Bullets, Element, Words, code
 from soundprobe.reporting.runs.collect import UnreadableRun
-from soundprobe.reporting.sections import notes_cnn, sections, unreadable_runs
+from soundprobe.reporting.sections import chapters, notes_cnn, sections, unreadable_runs
 from soundprobe.reporting.sections.chart import Chart, chart_of
+from soundprobe.reporting.sections.checks import Check, checks_of
+from soundprobe.reporting.sections.next_steps import Step, steps_of
+from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.verdict import Verdict, verdict_of
 from soundprobe.reporting.wording import count, listing, one_line, plural
 
@@ -24,16 +27,28 @@ class Shown:
     key: str
     title: str
     elements: Sequence[Element]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Sections that answer one question of a reader's."""
+
+    title: str
+    sections: Sequence[Shown]
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The report on one data set: its first screen, and the sections that apply to it."""
+    """The report on one data set: its first screen, and the chapters with the sections that apply to it."""
 
     comparison: Comparison
     verdict: Verdict
+    checks: Sequence[Check]
     chart: Chart
-    sections: Sequence[Shown]
+    steps: Sequence[Step]
+    chapters: Sequence[Chapter]
+    unmeasured: Sequence[Unmeasured]
 
     @property
     def counts(self) -> str:
@@ -42,6 +57,11 @@ class Part:
         failed = f" ({count(one.failed)} could not be used)" if one.failed else ""
         of_classes = "1 class" if classes == 1 else f"{classes} classes"
         return f"{plural(one.clips, 'clip')}{failed}, {of_classes}, {plural(len(one.folds), 'fold')}"
+
+    @property
+    def keys(self) -> set[str]:
+        """The sections that are shown."""
+        return {shown.key for chapter in self.chapters for shown in chapter.sections}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +87,31 @@ def content_of(
 
 
 def _part(comparison: Comparison) -> Part:
-    found = [Shown(one.key, one.title, list(one.show(comparison))) for one in sections()]
-    shown = [one for one in found if one.elements]
-    return Part(comparison, verdict_of(comparison), chart_of(comparison), shown)
+    unmeasured = [one for section in sections() for one in section.unmeasured(comparison)]
+    return Part(
+        comparison,
+        verdict_of(comparison),
+        checks_of(comparison),
+        chart_of(comparison),
+        steps_of(comparison),
+        list(_chapters(comparison, unmeasured)),
+        unmeasured,
+    )
+
+
+def _chapters(comparison: Comparison, unmeasured: Sequence[Unmeasured]) -> Iterator[Chapter]:
+    found = {title: [_shown(one, comparison) for one in some] for title, some in chapters().items()}
+    if unmeasured:
+        items: list[Words] = [(one.what, ": ", code(one.command)) for one in unmeasured]
+        found[list(found)[-1]].append(Shown("unmeasured", f"Not measured ({len(items)})", [Bullets(items)], True))
+    for title, sections_ in found.items():
+        shown = [one for one in sections_ if one.elements]
+        if shown:  # what is folded stands below, so that what can be read comes first
+            yield Chapter(title, sorted(shown, key=lambda one: one.folded))
+
+
+def _shown(section: Section, comparison: Comparison) -> Shown:
+    return Shown(section.key, section.title, list(section.show(comparison)), section.folded)
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:

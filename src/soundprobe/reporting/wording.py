@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +32,19 @@ def percent(share: float | None, digits: int = 1) -> str:
     if share is None or math.isnan(share):
         return MISSING
     return f"{100 * round(share, digits + 2):.{digits}f}"
+
+
+def of_100(shares: Sequence[float]) -> list[str]:
+    """Each of `shares` as so many of 100, for people: "84"; 1 alone is "100".
+
+    With a decimal where two that differ would look alike, or one like all.
+    """
+    said = [f"{math.floor(100 * round(share, 3) + 0.5):d}" for share in shares]  # as the figure with a decimal rounds
+    alike = len(set(said)) < len({round(share, 3) for share in shares})
+    if alike or any(text == "100" and share < 1 for text, share in zip(said, shares, strict=True)):
+        said = [percent(share) for share in shares]
+    ends = {"100.0": "more than 99.9", "0.0": "0"}
+    return ["100" if share == 1 else ends.get(text, text) for text, share in zip(said, shares, strict=True)]
 
 
 def give_or_take(stats: MeanStd) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.base.files import atomic_path, path_name, write_json
+from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions
 from soundprobe.reporting.content import content_of
@@ -66,6 +69,14 @@ def write_report(
     if not trials:
         collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    for one in found:
+        names = [own.name for own in given_models(one.rows, one.published)]
+        if one.own is None and names:
+            warnings.warn(
+                f"{', '.join(names)} were imported on {one.name}; --baseline NAME compares the best run with one.",
+                SoundprobeWarning,
+                stacklevel=2,
+            )
     comparisons = with_media(found, options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)

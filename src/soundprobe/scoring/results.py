@@ -37,10 +37,14 @@ from soundprobe.scoring.tuning import TuningRecord, fine_tuning_verdict
 
 
 class TestedDatasetRecord(DatasetRecord):
-    """`failed` of the clips have no embedding; `left_out` names them and those that lack a twin side by side."""
+    """`failed` of the clips have no embedding; `left_out` names them and those that lack a twin side by side.
+
+    `sound_notes` say what is conspicuous about the clips' sound; older versions didn't keep them.
+    """
 
     failed: Count
     left_out: list[str] = Field(default=[])
+    sound_notes: list[str] = Field(default=[])
 
 
 class HeadRecord(Entry):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from soundprobe.audio.checks import notes
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
@@ -43,6 +44,7 @@ def make_job(
     weights: str,
     seed: int,
     carry_over: bool,
+    channels: str,
     device: str,
     progress: bool,
     command: str,
@@ -50,7 +52,8 @@ def make_job(
     """What all folds share, the network that each starts from among it.
 
     Args:
-        recipe_name: what the recipe is called; opened_as: how the clips were opened; weights: as for `load_backbone`.
+        recipe_name: what the recipe is called; opened_as: how the clips were opened; weights: as for `load_backbone`;
+            channels: as for `decode`.
 
     Raises:
         SoundprobeError: a field of the recipe's augmentations, or a device, that is not valid; unreadable weights.
@@ -66,7 +69,7 @@ def make_job(
         seed=seed,
         layers=recipe.head.layers,
     )
-    model = plan.load(progress=progress)
+    model = plan.load(progress=progress).on_channels(channels)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)
     clips = deal_readable(clips, scanned.errors == "")
@@ -117,9 +120,10 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
             for _ in run_tasks(run_fold, [(task,) for task in _tasks(job, folder, inputs, missing)], jobs=jobs):
                 pass
     finished = results.read_finished_folds(folder, folds)
-    failures = set(open_inputs(inputs).failures) if inputs.is_dir() else set()
-    failures |= _untested(job.clips, finished)  # a finished run's inputs are gone
-    info = job.describe_run(sorted(failures), time.perf_counter() - began)
+    decoded = open_inputs(inputs) if inputs.is_dir() else None  # a finished run's are gone
+    failures = (set() if decoded is None else set(decoded.failures)) | _untested(job.clips, finished)
+    said = [] if decoded is None else notes(decoded.findings)
+    info = job.describe_run(sorted(failures), said, time.perf_counter() - began)
     info["overfitting"] = overfitting(finished)
     heard = {"audio_sha256": job.scanned.sha256, "duration_s": job.scanned.duration_s}  # as the store keeps them
     clips = dataclasses.replace(job.clips, columns={**job.clips.columns, **heard})

@@ -13,18 +13,20 @@ import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, DataError, StoreError
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
-from soundprobe.base.stored import Count, Record
+from soundprobe.base.stored import Count, Record, Settings
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings.embed import DECODE_THREADS, decode_scanned
 from soundprobe.embeddings.forward import stacked
@@ -33,13 +35,15 @@ CHUNK_CLIPS = 64
 
 
 class InputsRecord(Record):
-    """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason."""
+    """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason; findings:
+    clip id -> what is conspicuous about its sound."""
 
     FORMAT: ClassVar[int | None] = None
     REMEDY: ClassVar[str] = "Delete its folder and run the command again."
     samples: Count
     waves: bool
     failures: dict[str, str]
+    findings: dict[str, Settings] = Field(default={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ class Inputs:
         spectrograms: (N, F, M) float32, memory-mapped; rows of failed clips are zero.
         waves: (N, T) float32, memory-mapped, or None where no augmentation needs them.
         lengths: (N,) int64, how many of the T samples are audio; failures: clip id -> reason.
+        findings: clip id -> what is conspicuous about its sound; see `soundprobe.audio.checks`.
     """
 
     spectrograms: np.ndarray
@@ -57,6 +62,7 @@ class Inputs:
     lengths: np.ndarray
     samples: int
     failures: Mapping[str, str]
+    findings: Mapping[str, Findings] = field(default_factory=dict)
 
 
 def input_samples(model: LoadedBackbone, scanned: Scan) -> int:
@@ -92,9 +98,10 @@ def prepare_inputs(
     waves = _new_array(folder / "waves.npy", (len(clips), samples)) if keep_waves else None
     lengths = np.zeros(len(clips), dtype=np.int64)
     failures: dict[str, str] = {}
+    found: dict[int, Findings] = {}
 
     def read(row: int) -> np.ndarray | AudioError:
-        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz)
+        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, model.channels, found)
 
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool, torch.inference_mode():
         for start in range(0, len(clips), CHUNK_CLIPS):
@@ -119,7 +126,9 @@ def prepare_inputs(
             array.flush()
     np.save(folder / "lengths.npy", lengths)
     path = folder / "inputs.json"
-    InputsRecord.of({"samples": samples, "waves": keep_waves, "failures": failures}, path).write(path)
+    findings = {str(clips.ids[row]): found[row] for row in sorted(found)}
+    content = {"samples": samples, "waves": keep_waves, "failures": failures, "findings": findings}
+    InputsRecord.of(content, path).write(path)
 
 
 def open_inputs(folder: Path) -> Inputs:
@@ -131,6 +140,7 @@ def open_inputs(folder: Path) -> Inputs:
         lengths=np.load(folder / "lengths.npy"),
         samples=record.samples,
         failures=record.failures,
+        findings=record.findings,
     )
 
 

@@ -89,13 +89,18 @@ class FinetuneJob:
         half = half_type(torch.device(self.device)) if self.recipe.training.mixed_precision else None
         return None if half is None else str(half).removeprefix("torch.")
 
-    def describe_run(self, failures: list[str], seconds: float) -> dict[str, Any]:
+    def describe_run(self, failures: list[str], sound_notes: list[str], seconds: float) -> dict[str, Any]:
         recipe = self.recipe
         start = "linear head from the probe" if recipe.head.init == "probe" else "linear head"
         carried = ", CARRIED OVER from fold to fold: contaminated" if self.carry_over else ""
         return {
             "kind": "finetune",
-            "dataset": {**self.describe_dataset(), "failed": len(failures), "left_out": failures},
+            "dataset": {
+                **self.describe_dataset(),
+                "failed": len(failures),
+                "left_out": failures,
+                **({"sound_notes": sound_notes} if sound_notes else {}),
+            },
             "backbone": self.describe_backbone(),
             "head": {
                 "name": "finetune-carry-over" if self.carry_over else "finetune",

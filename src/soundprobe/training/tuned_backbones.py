@@ -151,7 +151,7 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
     asked = run.record.head.settings.get("data.clip_seconds")
     layers = told.settings.get("layers", LAST)
     how = {"clip_seconds": asked, "layers": layers, "shortcuts": shortcuts, "progress": False}
-    plain = load_backbone(told.name, weights="random", **how)
+    plain = load_backbone(told.name, weights="random", **how).on_channels(told.settings.get("channels", "mean"))
     if json.loads(json.dumps(plain.settings)) != told.settings:
         raise ConfigError(f"{path} was trained on another front end than this version has. Fine-tune again.")
     network = plain.on_spectrograms()

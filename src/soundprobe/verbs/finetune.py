@@ -8,6 +8,7 @@ from typing import Any, Unpack, overload
 
 import numpy as np
 
+from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
@@ -44,6 +45,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     device: str = "auto",
     jobs: int = 1,
     limit: int | None = None,
+    channels: str = "mean",
     force: bool = False,
     progress: bool = True,
     command: str = "",
@@ -63,6 +65,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         epochs_fixed: train on all training clips for all epochs, without validation or choice.
         carry_over: keep the network from fold to fold, which contaminates every fold but the first. Only to show it.
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
+        channels: what becomes of clips with several: "mean", "first" or "loudest".
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
         seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
         on_run: called with each run as soon as it is done.
@@ -79,6 +82,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     start = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
     spec.with_layers(recipe.head.layers)
     check_device_name(device)
+    check_channels(channels)
     if carry_over and recipe.choose is not None:
         raise ConfigError(
             "--carry-over can't be used with a recipe that chooses settings on inner splits, because the network has "
@@ -117,6 +121,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             weights=str(start),
             seed=one,
             carry_over=carry_over,
+            channels=channels,
             device=device,
             progress=progress,
             command=command,

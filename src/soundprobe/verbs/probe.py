@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import digest_key, path_name
@@ -322,7 +323,12 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
     failed = plan.features.failed
     return {
         "kind": "probe",
-        "dataset": {**dataset, "failed": len(failed), "left_out": sorted({*failed, *left_out})},
+        "dataset": {
+            **dataset,
+            "failed": len(failed),
+            "left_out": sorted({*failed, *left_out}),
+            **({"sound_notes": said} if (said := notes(plan.features.findings)) else {}),
+        },
         "backbone": plan.features.describe(),
         "head": {
             "name": spec.name,

@@ -107,10 +107,10 @@ def compare(
     """
     names = [name for name in names_in(backbone, "backbone", "mn04,panns") if name != NO_NETWORK]
     head_names = names_in(head, "head", "linear,mlp,knn")
-    specs = [BACKBONES[name] for name in names]
-    files = files_of(weights, [spec.name for spec in specs if spec.parameters != 0])
-    for spec in specs:
-        spec.check_weights(files.get(spec.name))
+    specs = {name: BACKBONES[name] for name in names}
+    files = files_of(weights, [name for name, spec in specs.items() if spec.parameters != 0])
+    for name, spec in specs.items():
+        spec.check_weights(files.get(name))
     for name in head_names:
         HEADS[name]
     check_device_name(device)
@@ -188,7 +188,7 @@ def compare(
     found = report.collection
     (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
     usable = [run for run in there.found if run.data == label and run.record.kind == "probe" and not run.is_control]
-    best = max((run for run in usable if run.record.complete), key=lambda run: run.accuracy)
+    best = max(usable, key=lambda run: (run.record.complete, run.accuracy))
     return Compared(
         answer=verdict_of(comparison).headline,
         report=report,
@@ -265,29 +265,29 @@ def files_of(weights: Files, names: Sequence[str]) -> dict[str, str | Path]:
     return found
 
 
-def _fetched(specs: Sequence[BackboneSpec], files: Mapping[str, str | Path], progress: bool) -> dict[str, str]:
+def _fetched(specs: Mapping[str, BackboneSpec], files: Mapping[str, str | Path], progress: bool) -> dict[str, str]:
     """Fetches published weights that aren't here yet; of those that can't be had, why."""
     missing = {}
-    for spec in specs:
-        if spec.weights is not None and spec.name not in files and not is_cached(spec.weights):
+    for name, spec in specs.items():
+        if spec.weights is not None and name not in files and not is_cached(spec.weights):
             try:
                 fetch(spec.weights, progress=progress)
             except WeightsError as error:
-                missing[spec.name] = str(error)
+                missing[name] = str(error)
     return missing
 
 
 def _asked(
-    specs: Sequence[BackboneSpec], files: Mapping[str, str | Path], left_out: Mapping[str, str]
+    specs: Mapping[str, BackboneSpec], files: Mapping[str, str | Path], left_out: Mapping[str, str]
 ) -> tuple[dict[str, list[Weights]], list[dict[str, list[Weights]]]]:
     """What to extract at once, by backbone; and alone, backbones whose own weights may turn out not to be had."""
     asked: dict[str, list[Weights]] = {}
     alone: list[dict[str, list[Weights]]] = []
-    for spec in specs:
-        later = spec.loads_own_weights and spec.name not in files
-        alone += [{spec.name: [None]}] * later
-        own = [] if later or spec.name in left_out else [files.get(spec.name)]
-        asked[spec.name] = [*own, *([RANDOM] if spec.parameters != 0 else [])]
+    for name, spec in specs.items():
+        later = spec.loads_own_weights and name not in files
+        alone += [{name: [None]}] * later
+        own = [] if later or name in left_out else [files.get(name)]
+        asked[name] = [*own, *([RANDOM] if spec.parameters != 0 else [])]
     return {**asked, NO_NETWORK: [None]}, alone
 
 

@@ -108,6 +108,22 @@ def test_read_folders_name_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
         read_folders(tmp_path, folds=2)
 
 
+def test_read_folders_linked_class_folder_is_read_and_a_link_to_the_root_is_no_class(tmp_path: Path) -> None:
+    fill(tmp_path, ["root/cat/1.wav", "root/cat/2.wav", "other/3.wav", "other/4.wav"])
+    (tmp_path / "root" / "dog").symlink_to(tmp_path / "other")
+    (tmp_path / "root" / "again").symlink_to(tmp_path / "root")
+    with pytest.warns(SoundprobeWarning, match=r"again is left out: it leads to .*root, whose files are listed"):
+        clips = read_folders(tmp_path / "root", folds=2)
+    assert clips.ids.tolist() == ["cat/1.wav", "cat/2.wav", "dog/3.wav", "dog/4.wav"]
+
+
+def test_read_folders_file_in_two_classes_by_a_link_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, ["cat/1.wav", "cat/2.wav", "dog/3.wav"])
+    (tmp_path / "dog" / "4.wav").symlink_to("../cat/2.wav")
+    with pytest.raises(DataError, match=r"cat/2\.wav and dog/4\.wav are one file"):
+        read_folders(tmp_path, folds=2)
+
+
 def test_read_folders_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Can't read .*gone: No such file"):
         read_folders(tmp_path / "gone")

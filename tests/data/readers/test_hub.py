@@ -327,7 +327,7 @@ def test_read_hub_files_named_for_splits_are_splits(tmp_path: Path, names: tuple
 
 def test_read_hub_missing_shards_are_noted(tmp_path: Path) -> None:
     write_labelled(tmp_path / "train-00000-of-00003.parquet")
-    with pytest.warns(SoundprobeWarning, match=r"1 of the 3 files train-\*-of-00003 are there"):
+    with pytest.warns(SoundprobeWarning, match=r"missing: train-00001-of-00003, train-00002-of-00003\."):
         assert len(read_hub(tmp_path, cache_dir=tmp_path / "cache", folds=2)) == 4
 
 

@@ -17,7 +17,8 @@ def test_read_manifest_all_columns_come_along(tmp_path: Path) -> None:
     path = tmp_path / "Köln clips.csv"
     lines = ["path,label,fold,group,gain,site", 'sub/ä 1.wav,10,0,r1,0.5,"a, b"', "/abs/2.wav,9,3,r2,2,007"]
     path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
-    clips = read_manifest(path)
+    with pytest.warns(SoundprobeWarning, match=r"known by the numbers in label only \(9, 10\)\. Where a column"):
+        clips = read_manifest(path)
     assert clips.ids.tolist() == ["sub/ä 1.wav", "/abs/2.wav"]
     assert clips.sources == [str(tmp_path / "sub/ä 1.wav"), "/abs/2.wav"]
     assert clips.class_names == ("9", "10")
@@ -71,7 +72,10 @@ def test_read_manifest_rows_in_another_order_keep_their_folds(tmp_path: Path) ->
             {"group_prefix": "-"},
             "says the clips' recordings already; leave --group-prefix out",
         ),
-        ("path,label\na,x\nb,x", {}, "Class 'x' has 2 clips, too few for 10 folds. Give --folds 2"),
+        ("path,label\na,x\nb,x", {}, "all clips are of one class, 'x', and two or more are needed"),
+        ("path,label,Label\na,x,y", {}, "several columns may be the label: label, Label"),
+        ("path,label\n[a],x", {}, "line 2: path '.a.' is no path"),
+        ("path,label\na,x\nb,x\nc,y\nd,y", {}, "Class 'x' has 2 clips, too few for 10 folds. Give --folds 2"),
     ],
 )
 def test_read_manifest_malformed_names_the_place(
@@ -84,7 +88,7 @@ def test_read_manifest_malformed_names_the_place(
 
 def test_read_manifest_other_ending_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must end in .csv"):
-        read_manifest(tmp_path / "m.txt")
+        read_manifest(tmp_path / "m.md")
 
 
 @pytest.mark.parametrize("labels", [("fold0", "fold1"), ("train", "test"), ("dev-clean", "test-clean")])

@@ -20,7 +20,7 @@ def column(*values: str) -> Table:
     return Table("t.csv", {"x": values}, [f"line {row + 2}" for row in range(len(values))])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_read_table_quotes_and_blank_lines_are_read(tmp_path: Path, encoding: str, end: str) -> None:
     lines = ["path,label", '"a, ""b"".wav",Hündin', "", '"two', 'lines",<script>', "c.wav,x"]
@@ -45,6 +45,8 @@ def test_read_table_tsv_splits_at_tabs(tmp_path: Path) -> None:
         (b"path,path\na,b\n", "two columns named 'path'"),
         (b'path,label\n"a,b\n', "line 2: unexpected end of data"),
         (b"path,label\n\xff\xfe,b\n", "is not UTF-8 text .* at byte 11"),
+        (b"\xff\xfep\0a", "is not UTF-16 text"),
+        ("path,label\na,b\n".encode("utf-16-be"), "NUL characters, as UTF-16 has. Save it as UTF-8"),
     ],
 )
 def test_read_table_malformed_names_file_and_line(tmp_path: Path, content: bytes, message: str) -> None:

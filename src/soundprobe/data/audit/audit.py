@@ -68,6 +68,7 @@ class Audit:
         leaking: ids of the clips with a sibling, a copy or a near copy in another fold.
         linked: sets of recordings that hold copies of each other's clips, or near copies in other folds.
         not_checked: what was not looked at, and why or what it needs.
+        reading_notes, sound_notes: what was noted when the clips were read, and what is conspicuous about their sound.
     """
 
     name: str
@@ -91,6 +92,8 @@ class Audit:
     leaking: tuple[str, ...]
     linked: tuple[tuple[str, ...], ...]
     not_checked: Mapping[str, str]
+    reading_notes: tuple[str, ...] = ()
+    sound_notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json`: no NaN, and only texts as keys."""

@@ -78,7 +78,8 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
 
     Raises:
         DataError: recordings or splits that are known already or not there are asked for; classes that are rather
-            splits or folds; folds and splits at once; a class with fewer clips (recordings) than folds to make.
+            splits or folds; folds and splits at once; a single class; a class with fewer clips (recordings) than folds
+            to make.
     """
     if parts := parts_among(found.class_names, options.splits):
         raise DataError(
@@ -86,6 +87,12 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
             f"classes. Name another column or pattern for the label{ignoring(found.class_names)}."
         )
     groups = _groups(found, options)
+    if len(set(found.labels.tolist())) == 1:
+        (only,) = {found.class_names[label] for label in found.labels.tolist()}
+        raise DataError(
+            f"{found.source}: all clips are of one class, {only!r}, and two or more are needed to tell them apart. "
+            "Name another column or pattern for the label, or add the clips of the other classes."
+        )
     columns = dict(found.columns or {})
     folds, seed = found.folds, None
     tested: tuple[int, ...] = ()
@@ -93,9 +100,15 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
     if splits is not None:
         folds, tested = split_folds(found.source, splits, options.splits)
         columns["split"] = np.array(splits)
+    elif folds is not None and len(set(folds.tolist())) == 1:
+        raise DataError(
+            f"{found.source}: all clips are in fold {folds[0]}, which leaves none to train on. --columns fold= leaves "
+            "a column out, and of a folder give the one that the classes are in: folds are then made."
+        )
     elif folds is None:
         folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
         seed = options.seed
+    _note_untrained(found, folds, tested)
     return Clips(
         name=found.name,
         ids=np.array(found.ids),
@@ -109,6 +122,15 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
         tested_folds=tested,
         folds_seed=seed,
     )
+
+
+def _note_untrained(found: Found, folds: np.ndarray, tested: tuple[int, ...]) -> None:
+    """Notes classes that only the tested split has, so that nothing is trained on them."""
+    inside = np.isin(folds, tested)
+    only = sorted(set(found.labels[inside].tolist()) - set(found.labels[~inside].tolist()))
+    if tested and only:
+        names = ", ".join(repr(found.class_names[label]) for label in only[:NAMED]) + ", ..." * (len(only) > NAMED)
+        _note(f"{found.source}: the tested split alone has clips of {names}, so nothing is trained on that.")
 
 
 def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:

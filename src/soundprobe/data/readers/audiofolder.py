@@ -10,9 +10,8 @@ from typing import Any
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
-from soundprobe.data.listing import files_below, is_audio
+from soundprobe.data.listing import files_below, folders_in, is_audio
 from soundprobe.data.readers.assemble import FoldOptions, split_of
-from soundprobe.data.readers.folders import class_folders
 from soundprobe.data.readers.locate import Locator
 from soundprobe.data.readers.manifest import clips_of_table
 from soundprobe.data.readers.table import Table, read_table
@@ -22,12 +21,20 @@ PATH = "file_name"
 
 
 def find_tables(path: Path) -> list[Path]:
-    """The metadata of the folder `path` and of its splits' folders; empty where it is no `audiofolder`."""
+    """The metadata of the folder `path` and of its splits' folders; empty where it is no `audiofolder`.
+
+    Raises:
+        DataError: a table can't be read, so that nobody knows whether it is one.
+    """
     if not path.is_dir():
         return []
-    folders = [path, *(path / name for name in class_folders(path) if split_of(name))]
+    folders = [path, *(path / name for name in folders_in(path) if split_of(name))]
     found = [folder / name for folder in folders for name in NAMES if (folder / name).is_file()]
-    return found if found and PATH in read_table(found[0]).columns else []
+    found = [file for file in found if file.stat().st_size]
+    try:
+        return found if found and PATH in read_table(found[0]).columns else []
+    except DataError as error:
+        raise DataError(f"{error} Or move it away: the folders of {path} are then read without it.") from error
 
 
 def read_audiofolder(path: str | Path, *, columns: str | None = None, **options: Any) -> Clips:

@@ -17,6 +17,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "file",
         "filename",
         "file_name",
+        "fname",
         "filepath",
         "file_path",
         "audio",
@@ -28,11 +29,12 @@ ROLES: dict[str, tuple[str, ...]] = {
     "fold": ("fold",),
     "split": ("split", "subset", "partition"),
     "group": ("group", "recording", "recording_id", "speaker", "speaker_id", "src_file", "fsid"),
-    "start": ("start", "onset", "start_time", "start_s"),
-    "end": ("end", "offset", "end_time", "end_s"),
+    "start": ("start", "onset", "start_time", "start_s", "start_sec", "start_seconds"),
+    "end": ("end", "offset", "end_time", "end_s", "end_sec", "end_seconds"),
 }
 """What a column is for -> what it may be called, the plain name first."""
 PLURALS = ("labels", "tags")
+LIKE_LABEL = re.compile("label|class|categor", re.IGNORECASE)
 SEVERAL = re.compile(r"[;|]")
 NO_LABEL = ("nan", "na", "n/a", "none", "null", "<na>")
 """What programs write where there is no label; it may be a class's name too."""
@@ -79,8 +81,8 @@ def choose_columns(
     for role, names in roles.items():
         if role in said:
             continue
-        fitting = [column for column in table.columns if column not in taken and _plain(column) in names]
-        exact = [column for column in fitting if column == role]
+        fitting = [column for column in table.columns if column not in taken and plain_name(column) in names]
+        exact = [column for column in fitting if plain_name(column) == role]
         if len(exact or fitting) == 1:
             chosen[role] = (exact or fitting)[0]
         elif fitting and role in needed:
@@ -103,6 +105,19 @@ def choose_columns(
     return chosen
 
 
+def check_paths(table: Table, column: str) -> list[str]:
+    """The paths of the column.
+
+    Raises:
+        DataError: one is empty, or is a structure or a list.
+    """
+    paths = table.texts(column)
+    for row, path in enumerate(paths):
+        if (path[0], path[-1]) in (("{", "}"), ("[", "]")):
+            raise table.error(row, f"{column} {path!r} is no path. Give a column with the path alone.")
+    return paths
+
+
 def check_single_labels(table: Table, column: str) -> list[str]:
     """The labels of the column.
 
@@ -114,7 +129,7 @@ def check_single_labels(table: Table, column: str) -> list[str]:
     alone = set(names)
     lists = [name for name in alone if ", " not in name]  # "dog, inside" may be one name
     listed = Counter(part for name in lists for part in set(name.split(",")))
-    plural = _plain(column) in PLURALS
+    plural = plain_name(column) in PLURALS
     for row, name in enumerate(names):
         if name.startswith("{") and name.endswith("}"):
             raise table.error(row, f"{column} {name!r} is no name of a class. Give a column with the name alone.")
@@ -147,7 +162,8 @@ def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -
         found["path"] = (files or free or ["..."])[0]
     if "label" in needed and "label" not in found:
         free = [column for column in free if column != found.get("path")]
-        named = [column for column in free if _plain(column) in ROLES["label"]]
+        named = [column for column in free if plain_name(column) in ROLES["label"]]
+        named = named or [column for column in free if LIKE_LABEL.search(column)]
         words = [column for column in named if not all(value.strip().isdigit() for value in table.columns[column])]
         few = sorted(free, key=lambda column: len(set(table.columns[column])))
         several = [column for column in few if len(set(table.columns[column])) > 1]
@@ -160,5 +176,6 @@ def _has(table: Table) -> str:
     return f"It has {', '.join(map(repr, table.columns)) or 'none'}."
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
+    """A column's name as it is compared: "Start Time" is "start_time"."""
     return re.sub(r"[ -]+", "_", column.strip().casefold())

@@ -20,7 +20,16 @@ from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
-from soundprobe.data.listing import audio_below, files_below, is_audio, is_shown, note_left_out
+from soundprobe.data.listing import (
+    audio_below,
+    counted_endings,
+    files_below,
+    folders_in,
+    is_audio,
+    is_shown,
+    note_left_out,
+    shown_entries,
+)
 from soundprobe.data.readers.assemble import (
     IGNORE,
     FoldOptions,
@@ -32,6 +41,7 @@ from soundprobe.data.readers.assemble import (
     parts_among,
     split_of,
 )
+from soundprobe.data.readers.locate import one_path_a_file
 
 HOLDERS = frozenset(
     {"audio", "audios", "wav", "wavs", "flac", "mp3", "ogg", "data", "recordings", "clips", "sounds", "samples"}
@@ -74,7 +84,7 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
     """
     root, how = Path(path), FoldOptions(**options)
     if label_regex is None:
-        places = places_by_folder(root, class_folders(root), how)
+        places = places_by_folder(root, how)
         if all(one.label is not None for one in places):
             _check_classes(root, places, how)
         _check_levels(root, places)
@@ -111,6 +121,7 @@ def assemble_places(
     names = [str(one.label) for one in places]
     class_names = tuple(sorted(set(names)))
     ids = [one.clip for one in places]
+    _check_one_class(root, ids, names)
     found = Found(
         source=source or str(root),
         name=path_name(root.resolve().name).lower(),
@@ -125,35 +136,29 @@ def assemble_places(
     return assemble(found, how)
 
 
-def class_folders(root: Path) -> list[str]:
-    """The names of the subfolders of `root` that are shown, sorted; without Speech Commands' background noise."""
-    try:
-        return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and is_shown(entry.name))
-    except OSError as error:
-        raise DataError(f"Can't read {root}: {error.strerror or error}.") from error
-
-
 def holds_clips(root: Path) -> bool:
     """Whether `root` is a folder with subfolders or audio files; quick."""
-    if not root.is_dir():
-        return False
-    return bool(class_folders(root)) or any(is_shown(entry.name) and is_audio(entry) for entry in root.iterdir())
+    return root.is_dir() and (bool(folders_in(root)) or any(is_audio(Path(one.name)) for one in shown_entries(root)))
 
 
-def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> list[Place]:
-    """Every clip in `folders` of `root`, with what its folders' names say.
+def places_by_folder(root: Path, how: FoldOptions) -> list[Place]:
+    """Every clip in the folders of `root`, but for Speech Commands' background noise, with what the folders' names say.
 
     Raises:
         DataError: a folder that is to be a class, or every folder, has no audio.
     """
-    wanted = [name for name in folders if name != NOISE]
-    places = [
-        _place(_clip_id(file, root), how)
-        for name in wanted
-        for file in sorted(filter(is_audio, files_below(root / name)))
-    ]
-    empty = sorted(set(wanted).difference(one.clip.split("/")[0] for one in places))
-    loose = [entry.name for entry in root.iterdir() if is_shown(entry.name) and is_audio(entry)]
+    folders = folders_in(root)
+    below: dict[str, list[Path]] = {name: [] for name in folders}
+    loose = []
+    for file in files_below(root):
+        parts = file.relative_to(root).parts
+        if len(parts) > 1:
+            below[parts[0]].append(file)
+        elif is_audio(file):
+            loose.append(file)
+    noise = below.pop(NOISE, None)
+    places = [_place(_clip_id(file, root), how) for files in below.values() for file in sorted(filter(is_audio, files))]
+    empty = [name for name, files in below.items() if not any(map(is_audio, files))]
     if not places:
         if loose:
             above = f" It is called like a part of the data in {root.resolve().parent}: give that." * _is_part(root)
@@ -161,19 +166,32 @@ def places_by_folder(root: Path, folders: Sequence[str], how: FoldOptions) -> li
                 f"{root} has no class folders: it holds {len(loose)} audio files, and nothing says their classes."
                 f"{above} {_other_ways(root)}"
             )
-        raise DataError(f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}) in its folders.{_tables_beside(root)}")
-    if empty and all(one.fold is None and one.split is None for one in places):
+        others = counted_endings(file for files in below.values() for file in files)
         raise DataError(
-            f"Folder {root / empty[0]} has no audio file ({' '.join(AUDIO_ENDINGS)}), so it can't be a class. Give "
-            f"--data a folder that holds class folders only, or a manifest.{_tables_beside(root)}"
+            f"{root} has no audio file ({' '.join(AUDIO_ENDINGS)}) in its folders{others and f', but {others}'}."
+            f"{_tables_beside(root)}"
         )
-    note_left_out(root, (file for name in wanted for file in files_below(root / name) if not is_audio(file)))
-    if NOISE in folders:
-        count = sum(map(is_audio, files_below(root / NOISE)))
+    if empty and all(one.fold is None and one.split is None for one in places):
+        filled = [name for name in below if name not in empty]
+        way = _way_in(root / filled[0]) if len(filled) == 1 else ""
+        raise DataError(
+            f"Folder {root / empty[0]} has no audio file ({' '.join(AUDIO_ENDINGS)}), so it can't be a class"
+            f"{way and f', and {filled[0]} is the only one that has any'}. "
+            f"{way or 'Give --data a folder that holds class folders only, or a manifest.'}{_tables_beside(root)}"
+        )
+    note_left_out(root, (file for files in below.values() for file in files if not is_audio(file)))
+    if noise is not None:
+        count = sum(map(is_audio, noise))
         _note(f"{root / NOISE} is left out: its {count} files are background noise, probably no class.")
     if loose:
         _note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
     return places
+
+
+def _way_in(folder: Path) -> str:
+    """A sentence that proposes `folder`, the only one with audio, where class folders may be in it; else empty."""
+    inner = [name for name in folders_in(folder) if not _is_part(Path(name))] if folder.is_dir() else []
+    return f"The classes may be in it: --data {folder}." if len(inner) > 1 else ""
 
 
 def _tables_beside(root: Path) -> str:
@@ -235,9 +253,22 @@ def _check_classes(root: Path, places: Sequence[Place], how: FoldOptions) -> Non
         )
     classes = sorted({str(one.label) for one in places})
     if len(classes) == 1:
-        inner = class_folders(root / classes[0]) if (root / classes[0]).is_dir() else []
-        way = f"The classes may be in it: --data {root / classes[0]}. " if inner else ""
-        raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}{_other_ways(root)}")
+        parts = places[0].clip.split("/")
+        folder = root.joinpath(*parts[: parts.index(classes[0]) + 1]) if classes[0] in parts else root
+        way = " ".join(filter(None, [_way_in(folder) * (folder != root), _other_ways(root)]))
+        raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}")
+
+
+def _check_one_class(root: Path, clips: Sequence[str], classes: Sequence[str]) -> None:
+    """Raises DataError where a file lies in two classes by a link."""
+    first: dict[str, int] = {}
+    for row, path in enumerate(one_path_a_file(clips, [str(root / clip) for clip in clips])):
+        other = first.setdefault(path, row)
+        if classes[other] != classes[row]:
+            raise DataError(
+                f"{root}: {clips[other]} and {clips[row]} are one file, and a clip can be of one class here. Remove "
+                "the link from one of them."
+            )
 
 
 def _check_levels(root: Path, places: Sequence[Place]) -> None:
@@ -286,7 +317,7 @@ def _tables(root: Path) -> list[Path]:
 
 
 def _is_table(file: Path) -> bool:
-    return is_shown(file.name) and file.suffix.lower() in TABLES and file.is_file()
+    return is_shown(file.name) and file.suffix.lower() in TABLES and file.is_file() and file.stat().st_size > 0
 
 
 def _clip_id(file: Path, root: Path) -> str:

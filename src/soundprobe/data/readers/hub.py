@@ -19,6 +19,7 @@ from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.files import offline, path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
+from soundprobe.data.listing import folders_in
 from soundprobe.data.readers import esc50
 from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.manifest import clips_of_table
@@ -33,6 +34,9 @@ Parts: TypeAlias = "dict[str, Dataset]"
 ADDRESS = re.compile(r"hf:([\w.-]+(?:/[\w.-]+)?)(?::([\w. -]+))?(?:@([\w./-]+))?")
 SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5})[\w-]*)?\.parquet", re.IGNORECASE)
 """How the Hub names a split's files: "train-00000-of-00016.parquet"."""
+MISSING_SHOWN = 5
+TWICE = re.compile(r"Multiple matches for FieldRef\.Name\((.*?)\) in")
+"""How pyarrow says that a column's name stands twice."""
 BYTES = ("binary", "large_binary", "string", "large_string")
 
 HUB_REPO = "danavery/urbansound8K"
@@ -67,8 +71,13 @@ def read_hub(
     """
     path, how = Path(path_or_repo), FoldOptions(**options)
     if path.exists():
-        parts = _load_local(path, cache_dir)
-        return _build(parts, str(path), path_name(path.resolve().stem).lower(), columns, how)
+        try:
+            parts = _load_local(path, cache_dir)
+            return _build(parts, str(path), path_name(path.resolve().stem).lower(), columns, how)
+        except DataError as error:
+            if path.is_dir() and set(folders_in(path)) - {"data"}:
+                raise DataError(f"{error} Or move it away: the folders of {path} are then read without it.") from error
+            raise
     parts = _load_hub(str(path_or_repo), config, revision, cache_dir)
     known = path_or_repo == HUB_REPO
     label = f"{path_or_repo}@{fetched_revision(next(iter(parts.values())))[:12]}"
@@ -162,7 +171,11 @@ def _load_local(path: Path, cache_dir: Path | None) -> Parts:
             raise DataError(
                 f"The Parquet files of {path} have different columns. Give one of them as --data."
             ) from error
-        raise DataError(f"Can't read the Parquet files of {path}: {_first_line(reason)}.") from error
+        if twice := TWICE.match(str(reason)):
+            raise DataError(f"The Parquet files of {path} have two columns named {twice[1]!r}. Rename one.") from error
+        what = "what save_to_disk wrote in" if is_saved(path) else "the Parquet files of"
+        lacks = "it lacks " * isinstance(reason, KeyError)
+        raise DataError(f"Can't read {what} {path}: {lacks}{_first_line(reason)}.") from error
 
 
 def _files_by_split(path: Path) -> dict[str, list[str]]:
@@ -181,9 +194,11 @@ def _files_by_split(path: Path) -> dict[str, list[str]]:
         if shard and count:
             shards.setdefault((stem, int(count)), set()).add(int(shard))
     for (stem, count), there in shards.items():
-        if len(there) < count:
+        if gone := [f"{stem}-{shard:05d}-of-{count:05d}" for shard in range(count) if shard not in there]:
+            shown = ", ".join(gone[:MISSING_SHOWN]) + (", ..." if len(gone) > MISSING_SHOWN else "")
             warnings.warn(
-                f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there; only they are read.",
+                f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there, and only they are read; "
+                f"missing: {shown}.",
                 SoundprobeWarning,
                 stacklevel=5,
             )

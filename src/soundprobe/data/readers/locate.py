@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import unicodedata
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.data.listing import files_below, is_audio
 
 MOST_FILES = 100_000  # looked through for a file's name
@@ -71,22 +75,33 @@ def plain_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+def one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Each row's path, as its file's first row writes it: "a.wav" where "./a.wav", or a link to it, comes later."""
+    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, files)) if "\0" not in folder}
+    first: dict[str, str] = {}
+    real = [os.path.join(folders.get(os.path.dirname(file), ""), os.path.basename(file)) for file in files]
+    real = [os.path.realpath(file) if "\0" not in file and os.path.islink(file) else file for file in real]
+    return [first.setdefault(file, path) for file, path in zip(real, paths, strict=True)]
+
+
 def explain_missing(path: str) -> str:
     """What is there instead of the missing file `path`: the nearest name, and where else a file of its name is."""
     wanted = Path(path.replace("\\", "/"))
     folder = wanted.parent
-    standing = next((place for place in (folder, *folder.parents) if place.is_dir()), Path("/"))
+    standing = next((place for place in (folder, *folder.parents) if os.path.isdir(place)), Path("/"))
     if standing != folder:
         said = f"There is no folder {folder}; {standing} is there."
     else:
-        names = sorted(os.listdir(folder))
-        near = difflib.get_close_matches(wanted.name, names, n=1)
+        try:
+            near = difflib.get_close_matches(wanted.name, sorted(os.listdir(folder)), n=1)
+        except OSError as error:
+            return f"Can't list {folder} ({error.strerror}). Let it be read."
         said = f"The nearest name in {folder} is {near[0]}." if near else f"{folder} has no name like it."
     if standing == Path(standing.anchor):
         return said
-    for count, file in enumerate(files_below(standing)):
-        if count == MOST_FILES:
-            break
-        if file.name == wanted.name:
-            return f"{said} A file of that name is in {file.parent}: for a manifest, --audio-root {file.parent}."
+    with warnings.catch_warnings(), suppress(DataError):  # links and locked folders are not what was asked for
+        warnings.simplefilter("ignore", SoundprobeWarning)
+        for file in itertools.islice(files_below(standing), MOST_FILES):
+            if file.name == wanted.name:
+                return f"{said} A file of that name is in {file.parent}: for a manifest, --audio-root {file.parent}."
     return f"{said} For a manifest, --audio-root FOLDER looks elsewhere."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +15,17 @@ from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
-from soundprobe.data.readers.columns import check_single_labels, choose_columns
-from soundprobe.data.readers.locate import Locator
+from soundprobe.data.readers.columns import check_paths, check_single_labels, choose_columns, parse_columns, plain_name
+from soundprobe.data.readers.locate import Locator, one_path_a_file
 from soundprobe.data.readers.table import Table, read_table
 
-ENDINGS = (".csv", ".tsv", ".jsonl")
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
 NEARLY_ALL = 0.9
+PARTS = "drop one of the two; or, where they are parts of a long recording, give columns start and end, in seconds"
+LIKE_TIMES = re.compile(
+    r"(segment_)?(start|begin|onset|end|stop|offset|t_?min|t_?max)(_?(time|at|ms|msec|samples?|frames?))*"
+)
+NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?")
 
 
 def read_manifest(
@@ -82,10 +87,17 @@ def clips_of_table(
         DataError: see `read_manifest`.
     """
     chosen = choose_columns(table, columns, ("label",) if inside else ("path", "label"))
+    _note_like_times(table, chosen, columns)
     names = check_single_labels(table, chosen["label"])
     present = set(names)
     order = (class_orders or {}).get(chosen["label"])
     class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
+    if order is None and all(map(NUMBER.fullmatch, class_names)):
+        shown = ", ".join(class_names[:3]) + ", ..." * (len(class_names) > 3)
+        _note(
+            f"{table.source}: the classes are known by the numbers in {chosen['label']} only ({shown}). Where a "
+            "column has their names, take it: --columns label=NAME."
+        )
     number = {one: label for label, one in enumerate(class_names)}
     groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
     ids: Sequence[str]
@@ -95,16 +107,17 @@ def clips_of_table(
         _note_unread_times(table, chosen, "start", "end")
     else:
         assert locate is not None, "paths are found by something"
-        files = locate(table.texts(chosen["path"]))
-        paths = _one_path_a_file(table.texts(chosen["path"]), files)
+        written = check_paths(table, chosen["path"])
+        files = locate(written)
+        paths = one_path_a_file(written, files)
         segments = _segments(table, chosen, files, paths)
         if segments is None:
             _check_one_label(table, chosen["path"], paths, names)
-            _check_unique(table, paths, chosen["path"])
-            ids, sources = table.texts(chosen["path"]), files
+            _check_unique(table, paths, chosen["path"], PARTS)
+            ids, sources = written, files
         else:
             ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
-            _check_unique(table, ids, "segment")
+            _check_unique(table, ids, "segment", "drop one of the two")
             sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
             if groups is None and len(set(paths)) < len(paths):
                 groups = np.array(paths)
@@ -125,14 +138,6 @@ def clips_of_table(
     return assemble(found, how)
 
 
-def _one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Each row's path, as its file's first row writes it: "a.wav" where "./a.wav" comes later."""
-    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, files)) if "\0" not in folder}
-    first: dict[tuple[str, str], str] = {}
-    places = ((folders.get(os.path.dirname(file), ""), os.path.basename(file)) for file in files)
-    return [first.setdefault(place, path) for place, path in zip(places, paths, strict=True)]
-
-
 def _segments(
     table: Table, chosen: dict[str, str], files: Sequence[str], paths: Sequence[str]
 ) -> list[tuple[float, float]] | None:
@@ -144,8 +149,11 @@ def _segments(
         _note_unread_times(table, chosen, "start")
         _note_unread_times(table, chosen, "end")
         return None
-    starts, ends = table.numbers(chosen["start"]), table.numbers(chosen["end"])
     whole_files = "--columns start=,end= reads whole files."
+    try:
+        starts, ends = table.numbers(chosen["start"]), table.numbers(chosen["end"])
+    except DataError as error:
+        raise DataError(f"{error} Times are seconds, such as 90.5; {whole_files}") from None
     bad = (starts < 0) | (ends <= starts)
     if bad.any():
         row = int(bad.argmax())
@@ -184,11 +192,22 @@ def _note_unread_times(table: Table, chosen: dict[str, str], *roles: str) -> Non
         )
 
 
-def _check_unique(table: Table, names: Sequence[str], what: str) -> None:
+def _note_like_times(table: Table, chosen: dict[str, str], columns: str | None) -> None:
+    """Notes columns that are no known ones of times, such as start_ms, but may be."""
+    if {"start", "end"}.intersection([*chosen, *parse_columns(columns)]):
+        return
+    if like := [name for name in table.columns if LIKE_TIMES.fullmatch(plain_name(name))]:
+        _note(
+            f"{table.source}: whole clips are read, not the parts that {' and '.join(like)} may name. Columns "
+            "of seconds are read with --columns start=COLUMN,end=COLUMN; --columns start=,end= leaves this note out."
+        )
+
+
+def _check_unique(table: Table, names: Sequence[str], what: str, remedy: str) -> None:
     first: dict[str, int] = {}
     for row, name in enumerate(names):
         if first.setdefault(name, row) != row:
-            raise table.error(row, f"{what} {name!r} stands at {table.rows[first[name]]} already; drop one of the two.")
+            raise table.error(row, f"{what} {name!r} stands at {table.rows[first[name]]} already; {remedy}.")
 
 
 def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Sequence[str]) -> None:
@@ -198,8 +217,7 @@ def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Seq
         if first.setdefault(path, name) != name:
             raise table.error(
                 row,
-                f"{path} has the labels {first[path]!r} and {name!r}, and a clip can have one here. Keep one of the "
-                "rows; or, where they are parts of a long recording, give columns start and end.",
+                f"{path} has the labels {first[path]!r} and {name!r}, and a clip can have one here; {PARTS}.",
             )
 
 
@@ -213,7 +231,13 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
         numbers = [fold_number(value) for value in values]
         if all(one is not None for one in numbers):
             return np.array(numbers), splits
-        return table.integers(chosen["fold"]), splits
+        try:
+            return table.integers(chosen["fold"]), splits
+        except DataError as error:
+            raise DataError(
+                f"{error} Write 1, 2 ... or fold1, fold2 ...; or --columns fold= leaves the column out, and "
+                "folds are made."
+            ) from None
     if splits and all(value.isascii() and value.isdigit() for value in splits):
         return table.integers(chosen["split"]), None
     return None, splits

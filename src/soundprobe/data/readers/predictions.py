@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -181,7 +182,8 @@ def _checked_labels(
         wrong = [one for one, number in zip(told, as_names, strict=True) if number != one[2]]
         codes: dict[str, int] = {}
     else:
-        codes = {text: label for _, text, label in reversed(told)}
+        together = Counter((text, label) for _, text, label in told)
+        codes = {text: label for (text, label), _ in reversed(together.most_common())}
         wrong = [one for one in told if codes[one[1]] != one[2]]
         if not wrong and len(set(codes.values())) != len(codes):
             wrong = [one for one in told if sum(codes[one[1]] == label for label in codes.values()) > 1]
@@ -255,7 +257,7 @@ def _as_shares(table: Table, values: np.ndarray, columns: Sequence[str]) -> np.n
     digits = max(_digits(table.columns[column][row]) for column in columns for row in range(min(len(table), 100)))
     tolerance = max(TOLERANCE, min(MOST_TOLERANCE, len(columns) * 0.5 * 10.0**-digits))
     sums = values.sum(axis=1)
-    off = np.abs(sums - 1) > tolerance
+    off = np.abs(sums - 1) > tolerance + 1e-9
     if off.any():
         row = int(off.argmax())
         raise table.error(

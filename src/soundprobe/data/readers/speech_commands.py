@@ -15,7 +15,8 @@ import numpy as np
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import FoldOptions
-from soundprobe.data.readers.folders import assemble_places, class_folders, places_by_folder
+from soundprobe.data.readers.folders import assemble_places, places_by_folder
+from soundprobe.data.readers.table import read_text
 
 LISTS = {"validation_list.txt": "validation", "testing_list.txt": "test"}
 SPEAKER = "_nohash_"
@@ -43,16 +44,14 @@ def read_speech_commands(path: str | Path, **options: Any) -> Clips:
     splits: dict[str, str] = {}
     for name, split in LISTS.items():
         if (root / name).is_file():
-            try:
-                lines = (root / name).read_text(encoding="utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                raise DataError(f"Can't read {root / name}: {error}. Put the original list back.") from error
+            lines = read_text(root / name).splitlines()
             splits |= {line.strip().replace("\\", "/").removeprefix("./"): split for line in lines if line.strip()}
-    places = places_by_folder(root, class_folders(root), how)
+    places = places_by_folder(root, how)
     absent = sorted(set(splits).difference(one.clip for one in places))
     if len(absent) == len(splits):
+        gone = f"none of the {len(splits)} clips in {' and '.join(LISTS)} is there" if splits else "its lists are empty"
         raise DataError(
-            f"{root}: none of the {len(splits)} clips in {' and '.join(LISTS)} is there. Put the lists of these clips "
+            f"{root}: {gone}. Put the lists of these clips "
             "there, or take them away: the folders are then read as classes."
         )
     if absent:

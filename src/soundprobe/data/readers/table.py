@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -131,38 +133,55 @@ def _number(text: str) -> float | None:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a .csv, .tsv, .jsonl or .parquet file.
+    """The table in a .csv, .tsv, .txt, .jsonl or .parquet file.
 
-    Text is UTF-8 with or without a byte order mark, with any line ends.
+    Text is UTF-8 with or without a byte order mark, or UTF-16 with one, with any line ends.
 
-    Fields of .csv and .tsv are separated by what stands most often between the header's names: commas, semicolons, tabs
-    or bars. They may be quoted. A column without a name, such as pandas's index, is left out. A line of .jsonl is an
-    object; a field that it lacks is empty. A column of lists, all as long, is a column for each place: "0", "1", ...
+    Fields of .csv, .tsv and .txt are separated by what stands most often between the header's names: commas,
+    semicolons, tabs or bars. They may be quoted. A column without a name, such as pandas's index, is left out. A line
+    of .jsonl is an object; a field that it lacks is empty. A column of lists, all as long, is a column for each place:
+    "0", "1", ...
 
     Raises:
-        DataError: no such file, no UTF-8, no rows, columns of one name, a row with too many or too few fields, no JSON.
+        DataError: no such file, no such text, no rows, columns of one name, a row with too many or too few fields, no
+            JSON.
     """
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".jsonl":
-                return _json_lines(path, file)
-            first = file.readline()
+    text = read_text(path)
+    if path.suffix.lower() == ".jsonl":
+        return _json_lines(path, io.StringIO(text))
+    with io.StringIO(text, newline="") as file:
+        delimiter = _delimiter(file.readline(), path)
+        if not text.lower().startswith("sep="):  # Excel's own line, which is no header
             file.seek(0)
-            delimiter = _delimiter(first, path)
-            if first.lower().startswith("sep="):  # Excel's own line, which is no header
-                file.readline()
-            lines = csv.reader(file, delimiter=delimiter, strict=True)
-            header, rows, numbers = _split_lines(path, lines)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
-    except OSError as error:
-        raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
+        lines = csv.reader(file, delimiter=delimiter, strict=True)
+        header, rows, numbers = _split_lines(path, lines)
     if delimiter == ";":  # where a comma is the decimal point
         rows = [[f.replace(",", ".") if DECIMAL_COMMA.fullmatch(f) else f for f in row] for row in rows]
     columns = {name: [fields[at] for fields in rows] for at, name in enumerate(header) if name}
     return Table(str(path), columns, [f"line {number}" for number in numbers])
+
+
+def read_text(path: Path) -> str:
+    """The text in a file: UTF-8 with or without a byte order mark, or UTF-16 with one, as Excel's "Unicode text" is.
+
+    Raises:
+        DataError: it can't be read, or is no such text.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        told = f"{'UTF-16' if marked else 'UTF-8'} text ({error.reason} at byte {error.start})"
+        raise DataError(f"{path} is not {told}. Save it as UTF-8.") from None
+    if "\0" in text:
+        raise DataError(f"{path} is no text: it has NUL characters, as UTF-16 has. Save it as UTF-8.")
+    return text
 
 
 def _delimiter(header: str, path: Path) -> str:
@@ -206,7 +225,9 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         try:
             entry = {as_text(name): as_text(value) for name, value in parse_json(line).items()}
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: no JSON object ({error}).") from None
+            raise DataError(
+                f"{path}, line {number}: no JSON object ({error}). Write one for each clip, each on a line of its own."
+            ) from None
         for name, text in entry.items():
             columns.setdefault(name, [""] * len(rows)).append(text)
         rows.append(f"line {number}")
@@ -245,8 +266,9 @@ def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[st
                 header = [name.strip() for name in fields]
                 continue
             if len(fields) != len(header):
+                comment = " Its first line is a comment: remove it." * header[0].startswith("#")
                 raise DataError(
-                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns."
+                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns.{comment}"
                 )
             rows.append(fields)
             numbers.append(number)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from soundprobe.audio.checks import notes
 from soundprobe.base.errors import SoundprobeError
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import Audit, audit
@@ -38,11 +40,18 @@ def audit_runs(runs: Sequence[Run], embeddings: Path | None) -> Audit | None:
         columns={name: values for name, values in fullest.columns.items() if name == "salience"},
         recordings_known=fullest.recordings_known,
     )
-    return audit(
-        clips,
-        sha256=_column(fullest, "audio_sha256"),
-        duration_s=_column(fullest, "duration_s"),
-        embeddings=None if embeddings is None else _find_embeddings(runs, clips, embeddings),
+    found = None if embeddings is None else _find_embeddings(runs, clips, embeddings)
+    told = [run.record.dataset for run in runs]
+    kept = () if found is None else notes(found.meta.get("findings", {}))  # the set's; older runs don't keep them
+    return replace(
+        audit(
+            clips,
+            sha256=_column(fullest, "audio_sha256"),
+            duration_s=_column(fullest, "duration_s"),
+            embeddings=found,
+        ),
+        reading_notes=next((tuple(one.notes) for one in told if one.notes), ()),
+        sound_notes=next((tuple(one.sound_notes) for one in told if one.sound_notes), tuple(kept)),
     )
 
 

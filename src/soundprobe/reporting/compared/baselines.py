@@ -119,11 +119,11 @@ def own_model(rows: Sequence[Row], published: Sequence[PublishedHere], baseline:
     Raises:
         ConfigError: there is none of that name, or several.
     """
-    imported = [row for row in rows if marks.is_imported(row.first)]
-    models = [OwnModel(row.name, row) for row in imported]
-    models += [_with_row(one, rows) for one in published]
+    given = given_models(rows, published)
+    beforehand = [_with_row(one, rows) for one in published if one.published.recipe]
     if baseline is not None:
-        models += [OwnModel(row.name, row) for row in rows if row not in imported]
+        mine = [one.row for one in given]
+        models = [*given, *beforehand, *(OwnModel(row.name, row) for row in rows if row not in mine)]
         found = [one for one in models if one.name == baseline] or [
             one for one in models if one.row and one.row.first.backbone["name"] == baseline
         ]
@@ -133,9 +133,15 @@ def own_model(rows: Sequence[Row], published: Sequence[PublishedHere], baseline:
         if not found:
             raise ConfigError(f"--baseline: {unknown('run', baseline, dict.fromkeys(names))}")
         raise ConfigError(f"--baseline {baseline} may be any of {', '.join(names)}. Give one of these names whole.")
-    given = [one for one in models if one.row in imported or (one.published and not one.retrain)]
-    beforehand = [one for one in models if one not in given]
-    return given[0] if len(given) == 1 else next(iter(beforehand), None) if not given else None
+    if given:
+        return given[0] if len(given) == 1 else None
+    return next(iter(beforehand), None)
+
+
+def given_models(rows: Sequence[Row], published: Sequence[PublishedHere]) -> list[OwnModel]:
+    """The models that the user imported, as predictions or as fold scores."""
+    imported = [OwnModel(row.name, row) for row in rows if marks.is_imported(row.first)]
+    return [*imported, *(OwnModel(one.published.name, None, one) for one in published if not one.published.recipe)]
 
 
 def _with_row(one: PublishedHere, rows: Sequence[Row]) -> OwnModel:
@@ -204,8 +210,8 @@ class OwnLead:
 
     @property
     def p(self) -> float | None:
-        """After Holm's correction; None where scores alone were published."""
-        return self.pair.accuracy.p_holm if self.is_paired and self.pair else None
+        """After Holm's correction; None where scores alone were published, or the two are no equals."""
+        return self.pair.accuracy.p_holm if self.is_paired and self.pair and not self.caution else None
 
     @property
     def is_clear(self) -> bool:

@@ -121,10 +121,11 @@ class Comparison:
         """The ranked rows that are no controls, best first."""
         return tuple(row for row in self.ranked if not row.is_control)
 
-    @property
-    def leaders(self) -> tuple[Row, ...]:
-        """The contenders whose mean accuracy is the best one's: one, but where rows are level at the top."""
-        return tuple(row for row in self.contenders if _level(row, self.contenders[0]))
+    @cached_property
+    def front(self) -> tuple[Row, ...]:
+        """The contenders that no test tells from the best one, which comes first."""
+        behind = [pair.row for pair in self.against_best if pair.verdict == "behind"]
+        return tuple(row for row in self.contenders if row not in behind)
 
     @property
     def controls(self) -> tuple[Row, ...]:

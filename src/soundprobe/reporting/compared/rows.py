@@ -93,6 +93,12 @@ class Row:
         return marks.has_no_weights(self.first) and not self.is_control
 
     @property
+    def is_fine_tuned(self) -> bool:
+        """Whether its network had learnt from other sounds, and went on with the clips here."""
+        own = marks.is_finetuned_in_folds(self.first) or self.first.info["kind"] == "finetune"
+        return own and "random" not in marks.weights_of(self.first)
+
+    @property
     def is_frozen_pretrained(self) -> bool:
         """Whether a head was trained on a frozen network that had learnt from other sounds, and from no clip here.
 

@@ -40,13 +40,19 @@ def _part(part: Part) -> Iterator[str]:
     yield f"## {escape(comparison.name)}"
     yield f"{part.counts}; fingerprint {code(comparison.fingerprint)}"
     yield f"**{escape(verdict.headline)}**"
-    yield "\n".join(
-        f"- **{': '.join(filter(None, [finding.question, f'{finding.figure} {finding.unit}'.strip()]))}.** "
-        f"{escape(finding.meaning)}{f' {code(finding.command)}' if finding.command else ''}"
-        for finding in verdict.findings
-    )
-    for shown in part.sections:
-        yield from _section(shown, "###")
+    if verdict.figures:
+        yield "\n".join(f"- **{one.figure} {one.unit}** {escape(one.what)}" for one in verdict.figures)
+    yield "; ".join(f"{'✓' if one.passed else '**!**'} {escape(one.said)}" for one in part.checks)
+    if part.steps:
+        steps = (f"- {escape(one.said)}{f' {code(one.command)}' if one.command else ''}" for one in part.steps)
+        yield "\n".join(["What to do next:", "", *steps])
+    if verdict.sure:
+        yield f"How sure? {escape(' '.join(verdict.sure))}"
+    for chapter in part.chapters:
+        blocks = [block for shown in chapter.sections for block in _section(shown, "####")]
+        if blocks:
+            yield f"### {escape(chapter.title)}"
+            yield from blocks
 
 
 def _section(shown: Shown, level: str) -> list[str]:

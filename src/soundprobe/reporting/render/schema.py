@@ -13,7 +13,10 @@ of a class without clips) is null.
                    "published": [{"name", "title", "standing": "same clips" | "a sample of the clips" of which it was
                                   published, "tests": the folds that are test results, "contamination": why the others
                                   are none, or "", "folds": [{"fold", "accuracy", "macro_f1" or null}]}],
-                   "verdict": [sentences],
+                   "verdict": [sentences, the first the answer],
+                   "figures": [{"figure", "unit", "what"}] of the first screen,
+                   "checks": [{"said", "passed": bool, "section"}], "next": [{"said", "command", "section"}],
+                   "unmeasured": [{"what", "command"}],
                    "best": index in "rows" or null,
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
@@ -83,6 +86,7 @@ of a class without clips) is null.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from soundprobe.base.files import plain_json
@@ -98,8 +102,8 @@ BACKBONE_FIELDS = """
     name title weights weights_label weights_sha256 embedding_dim parameters key settings commands
 """
 DATASET_ORDER = """
-    name fingerprint clips failed class_names folds published verdict best audit hardest_recordings baselines
-    over_baselines own over_own without_leaks optimistic rows
+    name fingerprint clips failed class_names folds published verdict figures checks next unmeasured best audit
+    hardest_recordings baselines over_baselines own over_own without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
@@ -132,6 +136,10 @@ def _dataset(part: Part) -> dict[str, Any]:
         "folds": comparison.folds,
         "published": [_published(here) for here in comparison.published],
         "verdict": part.verdict.sentences,
+        "figures": [asdict(one) for one in part.verdict.figures],
+        "checks": [asdict(one) for one in part.checks],
+        "next": [asdict(one) for one in part.steps],
+        "unmeasured": [asdict(one) for one in part.unmeasured],
         "best": place_of(comparison.best, comparison.rows),
         "rows": [_row(comparison, row) for row in comparison.rows],
     }

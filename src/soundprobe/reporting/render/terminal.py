@@ -107,9 +107,10 @@ def _spread(stats: MeanStd) -> str:
 
 
 def _remarks(comparison: Comparison) -> str:
-    remarks = [finding.sentence for finding in verdict_of(comparison).findings[1:]]
-    for one in comparison.marked_folds:
-        whose = one.name[:1].upper() + one.name[1:]
-        remarks.append(f"{whose}: its mean of {percent(one.accuracy.mean)} % is {one.contamination}.")
-    remarks += [row.no_equal[:1].upper() + row.no_equal[1:] for row in comparison.rows if row.no_equal]
+    remarks = list(verdict_of(comparison).sure[1:])
+    remarks += [
+        f"The mean of {one.name}, {percent(one.accuracy.mean)} %, is {one.contamination}."
+        for one in comparison.marked_folds
+    ]
+    remarks += [row.no_equal for row in comparison.rows if row.no_equal and row.no_equal not in " ".join(remarks)]
     return "\n".join(remarks)

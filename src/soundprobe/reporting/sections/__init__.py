@@ -13,28 +13,45 @@ if TYPE_CHECKING:
     from soundprobe.reporting.sections.section import Section
 
 ORDER = (
-    "ranking",
-    "statistics",
-    "pretraining",
-    "controls",
-    "data_audit",
-    "fold_by_fold",
     "classes",
     "confusion",
-    "gallery",
-    "embedding_map",
     "recordings",
     "conditions",
+    "gallery",
+    "embedding_map",
+    "ranking",
+    "pretraining",
+    "statistics",
+    "fold_by_fold",
     "calibration",
     "learning",
+    "data_audit",
+    "controls",
     "training_curves",
     "chosen",
     "cost",
     "reproduce",
 )
 """The files of the sections, in the order in which the report shows them."""
+CHAPTERS = {
+    "classes": "Where it fails",
+    "gallery": "Listen",
+    "ranking": "All runs",
+    "data_audit": "How it was measured",
+}
+"""The file that a chapter begins with, and the chapter's title; the files after it in `ORDER` are of it, too."""
+
+
+def chapters() -> dict[str, list[Section]]:
+    """Every section in its order, by the title of its chapter."""
+    found: dict[str, list[Section]] = {}
+    title = ""
+    for name in ORDER:
+        title = CHAPTERS.get(name, title)
+        found.setdefault(title, []).append(resolve_name(f"{__name__}.{name}:SECTION"))
+    return found
 
 
 def sections() -> tuple[Section, ...]:
     """Every section, in its order."""
-    return tuple(resolve_name(f"{__name__}.{name}:SECTION") for name in ORDER)
+    return tuple(one for chapter in chapters().values() for one in chapter)

@@ -48,4 +48,6 @@ def cautions_of(comparison: Comparison) -> tuple[str, ...]:
     return tuple(f"{listing(names)}: {caution}" for caution, names in found.items())
 
 
-SECTION = Section("chosen", "Chosen settings", _show, row_facts=lambda comparison, row: {"chosen": row.chosen})
+SECTION = Section(
+    "chosen", "Chosen settings", _show, row_facts=lambda comparison, row: {"chosen": row.chosen}, folded=True
+)

@@ -25,7 +25,7 @@ from soundprobe.reporting.elements import (
     struck,
 )
 from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
-from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly
 from soundprobe.reporting.wording import MISSING, count, listing, percent, plural, points, points_between
@@ -94,19 +94,33 @@ class Peeked:
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    """The checks, each with what was measured or how to measure it."""
-    yield Heading("Shuffled labels")
-    yield from _shuffled(comparison)
-    yield Heading("What folds without regard to recordings would have added")
-    yield from _optimistic(comparison)
-    yield Heading("What peeking would have added")
-    yield from _peeked(peeked_of(comparison))
-    yield Heading("Leaking training clips left out")
-    yield from _leaks(comparison)
+    """What was measured."""
+    for heading, shown in (
+        ("Shuffled labels", _shuffled(comparison)),
+        ("What folds without regard to recordings would have added", _optimistic(comparison)),
+        ("What peeking would have added", _peeked(peeked_of(comparison))),
+        ("Leaking training clips left out", _leaks(comparison)),
+    ):
+        if elements := list(shown):
+            yield Heading(heading)
+            yield from elements
 
 
-def _not_measured(command: str, does: str) -> Text:
-    return Text("Not measured. ", code(f"soundprobe probe {command}"), f" {does}", role="how")
+def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
+    audit = comparison.audit
+
+    def probed(what: str, option: str) -> Unmeasured:
+        return Unmeasured(what, f"soundprobe probe {option}")
+
+    if not any(has_shuffled_labels(row.first) for row in comparison.rows):
+        yield probed("Whether the protocol leaks: shuffled labels must stay at chance", "--control shuffled-labels")
+    if not any(one.row.has_own_folds for one in optimistic_of(comparison)):
+        yield probed("What folds without regard to recordings would add", "--control reshuffled-folds")
+    if not peeked_of(comparison):
+        yield probed("What choosing settings on the test folds would add", "--measure-peeking")
+    copies = audit is None or audit.identical is None or any(one.across_folds for one in audit.identical)
+    if not comparison.without_leaks and (copies or audit is None or audit.shared_recordings):
+        yield probed("What leaking training clips are worth", "--exclude-leaks")
 
 
 def _change(heading: str) -> list[Column]:
@@ -124,8 +138,6 @@ def _shuffled(comparison: Comparison) -> Iterator[Element]:
         again = code("soundprobe probe --control shuffled-labels")
         yield Text(f"{names}: judged by the true labels: it could not fail. Run again: ", again, ".", role="caveat")
     if not found:
-        if not old:
-            yield _not_measured("--control shuffled-labels", "does it.")
         return
     yield Text(
         "Labels were shuffled by recording, so nothing in a sound tells them, and heads trained on them are judged by "
@@ -145,8 +157,6 @@ def _shuffled(comparison: Comparison) -> Iterator[Element]:
 
 def _optimistic(comparison: Comparison) -> Iterator[Element]:
     found = optimistic_of(comparison)
-    if not any(one.row.has_own_folds for one in found):
-        yield _not_measured("--control reshuffled-folds", "shows it.")
     if not found:
         return
     carried = bool(comparison.marked_folds) or any(one.row.contaminated for one in found)
@@ -189,7 +199,6 @@ def _in_training(row: Row) -> float | None:
 
 def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
     if not found:
-        yield _not_measured("--measure-peeking", "does it, after and apart from the run.")
         return
     yield Text(
         "After each of these runs was finished, every setting it could have chosen was scored on the test folds as "
@@ -214,13 +223,8 @@ def _peeked(found: Sequence[Peeked]) -> Iterator[Element]:
 
 
 def _leaks(comparison: Comparison) -> Iterator[Element]:
-    pairs, audit = comparison.without_leaks, comparison.audit
+    pairs = comparison.without_leaks
     if not pairs:
-        copies = audit is None or audit.identical is None or any(one.across_folds for one in audit.identical)
-        if copies or audit is None or audit.shared_recordings:
-            yield _not_measured("--exclude-leaks", "trains the same run without them.")
-        else:
-            yield Text("Nothing to leave out: no recording and no file lies in two folds.")
         return
     yield Text(
         "The same run without the training clips whose recording is also tested: how much of the score the leaks were."
@@ -303,4 +307,4 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     return {"peeking": peeking and {name: peeking[name] for name in PEEKED}}
 
 
-SECTION = Section("controls", "Controls", _show, _facts, _row_facts)
+SECTION = Section("controls", "Controls", _show, _facts, _row_facts, _unmeasured)

@@ -52,4 +52,5 @@ SECTION = Section(
     "Cost",
     _show,
     row_facts=lambda comparison, row: {"seconds": row.seconds, "seconds_per_clip": row.seconds_per_clip},
+    folded=True,
 )

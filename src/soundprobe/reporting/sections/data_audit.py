@@ -19,13 +19,12 @@ from soundprobe.reporting.elements import (
     Table,
     Text,
     Words,
-    code,
     columns_of,
     joined,
     name,
 )
 from soundprobe.reporting.sections.conditions import SALIENCE
-from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.wording import (
     MISSING,
     UNKNOWN_RECORDINGS,
@@ -42,18 +41,20 @@ PAIRS = 20
 def _show(comparison: Comparison) -> Iterator[Element]:
     found = comparison.audit
     if found is None:
+        yield Text("Which recording each clip was cut from is not known here. Probe again to have it written down.")
         return
     yield Text(verdict_of_audit(found))
-    yield Definitions(
-        [
-            ("Recordings in two folds", _shared(found)),
-            ("Same bytes", _identical(found)),
-            ("Near copies across folds", _near(found)),
-            ("Clips of a recording", _clips_per_recording(found)),
-            ("Short clips", _short(found)),
-            ("Silent clips", _silent(found)),
-        ]
-    )
+    items = [
+        ("Recordings in two folds", _shared(found)),
+        ("Same bytes", _identical(found)),
+        ("Near copies across folds", _near(found)),
+        ("Clips of a recording", _clips_per_recording(found)),
+        ("Short clips", _short(found)),
+    ]
+    items += [] if found.silent is None else [("Silent clips", count(len(found.silent)))]
+    items += [(title, " ".join(map(one_line, notes))) for title, notes in _noted(found) if notes]
+    items += [("Clips that failed", count(comparison.failed))] if comparison.failed else []
+    yield Definitions(items)
     pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
     if pairs:
         columns = [
@@ -67,6 +68,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         table = Table(columns, pairs, "Pairs of clips in different folds that sound alike", named=False)
         yield Fold(f"The {'near' if found.near_pair_count else 'closest'} pairs, to listen to", [table])
     yield from _folds(found)
+
+
+def _noted(found: Audit) -> list[tuple[str, tuple[str, ...]]]:
+    return [("Noted of the sound", found.sound_notes), ("Noted when they were read", found.reading_notes)]
 
 
 def _folds(found: Audit) -> Iterator[Element]:
@@ -155,10 +160,9 @@ def _short(found: Audit) -> Words:
     return f"{count(len(found.short))} under {found.short_s} s{shortest}"
 
 
-def _silent(found: Audit) -> Words:
-    if found.silent is None:
-        return ("not listened for here; ", code("soundprobe data check"), " does")
-    return count(len(found.silent))
+def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
+    if comparison.audit and comparison.audit.silent is None:
+        yield Unmeasured("Whether clips are silent", f"soundprobe data check{comparison.data_options}")
 
 
 def verdict_of_audit(found: Audit) -> str:
@@ -182,4 +186,10 @@ def verdict_of_audit(found: Audit) -> str:
     )
 
 
-SECTION = Section("audit", "Can the folds be trusted?", _show, lambda one: {"audit": one.audit and one.audit.to_json()})
+SECTION = Section(
+    "audit",
+    "Can the folds be trusted?",
+    _show,
+    facts=lambda one: {"audit": one.audit and one.audit.to_json()},
+    unmeasured=_unmeasured,
+)

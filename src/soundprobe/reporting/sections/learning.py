@@ -12,7 +12,7 @@ from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Column, Element, Plotted, Text, on_page
 from soundprobe.reporting.plots import Plot, Variant, percent_axis
-from soundprobe.reporting.sections.section import Section
+from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.shown_rows import color_of, row_line, run_table
 from soundprobe.reporting.wording import count, percent
 
@@ -72,6 +72,11 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     yield Plotted(_plot(found), [run_table(columns, items, row=lambda one: one[0])])
 
 
+def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
+    if not any(learning_curve_of(row) for row in comparison.rows):
+        yield Unmeasured("Whether more recordings would help", "soundprobe probe --learning-curve")
+
+
 def _plot(found: Sequence[tuple[Row, Sequence[CurvePoint]]]) -> Plot:
     traces = []
     for place, (row, points) in enumerate(found):
@@ -95,4 +100,5 @@ SECTION = Section(
     row_facts=lambda comparison, row: {
         "learning_curve": [dataclasses.asdict(point) for point in learning_curve_of(row)]
     },
+    unmeasured=_unmeasured,
 )

@@ -12,19 +12,11 @@ from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair, pair_of, place_of
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Heading, Plotted, Span, Table, Text, Words
-from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import published_name, run_name, seed_spread
+from soundprobe.reporting.sections.next_steps import no_network, retrain
+from soundprobe.reporting.sections.section import Section, Unmeasured
+from soundprobe.reporting.sections.shown_rows import published_name, run_name
 from soundprobe.reporting.sections.statistics import clearly, forest
-from soundprobe.reporting.wording import (
-    MISSING,
-    give_or_take,
-    lead_in_folds,
-    p_value,
-    percent,
-    points,
-    points_between,
-    sentence,
-)
+from soundprobe.reporting.wording import lead_in_folds, percent, points, points_between, sentence
 from soundprobe.scoring.metrics import mean_std
 
 Yardstick = tuple[Baseline, Pair | None]
@@ -43,21 +35,19 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 def _baselines(comparison: Comparison) -> Iterator[Element]:
     best = comparison.pretrained
-    if best:
+    if best and comparison.baselines:
         yield Text(
             "The best frozen pretrained run, ",
             run_name(best),
             f" with {percent(best.accuracy.mean)} %, less the best run of each kind that does without pretraining, "
             "whatever its head. The first is the one to beat.",
         )
-    else:
+    elif comparison.baselines:
         yield Text("No frozen run with pretrained weights has tested every fold; this is what does without.")
     pairs = {pair.other: pair for pair in comparison.over_baselines}
     columns = [
         Column("Without pretraining", _kind, text=True),
         Column("Accuracy, %", lambda one: one[0].row.accuracy.mean, percent, lead=True),
-        Column("folds", lambda one: give_or_take(one[0].row.accuracy).strip() or MISSING, group="± between"),
-        Column("seeds", lambda one: _seeds(one[0].row), group="± between"),
         *(_of_lead(column) for column in _lead()),
     ]
     found = [(one, pairs.get(one.row)) for one in comparison.baselines]
@@ -83,10 +73,6 @@ def _style(one: Baseline) -> str:
     return "control" * one.row.is_control
 
 
-def _seeds(row: Row) -> Words | None:
-    return None if len(row.runs) == 1 else seed_spread(row)
-
-
 def _published(here: PublishedHere, columns: int) -> list[Cell | Words]:
     """What was published of a network that is trained from scratch, on the folds that are test results."""
     one = here.published
@@ -101,7 +87,6 @@ def _lead() -> list[Column]:
         Column("points", lambda pair: pair.accuracy.mean.value, points, lead=True),
         Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
         Column("in folds", lambda pair: lead_in_folds(pair.accuracy.sign_test)),
-        Column("p (Holm)", lambda pair: pair.accuracy.p_holm, p_value),
         Column("is", clearly, text=True),
     ]
 
@@ -163,4 +148,12 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     }
 
 
-SECTION = Section("pretraining", "What pretraining is worth", _show, _facts, _row_facts)
+def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
+    if all(one.kind.key != "no_network" for one in comparison.baselines):
+        yield Unmeasured("What no network at all reaches", no_network(comparison))
+    own = comparison.own
+    if own and own.retrain and own.row is None:
+        yield Unmeasured(f"What {own.name} reaches, trained on these clips", retrain(comparison, own))
+
+
+SECTION = Section("pretraining", "What pretraining is worth", _show, _facts, _row_facts, _unmeasured)

@@ -67,7 +67,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
 
 
 def _taken_for(one: HardRecording) -> Words:
-    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} % of the mistakes)"))
+    return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} %)", "of the mistakes"))
 
 
 def _rows(comparison: Comparison) -> tuple[Row, ...]:

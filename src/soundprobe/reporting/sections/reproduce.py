@@ -75,4 +75,4 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     }
 
 
-SECTION = Section("reproduce", "What reproduces it", _show, row_facts=_row_facts)
+SECTION = Section("reproduce", "What reproduces it", _show, row_facts=_row_facts, folded=True)

@@ -14,6 +14,14 @@ Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Unmeasured:
+    """What was not measured, in words that follow on "Not measured:", and the command that measures it."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of the report on a data set; what it yields is shown in every format.
 
@@ -23,6 +31,8 @@ class Section:
         show: what it shows of a comparison; yields nothing where it does not apply.
         facts, row_facts: what it adds to report.json, to the data set and to each of its rows, where or not it shows
             something. `reporting.render.schema` documents both; they may hold NaN and NumPy's arrays of numbers.
+        unmeasured: what it could show if it were measured; all sections' stand in one list.
+        folded: whether the page shows its heading alone until a reader opens it.
     """
 
     key: str
@@ -30,3 +40,5 @@ class Section:
     show: Callable[[Comparison], Iterable[Element]]
     facts: Callable[[Comparison], Facts] = lambda comparison: {}
     row_facts: Callable[[Comparison, Row], Facts] = lambda comparison, row: {}
+    unmeasured: Callable[[Comparison], Iterable[Unmeasured]] = lambda comparison: ()
+    folded: bool = False

@@ -28,8 +28,10 @@ from soundprobe.reporting.plots import Plot, Variant, named_axis, reach
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table
 from soundprobe.reporting.wording import (
+    MISSING,
     between,
     count,
+    give_or_take,
     p_value,
     percent,
     plural,
@@ -39,6 +41,7 @@ from soundprobe.reporting.wording import (
     together,
 )
 from soundprobe.scoring.against_published import PublishedComparison
+from soundprobe.scoring.metrics import MeanStd
 
 UNKNOWN_RECORDINGS = (
     "Which recording a clip was cut from is not known here, so every clip was redrawn by itself: the intervals are too "
@@ -85,9 +88,41 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     doubts = doubts_of(best) if best else ()
     if doubts:
         yield Bullets([together(doubt) for doubt in doubts], "caveats")
+    yield from _spreads(comparison)
     for here in comparison.published:
         if found := against.get(here.published.name):
             yield from _against_published(here, found)
+
+
+def _spreads(comparison: Comparison) -> Iterator[Element]:
+    yield Heading("Intervals and spreads")
+    leans = (
+        f" Being the best of {comparison.field}, by these very figures, the first leans a little high."
+        if len(comparison.contenders) > 2
+        else ""
+    )
+    yield Text(
+        "Percent: means over folds, 95 % intervals by a bootstrap over recordings within folds, and standard "
+        f"deviations between folds, population and sample.{leans}",
+        role="how",
+    )
+    columns = [*_figures("Accuracy", "accuracy"), *_figures("Macro-F1", "macro_f1")]
+    yield run_table(columns, comparison.rows, "Intervals and spreads", "tight")
+
+
+def _figures(group: str, metric: str) -> list[Column]:
+    """Mean, interval and both deviations."""
+
+    def spreads(row: Row) -> str:
+        stats: MeanStd = getattr(row, metric)
+        both = f"{percent(stats.std_population)} / {percent(stats.std_sample)}"
+        return both if give_or_take(stats) else MISSING
+
+    return [
+        Column("mean", lambda row: getattr(row, metric).mean, percent, group, lead=True),
+        Column("95 % interval", lambda row: row.scores.interval(metric), between, group),
+        Column("± pop. / sample", spreads, group=group),
+    ]
 
 
 def _table(pairs: Sequence[Pair]) -> Table:
@@ -132,10 +167,10 @@ def clearly(pair: Pair) -> str:
 
 def _against_published(here: PublishedHere, against: Sequence[tuple[Row, PublishedComparison]]) -> Iterator[Element]:
     one, where = here.published, here.published.where
-    alone = ", the only one that is a test result" if one.contamination else ""
+    alone = ", the only test result" if one.contamination else ""
     yield Heading(f"Against {one.name}, on {where}{' alone' * bool(one.contamination)}")
     yield Text(
-        f"{one.name[:1].upper()}{one.name[1:]} was published with scores of {where}{alone}: how many clips were right, "
+        f"Scores of {where} of {one.name} were published{alone}: how many clips were right, "
         "not which, so nothing can be paired, and the intervals are binomial. Clips of one recording are right or "
         "wrong together, so the careful interval counts them for as many clips as they are worth.",
         role="how",
@@ -208,4 +243,4 @@ def _facts(one: PublishedComparison) -> dict[str, Any]:
     }
 
 
-SECTION = Section("statistics", "How sure is it?", _show, row_facts=_row_facts)
+SECTION = Section("statistics", "How sure is it?", _show, row_facts=_row_facts, folded=True)

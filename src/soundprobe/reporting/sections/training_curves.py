@@ -112,4 +112,5 @@ SECTION = Section(
     "Training curves",
     _show,
     row_facts=lambda comparison, row: {"training": last_epochs(row) if any(histories_of(row)) else None},
+    folded=True,
 )

@@ -1,117 +1,189 @@
-"""What a comparison comes to, in plain sentences. Every figure in them is computed."""
+"""What a comparison comes to: the answer in plain words, its figures, and how sure both are. All is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from soundprobe.reporting.compared.baselines import BaselineKind, ClassLead, OwnLead, OwnModel
+import numpy as np
+
+from soundprobe.reporting.compared.baselines import ClassLead, OwnLead
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import Pair
 from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.runs import marks
 from soundprobe.reporting.wording import (
-    UNKNOWN_RECORDINGS,
     between,
     give_or_take,
     lead_in_folds,
     listing,
+    of_100,
     one_line,
     p_value,
     percent,
     plural,
     points,
     points_between,
-    sentence,
 )
 
+MOST_FIGURES = 3
+MOST_NAMES = 4
+"""More than these are counted where none of them is the winner."""
 MOST_CLASSES = 3
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One answer: what was asked, what it means in words, the figure with its unit, and the command that tells more."""
+class Figure:
+    """A figure of the first screen with its unit, and what it is."""
 
-    question: str
-    meaning: str
-    figure: str = ""
-    unit: str = ""
-    command: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """Meaning and command as plain text."""
-        return f"{self.meaning} {self.command}".rstrip()
+    figure: str
+    unit: str
+    what: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The first screen in words: one headline, one finding for each question."""
+    """The answer, what stands out in figures, and how sure that is, in sentences for who knows statistics."""
 
     headline: str
-    findings: tuple[Finding, ...]
+    figures: tuple[Figure, ...] = ()
+    sure: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        return (self.headline, *(finding.sentence for finding in self.findings))
+        return (self.headline, *self.sure)
 
 
 def verdict_of(comparison: Comparison) -> Verdict:
     """What the runs on one data set come to."""
-    best = comparison.best
+    best, lead = comparison.best, comparison.lead_over_own
+    own = tuple(_over_own(lead)) if lead else ()
     if best is None:
-        return Verdict(_unfinished(comparison), tuple(_against_own(comparison)))
-    findings = (_best(comparison, best), _pretraining(comparison, best), *_against_own(comparison))
-    return Verdict(_headline(comparison, best), findings)
+        return Verdict(_unfinished(comparison), tuple(_own_figure(lead)), own)
+    figures = islice(_figures(comparison, best), MOST_FIGURES)
+    return Verdict(_answer(comparison, best), tuple(figures), (*_sure(comparison, best), *own))
 
 
-def _headline(comparison: Comparison, best: Row) -> str:
-    name = one_line(comparison.name)
+def plain_name(comparison: Comparison, row: Row) -> str:
+    """What was compared, for people: whether it was pretrained, and no head."""
+    name, weights = one_line(row.first.backbone["name"]), row.first.backbone["weights"]
+    if marks.is_imported(row.first):
+        return f"your {name}"
+    if comparison.own and row is comparison.own.row:
+        return one_line(comparison.own.name)
+    if row.is_baseline or weights == "file":
+        return name
+    if row.control == "random weights":
+        return f"untrained {name}"
+    if "random" in weights:
+        return f"{name} trained from scratch"
+    return f"{'pretrained' if row.is_frozen_pretrained else 'fine-tuned'} {name}"
+
+
+def _answer(comparison: Comparison, best: Row) -> str:
     if best.is_control:
-        return (
-            f"Only controls have been run on {name}: the best of them, {best.name} ({best.tag}), reaches "
-            f"{percent(best.accuracy.mean)} % accuracy."
-        )
-    figure = f"{percent(best.accuracy.mean)} % accuracy"
-    baseline = " It is a baseline: nothing was learnt before its head." if best.is_baseline else ""
-    if len(comparison.contenders) > 1:
-        where = f", on {name}:" if comparison.controls else f" on {name}:"
-        if len(comparison.leaders) > 1:
-            names = listing([row.name for row in comparison.leaders])
-            return f"{names} are level at the top of {comparison.field}{where} {figure}."
-        return f"{best.name} is the best of {comparison.field}{where} {figure}.{baseline}"
-    besides = f", besides {plural(len(comparison.controls), 'control')}" if comparison.controls else ""
-    return f"{best.name} reaches {figure} on {name}. It is the only run so far{besides}.{baseline}"
+        (here,) = of_100([best.accuracy.mean])
+        return f"Only controls have been run: {plain_name(comparison, best)} gets {here} of 100 clips right."
+    front: dict[str, Row] = {}
+    for row in comparison.front:
+        front.setdefault(plain_name(comparison, row), row)
+    own = comparison.own.row if comparison.own else None
+    without = next((one.row for one in comparison.baselines if one.row is not own), own)
+    rest = dict.fromkeys((without, comparison.pretrained, own))
+    others = [row for row in rest if row is not None and plain_name(comparison, row) not in front]
+    said = of_100([row.accuracy.mean for row in (*front.values(), *others)])
+    top, below = list(dict.fromkeys(said[: len(front)])), said[len(front) :]
+    right = f"all {plural(len(best.predictions[0]), 'clip')}" if top == ["100"] else f"{listing(top)} of 100 clips"
+    if len(front) == 1:
+        text = f"{next(iter(front))} gets {right} right"
+    elif len(front) <= MOST_NAMES:
+        text = f"no clear winner among {listing(list(front))}: they get {right} right"
+    else:
+        best_of = f"{len(comparison.front)} of {plural(len(comparison.contenders), 'set-up')}"
+        text = f"no clear winner: the best {best_of} get {top[-1]} to {top[0]} of 100 clips right"
+    needs_pretraining = all(row.is_frozen_pretrained or row.is_fine_tuned for row in front.values())
+    for row, share in zip(others, below, strict=True):
+        name = plain_name(comparison, row)
+        if row is without and needs_pretraining and not marks.is_imported(row.first):
+            what = one_line(row.first.backbone["title"]) if row.is_baseline else name
+            text += f"; the best without pretraining, {what}, {share}"
+        else:
+            text += f". {_capital(name)} gets {share}{', but on other folds' * bool(row.no_equal)}"
+    if len(comparison.contenders) == 1 and not others:
+        text += ". There is nothing to compare it with yet"
+    return f"{_capital(text)}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _unfinished(comparison: Comparison) -> str:
     if any(row.complete for row in comparison.rows):
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
-            f"Nothing can be ranked on {one_line(comparison.name)} yet: there are only runs whose scores are no test "
-            f"results (controls, or networks that were carried over from fold to fold){unfinished}."
+            "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, networks that "
+            f"were carried over from fold to fold, or other folds){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
-        f"No run on {one_line(comparison.name)} has tested all {len(comparison.folds)} folds yet; the furthest tested "
-        f"{tested}. Means over different folds are of different clips, so nothing is ranked."
+        f"No run has tested all {len(comparison.folds)} folds yet; the furthest tested {tested}. Means over different "
+        "folds are of different clips, so nothing is ranked."
     )
 
 
-def _best(comparison: Comparison, best: Row) -> Finding:
+def _figures(comparison: Comparison, best: Row) -> Iterator[Figure]:
+    """What stands out, the most telling first; nothing that was not measured."""
+    interval = between(best.scores.interval())
+    yield Figure(percent(best.accuracy.mean), "%", f"accuracy of {best.name}, 95 % interval {interval}")
+    pretraining, lead = next(iter(comparison.over_baselines), None), comparison.lead_over_own
+    if pretraining:
+        what = f"over {pretraining.other.name}, the best without pretraining"
+        away = f"{pretraining.row.name} " if pretraining.row is not best else ""
+        yield Figure(points(pretraining.accuracy.mean.value), "points", f"{away}{what}: {_clear(pretraining.is_clear)}")
+    if not (pretraining and lead and lead.is_paired and pretraining.other is lead.own.row):
+        yield from _own_figure(lead)
+    mine = plain_name(comparison, best)
+    rival = next((one for one in comparison.against_best if plain_name(comparison, one.row) != mine), None)
+    told = [pretraining.other if pretraining else None, lead.own.row if lead else None]
+    if rival and rival.row not in told:
+        yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival.is_clear)}")
+    yield from _hardest_class(best)
+
+
+def _own_figure(lead: OwnLead | None) -> Iterator[Figure]:
+    if lead is None or lead.is_itself or lead.difference is None:
+        return
+    again = ", trained on these clips" if lead.is_paired and lead.own.retrain else ""
+    again = again if lead.is_paired else ", as published"
+    most = f", most in {one_line(lead.gained[0].name)}" if lead.is_paired and lead.gained else ""
+    what = f"over {one_line(lead.name)}{again}: {_clear(lead.is_clear)}{most}"
+    yield Figure(points(lead.difference), lead.unit, what)
+
+
+def _hardest_class(best: Row) -> Iterator[Figure]:
+    clips = best.confusion.sum(axis=1)
+    found = np.divide(best.confusion.diagonal(), clips, out=np.ones(len(clips)), where=clips > 0)
+    if found.min() < 1:
+        name = one_line(best.first.class_names[int(found.argmin())])
+        yield Figure(percent(float(found.min()), 0), "%", f"of {name} clips found, the hardest class")
+
+
+def _sure(comparison: Comparison, best: Row) -> Iterator[str]:
     spread = give_or_take(best.accuracy)
     between_seeds = percent(best.over_seeds("accuracy").std_population)
     seeds = f", ± {between_seeds} between its {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     text = (
-        f"Mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %"
+        f"{best.name}: mean over {plural(len(best.folds), 'fold')}, 95 % interval {between(best.scores.interval())} %"
         f"{spread and f',{spread} points between folds (population standard deviation)'}{seeds}; "
         f"macro-F1 {percent(best.macro_f1.mean)} %."
     )
     pair = next((pair for pair in comparison.against_best if pair.row is comparison.contenders[1]), None)
     if pair:
         text += f" The next, {pair.row.name}, is {_beside(pair)}."
-    if comparison.audit is not None and not comparison.audit.recordings_known:
-        text += f" {sentence(UNKNOWN_RECORDINGS)}"
-    return Finding("Accuracy of the best run", text, percent(best.accuracy.mean), "%")
+    yield text
+    yield from _pretraining(comparison, best)
 
 
 def _beside(pair: Pair, other: str = "") -> str:
@@ -128,12 +200,14 @@ def _beside(pair: Pair, other: str = "") -> str:
 
 def _clearly(pair: Pair) -> str:
     """Whether a difference is clear, with its interval, its p value, and what would have been clear where it is not."""
+    if pair.row.no_equal or pair.other.no_equal:
+        return "no fair comparison"
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
     p = "" if pair.accuracy.p_holm is None else f"; p {value if value.startswith('<') else f'= {value}'}{corrected}"
     text = f"{_clear(pair.is_clear)} (95 % interval {points_between(pair.accuracy.interval)}{p})"
     least = pair.accuracy.detectable
-    if pair.is_clear or pair.accuracy.is_clear or least is None:
+    if pair.is_clear or least is None:
         return text
     if least >= 1:
         return f"{text}. So few clips and folds can't show any difference as clear in four cases of five"
@@ -144,57 +218,17 @@ def _clear(is_clear: bool) -> str:
     return "a clear difference" if is_clear else "not a clear difference"
 
 
-def _pretraining(comparison: Comparison, best: Row) -> Finding:
-    question = "What pretraining is worth"
-    known = {one.row: one.kind for one in comparison.baselines}
-    add = f"soundprobe extract --backbone logmel-stats{comparison.data_options} && soundprobe probe -b logmel-stats"
-    missing = "" if any(kind.key == "no_network" for kind in known.values()) else add
+def _pretraining(comparison: Comparison, best: Row) -> Iterator[str]:
     pairs = comparison.over_baselines
     if not pairs:
-        what = "nothing without pretraining" if comparison.pretrained else "no frozen backbone with pretrained weights"
-        command = missing if comparison.pretrained else f"soundprobe extract --backbone mn04{comparison.data_options}"
-        return Finding(question, f"Not known: {what} has been run here.", command=command)
+        return
+    kinds = {one.row: one.kind.name for one in comparison.baselines}
     pair = pairs[0]
     text = "It" if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
-    reached = f"{known[pair.other].name}, {percent(pair.other.accuracy.mean)} %"
+    reached = f"{kinds[pair.other]}, {percent(pair.other.accuracy.mean)} %"
     text += f" is {_beside(pair, f'the best run without pretraining, {pair.other.name} ({reached})')}."
-    others = [f"{points(one.accuracy.mean.value)} over {known[one.other].name}" for one in pairs[1:]]
-    text += f" Besides: {listing(others)}." if others else ""
-    text += " What no network at all reaches is not known:" if missing else ""
-    return Finding(
-        question, text, points(pair.accuracy.mean.value), f"points over {_short(pair.other, known)}", missing
-    )
-
-
-def _short(row: Row, known: Mapping[Row, BaselineKind]) -> str:
-    """A baseline in a few words: its backbone's name where it has no network to speak of."""
-    return one_line(row.first.backbone["name"]) if row.is_baseline else known[row].name
-
-
-def _against_own(comparison: Comparison) -> Iterator[Finding]:
-    """The best run against the user's own model; nothing where there is none."""
-    lead, own = comparison.lead_over_own, comparison.own
-    if own is None:
-        return
-    question = f"Against {one_line(own.name)}"
-    if lead is not None and lead.is_itself:
-        yield Finding(question, f"Nothing is ahead of {one_line(own.name)}: it is the best run itself.")
-    elif lead is None or lead.difference is None:
-        yield Finding(question, *_not_compared(comparison, own))
-    else:
-        yield Finding(question, " ".join(_over_own(lead)), points(lead.difference), lead.unit)
-
-
-def _not_compared(comparison: Comparison, own: OwnModel) -> tuple[str, str, str, str]:
-    """Why nothing is known, and the command that tells."""
-    published = own.published
-    if own.row is not None:
-        return f"Not known: the best run and {one_line(own.name)} share no clip.", "", "", ""
-    if published is not None and published.is_same:
-        return f"Not known: no run has tested {published.published.where} yet.", "", "", ""
-    command = f"soundprobe finetune --config {own.retrain}{comparison.data_options}" if own.retrain else ""
-    again = " This trains it on them, fresh in each fold:" if command else ""
-    return f"Not known yet. Its published figures are of other clips than these.{again}", "", "", command
+    others = [f"{points(one.accuracy.mean.value)} over {kinds[one.other]}" for one in pairs[1:]]
+    yield f"{text} Besides: {listing(others)}." if others else text
 
 
 def _over_own(lead: OwnLead) -> Iterator[str]:
@@ -212,14 +246,17 @@ def _over_own(lead: OwnLead) -> Iterator[str]:
         own = lead.pair.other
         seeds = f", mean of {len(own.runs)} seeds" if len(own.runs) > 1 else ""
         again = ", trained on these clips fresh in each fold" if lead.own.retrain else ""
-        yield f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
+        text = f"{lead.row.name} is {_beside(lead.pair, f'{name}{again} ({percent(own.accuracy.mean)} %{seeds})')}."
         if not lead.pair.same_clips:
-            yield f"On the {plural(lead.pair.clips, 'clip')} that both tested."
-        yield from (_classes(how, leads) for how, leads in (("more", lead.gained), ("fewer", lead.lost)) if leads)
+            text += f" On the {plural(lead.pair.clips, 'clip')} that both tested."
+        if not lead.caution:
+            for how, leads in (("more", lead.gained), ("fewer", lead.lost)):
+                text += _classes(how, leads) if leads else ""
+        yield text
     if lead.caution:
         yield lead.caution
 
 
 def _classes(how: str, leads: Sequence[ClassLead]) -> str:
     named = [f"{one_line(one.name)} ({points(one.difference)})" for one in leads[:MOST_CLASSES]]
-    return f"It finds {how} of {listing([*named, *(['others'] if len(leads) > len(named) else [])])}."
+    return f" It finds {how} of {listing([*named, *(['others'] if len(leads) > len(named) else [])])}."

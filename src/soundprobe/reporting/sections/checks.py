@@ -1,0 +1,72 @@
+"""What the scores rest on, checked: recordings, leaks, thin folds, failed clips, seeds. Each passes or warns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from soundprobe.data.audit.audit import Audit
+from soundprobe.reporting.compared.comparison import Comparison
+from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.sections.controls import shuffled_of
+from soundprobe.reporting.wording import count, listing, plural
+
+FEWEST_SEEDS = 3
+WITHOUT_LUCK = ("linear", "knn")
+"""Heads that come out the same whatever their seed."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, in a few words; `section` is the key of the section that tells more."""
+
+    said: str
+    passed: bool
+    section: str
+
+
+def checks_of(comparison: Comparison) -> tuple[Check, ...]:
+    return tuple(_checks(comparison))
+
+
+def _checks(comparison: Comparison) -> Iterator[Check]:
+    audit = comparison.audit
+    if audit is None or not audit.recordings_known:
+        yield Check("recordings unknown", False, "audit")
+    else:
+        yield Check(f"{plural(audit.recordings, 'recording')} known", True, "audit")
+    if audit is not None:
+        yield _leaks(audit)
+        yield _thin(audit)
+    for one in shuffled_of(comparison):
+        if not one.near_chance:
+            yield Check("shuffled labels score above chance", False, "controls")
+    failed = comparison.failed
+    yield Check(f"{plural(failed, 'clip')} failed" if failed else "no clip failed", not failed, "audit")
+    yield from _seeds(comparison.contenders)
+
+
+def _leaks(audit: Audit) -> Check:
+    unseen = " (near copies not looked for)" * (audit.near_pairs is None)
+    if audit.leaking:
+        return Check(f"{plural(len(audit.leaking), 'clip')} leak between folds", False, "audit")
+    what = "no leaks" if audit.recordings_known else "no copies in two folds"
+    return Check(f"{what}{unseen}", True, "audit")
+
+
+def _thin(audit: Audit) -> Check:
+    thin = len(audit.thin)
+    said = f"{count(thin)} thin {'class' if thin == 1 else 'classes'} in a fold" if thin else "no thin folds"
+    return Check(said, not thin, "audit")
+
+
+def _seeds(contenders: tuple[Row, ...]) -> Iterator[Check]:
+    """Whether what depends on a seed was run with several."""
+    drawn = [row for row in contenders if row.first.head["name"] not in WITHOUT_LUCK]
+    few = [row for row in drawn if len(row.runs) < FEWEST_SEEDS]
+    if few:
+        named = listing([row.name for row in few]) if len(few) <= 2 else plural(len(few), "set-up")
+        yield Check(f"fewer than {FEWEST_SEEDS} seeds: {named}", False, "ranking")
+    elif contenders:
+        fewest = min((len(row.runs) for row in drawn), default=0)
+        yield Check(plural(fewest, "seed") if drawn else "no luck of a seed", True, "ranking")

@@ -1,0 +1,152 @@
+"""The first screen: the answer in plain words, the checks that the scores rest on, and what to do next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pages import Page
+
+from result_folders import ESC10, SAMPLE, Data, write_result, write_run
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.sections.checks import checks_of
+from soundprobe.reporting.sections.next_steps import steps_of
+from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.reporting.wording import of_100
+from soundprobe.reporting.write import write_report
+
+ALL_RIGHT = Data("mine", dict.fromkeys((1, 2, 3, 4), 9), ("a", "b", "c"), fingerprint="36")
+OWN = {"weights": "random", "kind": "finetune", "head_settings": {"recipe": "notes-simplecnn"}}
+
+
+def only_comparison(heads: Path) -> Comparison:
+    (comparison,) = comparisons_of(collect_runs(heads).by_dataset())
+    return comparison
+
+
+def whole(comparison: Comparison, place: int) -> str:
+    return of_100([comparison.rows[place].accuracy.mean])[0]
+
+
+def test_answer_says_in_plain_words_what_the_best_gets_right_and_what_others_do(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.84)
+    write_run(tmp_path, SAMPLE, "logmel-stats", accuracy=0.6, weights="none")
+    write_run(tmp_path, SAMPLE, "simplecnn", "finetune", 0.45, **OWN)
+    comparison = only_comparison(tmp_path)
+    best, stats, own = (whole(comparison, place) for place in range(3))
+    assert verdict_of(comparison).headline == (
+        f"Pretrained mn04 gets {best} of 100 clips right; the best without pretraining, logmel-stats, {stats}. "
+        f"The notes' CNN gets {own}."
+    )
+
+
+def test_answer_names_no_winner_where_no_lead_is_clear(tmp_path):
+    for backbone, accuracy in (("mn04", 0.72), ("panns", 0.71), ("ast", 0.7), ("logmel-stats", 0.7)):
+        write_run(tmp_path, SAMPLE, backbone, accuracy=accuracy, weights="none" if "-" in backbone else "pretrained")
+    comparison = only_comparison(tmp_path)
+    verdict = verdict_of(comparison)
+    assert len(comparison.front) == 4
+    assert verdict.headline.startswith("No clear winner among ")
+    assert all(name in verdict.headline for name in ("pretrained mn04", "pretrained panns", "pretrained ast"))
+    assert "best" not in verdict.headline
+    assert "not a clear difference" in verdict.figures[1].what
+
+
+def test_heads_of_one_network_are_one_name_in_the_answer(tmp_path):
+    write_run(tmp_path, SAMPLE, head="linear", accuracy=0.8)
+    write_run(tmp_path, SAMPLE, head="knn", accuracy=0.79)
+    comparison = only_comparison(tmp_path)
+    assert len(comparison.front) == 2
+    assert verdict_of(comparison).headline.startswith(f"Pretrained mn04 gets {whole(comparison, 0)} of 100 clips right")
+
+
+def test_clips_that_are_all_right_are_counted_and_need_no_listening(tmp_path):
+    for backbone in ("mn04", "panns"):
+        write_run(tmp_path, ALL_RIGHT, backbone, accuracy=2.0)
+    comparison = only_comparison(tmp_path)
+    verdict = verdict_of(comparison)
+    assert verdict.headline == (
+        "No clear winner among pretrained mn04 and pretrained panns: they get all 36 clips right."
+    )
+    assert "at least" in verdict.figures[0].what
+    assert not any("hardest" in one.what for one in verdict.figures)
+    assert not any(step.section == "gallery" for step in steps_of(comparison))
+
+
+def test_one_run_has_nothing_to_compare_with_and_says_so(tmp_path):
+    write_run(tmp_path, ESC10, accuracy=0.8)
+    assert verdict_of(only_comparison(tmp_path)).headline.endswith("There is nothing to compare it with yet.")
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ([0.836, 0.615], ["84", "62"]),
+        ([0.836, 0.842], ["83.6", "84.2"]),
+        ([0.836, 0.836], ["84", "84"]),
+        ([0.997], ["99.7"]),
+        ([0.99989], ["more than 99.9"]),
+        ([1.0, 0.5], ["100", "50"]),
+        ([0.0001], ["0"]),
+    ],
+)
+def test_shares_of_100_tell_apart_what_differs(shares, said):
+    assert of_100(shares) == said
+
+
+def states(comparison: Comparison) -> dict[str, bool]:
+    return {one.said: one.passed for one in checks_of(comparison)}
+
+
+def test_checks_warn_of_unknown_recordings_and_pass_known_ones(tmp_path):
+    write_run(tmp_path / "known", SAMPLE, accuracy=0.8)
+    known = states(only_comparison(tmp_path / "known"))
+    assert any(said.endswith("recordings known") and passed for said, passed in known.items())
+    write_run(tmp_path / "unknown", SAMPLE, accuracy=0.8, recordings=False)
+    unknown = only_comparison(tmp_path / "unknown")
+    assert states(unknown)["recordings unknown"] is False
+    assert steps_of(unknown)[0].command == "soundprobe data check"
+
+
+def test_checks_warn_of_failed_clips_and_of_single_seeds(tmp_path):
+    folder = write_run(tmp_path, SAMPLE, head="mlp", accuracy=0.8)
+    info = json.loads((folder / "result.json").read_text())
+    info["dataset"]["failed"] = 2
+    write_result(folder, info)
+    found = states(only_comparison(tmp_path))
+    assert found["2 clips failed"] is False
+    assert found["fewer than 3 seeds: mn04 · mlp"] is False
+    for seed in (1, 2):
+        write_run(tmp_path, SAMPLE, head="mlp", accuracy=0.8, seed=seed)
+    assert states(only_comparison(tmp_path))["3 seeds"] is True
+
+
+def test_next_steps_ask_for_what_was_not_measured_and_go_once_it_was(tmp_path):
+    folder = write_run(tmp_path, SAMPLE, accuracy=0.8)
+    commands = [step.command for step in steps_of(only_comparison(tmp_path))]
+    assert "soundprobe extract --backbone logmel-stats && soundprobe probe -b logmel-stats" in commands
+    assert "soundprobe probe -b mn04 --head linear --learning-curve" in commands
+    write_run(tmp_path, SAMPLE, "logmel-stats", accuracy=0.5, weights="none")
+    points = [
+        {"share": share, "recordings": 10, "clips": 50, "accuracy": accuracy, "macro_f1": 0.5}
+        for share, accuracy in ((0.7, 0.75), (1.0, 0.8))
+    ]
+    content = {"format": 1, "shares": [0.7, 1.0], "folds": [{"fold": 1, "points": points}]}
+    (folder / "learning-curve.json").write_text(json.dumps(content))
+    steps = steps_of(only_comparison(tmp_path))
+    assert "logmel" not in " ".join(step.command for step in steps)
+    assert any(step.said == "Record more: the last step to all recordings still gained +5.0 points." for step in steps)
+
+
+def test_checks_and_steps_lead_to_sections_that_are_there(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    (data,) = json.loads(report.json.read_text())["datasets"]
+    links = {link["href"] for link in Page(report.html).of("a")}
+    assert {f"#{one['section']}-1" for one in data["checks"]} <= links
+    assert "gallery" in {one["section"] for one in data["next"]}
+    markdown = report.markdown.read_text()
+    for said in (*data["verdict"], *(one["said"] for one in data["next"])):
+        assert said.split(":")[0] in markdown.replace("\\", "")

@@ -1,0 +1,315 @@
+"""Imported predictions: a run like any other where its folds are the data's, marked and without a rank where not."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import soundprobe
+from command_line import soundprobe as command
+from soundprobe.base.errors import ConfigError, DataError, SoundprobeError, SoundprobeWarning
+from soundprobe.cli.main import app
+from soundprobe.data.catalog import open_data
+from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.write import write_report
+from soundprobe.scoring.results import FinishedRun
+from soundprobe.verbs.import_predictions import import_fold_scores, import_predictions
+from sounds import write_urbansound_layout
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A data set, and a probe on it with its predictions as a table by class names."""
+
+    data: Path
+    heads: Path
+    run: FinishedRun
+    table: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Probed:
+    root = tmp_path_factory.mktemp("import")
+    data = write_urbansound_layout(root / "clips", folds=4)
+    soundprobe.extract(data, backbone="logmel-stats", embeddings=root / "embeddings", progress=False)
+    (run,) = soundprobe.probe(head="linear", embeddings=root / "embeddings", heads=root / "heads", progress=False)
+    names = run.record.dataset.class_names
+    told = pd.read_parquet(run.folder / "predictions.parquet")
+    table = pd.DataFrame({"clip": told["clip_id"], "fold": told["fold"]})
+    table["label"], table["predicted"] = (told[column].map(names.__getitem__) for column in ("label", "predicted"))
+    for number, name in enumerate(names):
+        table[name] = [float(row[number]) for row in told["proba"]]
+    return Probed(data, root / "heads", run, table)
+
+
+@pytest.fixture
+def heads(probed: Probed, tmp_path: Path) -> Path:
+    """The probe's heads, in a folder of the test's own."""
+    folder = tmp_path / "heads" / probed.run.folder.relative_to(probed.heads)
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(probed.run.folder)
+    return tmp_path / "heads"
+
+
+def bring(probed: Probed, heads: Path, table: pd.DataFrame, name: str = "my-cnn", **how: object) -> FinishedRun:
+    path = heads.parent / "predictions.csv"
+    table.to_csv(path, index=False)
+    return import_predictions(path, name=name, data=probed.data, heads=heads, progress=False, **how)
+
+
+def compared(heads: Path, baseline: str | None = None) -> Comparison:
+    collection = collect_runs(heads)
+    (comparison,) = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    return comparison
+
+
+def other_folds(table: pd.DataFrame) -> pd.DataFrame:
+    """Folds drawn clip by clip: every recording lies in two."""
+    return table.assign(fold=1 + np.arange(len(table)) % 4)
+
+
+def test_predictions_of_a_run_are_that_run_whatever_the_order_of_rows(probed, heads):
+    done = bring(probed, heads, probed.table.sample(frac=1, random_state=1))
+    assert not done.reused
+    assert done.record.summary == probed.run.record.summary
+    assert done.record.dataset.identity == probed.run.record.dataset.identity
+    assert (done.record.imported.folds, done.record.has_probabilities) == ("same", True)
+    comparison = compared(heads)
+    assert [row.tag for row in comparison.rows if row.is_ranked] == ["baseline: nothing learnt", "imported"]
+    lead = comparison.lead_over_own
+    assert (lead.name, lead.difference, lead.pair.accuracy.differences) == ("my-cnn", 0.0, (0.0, 0.0, 0.0, 0.0))
+    assert not lead.is_clear
+    assert (lead.gained, lead.lost) == ((), ())
+    again = bring(probed, heads, probed.table)
+    assert again.reused
+    assert again.folder == done.folder
+
+
+def test_lead_names_the_classes_and_is_the_difference_of_the_means(probed, heads):
+    names = sorted(set(probed.table["label"]))
+    weaker = probed.table.drop(columns=names)
+    weaker["predicted"] = np.where(weaker["label"] == names[0], names[1], weaker["predicted"])
+    bring(probed, heads, weaker)
+    lead = compared(heads).lead_over_own
+    right = probed.table["predicted"] == probed.table["label"]
+    theirs = weaker["predicted"] == weaker["label"]
+    folds = probed.table["fold"]
+    assert lead.difference == pytest.approx(right.groupby(folds).mean().mean() - theirs.groupby(folds).mean().mean())
+    found = right[weaker["label"] == names[0]].mean()
+    assert [(one.name, one.difference, one.own) for one in lead.gained] == [(names[0], pytest.approx(found), 0.0)]
+    assert lead.lost == ()
+
+
+def test_run_without_probabilities_is_reported_without_them(probed, heads, tmp_path):
+    done = bring(probed, heads, probed.table[["clip", "fold", "predicted"]])
+    assert not done.record.has_probabilities
+    assert "proba" not in pd.read_parquet(done.folder / "predictions.parquet")
+    report = write_report(heads, tmp_path / "reports", data=probed.data)
+    data = json.loads(report.json.read_text(), parse_constant=pytest.fail)["datasets"][0]
+    rows = {row["kind"]: row for row in data["rows"]}
+    assert rows["import"]["calibration"] is None
+    assert rows["probe"]["calibration"]["ece"] >= 0
+    assert rows["import"]["seconds"] is None
+    (only,) = [run for run in collect_runs(heads).runs if run.record.kind == "import"]
+    assert only.proba is None
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    bring(probed, alone / "heads", probed.table[["clip", "fold", "predicted"]])
+    text = write_report(alone / "heads", alone / "reports", data=probed.data).markdown.read_text()
+    assert "How far probabilities can be believed" not in text
+    assert "The worst mistakes" not in text
+    assert not re.search(r"\bnan\b", text)
+
+
+@pytest.mark.parametrize(
+    ("change", "tag", "why"),
+    [
+        (other_folds, "its folds are not the data's", "clips were tested by a model that had been trained on another"),
+        (lambda table: table.drop(columns="fold"), "its folds are not known", "nothing tells in which fold"),
+    ],
+)
+def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, heads, change: Change, tag, why, tmp_path):
+    wrong = probed.table.assign(predicted=probed.table["label"].iloc[0])[["clip", "fold", "label", "predicted"]]
+    bring(probed, heads, change(wrong))
+    comparison = compared(heads)
+    (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
+    assert tag in row.tag
+    assert not row.is_ranked
+    assert comparison.rank_of(row) is None
+    assert [pair.row for pair in comparison.against_best] == []
+    lead = comparison.lead_over_own
+    assert lead.difference > 0.3
+    assert not lead.is_clear
+    assert why in lead.caution
+    report = write_report(heads, tmp_path / "reports", audio=False)
+    assert why in report.markdown.read_text()
+    assert not json.loads(report.json.read_text())["datasets"][0]["over_own"][0]["accuracy"]["clear"]
+
+
+def test_other_folds_say_how_many_clips_moved_and_how_many_met_their_recording(probed, heads):
+    table = probed.table.copy()
+    one = table.index[table["fold"] == 1][0]
+    table.loc[one, "fold"] = 2
+    imported = bring(probed, heads, table).record.imported
+    recording = table["clip"].str.split("-").str[0]
+    assert (imported.folds, imported.moved) == ("other", 1)
+    assert imported.in_training_too == (recording == recording[one]).sum()
+
+
+def test_same_folds_by_other_numbers_are_the_same(probed, heads):
+    assert bring(probed, heads, probed.table.assign(fold=probed.table["fold"] - 1)).record.imported.folds == "same"
+
+
+def test_missing_clips_are_named_and_taken_without_a_rank_when_allowed(probed, heads):
+    fewer = probed.table.drop(index=probed.table.index[:7])
+    with pytest.raises(
+        DataError, match=r"no prediction for 7 of the 48 clips of .*: 1.* and 2 more\. .*--allow-missing"
+    ):
+        bring(probed, heads, fewer)
+    done = bring(probed, heads, fewer, allow_missing=True)
+    assert (done.record.imported.missing, len(done.record.dataset.left_out)) == (7, 7)
+    comparison = compared(heads)
+    assert comparison.failed == 0
+    (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
+    assert (row.is_ranked, row.tag) == (False, "imported; without 7 clips")
+    assert comparison.lead_over_own.pair.clips == 41
+
+
+def test_other_predictions_of_a_name_are_refused_and_kept_when_replaced(probed, heads):
+    first = bring(probed, heads, probed.table)
+    classes = probed.table[["clip", "fold", "predicted"]]
+    with pytest.raises(ConfigError, match="Other predictions of my-cnn, seed 0, were imported before"):
+        bring(probed, heads, classes)
+    second = bring(probed, heads, classes, force=True)
+    assert (first.folder.exists(), second.folder.exists()) == (False, True)
+    assert (first.folder.parent / f".{first.folder.name}" / "predictions.parquet").exists()
+
+
+def test_several_seeds_are_one_row_and_the_baseline_of_the_page(probed, heads):
+    for seed in (0, 1):
+        bring(probed, heads, probed.table, seed=seed)
+    comparison = compared(heads)
+    (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
+    assert (row.name, row.seeds) == ("my-cnn", (0, 1))
+    assert comparison.own.row is row
+
+
+def test_one_of_several_imports_is_the_baseline_only_by_its_name(probed, heads):
+    for name in ("one", "two"):
+        bring(probed, heads, probed.table, name)
+    assert compared(heads).own is None
+    with pytest.warns(SoundprobeWarning, match="one, two were imported on clips; --baseline NAME"):
+        write_report(heads, heads.parent / "reports", audio=False)
+    assert compared(heads, "two").own.name == "two"
+    assert compared(heads, "logmel-stats").own.row.first.record.kind == "probe"
+    with pytest.raises(ConfigError, match="--baseline: Unknown run 'three'"):
+        compared(heads, "three")
+
+
+def test_published_folds_stand_beside_the_runs_and_are_compared_with_the_best(probed, heads, tmp_path):
+    published = {"name": "paper", "data": probed.data, "heads": heads, "progress": False}
+    done = import_fold_scores([0.5, 0.25, 0.75, 0.5], **published)
+    assert done.describe() == "paper (as published): accuracy 0.500 over 4 folds"
+    assert import_fold_scores([0.5, 0.25, 0.75, 0.5], **published).reused
+    with pytest.raises(ConfigError, match="published with other scores before"):
+        import_fold_scores([0.5, 0.25, 0.75, 0.6], **published)
+    comparison = compared(heads)
+    lead = comparison.lead_over_own
+    right = (probed.table["predicted"] == probed.table["label"]).mean()
+    assert (lead.name, lead.unit, lead.p) == ("paper", "points over 4 folds", None)
+    assert lead.difference == pytest.approx(right - 0.5)
+    report = write_report(heads, tmp_path / "reports", audio=False)
+    text = report.markdown.read_text()
+    assert "| – | paper (**as published, without predictions**) | 50.0 |" in text
+    assert "Against paper, on 4 folds" in text
+    assert "struck-out" not in text
+    (data,) = json.loads(report.json.read_text())["datasets"]
+    assert data["published"][0]["tests"] == [1, 2, 3, 4]
+    assert data["rows"][0]["against_published"]["paper"]["clips"] == 48
+
+
+def test_damaged_published_scores_are_listed_and_stop_nothing(probed, heads):
+    done = import_fold_scores([0.5] * 4, name="paper", data=probed.data, heads=heads, progress=False)
+    (done.folder / "published.json").write_text("{}")
+    (unreadable,) = collect_runs(heads).unreadable
+    assert unreadable.path.endswith("published.json")
+    assert compared(heads).published == ()
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a\nb", "x" * 300, " my-cnn", "\u202ecnn"])
+def test_names_that_can_t_be_shown_are_refused(probed, heads, name):
+    with pytest.raises(ConfigError, match="--name .*such as my-cnn"):
+        bring(probed, heads, probed.table, name)
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "../../my/cnn", "🐶", "my cnn + mixup", "import"])
+def test_odd_names_stay_below_the_heads_folder_and_are_shown_as_text(probed, heads, name, tmp_path):
+    done = bring(probed, heads, probed.table[["clip", "fold", "predicted"]], name)
+    assert done.folder.resolve().is_relative_to(heads.resolve())
+    assert len(done.folder.relative_to(heads).parts) == 3
+    page = write_report(heads, tmp_path / "reports", audio=False).html.read_text()
+    assert "<script>alert(1)" not in page
+    assert compared(heads).own.name == name
+
+
+def test_runs_on_other_clips_are_said_to_stand_apart(probed, heads, tmp_path):
+    other = write_urbansound_layout(tmp_path / "clips", folds=4, seconds=0.5)
+    with pytest.warns(SoundprobeWarning, match="The 1 runs on clips in .* are on other clips"):
+        import_fold_scores([0.5] * 4, name="paper", data=other, heads=heads, progress=False)
+
+
+def test_clips_as_open_data_gives_them_are_taken(probed, heads):
+    path = heads.parent / "p.jsonl"
+    probed.table.to_json(path, orient="records", lines=True)
+    done = import_predictions(path, name="mine", data=open_data(probed.data), heads=heads, progress=False)
+    assert done.record.summary == probed.run.record.summary
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("nothing.csv", "No such file"),
+        ("clips", "its name must end in"),
+        ("p.csv --columns clip=nothing", "has no such column"),
+        ("p.csv --data nowhere", "nowhere"),
+        ("", "Give a file of predictions"),
+        ("p.csv --per-fold .5", "--per-fold takes scores alone"),
+        ("--per-fold .5,.6", "--per-fold has 2 scores, and clips has 4 folds: 1, 2, 3, 4"),
+        ("--per-fold .5,.6,.7,84", "84 is not valid: give shares"),
+        ("--per-fold .5,.6,.7,x", "is not valid: give numbers joined by commas"),
+        ("--per-fold-f1 .5", "stands beside --per-fold"),
+    ],
+)
+def test_command_answers_a_mistake_in_one_line(probed, tmp_path, monkeypatch, given, message):
+    probed.table.to_csv(tmp_path / "p.csv", index=False)
+    (tmp_path / "clips").symlink_to(probed.data)
+    monkeypatch.chdir(tmp_path)
+    data = () if "--data" in given else ("--data", "clips")
+    with pytest.raises(SoundprobeError, match=message) as error:
+        app(["import", *given.split(), "--name", "my-cnn", *data, "-q"], standalone_mode=False)
+    assert "\n" not in str(error.value)
+
+
+def test_command_imports_and_other_commands_say_that_there_is_no_head(probed, tmp_path):
+    probed.table.rename(columns={"clip": "file"}).to_csv(tmp_path / "p.csv", index=False)
+    columns = ("--columns", "clip=file", "--seed", "3")
+    done = command("import", "p.csv", "--name", "my-cnn", "--data", str(probed.data), *columns, "-q", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "my-cnn (imported), seed 3: accuracy" in done.stdout
+    run = done.stdout.rpartition("-> ")[2].strip()
+    clip = next((probed.data / "audio").rglob("*.wav"))
+    for arguments in (("predict", str(clip), "--head", run), ("extract", "--finetuned", run)):
+        refused = command(*arguments, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert re.search("holds imported predictions.*no (head|network)", refused.stderr)
+        assert len(refused.stderr.strip().splitlines()) == 1
