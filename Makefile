@@ -70,9 +70,9 @@ constraints: install
 	$(RESOLVE) $(OPTIONAL:%=--extra %) --extra test --constraint .lowest --output-file constraints-lowest.txt
 	rm .lowest
 
-# Fetches the plotly.js of report.html again (needs npm) and checks its digest; see tools/fetch_plotly.py.
+# Builds the plotly.js of report.html again (needs npm) and checks its digest; see tools/build_plotly.py.
 plotly:
-	"$(PYTHON)" tools/fetch_plotly.py
+	"$(PYTHON)" tools/build_plotly.py
 
 clean:
 	rm -rf $(VENV) .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -27,7 +27,8 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw_all(page) -> int:
-    """Scrolls to every chart and waits for it; how many there are."""
+    """Opens what is folded, scrolls to every chart and waits for it; how many there are."""
+    page.evaluate("document.querySelectorAll('details.part').forEach((part) => { part.open = true; })")
     figures = page.locator("figure.plotted").all()
     for figure in figures:
         figure.scroll_into_view_if_needed()

@@ -110,6 +110,11 @@ def test_open_data_path_without_a_layout_lists_what_is_taken(what: str, tmp_path
         open_data(path)
 
 
+def test_open_data_of_no_name_is_not_the_folder_where_one_is() -> None:
+    with pytest.raises(DataError, match="--data is empty"):
+        open_data("")
+
+
 def test_open_data_limit_below_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--limit 0 is not valid"):
         open_data(write_layout(tmp_path / "d", "folders"), limit=0)

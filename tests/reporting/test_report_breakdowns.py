@@ -51,7 +51,7 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures_of(page: Page) -> list[dict]:
-    return [json.loads(text) for text in page.styles if text.startswith("{")]
+    return [json.loads(text) for text in page.styles if text.startswith('{"layout"')]
 
 
 def test_conditions_are_pooled_accuracies_of_their_clips(heads):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from result_folders import write_run
 from soundprobe.base.errors import ConfigError
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
+from soundprobe.reporting.compared.judgements import Judgements
 from soundprobe.reporting.compared.media import MediaOptions
 from soundprobe.reporting.runs.collect import collect_runs
-from soundprobe.reporting.sections.embedding_map import MOST_POINTS, place, symbols_of
-from soundprobe.reporting.sections.gallery import OF_ONE_RECORDING, Judgements, worst
+from soundprobe.reporting.sections.embedding_map import EDGE, by_pca, by_umap, on_grid, standardised, symbols_of
+from soundprobe.reporting.sections.gallery import OF_ONE_RECORDING, worst
 from soundprobe.reporting.write import write_report
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
@@ -76,7 +83,7 @@ def test_room_is_kept_and_pictures_stay(probed):
     sounding = [clip for clip in clips.values() if clip.sound]
     assert len(clips) == 24
     assert 0 < len(sounding) < 24
-    assert sum(clip.page_bytes for clip in sounding) <= 50_000
+    assert sum(clip.taken_bytes for clip in sounding) <= 50_000
     assert media.fetch(ids[20:]) == {clip: clips[clip] for clip in ids[20:]}
 
 
@@ -85,18 +92,54 @@ def test_no_audio_leaves_every_sound_out(probed):
         probed / "heads", probed / "reports", embeddings=probed / "embeddings", audio=False, max_audio_mb=8
     )
     page = report.html.read_text()
-    assert '"data:audio' not in page
-    assert '"sounds": {}' in page
     assert "<audio" not in page
+    assert "--no-audio" in page
+    assert {path.suffix for path in (probed / "reports" / "report-audio").iterdir()} == {".webp"}
 
 
 def test_report_with_sound_is_the_same_for_the_same_runs(probed):
     pages = [
         write_report(probed / "heads", probed / name, embeddings=probed / "embeddings").html.read_bytes()
-        for name in ("one", "two")
+        for name in ("one", "one", "two")  # the second finds the sounds of the first
     ]
-    assert pages[0] == pages[1]
+    assert pages[0] == pages[1] == pages[2]
     assert b'class="map"' in pages[0]
+
+
+def test_second_report_reads_no_audio_again_and_what_no_page_speaks_of_goes(probed):
+    folders = {"embeddings": probed / "embeddings"}
+    first = write_report(probed / "heads", probed / "reports", **folders)
+    beside = probed / "reports" / "report-audio"
+    before = {path.name: path.stat().st_mtime_ns for path in beside.iterdir()}
+    assert len(before) == 2 * 24
+    (beside / "0123456789abcdef-100.mp3").write_bytes(b"of an earlier report")
+    (beside / "mine.txt").write_text("kept")
+    shutil.rmtree(probed / "clips")
+    page = first.html.read_bytes()
+    again = write_report(probed / "heads", probed / "reports", **folders).html.read_bytes()
+    assert {path.name: path.stat().st_mtime_ns for path in beside.glob("*-*.mp3")} == {
+        name: time for name, time in before.items() if name.endswith(".mp3")
+    }
+    assert again == page  # the sounds are those that the runs heard, wherever the data went
+    assert (beside / "mine.txt").exists()
+
+
+def test_single_file_holds_its_sounds_and_leaves_none_beside_it(probed):
+    folders = {"embeddings": probed / "embeddings"}
+    apart = write_report(probed / "heads", probed / "reports", **folders).html.read_text()
+    whole = write_report(probed / "heads", probed / "reports", single_file=True, **folders).html.read_text()
+    assert not (probed / "reports" / "report-audio").exists()
+    assert "data:audio/mpeg" not in apart
+    assert whole.count("data:audio/mpeg") == 24
+
+
+def test_page_holds_what_every_run_says_of_8732_clips_in_a_few_bytes(tmp_path):
+    write_run(tmp_path / "heads", accuracy=0.8)
+    one = write_report(tmp_path / "heads", tmp_path / "reports").html
+    data = json.loads(re.search(r'class="clips-data">(.*?)</script>', one.read_text())[1])
+    assert len(data["clips"]) == 8732
+    assert len(json.dumps(data["runs"])) < 8732 * 4.1  # so that 30 runs are about 1 MB
+    assert one.stat().st_size < 2_000_000
 
 
 def test_missing_embeddings_are_said_with_the_remedy(probed):
@@ -112,8 +155,6 @@ def test_room_that_is_no_size_is_refused(room):
 
 def judgements(n: int, wrong: int) -> Judgements:
     """n clips of 2 classes; the first `wrong` are mistaken, each less surely than the one before."""
-    import numpy as np
-
     label = np.zeros(n, dtype=np.int64)
     predicted = (np.arange(n) < wrong).astype(np.int64)
     share = np.linspace(0.99, 0.6, n)
@@ -130,27 +171,39 @@ def test_worst_mistakes_are_the_surest_and_not_all_of_one_recording():
     assert worst(judgements(20, 0), groups) == []
 
 
-def test_large_map_is_a_sample_that_keeps_the_surest_mistakes():
-    import numpy as np
+def test_map_holds_every_clip_and_says_which_have_no_place():
+    plane = np.array([[0.0, 5.0], [10.0, 5.0], [5.0, 5.0]])
+    assert on_grid(plane).tolist() == [[0, 0], [EDGE, 0], [EDGE // 2, 0]]
+    features = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    features[:, 7] = 3.0  # nothing to tell clips by
+    scaled = standardised(features)
+    assert scaled.std(axis=0) == pytest.approx([1] * 7 + [0], abs=1e-5)
+    plane, what = by_pca(scaled)
+    assert plane.shape == (300, 2)
+    assert plane[:, 0].std() >= plane[:, 1].std() > 0
+    assert "%" in what
 
-    from soundprobe.base.records import Embeddings
 
-    judged = judgements(5000, 100)
-    embeddings = Embeddings(
-        features=np.random.default_rng(0).normal(size=(5000, 8)).astype(np.float32),
-        ids=judged.ids,
-        labels=judged.label,
-        folds=judged.fold,
-        groups=judged.ids,
-        class_names=("a", "b"),
-        columns={},
-        meta={},
-    )
-    placed = place(embeddings, judged)
-    assert len(placed.rows) == MOST_POINTS
-    assert set(range(100)) <= set(placed.rows.tolist())
-    assert ((placed.x >= 0) & (placed.x <= 100) & (placed.y >= 0) & (placed.y <= 100)).all()
-    assert 0 < placed.explained < 1
+def test_umap_without_its_package_is_refused_with_the_command():
+    if find_spec("umap") is not None:
+        pytest.skip("umap-learn is installed")
+    with pytest.raises(ConfigError, match=r"pip install 'soundprobe\[umap\]'"):
+        MediaOptions(map="umap")
+    with pytest.raises(ConfigError, match="pca or umap"):
+        MediaOptions(map="tsne")
+
+
+def test_umap_lays_neighbours_together():
+    pytest.importorskip("umap", reason="umap-learn is an extra: soundprobe[umap]")
+    features = np.repeat([[0.0] * 8, [9.0] * 8], 40, axis=0) + np.random.default_rng(0).normal(size=(80, 8))
+    plane, _ = by_umap(features)
+    assert np.linalg.norm(plane[:40].mean(axis=0) - plane[40:].mean(axis=0)) > plane[:40].std()
+
+
+def test_run_without_probabilities_has_its_mistakes_in_the_order_of_their_ids():
+    judged = judgements(6, 3)
+    unsure = replace(judged, proba=np.full_like(judged.proba, np.nan), ids=judged.ids[::-1])
+    assert worst(unsure, {}) == [2, 1, 0]
 
 
 def test_hundred_classes_all_look_different():

@@ -35,13 +35,13 @@ def test_page_clip_of_stereo_at_another_rate_is_mono_of_the_same_length():
     soundfile.write(file, np.stack([tone(440, 1.0)] * 2, axis=1), 48_000, format="FLAC")
     clip = page_clip(file.getvalue(), "clip")
     assert clip.duration_s == pytest.approx(RATE_HZ / 48_000, abs=0.001)
-    assert clip.page_bytes > len(clip.sound) + len(clip.picture)
+    assert clip.inline().taken_bytes > len(clip.sound) + len(clip.picture)
 
 
 def test_clip_without_sound_has_only_the_picture():
     clip = clip_of_wave(tone(440, 1.0), RATE_HZ, "clip", with_sound=False)
     assert clip.sound is None
-    assert 0 < clip.page_bytes < 30_000
+    assert 0 < clip.inline().taken_bytes < 30_000
 
 
 def test_damaged_audio_is_one_clear_line():

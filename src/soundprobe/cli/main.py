@@ -260,12 +260,16 @@ def report(
         typer.Option("--data", metavar="DATA", help="Where the clips are now, if they were moved, to be heard."),
     ] = None,
     max_audio_mb: Annotated[
-        float, typer.Option("--max-audio-mb", metavar="MB", help="How much of the page clips may take.")
-    ] = 8.0,
+        float, typer.Option("--max-audio-mb", metavar="MB", help="How much the sounds may take.")
+    ] = 25.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
-    trials: Annotated[
-        bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="Put the sounds into the page, not beside it.")
     ] = False,
+    map_method: Annotated[
+        str, typer.Option("--map", metavar="HOW", help="Of the clips: pca, or umap as well.")
+    ] = "pca",
+    trials: Annotated[bool, typer.Option("--trials", help="Also show runs of fewer clips or folds.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
@@ -295,6 +299,8 @@ def report(
         embeddings=embeddings,
         audio=not no_audio,
         max_audio_mb=max_audio_mb,
+        single_file=single_file,
+        map_method=map_method,
         trials=trials,
     )
     out.print(format_summary(written))

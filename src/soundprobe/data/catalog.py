@@ -328,6 +328,8 @@ def find_layout(path: str | Path) -> Layout:
     """
     if str(path).startswith(OF_HUB):
         return HUB
+    if path == "":
+        raise DataError("--data is empty: give a data set's name, or the path of a folder or file.")
     place = Path(path)
     try:
         os.stat(place)
@@ -348,7 +350,7 @@ def find_layout(path: str | Path) -> Layout:
 
 
 def _what_is_there(place: Path) -> str:
-    if place.is_file():
+    if not place.is_dir():
         return ": it is one clip, and a data set has several" if is_audio(place) else ""
     held = counted_endings(Path(entry.name) for entry in shown_entries(place))
     return f": it holds {held}" if held else ": it is empty"

@@ -389,7 +389,8 @@ def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, memory_map=True)
+        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table would import pandas where it is installed
+            table = file.read()
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
     for what, found, told in (

@@ -9,6 +9,7 @@ words. Neither holds HTML or Markdown, so whoever renders them escapes everythin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +35,7 @@ SpanKind = Literal[
     "thin",
     "break",
     "page",  # speaks of what only the page has, such as the marks of a chart
+    "pick",  # on the page, a click selects the clips that `style`, a JSON object, tells
 ]
 
 
@@ -72,6 +74,16 @@ def struck(words: Words) -> Span:
 
 def on_page(*words: Words) -> Span:
     return Span("page", words)
+
+
+def pick(words: Words, **clips: int | str) -> Span:
+    """Words that a click, on the page, selects clips by.
+
+    Args:
+        clips: which: `true` and `said` are classes by number, `recording` a recording, `set` the name of a `ClipSet`,
+            or "wrong" for all mistakes.
+    """
+    return Span("pick", words, style=json.dumps(clips))
 
 
 def joined(parts: Sequence[Words], separator: Words = ", ") -> Words:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 
@@ -22,6 +22,10 @@ PALETTE = tuple(f"var(--series-{number})" for number in range(1, 7))
 """The page's colours for lines and marks that stand beside each other."""
 DIGITS = 5  # of a share: 0.001 points
 WIDEST = 44  # characters of a name beside an axis
+STEPS = (0.1, 0.5, 1, 2, 5, 10, 20)
+"""Between the ticks of an axis in percent."""
+LEAST_SPAN = 4.0
+"""A logarithmic axis reaches at least so many times up and down from its middle: 10 and 11 ms lie close together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,5 +102,40 @@ def named_axis(names: Sequence[str], *, below: Sequence[str] = (), **more: Any) 
     return {"tickvals": list(range(len(names))), "ticktext": lines or [label(name) for name in names], **more}
 
 
-def percent_axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": title}, "ticksuffix": " %", **more}
+def percent_axis(title: str, traces: Iterable[Mapping[str, Any]], along: Literal["x", "y"] = "y") -> dict[str, Any]:
+    """The axis in percent that holds `traces` with their error bars, by round steps, and never more than 0 to 100.
+
+    Its ends lie a little outside its last ticks, so that marks there are drawn whole.
+    """
+    found = [0.0, 100.0]
+    if shown := [end for trace in traces for end in _ends(trace, along)]:
+        found = [max(min(shown), 0.0), min(max(shown), 100.0)]
+    step = next(step for step in STEPS if found[1] - found[0] <= 7 * step)
+    low, high = step * math.floor(found[0] / step), min(step * math.ceil(found[1] / step), 100)
+    low = low if low < high else max(low - step, 0)
+    margin = 0.03 * (high - low)
+    range_ = {"range": [low - margin, high + margin], "tick0": low, "dtick": step}
+    return {"title": {"text": title}, "ticksuffix": " %", **range_}
+
+
+def _ends(trace: Mapping[str, Any], along: str) -> Iterator[float]:
+    """How far the marks of a trace reach along an axis, with their error bars."""
+    bars = trace.get(f"error_{along}", {})
+    values = trace[along]
+    above = bars.get("array", [0.0] * len(values))
+    for value, up, down in zip(values, above, bars.get("arrayminus", above), strict=True):
+        if value is not None and math.isfinite(value):
+            yield from (value - down, value + up)
+
+
+def log_axis(title: str, values: Iterable[float], **more: Any) -> dict[str, Any]:
+    """A logarithmic axis that holds positive `values`, with labels at 1, 2 and 5 of each power of ten."""
+    shown = list(values)
+    low, high = min(shown), max(shown)
+    middle = math.sqrt(low * high)
+    low, high = min(low / 1.15, middle / LEAST_SPAN), max(high * 1.15, middle * LEAST_SPAN)
+    ends = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [tick for power in ends for digit in (1, 2, 5) if low <= (tick := digit * 10.0**power) <= high]
+    labels = [f"{tick:,.10g}" for tick in ticks]
+    found = {"tickvals": ticks, "ticktext": labels, "range": [math.log10(low), math.log10(high)]}
+    return {"type": "log", "title": {"text": title}, **found, **more}

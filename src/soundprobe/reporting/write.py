@@ -10,7 +10,8 @@ from soundprobe.base.errors import SoundprobeWarning
 from soundprobe.base.files import atomic_path, path_name, write_json
 from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
-from soundprobe.reporting.compared.media import MediaOptions
+from soundprobe.reporting.compared.media import MAX_AUDIO_MB, MediaOptions
+from soundprobe.reporting.compared.media_files import FOLDER, MediaFiles
 from soundprobe.reporting.content import content_of
 from soundprobe.reporting.render.html import render_page
 from soundprobe.reporting.render.markdown import render_markdown
@@ -38,14 +39,16 @@ def write_report(
     data: str | Path | None = None,
     embeddings: str | Path = "embeddings",
     audio: bool = True,
-    max_audio_mb: float = 8.0,
+    max_audio_mb: float = MAX_AUDIO_MB,
+    single_file: bool = False,
+    map_method: str = "pca",
     trials: bool = False,
 ) -> ReportPaths:
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
-    The files are `report.html` (self-contained, needs no network), `report.md` and `report.json` (see
-    `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each is
-    written whole or not at all, and the same runs give the same bytes.
+    The files are `report.html` (needs no network) with its sounds in `report-audio/`, `report.md` and `report.json`
+    (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each
+    is written whole or not at all, and the same runs give the same bytes.
 
     Args:
         baseline: the name of the user's own model, which the best run is compared with: an imported one, or any run.
@@ -54,18 +57,22 @@ def write_report(
         embeddings: the store that the map of the embeddings is drawn from.
         dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
         trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
-        audio, max_audio_mb: whether the page holds sounds, and how many million bytes of it they may take.
+        audio, max_audio_mb: whether there are sounds, and how many million bytes they and their pictures may take.
+        single_file: whether these are inside the page, which is then all that one needs.
+        map_method: "pca", or "umap" for a map of either kind.
 
     Raises:
-        ConfigError: `max_audio_mb` is not valid, or no run, or several, have the name `baseline`.
+        ConfigError: `max_audio_mb` or `map_method` is not valid, UMAP's package is not installed, or no run, or
+            several, have the name `baseline`.
         StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
-    options = MediaOptions(data, max_audio_mb, audio, Path(embeddings))
     collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
     folder = Path(reports_folder)
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
+    beside = folder / FOLDER
+    options = MediaOptions(data, max_audio_mb, audio, Path(embeddings), None if single_file else beside, map_method)
     if not trials:
         collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline)
@@ -84,6 +91,7 @@ def write_report(
     _write_text(paths.html, page)
     _write_text(paths.markdown, text)
     write_json(paths.json, build_document(content))
+    MediaFiles(beside).drop_unused(one.media.files for one in comparisons if one.media)
     return paths
 
 

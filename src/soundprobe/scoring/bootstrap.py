@@ -9,8 +9,9 @@ Letters: N clips, C classes, F folds, G recordings of one fold, B resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -195,7 +196,7 @@ def resample(run: Predictions, *, resamples: int = RESAMPLES, seed: int = 0) -> 
     total, drawn_total = np.zeros((3, run.n_classes)), np.zeros((resamples, 3, run.n_classes))
     for fold in folds:
         counts = _recording_counts(run, recording_of, np.flatnonzero(run.folds == fold))
-        drawn = _redraw(counts, resamples, np.random.default_rng([seed, int(fold) % 2**32]))
+        drawn = _redraw(counts, resamples, (seed, int(fold) % 2**32))
         whole = counts.sum(axis=0)
         recordings.append(len(counts))
         points.append(_fold_scores(whole[None]))
@@ -261,18 +262,29 @@ def _recording_counts(run: Predictions, recording_of: np.ndarray, rows: np.ndarr
     return np.stack([count(true, true == said), count(true), count(said)], axis=1).astype(np.float32)
 
 
-def _redraw(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+def _redraw(counts: np.ndarray, resamples: int, seed: tuple[int, int]) -> np.ndarray:
     """(B, 3, C): the sums of `counts` (G, 3, C) over recordings drawn with replacement. Whole numbers, so exact."""
     G = len(counts)
     flat = counts.reshape(G, -1)
-    size, step = max(G - 1, 1), max(1, WEIGHTS_AT_ONCE // G)
-    sums = []
+    # One run's draws are the next one's: all runs on the same recordings see the same worlds.
+    weights = _kept_weights(G, resamples, seed) if G * resamples <= WEIGHTS_AT_ONCE else _weights(G, resamples, seed)
+    return np.concatenate([some.astype(np.float32) @ flat for some in weights]).reshape(resamples, *counts.shape[1:])
+
+
+def _weights(recordings: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
+    """(B, G) int64 in blocks of rows: how often each world drew each recording."""
+    rng = np.random.default_rng(list(seed))
+    size, step = max(recordings - 1, 1), max(1, WEIGHTS_AT_ONCE // recordings)
     for start in range(0, resamples, step):
         worlds = min(step, resamples - start)
-        drawn = rng.integers(0, G, size=(worlds, size)) + np.arange(worlds)[:, None] * G
-        weights = np.bincount(drawn.ravel(), minlength=worlds * G).reshape(worlds, G)
-        sums.append(weights.astype(np.float32) @ flat)
-    return np.concatenate(sums).reshape(resamples, *counts.shape[1:])
+        drawn = rng.integers(0, recordings, size=(worlds, size)) + np.arange(worlds)[:, None] * recordings
+        yield np.bincount(drawn.ravel(), minlength=worlds * recordings).reshape(worlds, recordings)
+
+
+@lru_cache(maxsize=10)
+def _kept_weights(recordings: int, resamples: int, seed: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """As `_weights`, kept: at most 10 folds of 8 MiB each."""
+    return tuple(some.astype(np.uint16) for some in _weights(recordings, resamples, seed))
 
 
 def _fold_scores(counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -214,7 +214,8 @@ def _clip_view(path: Path, predictor: Predictor | None, window_s: float, hop_s: 
     if predictor is not None:
         bands, others = _bands(predictor.timeline(path, window_s=window_s, hop_s=hop_s), clip)
     facts = _facts(told, len(kept) < len(wave))
-    return ClipView(path.name, facts, player(clip, path.name, ticks=True), bands, others, clip.page_bytes, findings)
+    shown = clip.inline()
+    return ClipView(path.name, facts, player(shown, path.name, ticks=True), bands, others, shown.taken_bytes, findings)
 
 
 def _facts(told: AudioInfo, cut: bool) -> str:

@@ -11,7 +11,8 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from soundprobe.viewing.sound import PageClip, data_uri
+from soundprobe.viewing.sound import Playable
+from soundprobe.viewing.spectrogram import Spectrogram
 
 FREQUENCIES_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000)
 LEAST_GAP = 9.0
@@ -19,12 +20,12 @@ LEAST_GAP = 9.0
 STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
-def player(clip: PageClip, label: str, *, ticks: bool = False, key: str = "") -> Markup:
+def player(clip: Playable, label: str, *, ticks: bool = False, key: str = "") -> Markup:
     """The HTML of a player.
 
     Args:
         label: what the clip is, for those who can't see it; escaped here.
-        ticks: whether frequencies and times stand beside the picture.
+        ticks: whether frequencies and times stand beside the picture, of a clip whose spectrogram is known.
         key: written as `data-clip`, for scripts that look for it.
     """
     return Markup(  # noqa: S704 - the template escapes
@@ -33,10 +34,10 @@ def player(clip: PageClip, label: str, *, ticks: bool = False, key: str = "") ->
         .render(
             label=label,
             key=key,
-            picture=data_uri(clip.picture, "image/webp"),
-            sound=data_uri(clip.sound, "audio/mpeg") if clip.sound else None,
+            picture=clip.picture,
+            sound=clip.sound,
             seconds=round(clip.duration_s, 4),
-            frequencies=frequency_ticks(clip) if ticks else (),
+            frequencies=frequency_ticks(clip.spectrogram) if ticks and clip.spectrogram else (),
             times=time_ticks(clip.duration_s) if ticks else (),
         )
     )
@@ -51,9 +52,8 @@ def empty_player() -> Markup:
     )
 
 
-def frequency_ticks(clip: PageClip) -> list[tuple[float, str]]:
+def frequency_ticks(shown: Spectrogram) -> list[tuple[float, str]]:
     """Heights in percent with their labels."""
-    shown = clip.spectrogram
     ticks: list[tuple[float, str]] = []
     for frequency in FREQUENCIES_HZ:
         at = round(100 * shown.height_of(frequency), 2)

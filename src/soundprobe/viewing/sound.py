@@ -1,4 +1,4 @@
-"""A clip made fit for a page: its sound as MP3, its spectrogram as WebP, both small enough to stand inside the HTML.
+"""A clip made fit for a page: its sound as MP3, its spectrogram as WebP, small enough to stand inside or beside it.
 
 MP3, because it is the one compressed format that every browser plays: Safari before version 18.4 plays neither Vorbis
 nor Opus in an Ogg file. libsndfile writes the LAME header with it, so players leave out the encoder's own silence and
@@ -25,6 +25,23 @@ COMPRESSION = 0.7
 
 
 @dataclass(frozen=True, eq=False)
+class Playable:
+    """What a player shows and plays.
+
+    Attributes:
+        sound, picture: where they are, as URLs: inside the page, or beside it; no sound where it is left out.
+        taken_bytes: how much they take there.
+        spectrogram: what the picture was drawn from, where frequencies are to stand beside it.
+    """
+
+    sound: str | None
+    picture: str
+    duration_s: float
+    taken_bytes: int
+    spectrogram: Spectrogram | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PageClip:
     """What a player needs of one clip.
 
@@ -41,10 +58,11 @@ class PageClip:
     duration_s: float
     spectrogram: Spectrogram
 
-    @property
-    def page_bytes(self) -> int:
-        """How much of a page it takes, as base64."""
-        return sum(4 * -(-len(part) // 3) for part in (self.sound or b"", self.picture))
+    def inline(self) -> Playable:
+        """The clip inside a page, as base64."""
+        sound = data_uri(self.sound, "audio/mpeg") if self.sound else None
+        picture = data_uri(self.picture, "image/webp")
+        return Playable(sound, picture, self.duration_s, len(sound or "") + len(picture), self.spectrogram)
 
 
 def page_clip(audio: bytes, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ, with_sound: bool = True) -> PageClip:

@@ -25,7 +25,8 @@ from soundprobe.reporting.compared.baselines import (
     own_model,
 )
 from soundprobe.reporting.compared.grouping import rows_of
-from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened, media_of
+from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions, Opened
+from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_of, with_holm
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.runs import marks
@@ -300,11 +301,12 @@ def known_before(comparison: Comparison) -> tuple[PublishedHere, ...]:
 
 
 def with_media(comparisons: Sequence[Comparison], options: MediaOptions) -> tuple[Comparison, ...]:
-    """The comparisons, each with its `media`; they share the page's room equally."""
+    """The comparisons, each with its `media`; they share the room for clips equally."""
     opened: Opened = {}
+    files = MediaFiles(options.folder)
     room = options.max_audio_mb * BYTES_OF_MB / max(len(comparisons), 1)
     return tuple(
-        replace(one, media=media_of([run for row in one.rows for run in row.runs], options, room, opened))
+        replace(one, media=Media(options, [run for row in one.rows for run in row.runs], room, opened, files))
         for one in comparisons
     )
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,14 @@ from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Clips, Source
+from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.runs.run import Run
-from soundprobe.viewing.sound import PageClip, page_clip
+from soundprobe.viewing.sound import PageClip, Playable, page_clip
 
 BYTES_OF_MB = 1_000_000
+MAX_AUDIO_MB = 25.0
+"""About 1,100 clips of 4 s."""
+MAPS = ("pca", "umap")
 ENCODERS = 4
 """Clips encoded at once: libsndfile works outside Python's lock."""
 REMEDY = "Make the report again with --data PATH, where PATH is what was extracted"
@@ -35,126 +41,163 @@ class MediaOptions:
 
     Attributes:
         data: where the clips are, a name or a path; None takes what the runs say.
-        max_audio_mb: how many million bytes of the page clips may take, over all data sets.
+        max_audio_mb: how many million bytes clips may take, in the page or beside it, over all data sets.
         audio: whether there is to be any sound.
         embeddings: the store that the map is drawn from.
+        folder: where sounds and pictures are put; None for inside the page.
+        map: how the map is drawn: "pca", or "umap" as well.
 
     Raises:
-        ConfigError: `max_audio_mb` is not a number from 0 up.
+        ConfigError: `max_audio_mb` is not a number from 0 up, or `map` no way to draw one here.
     """
 
     data: str | Path | None = None
-    max_audio_mb: float = 8.0
+    max_audio_mb: float = MAX_AUDIO_MB
     audio: bool = True
     embeddings: Path = Path("embeddings")
+    folder: Path | None = None
+    map: str = "pca"
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_audio_mb < float("inf"):
-            raise ConfigError(f"--max-audio-mb {self.max_audio_mb} is not valid: give 0 or more, such as 8.")
-
-
-@dataclass(eq=False)
-class Media:
-    """The clips of one comparison.
-
-    Attributes:
-        options: what the user asked for.
-        sources: clip id -> where its bytes are; empty where the data was not found.
-        digests: clip id -> sha256 of the bytes that the runs heard; groups: clip id -> recording.
-        reason: why there are no sources, as one sentence with its remedy; else empty.
-        left_bytes: what is left of the page's room.
-        ready: the clips that were made for the page so far.
-    """
-
-    options: MediaOptions
-    sources: Mapping[str, Source]
-    digests: Mapping[str, str]
-    groups: Mapping[str, str]
-    reason: str
-    left_bytes: float
-    ready: dict[str, PageClip] = field(default_factory=dict)
-
-    def fetch(self, ids: Iterable[str], *, silent_too: bool = False) -> dict[str, PageClip]:
-        """The clips of `ids`, in their order, as far as they are found and the page has room.
-
-        Args:
-            silent_too: where there is no room for sound, or none is wanted, still give the picture.
-        """
-        wanted = [clip for clip in dict.fromkeys(ids) if clip in self.sources]
-        if not silent_too and not self.options.audio:
-            return {}
-        found: dict[str, PageClip] = {}
-        with ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode") as pool:
-            for start in range(0, len(wanted), 4 * ENCODERS):
-                some = wanted[start : start + 4 * ENCODERS]
-                for clip, made in zip(some, pool.map(self._make, some), strict=True):
-                    kept = None if made is None else self._keep(clip, made, silent_too)
-                    if kept is not None:
-                        found[clip] = kept
-                if self.left_bytes <= 0 and not silent_too:
-                    break
-        return found
-
-    def _make(self, clip: str) -> PageClip | None:
-        """The clip, or None where its bytes are not those that the runs heard."""
-        if clip in self.ready:
-            return self.ready[clip]
-        try:
-            audio = read_bytes(self.sources[clip])
-            if sha256(audio).hexdigest() != self.digests.get(clip):
-                return None
-            return page_clip(audio, clip, with_sound=self.options.audio and self.left_bytes > 0)
-        except AudioError:
-            return None
-
-    def _keep(self, clip: str, made: PageClip, silent_too: bool) -> PageClip | None:
-        if clip in self.ready:
-            return made
-        fits = made.sound is not None and made.page_bytes <= self.left_bytes
-        if not fits:
-            if made.sound is not None:
-                self.left_bytes = 0  # what comes later counts for less: it must not squeeze into the rest
-            if not silent_too:
-                return None
-            made = PageClip(made.name, None, made.picture, made.duration_s, made.spectrogram)
-        else:
-            self.left_bytes -= made.page_bytes
-        self.ready[clip] = made
-        return made
+            raise ConfigError(
+                f"--max-audio-mb {self.max_audio_mb} is not valid: give 0 or more, such as {MAX_AUDIO_MB:g}."
+            )
+        if self.map not in MAPS:
+            raise ConfigError(f"--map {self.map} is not valid: give {' or '.join(MAPS)}.")
+        if self.map == "umap" and find_spec("umap") is None:
+            raise ConfigError("--map umap needs a package that is not installed: pip install 'soundprobe[umap]'.")
 
 
 Opened = dict[tuple[str, str], Clips | DataError]
 """Address and a key of the options -> the data set there, or why it can't be opened."""
 
 
-def media_of(runs: Sequence[Run], options: MediaOptions, room: float, opened: Opened) -> Media:
-    """The clips of `runs`, which are on one data set.
+@dataclass(eq=False)
+class Media:
+    """The clips of one comparison. Their data is opened once a clip is wanted that does not lie beside the page.
 
-    Args:
-        room: how many bytes of the page they may take.
+    Attributes:
+        options: what the user asked for.
+        runs: on one data set.
+        left_bytes: what is left of the room for clips.
         opened: what was opened for other runs; what is opened here is put there.
+        files: where they are put, and may lie from an earlier report.
+        ready: the clips that were made for the page so far.
     """
-    digests, groups = _told(runs)
-    if not digests:
-        reason = "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."
-        return Media(options, {}, {}, groups, reason, room)
-    reasons = []
-    for address, how in _addresses(runs, options):
-        key = (address, digest_key(how))
-        if key not in opened:
-            opened[key] = _open(address, how)
-        clips = opened[key]
-        if isinstance(clips, DataError):
-            reasons.append(str(clips))
-            continue
-        sources = {
-            str(clip): source for clip, source in zip(clips.ids, clips.sources, strict=True) if str(clip) in digests
-        }
-        if sources and _any_matches(sources, digests):
-            return Media(options, sources, digests, groups, "", room)
-        reasons.append(f"{address} does not hold the clips that the runs heard")
-    where = reasons[0].rstrip(".") if reasons else "the runs don't say where their data was"
-    return Media(options, {}, digests, groups, f"The clips can't be heard here: {where}. {REMEDY}.", room)
+
+    options: MediaOptions
+    runs: Sequence[Run]
+    left_bytes: float
+    opened: Opened
+    files: MediaFiles
+    ready: dict[str, Playable] = field(default_factory=dict)
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Clip id -> sha256 of the bytes that the runs heard, of the first run that says it."""
+        run = next((run for run in self.runs if "audio_sha256" in run.columns), None)
+        return _pairs(run.ids, run.columns["audio_sha256"]) if run else {}
+
+    @cached_property
+    def groups(self) -> Mapping[str, str]:
+        """Clip id -> recording, of the first run that says it."""
+        run = next((run for run in self.runs if run.groups is not None), None)
+        return _pairs(run.ids, run.groups) if run and run.groups is not None else {}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Clip id -> where its bytes are; empty where the data was not found."""
+        return self._found[0]
+
+    @property
+    def reason(self) -> str:
+        """Why there are no sources, as one sentence with its remedy; else empty."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Mapping[str, Source], str]:
+        if not self.digests:
+            return {}, "The clips can't be heard here, because the runs don't say which bytes they heard. Probe again."
+        reasons = []
+        for address, how in _addresses(self.runs, self.options):
+            key = (address, digest_key(how))
+            if key not in self.opened:
+                self.opened[key] = _open(address, how)
+            clips = self.opened[key]
+            if isinstance(clips, DataError):
+                reasons.append(str(clips))
+                continue
+            pairs = zip(clips.ids, clips.sources, strict=True)
+            sources = {str(clip): source for clip, source in pairs if str(clip) in self.digests}
+            if sources and _any_matches(sources, self.digests):
+                return sources, ""
+            reasons.append(f"{address} does not hold the clips that the runs heard")
+        where = reasons[0].rstrip(".") if reasons else "the runs don't say where their data was"
+        return {}, f"The clips can't be heard here: {where}. {REMEDY}."
+
+    def fetch(self, ids: Iterable[str], *, silent_too: bool = False) -> dict[str, Playable]:
+        """The clips of `ids`, in their order, as far as they are found and there is room.
+
+        Args:
+            silent_too: where there is no room for sound, or none is wanted, still give the picture.
+
+        Raises:
+            StoreError: they can't be written beside the page.
+        """
+        wanted = [clip for clip in dict.fromkeys(ids) if clip in self.digests]
+        if not silent_too and not self.options.audio:
+            return {}
+        found: dict[str, Playable] = {}
+        with ThreadPoolExecutor(ENCODERS, thread_name_prefix="encode") as pool:
+            for start in range(0, len(wanted), 4 * ENCODERS):
+                some = wanted[start : start + 4 * ENCODERS]
+                first = {self.digests[clip]: clip for clip in reversed(some)}  # copies are made once
+                if not all(clip in self.ready or self.files.holds(self.digests[clip], self._sounds) for clip in some):
+                    assert self._found  # opened once, before several ask
+                made = dict(zip(first, pool.map(self._make, first.values()), strict=True))
+                for clip in some:
+                    kept = self._keep(clip, made[self.digests[clip]], silent_too)
+                    if kept is not None:
+                        found[clip] = kept
+                if self.left_bytes <= 0 and not silent_too:
+                    break
+        return found
+
+    def _make(self, clip: str) -> Playable | None:
+        """The clip, or None where its bytes are not those that the runs heard."""
+        if clip in self.ready:
+            return self.ready[clip]
+        return self.files.playable(self.digests[clip], self._sounds, lambda with_sound: self._encode(clip, with_sound))
+
+    @property
+    def _sounds(self) -> bool:
+        return self.options.audio and self.left_bytes > 0
+
+    def _encode(self, clip: str, with_sound: bool) -> PageClip | None:
+        if clip not in self.sources:
+            return None
+        try:
+            audio = read_bytes(self.sources[clip])
+            if sha256(audio).hexdigest() != self.digests[clip]:
+                return None
+            return page_clip(audio, clip, with_sound=with_sound)
+        except AudioError:
+            return None
+
+    def _keep(self, clip: str, made: Playable | None, silent_too: bool) -> Playable | None:
+        if made is None or clip in self.ready:
+            return made
+        if made.sound is not None and made.taken_bytes > self.left_bytes:
+            self.left_bytes = 0  # what comes later counts for less: it must not squeeze into the rest
+            made = replace(made, sound=None)
+        if made.sound is None and not silent_too:
+            return None
+        if made.sound is not None:
+            self.left_bytes -= made.taken_bytes
+        self.ready[clip] = made
+        self.files.use(made)
+        return made
 
 
 def _addresses(runs: Sequence[Run], options: MediaOptions) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -199,15 +242,6 @@ def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str], trie
         except AudioError:
             continue
     return False
-
-
-def _told(runs: Sequence[Run]) -> tuple[dict[str, str], dict[str, str]]:
-    """Clip id -> digest, and clip id -> recording, each from the first run that says it."""
-    digested = next((run for run in runs if "audio_sha256" in run.columns), None)
-    grouped = next((run for run in runs if run.groups is not None), None)
-    digests = _pairs(digested.ids, digested.columns["audio_sha256"]) if digested else {}
-    groups = _pairs(grouped.ids, grouped.groups) if grouped and grouped.groups is not None else {}
-    return digests, groups
 
 
 def _pairs(ids: np.ndarray, values: np.ndarray) -> dict[str, str]:

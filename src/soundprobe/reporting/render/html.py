@@ -30,12 +30,12 @@ TAGS = {
     "mark": ("abbr", ""),
 }
 """The tag and the CSS class of each kind of span; of others <span> and the kind."""
-PLOTLY = "plotly-cartesian.min.js"
+PLOTLY = "plotly-scatter-heatmap.min.js"
 
 
 def render_page(content: Content) -> str:
     """The whole page: no request to any network, every name from data escaped, the same for the same input."""
-    own = "\n".join([_static("page.js"), player.static("player.js"), _static("map.js"), _static("plots.js")])
+    own = "\n".join([_static("page.js"), player.static("player.js"), _static("clips.js"), _static("plots.js")])
     scripts = [plotly_script(), own]
     style = "\n".join([_static("page.css"), player.static("player.css"), _static("media.css")])
     return (
@@ -63,6 +63,8 @@ def words_html(words: Words) -> Markup:
     inner = words_html(words.words)
     if words.kind == "page":
         return inner
+    if words.kind == "pick":
+        return Markup('<span class="pick" data-pick="{}">{}</span>').format(words.style, inner)
     tag, css = TAGS.get(words.kind, ("span", words.kind))
     attributes = Markup("")
     if css or words.style:
@@ -79,7 +81,7 @@ def digest_of(script: str) -> str:
 
 @cache
 def plotly_script() -> str:
-    """plotly.js, as far as two axes go: what `static/plotly.json` names."""
+    """plotly.js, cut to the traces that `static/plotly.json` names."""
     return _static(PLOTLY)
 
 

@@ -72,7 +72,8 @@ def read_predictions(folder: Path, classes: int, has_probabilities: bool = True)
         raise UnreadableRunError("no predictions.parquet beside result.json")
     names = ["clip_id", "fold", "label", "predicted", *(["proba"] if has_probabilities else [])]
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas where it is installed
+            table = file.read()
         missing = [name for name in names if name not in table.column_names]
         if missing:
             raise UnreadableRunError(f"predictions.parquet has no column {missing[0]!r}")

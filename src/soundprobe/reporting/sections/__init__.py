@@ -18,7 +18,6 @@ ORDER = (
     "recordings",
     "conditions",
     "gallery",
-    "embedding_map",
     "ranking",
     "pretraining",
     "statistics",
@@ -37,7 +36,7 @@ CHAPTERS = {
     "classes": "Where it fails",
     "gallery": "Listen",
     "ranking": "All runs",
-    "data_audit": "How it was measured",
+    "data_audit": "Method",
 }
 """The file that a chapter begins with, and the chapter's title; the files after it in `ORDER` are of it, too."""
 

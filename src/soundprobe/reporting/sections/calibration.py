@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Calibration:
         return "too sure" if self.confidence > self.accuracy else "not sure enough"
 
 
+@lru_cache(maxsize=64)  # for the page and for report.json
 def calibrate(row: Row) -> Calibration:
     """All folds and seeds together; empty bins are left out. Only of rows that have probabilities."""
     proba = [run.proba for run in row.runs if run.proba is not None]
@@ -162,8 +164,8 @@ def _plot(found: list[tuple[Row, Calibration]]) -> Plot:
         hover = "sure to %{x:.0f} %, right in %{y:.0f} %<br>%{customdata} clips"
         traces.append(row_line(place, row, x, y, hover, customdata=[each.clips for each in bins]))
     layout = {
-        "xaxis": percent_axis("how sure the run was", range=[0, 101]),
-        "yaxis": percent_axis("how often it was right", range=[-2, 102]),
+        "xaxis": percent_axis("how sure the run was", traces, "x"),
+        "yaxis": percent_axis("how often it was right", traces),
     }
     return Plot("calibration", "How sure runs are against how often they are right", [Variant("", traces)], layout, 420)
 

@@ -9,7 +9,7 @@ from soundprobe.data.audit.audit import Audit
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.controls import shuffled_of
-from soundprobe.reporting.wording import count, listing, plural
+from soundprobe.reporting.wording import listing, plural
 
 FEWEST_SEEDS = 3
 WITHOUT_LUCK = ("linear", "knn")
@@ -55,8 +55,8 @@ def _leaks(audit: Audit) -> Check:
 
 
 def _thin(audit: Audit) -> Check:
-    thin = len(audit.thin)
-    said = f"{count(thin)} thin {'class' if thin == 1 else 'classes'} in a fold" if thin else "no thin folds"
+    thin = len({one.class_name for one in audit.thin})
+    said = f"folds thin in {thin} of {len(audit.class_names)} classes" if thin else "no thin folds"
     return Check(said, not thin, "audit")
 
 

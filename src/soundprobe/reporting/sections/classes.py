@@ -97,9 +97,12 @@ def _plot(rows: Sequence[Row]) -> Plot:
             look = {"error_x": reach([cell for _, cell in there], color)}
             look["marker"] = {"symbol": symbol, "size": 8, "color": color}
             traces.append(scatter({"f1": "F1"}.get(key, key), x, y, "%{x:.1f} %", **look))
-        layout = {"yaxis": named_axis([one[0] for one in figures], autorange="reversed")}
+        layout = {
+            "xaxis": percent_axis("with 95 % intervals", traces, "x"),
+            "yaxis": named_axis([one[0] for one in figures], autorange="reversed"),
+        }
         variants.append(Variant(row.full_name, traces, layout))
-    layout = {"xaxis": percent_axis("with 95 % intervals"), "yaxis": {"showgrid": True}}
+    layout = {"yaxis": {"showgrid": True}}
     height = 130 + 46 * len(rows[0].first.class_names)
     return Plot("classes", "Precision, recall and F1 of each class", variants, layout, height)
 

@@ -172,7 +172,7 @@ def _plot(one: Breakdown) -> Plot:
     names, clips = one.conditions, [plural(number, "clip") for number, _ in one.counts]
     layout = {
         "xaxis": named_axis(names, below=clips, range=[-0.5, len(names) - 0.5], showgrid=False),
-        "yaxis": percent_axis("accuracy"),
+        "yaxis": percent_axis("accuracy", traces),
     }
     return Plot(one.key, f"Accuracy {one.title.lower()}", [Variant("", traces)], layout, height=380)
 

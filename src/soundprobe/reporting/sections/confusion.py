@@ -23,6 +23,7 @@ from soundprobe.reporting.elements import (
     columns_of,
     name,
     on_page,
+    pick,
 )
 from soundprobe.reporting.plots import Plot, Variant, named_axis
 from soundprobe.reporting.sections.section import Section
@@ -35,12 +36,16 @@ CELLS = 100_000
 
 @dataclass(frozen=True)
 class Confusion:
-    """One kind of mistake: `count` clips of class `true` were taken for `predicted`, a share of all clips of `true`."""
+    """One kind of mistake: `count` clips of class `true` were taken for `predicted`, a share of all clips of `true`.
+
+    `cell` are both by their numbers.
+    """
 
     true: str
     predicted: str
     count: int
     share: float
+    cell: tuple[int, int]
 
 
 def row_shares(confusion: np.ndarray) -> np.ndarray:
@@ -57,7 +62,7 @@ def most_frequent(row: Row, limit: int = 5) -> tuple[Confusion, ...]:
     order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
     cells = [np.unravel_index(cell, wrong.shape) for cell in order]
     return tuple(
-        Confusion(names[i], names[j], round(wrong[i, j] / seeds), float(shares[i, j]))
+        Confusion(names[i], names[j], round(wrong[i, j] / seeds), float(shares[i, j]), (int(i), int(j)))
         for i, j in cells
         if wrong[i, j] > 0
     )
@@ -70,7 +75,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     seeds = f", all {len(best.runs)} seeds" if len(best.runs) > 1 else ""
     yield Text(
         "In percent of each true class, all folds together",
-        on_page(". Choose a run"),
+        on_page(". Choose a run; a click on a cell selects its clips"),
         "; the table is of ",
         run_name(best),
         f"{seeds}.",
@@ -82,7 +87,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         said = []
         for one in frequent:
             clips = f": {plural(one.count, 'clip')}, {percent(one.share, 0)} % of the class"
-            said.append((name(one.true), " taken for ", name(one.predicted), clips))
+            words = (name(one.true), " taken for ", name(one.predicted))
+            said.append((pick(words, true=one.cell[0], said=one.cell[1]), clips))
         mistakes = [Heading(f"Most frequent mistakes of {best.name}"), Bullets(said)]
     rows = (best, *(row for row in comparison.rows if row is not best))
     plot = _plot(rows[: max(1, CELLS // len(comparison.class_names) ** 2)])
@@ -95,12 +101,13 @@ def _table(row: Row) -> Table:
 
     def cell(true: int, predicted: int) -> Cell:
         share = shares[true][predicted]
-        if predicted == true:
-            return Cell(percent(share, 0), style="right", tint=heat(share))
         if share == 0:
             return Cell("·", style="quiet")
+        shown = pick(percent(share, 0) if share >= 0.005 else "<1", true=true, said=predicted)
+        if predicted == true:
+            return Cell(shown, style="right", tint=heat(share))
         title = f"{names[true]} taken for {names[predicted]}: {row.confusion[true, predicted]}"
-        return Cell(percent(share, 0) if share >= 0.005 else "<1", style="wrong", tint=heat(share, 0.6), title=title)
+        return Cell(shown, style="wrong", tint=heat(share, 0.6), title=title)
 
     columns = [Column("True class", lambda true: name(names[true]), text=True)]
     columns += columns_of(names, cell, turned=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Plotted, Text, on_page
-from soundprobe.reporting.plots import Plot, Variant, percent_axis
+from soundprobe.reporting.plots import Plot, Variant, log_axis, percent_axis
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import row_trace, run_table
 from soundprobe.reporting.wording import count, duration, percent
@@ -40,8 +40,8 @@ def _plot(timed: Sequence[Row]) -> Plot:
         x, y = [1000 * (row.seconds_per_clip or 0.0)], [100 * row.accuracy.mean]
         traces.append(row_trace(place, row, x, y, "%{x:.3g} ms a clip: %{y:.1f} %", marker={"size": 12}))
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "ms to embed a clip"}, "dtick": "D2"},
-        "yaxis": percent_axis("accuracy"),
+        "xaxis": log_axis("ms to embed a clip", (1000 * (row.seconds_per_clip or 0.0) for row in timed)),
+        "yaxis": percent_axis("accuracy", traces),
         "showlegend": len(timed) <= 8,
     }
     return Plot("cost", "Accuracy against the time to embed a clip", [Variant("", traces)], layout, 380)

@@ -1,35 +1,25 @@
-"""A map of the clips by their embeddings: the two directions along which a backbone tells them apart most (PCA).
-
-Letters: N clips, D the embedding's dimension, P the clips that are drawn.
-"""
+"""Maps of the clips by their embeddings, and how the classes are drawn there. Letters: N clips, D the dimension."""
 
 from __future__ import annotations
 
-import base64
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from soundprobe.base.errors import SoundprobeError
-from soundprobe.base.records import Embeddings
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Element, Interactive, Text, on_page
+from soundprobe.reporting.elements import Words
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, is_imported
-from soundprobe.reporting.sections.gallery import Judgements, judgements_of
-from soundprobe.reporting.sections.section import Section
-from soundprobe.reporting.sections.shown_rows import run_name
-from soundprobe.reporting.wording import count, one_line, percent
+from soundprobe.reporting.wording import one_line, percent
 
-MOST_POINTS = 2000
 COLOURS = 10
 SEED = 0
+EDGE, NOWHERE = 65_534, 65_535
+LEAST_POINTS = 3
 DIFFERENT_IN_FOLDS = "networks that were fine-tuned in folds have other embeddings in each"
 
 
@@ -66,62 +56,90 @@ def symbols_of(class_names: Sequence[str]) -> list[Symbol]:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """Where each of P clips lies: x and y (P,) in percent of the plot, and the rows of the judgements (P,).
+class Map:
+    """Where the clips lie.
 
-    `explained` is the share of the embeddings' variance that the two directions hold.
+    Attributes:
+        name: how it was made, to choose it by; what: what one sees, as a sentence.
+        x, y: (N,) whole numbers from 0 to `EDGE`, y upwards; `NOWHERE` for a clip without an embedding.
     """
 
+    name: str
+    what: Words
     x: np.ndarray
     y: np.ndarray
-    rows: np.ndarray
-    explained: float
 
 
-def _show(comparison: Comparison) -> Iterator[Element]:
-    media, best = comparison.media, comparison.best
-    if best is None or media is None:
-        return
+def maps_of(comparison: Comparison, ids: np.ndarray) -> tuple[list[Map], str]:
+    """Maps of the clips `ids` (N,), by the embeddings of the best row that has any; or none and why, as a sentence."""
+    media = comparison.media
+    assert media is not None
     row, features, reason = find_features(comparison, media.options.embeddings)
-    placed, judged = None, None
-    if row is not None and features is not None:
-        try:
-            judged = judgements_of(row)
-            placed = place(read_features(features)[0], judged)
-            reason = "There is no map: the embeddings and the run have fewer than 3 clips in common."
-        except SoundprobeError as error:
-            reason = f"There is no map: {error}"
-    if row is None or judged is None or placed is None:
-        yield Text(on_page(one_line(reason)), role="caveat")
-        return
-    in_gallery = set(media.ready)  # the gallery comes first on the page; its sounds are not embedded twice
-    clips = _heard(judged, placed.rows, media)
-    yield _what(row, best, placed, len(judged.ids))
-    silence = _silence(media, len(clips), len(placed.rows))
-    if silence:
-        yield Text(on_page(one_line(silence)), role="how")
-    yield Interactive(
-        "map.html",
-        "The map is in report.html.",
-        {
-            "symbols": symbols_of(comparison.class_names),
-            "with_sound": len(clips),
-            "points": _points(judged, placed, clips),
-            "data": _data(judged, placed, comparison.class_names, clips - in_gallery, media),
-        },
+    if row is None or features is None:
+        return [], reason
+    try:
+        embeddings = read_features(features)[0]
+    except SoundprobeError as error:
+        return [], f"There is no map: {error}"
+    common, mine, theirs = np.intersect1d(ids, embeddings.ids, return_indices=True)
+    if len(common) < LEAST_POINTS:
+        return [], f"There is no map: the embeddings and the run have fewer than {LEAST_POINTS} clips in common."
+    scaled = standardised(np.asarray(embeddings.features)[theirs])
+    found = []
+    for method in dict.fromkeys([media.options.map, "pca"]):
+        plane, how = METHODS[method](scaled)
+        x, y = np.full((2, len(ids)), NOWHERE)
+        x[mine], y[mine] = on_grid(plane).T
+        found.append(Map(method.upper(), _what(row, comparison, how), x, y))
+    return found, ""
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    """(N, D) with every dimension counting alike, as it does for the heads."""
+    features = features.astype(np.float32)
+    spread = features.std(axis=0)
+    return (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+
+
+def by_pca(features: np.ndarray) -> tuple[np.ndarray, str]:
+    """(N, 2) the two main directions of features (N, D), and what that is."""
+    from scipy.sparse.linalg import svds
+
+    # Lanczos' method from a fixed start: the two largest alone, without scikit-learn's second of importing.
+    left, sizes, right = svds(features, k=2, v0=np.ones(min(features.shape), dtype=features.dtype))
+    signs = np.sign(right[np.arange(2), np.abs(right).argmax(axis=1)])  # else the start decides what is up
+    plane = (left * sizes * signs)[:, ::-1]
+    explained = float(np.square(sizes).sum() / max(np.square(features).sum(), 1e-12))
+    return plane, (
+        f"the two directions in which they differ most (PCA), with {percent(explained, 0)}\N{NO-BREAK SPACE}% of the "
+        "differences: much that lies apart is hidden here"
     )
 
 
-def _what(row: Row, best: Row, placed: Placed, clips: int) -> Text:
-    drawn, backbone = len(placed.rows), row.first.backbone
-    which, them = (f"{count(drawn)} of {count(clips)} clips", "them") if drawn < clips else ("Each clip", "it")
+def by_umap(features: np.ndarray) -> tuple[np.ndarray, str]:
+    """(N, 2) of features (N, D) by UMAP, which keeps neighbours together (McInnes, Healy and Melville 2018)."""
+    from umap import UMAP
+
+    plane = UMAP(n_components=2, random_state=SEED, n_jobs=1).fit_transform(features)
+    return np.asarray(plane), "neighbours kept together (UMAP): distances between groups say nothing"
+
+
+METHODS = {"pca": by_pca, "umap": by_umap}
+
+
+def on_grid(plane: np.ndarray) -> np.ndarray:
+    """(N, 2) whole numbers from 0 to `EDGE`."""
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    return np.round(EDGE * (plane - low) / np.where(high > low, high - low, 1)).astype(np.int64)
+
+
+def _what(row: Row, comparison: Comparison, how: str) -> Words:
+    best = comparison.best
+    assert best is not None
     why = _why_not(row, best)
-    return Text(
-        f"{which} where {one_line(backbone['title'])} puts {them}: clips that lie together are alike to it. Two "
-        f"directions of {count(backbone['embedding_dim'])} (PCA), which hold {percent(placed.explained, 0)}"
-        "\N{NO-BREAK SPACE}% of the differences, so much that lies apart is hidden here.",
-        on_page(" Hollow: ", run_name(row), f" is wrong about it{f' ({why})' if why else ''}."),
-        role="how",
+    return (
+        f"The map lays clips together that are alike to {one_line(row.first.backbone['title'])}; {how}. Hollow "
+        f"marks are mistakes{f'. It is not of the best run: {why}' if why else ''}.",
     )
 
 
@@ -159,85 +177,3 @@ def _why_not(row: Row, best: Row) -> str:
     if is_imported(best.first):
         return "an imported run has no embeddings"
     return "the best run's own embeddings are not in the store"
-
-
-def place(embeddings: Embeddings, judged: Judgements) -> Placed | None:
-    """The clips in the plane of their two main directions, at most `MOST_POINTS` of them; None for fewer than 3.
-
-    Every dimension counts alike (standardised), as it does for the heads. Clips beyond the limit are left out evenly:
-    the most confident mistakes stay, the others are drawn at random.
-    """
-    from sklearn.decomposition import PCA
-
-    common, mine, theirs = np.intersect1d(judged.ids, embeddings.ids, return_indices=True)
-    if len(common) < 3:
-        return None
-    features = np.asarray(embeddings.features)[theirs].astype(np.float64)
-    spread = features.std(axis=0)
-    features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    pca = PCA(n_components=2, svd_solver="randomized", random_state=SEED)
-    plane = pca.fit_transform(features)  # (N, 2)
-    keep = np.arange(len(common))
-    if len(common) > MOST_POINTS:
-        rank = np.random.default_rng(SEED).random(len(common))
-        wrong = judged.predicted[mine] != judged.label[mine]
-        first = np.lexsort([-judged.confidence[mine], ~wrong])[: min(int(wrong.sum()), MOST_POINTS // 10)]
-        rank[first] = -1
-        keep = np.sort(np.argsort(rank, kind="stable")[:MOST_POINTS])
-    shown = plane[keep]
-    low, high = shown.min(axis=0), shown.max(axis=0)
-    percent = 3 + 94 * (shown - low) / np.where(high > low, high - low, 1)
-    explained = float(np.nan_to_num(pca.explained_variance_ratio_.sum()))
-    return Placed(percent[:, 0].round(2), (100 - percent[:, 1]).round(2), mine[keep], explained)
-
-
-def _heard(judged: Judgements, rows: np.ndarray, media: Media) -> set[str]:
-    """The ids of the drawn clips that the page has sound for: mistakes and right ones in turn, as far as room goes."""
-    wrong = judged.predicted[rows] != judged.label[rows]
-    mistakes = rows[wrong][np.argsort(-judged.confidence[rows[wrong]], kind="stable")]
-    right = np.random.default_rng(SEED).permutation(rows[~wrong])
-    turns = itertools.chain.from_iterable(itertools.zip_longest(mistakes, right))
-    order = [str(judged.ids[row]) for row in turns if row is not None]
-    return {clip for clip, made in media.fetch(order).items() if made.sound is not None}
-
-
-def _silence(media: Media, heard: int, drawn: int) -> str:
-    """Why some or all points make no sound, as a sentence; empty where all do."""
-    if media.reason or heard == drawn:
-        return media.reason
-    if not media.options.audio:
-        return "The sounds were left out with --no-audio."
-    return (
-        f"{heard:,} of the points can be heard, the strongly drawn ones: the page has room for so much only "
-        f"(--max-audio-mb {media.options.max_audio_mb:g})."
-    )
-
-
-def _points(judged: Judgements, placed: Placed, clips: set[str]) -> list[tuple[int, float, float, int, str]]:
-    """What is drawn: number, x, y, class, and the CSS classes; what can be heard comes last and so lies on top."""
-    points = []
-    for number, row in enumerate(placed.rows):
-        label = int(judged.label[row])
-        kind = "right" if judged.predicted[row] == label else "wrong"
-        heard = "" if not clips or str(judged.ids[row]) in clips else " faint"
-        points.append((number, float(placed.x[number]), float(placed.y[number]), label, f"{kind}{heard}"))
-    return sorted(points, key=lambda point: (not point[4].endswith("faint"), point[4].startswith("wrong"), point[0]))
-
-
-def _data(
-    judged: Judgements, placed: Placed, class_names: Sequence[str], clips: set[str], media: Media
-) -> dict[str, Any]:
-    """What the script needs: each point's clip, class, predicted class, confidence and fold; sounds of `clips`."""
-    sure = np.round(100 * judged.confidence.astype(np.float64)).astype(np.int64)
-    columns = (judged.ids, judged.label, judged.predicted, sure, judged.fold)
-    points = list(zip(*(column[placed.rows].tolist() for column in columns), strict=True))
-    sounds = {}
-    for clip in sorted(clips):
-        made = media.ready[clip]
-        assert made.sound is not None
-        sound, picture = (base64.b64encode(one).decode() for one in (made.sound, made.picture))
-        sounds[clip] = [sound, picture, round(made.duration_s, 3)]
-    return {"classes": [one_line(name) for name in class_names], "points": points, "sounds": sounds}
-
-
-SECTION = Section("map", "A map of the embeddings", _show)

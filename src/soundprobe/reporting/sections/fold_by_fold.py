@@ -95,7 +95,7 @@ def _plot(comparison: Comparison) -> Plot:
     traces += [_published_trace(here.published, folds) for here in comparison.published if here.is_same]
     layout = {
         "xaxis": named_axis([str(fold) for fold in folds], title={"text": "fold"}, showgrid=False),
-        "yaxis": percent_axis("accuracy"),
+        "yaxis": percent_axis("accuracy", traces),
     }
     return Plot("folds", "Accuracy of each fold, with 95 % intervals", [Variant("", traces)], layout, 400)
 

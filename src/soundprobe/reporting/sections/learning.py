@@ -87,7 +87,7 @@ def _plot(found: Sequence[tuple[Row, Sequence[CurvePoint]]]) -> Plot:
     ticks = sorted({round(point.recordings) for _, points in found for point in points})
     layout = {
         "xaxis": {"type": "log", "title": {"text": "training recordings"}, "tickvals": ticks, "ticktext": ticks},
-        "yaxis": percent_axis("accuracy"),
+        "yaxis": percent_axis("accuracy", traces),
     }
     title = "Accuracy against the number of training recordings"
     return Plot("learning", title, [Variant("", traces)], layout, 400)

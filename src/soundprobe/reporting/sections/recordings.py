@@ -9,14 +9,16 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Table, Text, Words, name, pick
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.wording import one_line, percent, plural
+from soundprobe.scoring.bootstrap import Predictions
 
 SHOWN = 15
 
@@ -54,7 +56,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     columns = [
-        Column("Recording", lambda one: one_line(one.group), name, text=True, sort="text"),
+        Column("Recording", _recording, text=True, sort="text", by=lambda one: one_line(one.group)),
         Column("Class", lambda one: one_line(", ".join(one.class_names)), name, text=True, sort="text"),
         Column("Fold", lambda one: Cell(", ".join(map(str, one.folds)), one.folds[0]), sort="least"),
         Column("Clips", lambda one: one.clips, sort="number"),
@@ -66,6 +68,10 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     yield Table(columns, found, style="roomy")
 
 
+def _recording(one: HardRecording) -> Words:
+    return pick(name(one.group), recording=one.group)
+
+
 def _taken_for(one: HardRecording) -> Words:
     return (name(one.taken_for), " ", Span("small", f"({percent(one.taken_share, 0)} %)", "of the mistakes"))
 
@@ -75,6 +81,7 @@ def _rows(comparison: Comparison) -> tuple[Row, ...]:
     return comparison.contenders or comparison.ranked
 
 
+@lru_cache(maxsize=8)  # for the page and for report.json
 def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[HardRecording, ...]:
     """The recordings that cost most clips, over the rows that are asked."""
     rows = _rows(comparison)
@@ -82,9 +89,14 @@ def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[Hard
         return ()
     ids = rows[0].predictions[0].ids
     for row in rows[1:]:
-        ids = np.intersect1d(ids, row.predictions[0].ids)
-    first = rows[0].predictions[0].take(np.isin(rows[0].predictions[0].ids, ids))
-    said = [np.stack([one.take(np.isin(one.ids, ids)).predicted for one in row.predictions]) for row in rows]
+        if not np.array_equal(ids, row.predictions[0].ids):
+            ids = np.intersect1d(ids, row.predictions[0].ids)
+
+    def shared(one: Predictions) -> Predictions:
+        return one if len(one.ids) == len(ids) else one.take(np.isin(one.ids, ids))
+
+    first = shared(rows[0].predictions[0])
+    said = [np.stack([shared(one).predicted for one in row.predictions]) for row in rows]
     wrong = np.mean([(seeds != first.labels).mean(axis=0) for seeds in said], axis=0)  # (N,)
     best_wrong = (said[0] != first.labels).mean(axis=0)
     names, recording = np.unique(first.groups, return_inverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,14 @@ from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Element
 
 Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips that can be chosen together on the page, by a name that is unique there."""
+
+    name: str
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Section:
             something. `reporting.render.schema` documents both; they may hold NaN and NumPy's arrays of numbers.
         unmeasured: what it could show if it were measured; all sections' stand in one list.
         folded: whether the page shows its heading alone until a reader opens it.
+        clip_sets: clips that it names, to be chosen in map, list and player; `elements.pick(words, set=name)` does so.
     """
 
     key: str
@@ -42,3 +51,4 @@ class Section:
     row_facts: Callable[[Comparison, Row], Facts] = lambda comparison, row: {}
     unmeasured: Callable[[Comparison], Iterable[Unmeasured]] = lambda comparison: ()
     folded: bool = False
+    clip_sets: Callable[[Comparison], Iterable[ClipSet]] = lambda comparison: ()

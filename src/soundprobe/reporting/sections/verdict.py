@@ -100,8 +100,8 @@ def _answer(comparison: Comparison, best: Row) -> str:
     elif len(front) <= MOST_NAMES:
         text = f"no clear winner among {listing(list(front))}: they get {right} right"
     else:
-        best_of = f"{len(comparison.front)} of {plural(len(comparison.contenders), 'set-up')}"
-        text = f"no clear winner: the best {best_of} get {top[-1]} to {top[0]} of 100 clips right"
+        told = f"{len(comparison.front)} of {plural(len(comparison.contenders), 'set-up')} can't be told apart"
+        text = f"no clear winner: {told}, and the first of them gets {top[0]} of 100 clips right"
     needs_pretraining = all(row.is_frozen_pretrained or row.is_fine_tuned for row in front.values())
     for row, share in zip(others, below, strict=True):
         name = plain_name(comparison, row)

@@ -46,7 +46,12 @@
     layout.height = spec.height;
     canvas.style.minHeight = `${spec.height}px`;
     return Plotly.react(canvas, themed(chosen.data, "", style), themed(layout, "", style), config)
-      .then(() => { figure.dataset.drawn = "yes"; });
+      .then(() => {
+        if (!figure.dataset.drawn) {
+          canvas.on("plotly_click", ({ points: [{ x, y }] }) => figure.dispatchEvent(new CustomEvent("picked", { detail: [x, y] })));
+        }
+        figure.dataset.drawn = "yes";
+      });
   };
 
   const figures = [...document.querySelectorAll("figure.plotted[data-plot]")];

@@ -10,15 +10,17 @@ globalThis.soundprobePlayers = (() => {
     const slider = root.querySelector(".spectrogram");
     const button = root.querySelector(".play");
     const elapsed = root.querySelector(".elapsed");
-    const seconds = () => (Number.isFinite(audio.duration) ? audio.duration : Number(root.dataset.seconds)) || 0;
+    // The clip's own length, which the picture has: what a browser says of an MP3 differs by its padding.
+    const seconds = () => Number(root.dataset.seconds) || 0;
     let frame = 0;
     // Where more than the picture follows the sound, as class probabilities do, they stand in one .clip with it.
     const scene = root.closest(".clip") || root;
 
     function show() {
-      const [now, end] = [audio.currentTime, seconds()];
-      scene.style.setProperty("--at", end ? Math.min(now / end, 1) : 0);
-      elapsed.textContent = `${now.toFixed(1)} / ${end.toFixed(1)} s`;
+      const end = seconds();
+      const now = Math.min(audio.currentTime, end);
+      scene.style.setProperty("--at", end ? now / end : 0);
+      elapsed.textContent = audio.error ? unheard() : `${now.toFixed(1)} / ${end.toFixed(1)} s`;
       slider.setAttribute("aria-valuemax", end.toFixed(2));
       slider.setAttribute("aria-valuenow", now.toFixed(2));
       slider.setAttribute("aria-valuetext", `${now.toFixed(1)} of ${end.toFixed(1)} seconds`);
@@ -32,8 +34,14 @@ globalThis.soundprobePlayers = (() => {
       for (const other of all) if (other !== audio) other.pause();
       root.classList.add("begun");
       return audio.play().catch((error) => {
-        if (error.name !== "AbortError") elapsed.textContent = "This browser can't play the sound.";
+        if (error.name !== "AbortError") show();
       });
+    }
+    // Where sounds lie beside the page, one that doesn't play is most likely not there.
+    function unheard() {
+      const [folder, file] = (audio.getAttribute("src") || "").split("/");
+      const beside = file && !folder.includes(":");
+      return beside ? `No sound: the folder ${folder} is not beside this page.` : "This browser can't play the sound.";
     }
     const toggle = () => (audio.paused ? play() : audio.pause());
     function seek(to) {
@@ -58,7 +66,7 @@ globalThis.soundprobePlayers = (() => {
       show();
     });
     for (const name of ["timeupdate", "seeked", "ended", "durationchange"]) audio.addEventListener(name, show);
-    audio.addEventListener("error", () => { elapsed.textContent = "This browser can't play the sound."; });
+    audio.addEventListener("error", show);
     button.addEventListener("click", toggle);
     slider.addEventListener("pointerdown", (event) => {
       if (event.button) return;
@@ -80,7 +88,7 @@ globalThis.soundprobePlayers = (() => {
 
     root.soundprobePlayer = {
       play,
-      // Another clip in the same player: of a map, where a click on a point plays it.
+      // Another clip in the same player.
       load({ sound, picture, seconds: length, label }) {
         audio.pause();
         root.dataset.seconds = length;
@@ -95,6 +103,7 @@ globalThis.soundprobePlayers = (() => {
         show();
       },
       stop: () => audio.pause(),
+      toggle,
     };
     all.push(audio);
   }

@@ -1,0 +1,94 @@
+"""Where a page's sounds and pictures are: in a folder beside it, under their clips' digests, or in the page itself.
+
+The folder is also what makes the next report quick: a clip that lies there is neither read nor encoded again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soundprobe.base.files import atomic_path
+from soundprobe.viewing.sound import COMPACT_RATE_HZ, PageClip, Playable
+
+FOLDER = "report-audio"
+DIGITS = 16
+"""Of a clip's SHA-256 in a file's name."""
+_OURS = re.compile(rf"([0-9a-f]{{{DIGITS}}})-(\d+)\.mp3|([0-9a-f]{{{DIGITS}}})\.webp")
+
+
+@dataclass(eq=False)
+class MediaFiles:
+    """The sounds and pictures of one page.
+
+    A sound's name says its samples at `COMPACT_RATE_HZ`, so that nobody needs to open it to know its length.
+
+    Attributes:
+        folder: where they lie; None for inside the page.
+        sounds, pictures: digest -> the file's name and its bytes, of what lies there.
+        used: the names that the page speaks of.
+    """
+
+    folder: Path | None
+    sounds: dict[str, tuple[str, int]] = field(default_factory=dict)
+    pictures: dict[str, tuple[str, int]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for path in self.folder.iterdir():
+            found, size = _OURS.fullmatch(path.name), path.stat().st_size
+            if found and size:
+                (self.sounds if found[1] else self.pictures)[found[1] or found[3]] = (path.name, size)
+
+    def holds(self, digest: str, with_sound: bool) -> bool:
+        """Whether the clip of this digest lies there."""
+        short = digest[:DIGITS]
+        return short in self.pictures and (short in self.sounds or not with_sound)
+
+    def playable(self, digest: str, with_sound: bool, make: Callable[[bool], PageClip | None]) -> Playable | None:
+        """The clip of this digest: as it lies there, or as `make` makes it with or without sound; None where it can't.
+
+        Raises:
+            StoreError: the folder can't be written.
+        """
+        short = digest[:DIGITS]
+        if not self.holds(digest, with_sound):
+            made = make(with_sound)
+            if made is None or self.folder is None:
+                return None if made is None else made.inline()
+            self.pictures[short] = self._write(f"{short}.webp", made.picture)
+            if made.sound is not None:
+                samples = round(made.duration_s * COMPACT_RATE_HZ)
+                self.sounds[short] = self._write(f"{short}-{samples}.mp3", made.sound)
+        picture, taken_bytes = self.pictures[short]
+        if not with_sound:
+            return Playable(None, f"{FOLDER}/{picture}", 0.0, taken_bytes)
+        sound, sound_bytes = self.sounds[short]
+        duration_s = int(sound.partition("-")[2].removesuffix(".mp3")) / COMPACT_RATE_HZ
+        return Playable(f"{FOLDER}/{sound}", f"{FOLDER}/{picture}", duration_s, taken_bytes + sound_bytes)
+
+    def use(self, clip: Playable) -> None:
+        """Notes that the page speaks of the clip's files."""
+        self.used.update(url.removeprefix(f"{FOLDER}/") for url in (clip.sound, clip.picture) if url)
+
+    def drop_unused(self, pages: Iterable[MediaFiles] = ()) -> None:
+        """Deletes what the pages don't speak of: what is left of earlier ones, nobody would know to be old."""
+        if self.folder is None:
+            return
+        used = set[str]().union(*(page.used for page in pages))
+        for name, _ in [*self.sounds.values(), *self.pictures.values()]:
+            if name not in used:
+                (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something, or isn't there
+            self.folder.rmdir()
+
+    def _write(self, name: str, content: bytes) -> tuple[str, int]:
+        assert self.folder is not None
+        with atomic_path(self.folder / name) as temporary:
+            temporary.write_bytes(content)
+        return name, len(content)
