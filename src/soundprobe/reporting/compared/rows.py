@@ -124,6 +124,11 @@ class Row:
         return f"{self.name} is no equal: {foreign_folds(run)}." if marks.has_other_folds(run) else ""
 
     @property
+    def lacks_clips(self) -> bool:
+        """Whether it was imported without predictions of clips that can be read."""
+        return marks.lacks_clips(self._least_equal)
+
+    @property
     def _least_equal(self) -> Run:
         """The first run with the gravest marks: seeds of an import may have other folds and clips than the first."""
         return max(self.runs, key=lambda run: (marks.has_other_folds(run), marks.lacks_clips(run)))
@@ -131,7 +136,7 @@ class Row:
     @property
     def is_ranked(self) -> bool:
         """Whether the row has a rank: it tested every fold and clip, its labels are true, its tests are tests."""
-        sound = not (self.contaminated or self.no_equal or marks.lacks_clips(self._least_equal))
+        sound = not (self.contaminated or self.no_equal or self.lacks_clips)
         return self.complete and sound and self.control in ("", "random weights")
 
     @property
