@@ -109,7 +109,7 @@ def _answer(comparison: Comparison, best: Row) -> str:
             what = one_line(row.first.backbone["title"]) if row.is_baseline else name
             text += f"; the best without pretraining, {what}, {share}"
         else:
-            text += f". {_capital(name)} gets {share}{', but on other folds' * bool(row.no_equal)}"
+            text += f". {_capital(name)} gets {share}{row.but and f', {row.but}'}"
     if len(comparison.contenders) == 1 and not others:
         text += ". There is nothing to compare it with yet"
     return f"{_capital(text)}."
@@ -124,7 +124,7 @@ def _unfinished(comparison: Comparison) -> str:
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
             "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, networks that "
-            f"were carried over from fold to fold, or other folds){unfinished}."
+            f"were carried over from fold to fold, other folds or missing clips){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
