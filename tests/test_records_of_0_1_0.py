@@ -140,7 +140,7 @@ def test_report_shows_every_run(samples, tmp_path):
     assert len(collection.runs) == 9
     assert sum(run.learning_curve is not None for run in collection.runs) == 2
     assert sum(run.peeking is not None for run in collection.runs) == 3
-    written = write_report(samples / "heads", tmp_path)
+    written = write_report(samples / "heads", tmp_path, trials=True)
     rows = json.loads(written.json.read_text())["datasets"][0]["rows"]
     assert {run["path"] for row in rows for run in row["runs"]} == {run.path for run in collection.runs}
     assert {row["tag"] for row in rows} == {

@@ -58,9 +58,9 @@ def test_read_recipe_with_a_mistake_is_one_line_that_names_it(tmp_path: Path, co
 
 def test_read_recipe_with_a_mistake_in_an_inner_table_names_the_fields_of_that_table(tmp_path: Path):
     path = tmp_path / "mine.toml"
-    path.write_text('data = "synth"\nprobe = []\n[[extract]]\nbackbone = "mn04"\nweight = "random"\n')
-    with pytest.raises(ConfigError, match=r"Unknown field 'extract.0.weight'. Did you mean 'extract.0.weights'"):
-        read_recipe(str(path), ComparisonRecipe)
+    path.write_text('backbone = "mn04"\n[training]\nepoch = 3\n')
+    with pytest.raises(ConfigError, match=r"Unknown field 'training.epoch'. Did you mean 'training.epochs'"):
+        read_recipe(str(path), FinetuneRecipe)
 
 
 def test_read_recipe_of_an_unknown_name_lists_those_that_ship():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from made_sets import make_set
+from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips
 from soundprobe.cli.auditing import find_embeddings
 from soundprobe.cli.data import app
@@ -27,6 +29,8 @@ from sounds import write_urbansound_layout
 
 def check(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["check", "--quiet", *arguments])
+    if isinstance(done.exception, DataError):  # the command line's own words for it are main's
+        raise done.exception
     return done.exit_code, done.output
 
 
@@ -69,6 +73,19 @@ def test_check_names_copies_across_folds_and_silent_and_short_clips(clips, tmp_p
 def test_check_of_headers_only_does_not_listen_for_silence(clips, tmp_path):
     _, text = check("--data", str(clips), "--headers-only", "--embeddings", str(tmp_path / "none"))
     assert "Not checked: silent" in text
+
+
+def test_check_with_corrections_counts_by_them_and_says_how_many(clips, tmp_path):
+    clip, corrections = audio_of(clips, 1)[0].name, tmp_path / "label-suspects.csv"
+    corrections.write_text(f"clip,given,correction\n{clip},low <b>hum</b>,middle\n", encoding="utf-8")
+    where = ("--data", str(clips), "--embeddings", str(tmp_path / "none"))
+    code, text = check(*where, "--corrections", str(corrections))
+    assert code == 0
+    assert f"1 label corrected by {corrections}." in text
+    assert re.search(r"^middle +3 +2 +5$", text, flags=re.MULTILINE)
+    corrections.write_text(f"clip,given,correction\n{clip},low <b>hum</b>,midle\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 2: Unknown class 'midle'\. Did you mean 'middle'"):
+        check(*where, "--corrections", str(corrections))
 
 
 def test_check_finds_the_five_shared_recordings_in_the_metadata_alone(shared, tmp_path):
@@ -141,7 +158,7 @@ def test_check_of_a_folder_that_is_not_there_says_so_and_names_no_download(tmp_p
 def test_check_quietly_of_parquet_draws_no_bar_of_another_library(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
     audio = (tmp_path / "a.wav").read_bytes()
-    rows = [{"audio": {"bytes": audio, "path": f"{n}.wav"}, "label": n % 2} for n in range(4)]
+    rows = [{"audio": {"bytes": audio, "path": f"{n}.wav"}, "label": "ab"[n % 2]} for n in range(4)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     environ = {**os.environ, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "soundprobe", "data", "check", "a.parquet", "--folds", "2", "-q"]

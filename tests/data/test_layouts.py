@@ -595,6 +595,9 @@ def segments(root: Path) -> None:
     assert "segment 'one.flac#0-1' stands at line 2 already" in refused(
         table(root / "twice.csv", "path,label,start,end", [rows[0], *rows])
     )
+    assert "from -1 to 2 s begins before 0" in refused(
+        table(root / "front.csv", "path,label,start,end", [*rows, ("one.flac", "dog", -1, 2)])
+    )
     assert "from 3 to 2 s has no length" in refused(
         table(root / "back.csv", "path,label,start,end", [*rows, ("one.flac", "dog", 3, 2)])
     )

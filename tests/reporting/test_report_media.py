@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from result_folders import write_run
 
+from result_folders import write_run
 from soundprobe.base.errors import ConfigError
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.judgements import Judgements

@@ -74,7 +74,9 @@ def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["seed", "audio", "label", "fold", "front end"])
-def test_extract_after_any_change_does_not_reuse_old_embeddings(toy, tmp_path, monkeypatch, change):
+def test_extract_after_any_change_makes_another_set_and_copies_only_what_sounds_the_same(
+    toy, tmp_path, monkeypatch, change
+):
     data = shutil.copytree(toy, tmp_path / "data")
     (first,) = embed(data, tmp_path / "out")
     metadata = data / "metadata" / "UrbanSound8K.csv"
@@ -95,7 +97,14 @@ def test_extract_after_any_change_does_not_reuse_old_embeddings(toy, tmp_path, m
         monkeypatch.setattr("soundprobe.embeddings.embed.DECODE_VERSION", 999)
     (second,) = embed(data, tmp_path / "out", **options)
     assert second.folder != first.folder
-    assert second.reused == 0
+    if change not in ("label", "fold"):
+        assert second.reused == 0
+        return
+    assert second.reused == 36
+    before, after = read(first.folder), read(second.folder)
+    assert (before.labels != after.labels).sum() == (change == "label")
+    assert (before.folds != after.folds).sum() == (change == "fold")
+    np.testing.assert_array_equal(before.features, after.features)
 
 
 def test_extract_of_the_same_clips_elsewhere_reuses_the_embeddings(toy, tmp_path):

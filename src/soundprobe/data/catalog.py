@@ -19,6 +19,7 @@ from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unkno
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.data.corrections import correct_labels
 from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.table import read_table
@@ -196,6 +197,7 @@ class Opening(TypedDict, total=False):
     Attributes:
         group_prefix, group_regex, splits: see `FoldOptions`.
         label_regex: see `read_folders`; columns, audio_root: see `read_manifest`.
+        corrections: a table of labels to correct, of any layout; see `correct_labels`.
     """
 
     group_prefix: str | None
@@ -204,6 +206,7 @@ class Opening(TypedDict, total=False):
     splits: str | None
     columns: str | None
     audio_root: str | None
+    corrections: str | Path | None
 
 
 def open_data(
@@ -224,10 +227,11 @@ def open_data(
 
     Raises:
         DataError: no such name or path, a layout that isn't known, an option for what the layout settles itself,
-            `limit` below 1, or what the layout's reader finds wrong.
+            `limit` below 1, or what the layout's reader or `correct_labels` finds wrong.
     """
     if limit is not None and limit < 1:
         raise DataError(f"--limit {limit} is not valid: give 1 or more.")
+    corrections = how.pop("corrections", None)
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always", SoundprobeWarning)
@@ -237,6 +241,8 @@ def open_data(
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     notes = tuple(str(one.message) for one in noted if issubclass(one.category, SoundprobeWarning))
     clips = replace(clips, notes=(*clips.notes, *map(printable, notes)))
+    if corrections is not None:
+        clips = correct_labels(clips, corrections)
     return clips if limit is None else take_evenly(clips, limit)
 
 
@@ -298,11 +304,18 @@ def _check_names(clips: Clips) -> None:
             )
 
 
-def settle(folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
-    """The options of `open_data` as a record keeps them, to open the same data from any folder."""
-    given = {name: value for name, value in how.items() if value is not None}
-    if how.get("audio_root"):
-        given["audio_root"] = str(Path(str(how["audio_root"])).resolve())
+def settle(data: object, folds: int, limit: int | None, how: Opening) -> dict[str, Any]:
+    """The options of `open_data` as a record keeps them, to open the same data from any folder.
+
+    Raises:
+        DataError: an option is given and `data` are `Clips`, which are open already.
+    """
+    given: dict[str, Any] = {name: value for name, value in how.items() if value is not None}
+    if given and isinstance(data, Clips):
+        raise DataError(f"{', '.join(given)}: say it to open_data; here data are clips that are open already.")
+    for name in ("audio_root", "corrections"):
+        if given.get(name):
+            given[name] = printable(str(Path(given[name]).resolve()))
     return {"folds": folds, "group_prefix": None, "limit": limit, **given}
 
 
@@ -328,6 +341,8 @@ def find_layout(path: str | Path) -> Layout:
     """
     if str(path).startswith(OF_HUB):
         return HUB
+    if path == "":
+        raise DataError("--data is empty: give a data set's name, or the path of a folder or file.")
     place = Path(path)
     try:
         os.stat(place)
@@ -341,14 +356,35 @@ def find_layout(path: str | Path) -> Layout:
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
-    raise DataError(f"{path} is not a data set that soundprobe can read{_what_is_there(place)}. It takes {_takes()}.")
+    raise DataError(
+        f"{path} is not a data set that soundprobe can read{_what_is_there(place)}; `soundprobe data list` shows what "
+        "--data takes."
+    )
 
 
 def _what_is_there(place: Path) -> str:
-    if place.is_file():
+    if not place.is_dir():
         return ": it is one clip, and a data set has several" if is_audio(place) else ""
     held = counted_endings(Path(entry.name) for entry in shown_entries(place))
     return f": it holds {held}" if held else ": it is empty"
+
+
+def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
+    """What can be told of `data` at once: whether anything is at that path, or can be had under that name.
+
+    Args:
+        unreachable: why the Hub can't be asked, where that is so.
+
+    Raises:
+        DataError: not.
+    """
+    name = str(data)
+    if name in DATASETS:
+        name = OF_HUB + hub.HUB_REPO if DATASETS[name].fetched else ""
+    elif find_layout(data) is not HUB:
+        return
+    if unreachable:
+        hub.check_fetched(name, unreachable)
 
 
 def _not_there(path: str) -> str:
@@ -357,8 +393,8 @@ def _not_there(path: str) -> str:
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
         return (
-            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, "
-            f"--data takes {_takes()}."
+            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name; "
+            "`soundprobe data list` shows what --data takes."
         )
     place = Path(name or path)
     if not os.path.isdir(place.parent):
@@ -405,10 +441,6 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
     diagonal = (clips.labels - fold) % len(clips.class_names)  # another class in each fold: few clips still show many
     order = np.lexsort([fold, diagonal, turn])
     return clips.take(np.sort(order[:limit]))
-
-
-def _takes() -> str:
-    return "; ".join(layout.description for layout in LAYOUTS.usable())
 
 
 def data_address(data: str | Path) -> str:

@@ -19,12 +19,13 @@ from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, embedding_key, plan_parts
 from soundprobe.embeddings.precision import in_precision, precision_of
+from soundprobe.embeddings.twin_set import copy_parts
 
 
 def make_set(
     job: EmbeddingJob, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
 ) -> store.Extraction:
-    """Embeds what is not there yet.
+    """Embeds what is not there yet, in the set or in one of the same clips under other labels.
 
     Args:
         root: the store's; origin: the data's fingerprint and how it was opened, for `meta.json`.
@@ -49,6 +50,8 @@ def make_set(
             for number, part in enumerate(planned)
         }
         done = {number: part for number, part in found.items() if part is not None}
+        if belongs is None:
+            done |= copy_parts(job, {number: planned[number] for number in found if number not in done}, folder)
         reused = sum(part.clips for part in done.values())
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):

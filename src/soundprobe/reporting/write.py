@@ -16,6 +16,7 @@ from soundprobe.reporting.content import content_of
 from soundprobe.reporting.render.html import render_page
 from soundprobe.reporting.render.markdown import render_markdown
 from soundprobe.reporting.render.schema import build_document
+from soundprobe.reporting.render.suspects_table import write_suspects
 from soundprobe.reporting.runs.collect import Collection, collect_runs
 
 
@@ -48,7 +49,8 @@ def write_report(
 
     The files are `report.html` (needs no network) with its sounds in `report-audio/`, `report.md` and `report.json`
     (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each
-    is written whole or not at all, and the same runs give the same bytes.
+    is written whole or not at all, and the same runs give the same bytes. Where labels are
+    doubted, `label-suspects.csv` stands beside them; see `write_suspects`.
 
     Args:
         baseline: the name of the user's own model, which the best run is compared with: an imported one, or any run.
@@ -91,6 +93,7 @@ def write_report(
     _write_text(paths.html, page)
     _write_text(paths.markdown, text)
     write_json(paths.json, build_document(content))
+    write_suspects(comparisons, folder)
     MediaFiles(beside).drop_unused(one.media.files for one in comparisons if one.media)
     return paths
 

@@ -81,7 +81,8 @@ class Runs:
         """
         if dataset is None:
             return list(self.found)
-        chosen = [run for run in self.found if dataset in (run.data, run.record.dataset.name)]
+        called = [(run, run.record.dataset) for run in self.found]
+        chosen = [run for run, of in called if dataset in (run.data, of.name, long_label(of.name, of.fingerprint))]
         if not chosen:
             raise ConfigError(unknown("data set with results", dataset, {run.data for run in self.found}))
         return chosen
@@ -161,8 +162,13 @@ def data_labels(records: Iterable[RunRecord]) -> dict[tuple[str, str], str]:
     for name, fingerprint in whole:
         others = [(other, all_) for (other, digest), all_ in whole.items() if other == name and digest != fingerprint]
         plain = not others or (whole[name, fingerprint] and not any(all_ for _, all_ in others))
-        labels[name, fingerprint] = name if plain else f"{name}@{fingerprint[:LEAST_OF_FINGERPRINT]}"
+        labels[name, fingerprint] = name if plain else long_label(name, fingerprint)
     return labels
+
+
+def long_label(name: str, fingerprint: str) -> str:
+    """What a data set can always be called by."""
+    return f"{name}@{fingerprint[:LEAST_OF_FINGERPRINT]}"
 
 
 def base_name(record: RunRecord) -> str:

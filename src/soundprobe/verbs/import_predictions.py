@@ -249,8 +249,8 @@ def _open(
     data: str | Path | Clips, folds: int, limit: int | None, columns: str | None, opening: dict[str, Any]
 ) -> tuple[Clips, dict[str, Any] | None]:
     """The clips, and what records keep of how they were opened."""
-    given: Any = {**opening, "columns": columns}
-    how = settle(folds, limit, given)
+    given: Any = {**opening, "columns": None if isinstance(data, Clips) else columns}
+    how = settle(data, folds, limit, given)
     if isinstance(data, Clips):
         return data, None
     return open_data(data, **how), {"data": data_address(data), **how}
@@ -295,7 +295,7 @@ def _missing(told: Predictions, clips: Clips, scanned: Scan, allowed: bool, sour
 def _judge_folds(told: Predictions, clips: Clips) -> dict[str, Any]:
     """Whether the predictions' folds are the data's, by whatever numbers, and else what that contaminates."""
     if told.folds is None:
-        return {"folds": "unknown"}
+        return {"folds": "same" if len(clips.tested_folds) == 1 else "unknown"}  # a test split is one by itself
     theirs, own = np.unique(told.folds, return_inverse=True)
     data, mine = np.unique(clips.folds[told.rows], return_inverse=True)
     pairs = np.unique(np.stack([own, mine]), axis=1)

@@ -107,10 +107,10 @@ def compare(
     """
     names = [name for name in names_in(backbone, "backbone", "mn04,panns") if name != NO_NETWORK]
     head_names = names_in(head, "head", "linear,mlp,knn")
-    specs = [BACKBONES[name] for name in names]
-    files = files_of(weights, [spec.name for spec in specs if spec.parameters != 0])
-    for spec in specs:
-        spec.check_weights(files.get(spec.name))
+    specs = {name: BACKBONES[name] for name in names}
+    files = files_of(weights, [name for name, spec in specs.items() if spec.parameters != 0])
+    for name, spec in specs.items():
+        spec.check_weights(files.get(name))
     for name in head_names:
         HEADS[name]
     check_device_name(device)
@@ -129,7 +129,7 @@ def compare(
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     asked, alone = _asked(specs, files, left_out)
     sets = sum(len(seeds) if one == RANDOM else 1 for several in asked.values() for one in several) + len(alone)
-    steps = sets * (1 + len(head_names)) + len(names) + (baseline is not None)
+    steps = sets * (1 + len(head_names)) + max(len(names), 1) + (baseline is not None)
     with one_display(shown=progress), progress_bar(f"compare {clips.name}", steps, "", shown=progress) as bar:
 
         def told(line: str) -> None:
@@ -177,18 +177,19 @@ def compare(
                 left_out[name] = str(error)
                 told(f"{name} is left out, pretrained: {error}")
         runs = _train(outcomes, head_names, clips.name, embeddings, heads, progress, command, told)
-    from soundprobe.reporting.compared.comparison import comparisons_of
-    from soundprobe.reporting.sections.verdict import verdict_of
-    from soundprobe.reporting.write import write_report
+        from soundprobe.reporting.compared.comparison import comparisons_of
+        from soundprobe.reporting.sections.verdict import verdict_of
+        from soundprobe.reporting.write import write_report
 
-    there = named_runs(heads)
-    label = next(run.data for run in there.found if run.folder == runs[0].folder)
-    own_name = None if baseline is None else Path(baseline).stem
-    report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
+        there = named_runs(heads)
+        label = next(run.data for run in there.found if run.folder == runs[0].folder)
+        own_name = None if baseline is None else Path(baseline).stem
+        with progress_bar("report", 1, "", shown=progress):
+            report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
     found = report.collection
     (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
     usable = [run for run in there.found if run.data == label and run.record.kind == "probe" and not run.is_control]
-    best = max((run for run in usable if run.record.complete), key=lambda run: run.accuracy)
+    best = max(usable, key=lambda run: (run.record.complete, run.accuracy))
     return Compared(
         answer=verdict_of(comparison).headline,
         report=report,
@@ -265,29 +266,29 @@ def files_of(weights: Files, names: Sequence[str]) -> dict[str, str | Path]:
     return found
 
 
-def _fetched(specs: Sequence[BackboneSpec], files: Mapping[str, str | Path], progress: bool) -> dict[str, str]:
+def _fetched(specs: Mapping[str, BackboneSpec], files: Mapping[str, str | Path], progress: bool) -> dict[str, str]:
     """Fetches published weights that aren't here yet; of those that can't be had, why."""
     missing = {}
-    for spec in specs:
-        if spec.weights is not None and spec.name not in files and not is_cached(spec.weights):
+    for name, spec in specs.items():
+        if spec.weights is not None and name not in files and not is_cached(spec.weights):
             try:
                 fetch(spec.weights, progress=progress)
             except WeightsError as error:
-                missing[spec.name] = str(error)
+                missing[name] = str(error)
     return missing
 
 
 def _asked(
-    specs: Sequence[BackboneSpec], files: Mapping[str, str | Path], left_out: Mapping[str, str]
+    specs: Mapping[str, BackboneSpec], files: Mapping[str, str | Path], left_out: Mapping[str, str]
 ) -> tuple[dict[str, list[Weights]], list[dict[str, list[Weights]]]]:
     """What to extract at once, by backbone; and alone, backbones whose own weights may turn out not to be had."""
     asked: dict[str, list[Weights]] = {}
     alone: list[dict[str, list[Weights]]] = []
-    for spec in specs:
-        later = spec.loads_own_weights and spec.name not in files
-        alone += [{spec.name: [None]}] * later
-        own = [] if later or spec.name in left_out else [files.get(spec.name)]
-        asked[spec.name] = [*own, *([RANDOM] if spec.parameters != 0 else [])]
+    for name, spec in specs.items():
+        later = spec.loads_own_weights and name not in files
+        alone += [{name: [None]}] * later
+        own = [] if later or name in left_out else [files.get(name)]
+        asked[name] = [*own, *([RANDOM] if spec.parameters != 0 else [])]
     return {**asked, NO_NETWORK: [None]}, alone
 
 

@@ -55,6 +55,12 @@ def test_read_table_malformed_names_file_and_line(tmp_path: Path, content: bytes
         read_table(tmp_path / "t.csv")
 
 
+def test_read_table_of_a_hundred_thousand_columns_is_read_at_once(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(100_000)]
+    table = read_table(write(tmp_path / "t.csv", "\n".join(2 * [",".join(names)])))
+    assert list(table.columns) == names
+
+
 def test_read_table_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Can't read .*gone\.csv: No such file"):
         read_table(tmp_path / "gone.csv")

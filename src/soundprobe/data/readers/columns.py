@@ -33,6 +33,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "end": ("end", "offset", "end_time", "end_s", "end_sec", "end_seconds"),
 }
 """What a column is for -> what it may be called, the plain name first."""
+SHOWN = 30
 PLURALS = ("labels", "tags")
 LIKE_LABEL = re.compile("label|class|categor", re.IGNORECASE)
 SEVERAL = re.compile(r"[;|]")
@@ -173,7 +174,8 @@ def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -
 
 
 def _has(table: Table) -> str:
-    return f"It has {', '.join(map(repr, table.columns)) or 'none'}."
+    shown = [*map(repr, list(table.columns)[:SHOWN]), *["..."] * (len(table.columns) > SHOWN)]
+    return f"It has {', '.join(shown) or 'none'}."
 
 
 def plain_name(column: str) -> str:

@@ -157,10 +157,8 @@ def _segments(
     bad = (starts < 0) | (ends <= starts)
     if bad.any():
         row = int(bad.argmax())
-        raise table.error(
-            row,
-            f"the segment from {starts[row]:g} to {ends[row]:g} s has no length: end must be later. {whole_files}",
-        )
+        why = "begins before 0" if starts[row] < 0 else "has no length: end must be later"
+        raise table.error(row, f"the segment from {starts[row]:g} to {ends[row]:g} s {why}. {whole_files}")
     if len(set(paths)) == len(paths):
         lengths = np.array([duration_s(file) for file in files], dtype=np.float64)  # NaN: not there, or no audio
         known = ~np.isnan(lengths)

@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,7 +275,7 @@ def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[st
             numbers.append(number)
     except csv.Error as error:
         raise DataError(f"{path}, line {before + 1}: {error}.") from None
-    twice = [name for name in header if name and header.count(name) > 1]
+    twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise DataError(f"{path} has two columns named {twice[0]!r}. Rename one.")
     if not rows:

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from soundprobe.base.errors import ConfigError
+from soundprobe.base.files import path_name
 from soundprobe.base.stored import Identity
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.catalog import MADE_FOLDS
@@ -29,6 +30,7 @@ from soundprobe.reporting.compared.media import BYTES_OF_MB, Media, MediaOptions
 from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.compared.pairs import Pair, pair_all, pair_of, with_holm
 from soundprobe.reporting.compared.rows import Row
+from soundprobe.reporting.compared.suspects import Suspects, suspects_of
 from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
@@ -46,12 +48,14 @@ class Comparison:
         media: where the clips can be heard; None where nobody looked.
         published: fold scores without predictions, of this data or of the data that it is a sample of.
         own: the user's own model, which the best run is compared with.
+        alone: whether the report is of this data set's name only.
     """
 
     rows: tuple[Row, ...]
     media: Media | None = None
     published: tuple[PublishedHere, ...] = ()
     own: OwnModel | None = None
+    alone: bool = True
 
     @property
     def name(self) -> str:
@@ -203,6 +207,16 @@ class Comparison:
         runs = [run for row in self.rows for run in row.runs]
         return audit_runs(runs, None if self.media is None else self.media.options.embeddings)
 
+    @cached_property
+    def suspects(self) -> Suspects | None:
+        """The clips that may be labelled wrongly; None where no contender gives probabilities."""
+        return suspects_of(self.contenders)
+
+    @property
+    def suspects_file(self) -> str:
+        """The table of the suspects beside the report."""
+        return f"label-suspects{'' if self.alone else f'-{path_name(self.name)}'}.csv"
+
     def _with_leaks(self, row: Row) -> Row | None:
         """The row that is as `row`, which leaves leaks out, but for keeping them."""
         return self.without_setting(row, "exclude_leaks") if leaves_leaks_out(row.first) else None
@@ -271,9 +285,10 @@ def comparisons_of(
         ConfigError: no run on any of the data sets has that name, or several have.
     """
     order = list(Standing)
+    alone = len({run.record.dataset.name for runs in datasets for run in runs}) == 1
     found, missed = [], []
     for runs in datasets:
-        comparison = Comparison(tuple(rows_of(with_recordings(runs))))
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))), alone=alone)
         told = [one for one in published if one.dataset.identity == comparison.identity]
         here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
         try:

@@ -214,7 +214,7 @@ def _how(opened_as: Mapping[str, Any]) -> dict[str, Any]:
     """The options that say which clips there are and what they are called; a record may hold anything."""
     from soundprobe.data.catalog import Opening
 
-    folds, known = opened_as.get("folds"), Opening.__annotations__
+    folds, known = opened_as.get("folds"), Opening.__annotations__.keys() - {"corrections"}  # of labels, not of sounds
     texts = {name: value for name, value in opened_as.items() if name in known and isinstance(value, str)}
     return {**texts, "folds": folds if isinstance(folds, int) and folds > 1 else 10}
 

@@ -21,6 +21,9 @@ of a class without clips) is null.
                    "audit": AUDIT or null where no run says the clips' recordings,
                    "hardest_recordings": [{"group", "folds", "class_names", "clips", "wrong", "best_wrong",
                                            "taken_for", "taken_share"}] over the contenders,
+                   "label_suspects": {"row": index in "rows" of the run that is asked, "clips": [{"clip", "fold",
+                                      "recording" or null, "given", "suggested": class names, "probability" of the
+                                      suggested}], most contradicted recording first} or null,
                    "baselines": [{"kind": "no_network", "untrained", "own" or "from_scratch", "row"}], the
                                 best row of each kind that does without pretraining, best first,
                    "over_baselines": [PAIR] of the best pretrained row less each of them,
@@ -85,11 +88,11 @@ of a class without clips) is null.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from soundprobe.base.files import plain_json
 from soundprobe.reporting.compared.baselines import PublishedHere
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
@@ -103,7 +106,7 @@ BACKBONE_FIELDS = """
 """
 DATASET_ORDER = """
     name fingerprint clips failed class_names folds published verdict figures checks next unmeasured best audit
-    hardest_recordings baselines over_baselines own over_own without_leaks optimistic rows
+    hardest_recordings label_suspects baselines over_baselines own over_own without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
@@ -122,7 +125,7 @@ def build_document(content: Content) -> dict[str, Any]:
         "datasets": [_dataset(part) for part in content.parts],
         "unreadable": [{"path": run.path, "reason": run.reason} for run in content.unreadable],
     }
-    return {name: _of_json(value) for name, value in document.items()}
+    return {name: plain_json(value) for name, value in document.items()}
 
 
 def _dataset(part: Part) -> dict[str, Any]:
@@ -184,16 +187,3 @@ def _merged(order: str, *facts: Mapping[str, Any]) -> dict[str, Any]:
         found |= some
     known = [name for name in order.split() if name in found]
     return {name: found[name] for name in dict.fromkeys([*known, *found])}
-
-
-def _of_json(value: Any) -> Any:
-    """`value` with null in place of what JSON has no number for, and NumPy's arrays and numbers as JSON's."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): _of_json(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_of_json(item) for item in value]
-    return value

@@ -10,7 +10,7 @@ from soundprobe.base.stored import Identity
 from soundprobe.reporting.runs.run import Run, read_run
 from soundprobe.reporting.runs.run_files import UnreadableRunError, reason_of
 from soundprobe.scoring.published import PublishedRecord
-from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, run_folders
+from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, long_label, run_folders
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Collection:
             StoreError: there is no run on such a data set.
         """
         labels = data_labels(run.record for run in self.runs)
-        of = [labels[run.record.dataset.name, run.record.dataset.fingerprint] for run in self.runs]
-        wanted = name if name in of else None
-        runs = tuple(
+        called = [(run, labels[run.record.dataset.name, run.record.dataset.fingerprint]) for run in self.runs]
+        one = tuple(
             run
-            for run, label in zip(self.runs, of, strict=True)
-            if label == wanted or (wanted is None and run.record.dataset.name == name)
+            for run, label in called
+            if name in (label, long_label(run.record.dataset.name, run.record.dataset.fingerprint))
         )
+        runs = one or tuple(run for run in self.runs if run.record.dataset.name == name)
         if not runs:
-            raise StoreError(unknown("data set with results", name, set(of)))
+            raise StoreError(unknown("data set with results", name, {label for _, label in called}))
         folders = {run.path.split("/")[0] for run in runs}
         unreadable = tuple(run for run in self.unreadable if run.path.split("/")[0] in folders)
         return replace(self, runs=runs, unreadable=unreadable)

@@ -18,6 +18,7 @@ ORDER = (
     "recordings",
     "conditions",
     "gallery",
+    "label_suspects",
     "ranking",
     "pretraining",
     "statistics",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.audit.balance import FoldBalance
 from soundprobe.data.audit.leaks import NearPair
+from soundprobe.data.corrections import corrected
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.elements import (
     Cell,
@@ -54,7 +56,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     items += [] if found.silent is None else [("Silent clips", count(len(found.silent)))]
     items += [(title, " ".join(map(one_line, notes))) for title, notes in _noted(found) if notes]
     items += [("Clips that failed", count(comparison.failed))] if comparison.failed else []
-    yield Definitions(items)
+    yield Definitions([*items, *_corrected(comparison)])
     pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
     if pairs:
         columns = [
@@ -163,6 +165,15 @@ def _short(found: Audit) -> Words:
 def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
     if comparison.audit and comparison.audit.silent is None:
         yield Unmeasured("Whether clips are silent", f"soundprobe data check{comparison.data_options}")
+
+
+def _corrected(comparison: Comparison) -> Iterator[tuple[str, Words]]:
+    runs = [run for row in comparison.rows for run in row.runs]
+    clips = max(corrected(run.columns) for run in runs)
+    if clips:
+        told = (run.record.dataset.opened_as or {} for run in runs)
+        file = next((Path(one["corrections"]).name for one in told if one.get("corrections")), "")
+        yield "Labels corrected", (count(clips), *((" by ", name(file)) if file else ()))
 
 
 def verdict_of_audit(found: Audit) -> str:

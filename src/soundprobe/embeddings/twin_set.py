@@ -1,0 +1,54 @@
+"""Embeddings that are there already under other labels: a set of the same clips whose labels were corrected since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from soundprobe.base.errors import StoreError
+from soundprobe.base.files import path_name
+from soundprobe.embeddings import store
+from soundprobe.embeddings.embed import EmbeddingJob, PlannedClip, embedding_key
+from soundprobe.embeddings.precision import precision_of
+
+
+def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
+    """The finished sets beside `folder` that the same network made in the same way, of whatever clips.
+
+    None in fewer bits than float32: how a network is quantised hangs on the clips.
+    """
+    found = []
+    for other in sorted(folder.parent.glob(f"{path_name(job.model.spec.name)}-*")):
+        try:
+            made = store.open_set(other) if other != folder and precision_of(job.model) == "fp32" else None
+        except StoreError:
+            continue
+        if made and made.fold is None and made.key == embedding_key(job.model, made.record.dataset.fingerprint):
+            found.append(made)
+    return found
+
+
+def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path) -> dict[int, store.SetPart]:
+    """Writes those parts of `left` all of whose clips, the same bytes by the same ids, one twin has embeddings of."""
+    done: dict[int, store.SetPart] = {}
+    clips, scanned = job.clips, job.scanned
+    for twin in find_twins(job, folder) if left else ():
+        try:
+            known = store.read_embeddings(twin)
+        except StoreError:
+            continue
+        heard = dict(zip(known.ids.tolist(), known.columns["audio_sha256"].tolist(), strict=True))
+        for number, planned in left.items():
+            rows = [clip.row for clip in planned]
+            ids = clips.ids[rows].tolist()
+            if number in done or [heard.get(clip) for clip in ids] != scanned.sha256[rows].tolist():
+                continue
+            features = np.asarray(known.features)[np.searchsorted(known.ids, ids)]
+            findings = {clip: dict(twin.record.findings[clip]) for clip in ids if clip in twin.record.findings}
+            path = store.part_path(folder, number)
+            done[number] = store.write_part(
+                path, clips, rows, rows, features, scanned.sha256, scanned.duration_s, {}, findings
+            )
+    return done
