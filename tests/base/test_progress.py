@@ -1,10 +1,56 @@
-"""Bars on a terminal: one at a time, or all in one display."""
+"""Bars on a terminal: one at a time, or all in one display; elsewhere long work says a line now and then."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from soundprobe.base.progress import one_display, progress_bar
+from soundprobe.base import progress
+from soundprobe.base.progress import one_display, progress_bar, said_now_and_then
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first line after a hundredth of a second, and no other for an hour."""
+    monkeypatch.setattr(progress, "FIRST_LINE_S", 0.01)
+    monkeypatch.setattr(progress, "NEXT_LINE_S", 3600.0)
+
+
+def work(*, shown: bool = True) -> None:
+    with progress_bar("embed mn04", 8, "clips", shown=shown) as bar:
+        bar.advance(1)
+        time.sleep(0.02)
+        bar.advance(3)
+        bar.advance(4)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_long_work_without_a_terminal_says_one_line_with_count_rate_and_time_left(capfd):
+    work()
+    told = capfd.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    assert line.startswith("embed mn04: 4 of 8 clips, ")
+    assert " clips/s, " in line
+
+
+@pytest.mark.usefixtures("impatient")
+def test_quiet_work_says_nothing(capfd):
+    work(shown=False)
+    assert capfd.readouterr().err == ""
+
+
+def test_short_work_without_a_terminal_says_nothing(capfd):
+    work()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_work_of_others_is_told_now_and_then(capfd):
+    with said_now_and_then(lambda: "fold 1 at epoch 3 of 10"):
+        time.sleep(0.05)
+    assert capfd.readouterr().err == "fold 1 at epoch 3 of 10\n"
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import torch
 from command_line import soundprobe
 from soundprobe.base.onednn import can_pack
 from soundprobe.cli import main
-from soundprobe.cli.main import app
 from sounds import write_urbansound_layout
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -77,15 +76,6 @@ def test_probing_and_reporting_a_stored_set_load_no_library_that_only_backbones_
     assert {"torch", "sklearn"} <= loaded
     assert not loaded & {"transformers", "timm", "torchaudio", "torchvision", "datasets", "panns_inference"}
     assert not [name for name in loaded if name.startswith("soundprobe.backbones.") and "catalog" not in name]
-
-
-def test_every_verb_has_help_with_an_example():
-    from typer.main import get_command
-
-    for name, command in get_command(app).commands.items():
-        assert command.help, name
-        if name in ("compare", "extract", "probe", "finetune", "report", "demo"):
-            assert "soundprobe " + name in (command.epilog or ""), name
 
 
 def test_the_way_from_clips_to_report_takes_three_commands(tmp_path):

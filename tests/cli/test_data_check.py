@@ -158,7 +158,7 @@ def test_check_of_a_folder_that_is_not_there_says_so_and_names_no_download(tmp_p
 def test_check_quietly_of_parquet_draws_no_bar_of_another_library(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)
     audio = (tmp_path / "a.wav").read_bytes()
-    rows = [{"audio": {"bytes": audio, "path": f"{n}.wav"}, "label": n % 2} for n in range(4)]
+    rows = [{"audio": {"bytes": audio, "path": f"{n}.wav"}, "label": "ab"[n % 2]} for n in range(4)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     environ = {**os.environ, "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-m", "soundprobe", "data", "check", "a.parquet", "--folds", "2", "-q"]

@@ -50,6 +50,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
     """The exit code, the names of all modules, and what went to standard error."""
     environ = {**os.environ, "SOUNDPROBE_OFFLINE": "1", "SOUNDPROBE_CACHE": str(cwd / "cache")}
+    environ["HF_DATASETS_CACHE"] = str(cwd / "cache")
     done = subprocess.run(
         [sys.executable, "-c", RUN, *command.split()], cwd=cwd, env=environ, capture_output=True, text=True
     )
@@ -58,9 +59,33 @@ def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
 
 
 @pytest.mark.parametrize(
+    ("command", "messages"),
+    [
+        ("extract -b ast", ["(7.0 GB)", "The weights of ast (346 MB)"]),
+        ("extract -b ast,panns --data nowhere/", ["nowhere", "--weights random", "of panns (327 MB)"]),
+        ("finetune -b panns", ["soundprobe data fetch urbansound8k", "of panns (327 MB)"]),
+        ("finetune -b mn04 --data nowhere/ --weights nothing.pt", ["nowhere", "No weights file at 'nothing.pt'"]),
+        ("predict gone.wav --heads none", ["gone.wav", "soundprobe compare DATA"]),
+        ("predict gone.wav --run simplecnn-untrained-knn --weights none.pt", ["gone.wav", "none.pt"]),
+        ("view gone.wav --run nothing --heads none", ["gone.wav", "soundprobe compare DATA"]),
+    ],
+)
+def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
+    command: str, messages: list[str], probed: Path
+) -> None:
+    code, modules, told = loaded(command, probed)
+    assert code == 1, told
+    first, *lines = told.strip().splitlines()
+    assert first == f"Error: {len(messages)} things are missing:"
+    for line, message in zip(lines, messages, strict=True):
+        assert message in line
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("extract -b mn04 --data nowhere/", "nowhere"),
+        ("extract -b mn04 --data nowhere/ --weights random", "nowhere"),
         ("extract -b mn4 --data clips", "Unknown backbone"),
         ("extract -b mn04 --data clips --weights nothing.pt", "No weights file"),
         ("extract -b mn04 --data clips", "forbids to fetch"),
@@ -91,6 +116,7 @@ def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
         ("finetune -b logmel-stats --config finetune-timm --data clips", "can't be fine-tuned"),
         ("finetune -b simplecnn --data nowhere", "nowhere"),
         ("finetune -b mn04 --weights nothing.pt --data clips", "No weights file"),
+        ("extract -b mn04 --data clips --allow-failures some", "such as 10 or 1%"),
         ("finetune -b simplecnn --data clips --heads full/here", "no folder"),
         ("import nothing.csv --name my-cnn --data clips", "No such file"),
         ("import clips/metadata/UrbanSound8K.csv --name my-cnn --data nowhere", "nowhere"),

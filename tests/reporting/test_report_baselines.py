@@ -244,6 +244,36 @@ def test_third_card_on_the_official_folds_stays_with_fold_1_and_adds_the_network
     assert "ahead of the notes' CNN, trained on these clips fresh in each fold" in verdict.sure[-1]
 
 
+def write_import(heads: Path, accuracy: float, **told: object) -> Path:
+    folder = write_run(heads, SAMPLE, "my-cnn", "import", accuracy, weights="imported", kind="import")
+    info = json.loads((folder / "result.json").read_text())
+    info["imported"] = {"file": "p.csv", "sha256": "", "probabilities": True, "folds": "same", **told}
+    write_result(folder, info)
+    return folder
+
+
+def test_imported_model_takes_the_place_of_the_notes_network_and_not_of_what_needs_no_pretraining(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_scratch(tmp_path, 0.48)
+    write_import(tmp_path, 0.6)
+    comparison = only_comparison(tmp_path)
+    best, own, scratch = comparison.rows
+    assert (comparison.own.row, comparison.lead_over_own.pair.other) == (own, own)
+    assert [(one.kind.key, one.row) for one in comparison.baselines] == [("from_scratch", scratch)]
+    assert [here.published.name for here in comparison.published] == ["the notes' CNN"]
+    assert only_comparison(tmp_path, "the notes' CNN").own.row.first.path == scratch.first.path
+    assert only_comparison(tmp_path, best.name).lead_over_own.is_itself
+
+
+@pytest.mark.parametrize(("folds", "equal"), [("same", True), ("other", False), ("unknown", False)])
+def test_pair_with_a_model_on_other_folds_has_no_p_and_counts_in_no_correction(tmp_path, folds, equal):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_import(tmp_path, 0.5, folds=folds)
+    (pair,) = only_comparison(tmp_path).over_own
+    assert pair.accuracy.mean.low > 0.1
+    assert (pair.is_clear, pair.accuracy.p_holm is not None) == (equal, equal)
+
+
 def test_users_network_that_is_the_best_run_is_not_compared_with_itself(tmp_path):
     write_scratch(tmp_path, 0.9)
     write_run(tmp_path, SAMPLE, accuracy=0.7)

@@ -132,7 +132,7 @@ def test_bench_table_has_no_share_where_there_is_no_peak_and_keeps_the_rows_of_a
     table = bench_table(Bench("cpu", 2, {"fp32": 160.0}, speeds, {}), 100)
     columns = [list(column.cells) for column in table.columns]
     assert list(zip(*columns[:2], strict=True)) == [("b", "fp32"), ("b", "int8"), ("a", "fp32"), ("a", "int8")]
-    assert columns[6] == ["33%", "-", "50%", "-"]
+    assert columns[5] == ["33%", "-", "50%", "-"]
 
 
 def test_bench_takes_the_number_of_clips_from_one_place_only():

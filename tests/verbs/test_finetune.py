@@ -119,6 +119,33 @@ def test_finished_run_is_not_done_again(done: Path, tiny: Path, quick: str):
     assert "(there before)" in again.describe()
 
 
+def test_several_seeds_give_a_run_each_and_take_what_is_there(done: Path, tiny: Path, quick: str):
+    told: list[str] = []
+    runs = finetune(
+        tiny,
+        config=quick,
+        heads=done.parents[2],
+        seed=[0, 1],
+        only_folds=[1],
+        device="cpu",
+        progress=False,
+        on_run=lambda run: told.append(run.describe()),
+    )
+    assert [run.record.head.seed for run in runs] == [0, 1]
+    assert [run.reused for run in runs] == [True, False]
+    assert runs[0].folder == done
+    assert told == [run.describe() for run in runs]
+    again = finetune(tiny, config=quick, heads=done.parents[2], seed=1, only_folds=[1], device="cpu", progress=False)
+    assert again.reused
+    assert again.folder == runs[1].folder
+
+
+def test_no_seed_or_one_below_0_is_refused(tiny: Path, quick: str, tmp_path: Path):
+    for seeds in ([], [0, -1]):
+        with pytest.raises(ConfigError, match="give whole numbers, such as --seed 0,1,2"):
+            finetune(tiny, config=quick, heads=tmp_path, seed=seeds, progress=False)
+
+
 def test_stored_network_gives_the_stored_predictions(done: Path):
     weights = load_file(done / "fold-01-network.safetensors")
     result, arrays, record = results.read_fold(done / "fold-01.safetensors")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -149,10 +149,13 @@ def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, hea
     assert [pair.row for pair in comparison.against_best] == []
     lead = comparison.lead_over_own
     assert lead.difference > 0.3
-    assert not lead.is_clear
+    assert (lead.is_clear, lead.p) == (False, None)
     assert why in lead.caution
     report = write_report(heads, tmp_path / "reports", audio=False)
-    assert why in report.markdown.read_text()
+    text = report.markdown.read_text()
+    assert why in text
+    assert re.search(r"\*\*\+[\d.]+ points\*\* over my-cnn: no fair comparison\n", text)
+    assert re.search(r"\*\*Predictions\*\*: predictions\.csv \(sha256 `[0-9a-f]{64}`\)", text)
     assert not json.loads(report.json.read_text())["datasets"][0]["over_own"][0]["accuracy"]["clear"]
 
 
@@ -238,6 +241,22 @@ def test_published_folds_stand_beside_the_runs_and_are_compared_with_the_best(pr
     assert data["rows"][0]["against_published"]["paper"]["clips"] == 48
 
 
+def test_predictions_of_a_published_model_are_what_it_is_compared_by(probed, heads):
+    import_fold_scores([0.5] * 4, name="paper", data=probed.data, heads=heads, progress=False)
+    bring(probed, heads, probed.table, "paper")
+    comparison = compared(heads)
+    assert (len(comparison.published), comparison.lead_over_own.is_paired) == (1, True)
+    assert compared(heads, "paper").own.row is not None
+
+
+def test_import_on_other_folds_alone_is_not_ranked(probed, tmp_path):
+    heads = tmp_path / "heads"
+    bring(probed, heads, other_folds(probed.table))
+    assert compared(heads).best is None
+    text = write_report(heads, tmp_path / "reports", audio=False).markdown.read_text()
+    assert "its folds are not the data's" in text
+
+
 def test_damaged_published_scores_are_listed_and_stop_nothing(probed, heads):
     done = import_fold_scores([0.5] * 4, name="paper", data=probed.data, heads=heads, progress=False)
     (done.folder / "published.json").write_text("{}")
@@ -273,6 +292,16 @@ def test_clips_as_open_data_gives_them_are_taken(probed, heads):
     probed.table.to_json(path, orient="records", lines=True)
     done = import_predictions(path, name="mine", data=open_data(probed.data), heads=heads, progress=False)
     assert done.record.summary == probed.run.record.summary
+
+
+def test_test_split_needs_no_folds_and_leaves_predictions_of_the_training_split_out(probed, heads):
+    clips = replace(open_data(probed.data), tested_folds=(2,))
+    path = heads.parent / "p.csv"
+    probed.table.drop(columns="fold").to_csv(path, index=False)
+    done = import_predictions(path, name="mine", data=clips, heads=heads.parent / "alone", progress=False)
+    assert (done.record.imported.folds, done.record.tested, done.record.complete) == ("same", [2], True)
+    assert done.record.folds[0].test_clips == (probed.table["fold"] == 2).sum()
+    assert collect_runs(heads.parent / "alone").unreadable == ()
 
 
 @pytest.mark.parametrize(
@@ -311,5 +340,5 @@ def test_command_imports_and_other_commands_say_that_there_is_no_head(probed, tm
     for arguments in (("predict", str(clip), "--head", run), ("extract", "--finetuned", run)):
         refused = command(*arguments, cwd=tmp_path)
         assert refused.returncode == 1
-        assert re.search("holds imported predictions.*no (head|network)", refused.stderr)
+        assert "holds predictions, and neither heads nor networks" in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1

@@ -125,7 +125,7 @@ def test_command_prints_a_table_or_json(trained, tmp_path):
     assert "new.wav" in table.stdout
     assert " %" in table.stdout
     told = soundprobe("predict", "new.wav", "--head", str(trained.head), "--json", cwd=tmp_path)
-    (clip,) = json.loads(told.stdout)
+    (clip,) = json.loads(told.stdout)["clips"]
     assert sum(clip["proba"].values()) == pytest.approx(1, abs=1e-4)
     assert clip["predicted"] == max(clip["proba"], key=clip["proba"].get)
 
@@ -138,7 +138,7 @@ def test_command_predicts_the_good_clips_and_names_the_bad_ones(trained, tmp_pat
     for named in (["clips/bad.wav", "clips/ok.wav"], ["clips"]):
         some = soundprobe("predict", *named, "--head", str(trained.head), "--json", cwd=tmp_path)
         assert some.returncode == 3, some.stderr
-        assert [Path(clip["clip"]).name for clip in json.loads(some.stdout)] == ["ok.wav"]
+        assert [Path(clip["clip"]).name for clip in json.loads(some.stdout)["clips"]] == ["ok.wav"]
         assert "bad.wav: empty file" in some.stderr
     none = soundprobe("predict", "clips/bad.wav", "gone.wav", "--head", str(trained.head), cwd=tmp_path)
     assert (none.returncode, none.stdout) == (1, "")
@@ -247,7 +247,7 @@ def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audi
     (tmp_path / "b.mid").write_bytes(b"MThd")
     done = soundprobe("predict", str(tmp_path), "--head", str(trained.head), "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [Path(one["clip"]).name for one in json.loads(done.stdout)] == ["a.wav"]
+    assert [Path(one["clip"]).name for one in json.loads(done.stdout)["clips"]] == ["a.wav"]
     assert "1 file below" in done.stderr
     assert ".mid: 1" in done.stderr
     assert "._a.wav" not in done.stderr

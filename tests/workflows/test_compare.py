@@ -84,7 +84,7 @@ def test_command_that_compare_ends_with_predicts_with_the_best_run(trial, done, 
     assert program == "soundprobe"
     said = soundprobe(*arguments, "--json", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout)[0]["clip"] == "new.wav"
+    assert json.loads(said.stdout)["clips"][0]["clip"] == "new.wav"
 
 
 def test_trial_of_a_few_clips_has_a_page_of_its_own_and_joins_no_other(trial, done, monkeypatch):

@@ -92,6 +92,7 @@ AST = BackboneSpec(
     weights=WeightFile(
         filename="ast-finetuned-audioset-10-10-0.4593.safetensors",
         url=f"https://huggingface.co/MIT/ast-finetuned-audioset-10-10-0.4593/resolve/{AST_REVISION}/model.safetensors",
+        size_mb=346,
         revision=AST_REVISION,
         licence="BSD-3-Clause",
         note="trained on ImageNet and AudioSet, mAP 0.459",

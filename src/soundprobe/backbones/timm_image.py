@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from soundprobe.backbones.melspectrogram import LogMel
 from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.backbones.spec import FLOATS, BackboneSpec
-from soundprobe.backbones.weights.verify import offline
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
+from soundprobe.base.files import offline
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 2048  # 1024 would leave the lowest of 128 bands one or two bins each

@@ -102,7 +102,8 @@ def parse_override(override: str) -> tuple[list[str], Any]:
     path = [part.strip() for part in name.split(".")]
     if not equals or not all(path):
         raise ConfigError(
-            f"--set {override!r} is not a setting. Write it as name=value, such as --set strengths=[0.1,1.0]."
+            f"--set {override.removeprefix('settings.')!r} is not a setting. Write it as name=value, such as "
+            "--set strengths=[0.1,1.0] of a head, or --set training.lr=1e-4 of fine-tuning."
         )
     try:
         return path, tomllib.loads(f"value = {text.strip()}")["value"]

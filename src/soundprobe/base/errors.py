@@ -6,11 +6,17 @@ The command line prints a `SoundprobeError` without a traceback and exits with 1
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class SoundprobeError(Exception):
-    """A mistake that the user can mend. The message names the value, what is valid, and the remedy."""
+    """A mistake that the user can mend. The message names the value, what is valid, and the remedy.
+
+    `several` are those that it is made of, where it tells of more than one.
+    """
+
+    several: tuple[SoundprobeError, ...] = ()
 
 
 class DataError(SoundprobeError):
@@ -47,6 +53,31 @@ class TrainingError(SoundprobeError):
 
 class QuantisationError(SoundprobeError):
     """A network in fewer bits differs too much from the same in float32 on the user's clips."""
+
+
+class Lacking:
+    """Gathers what is missing, so that it is told at once rather than one thing a try."""
+
+    def __init__(self) -> None:
+        self.errors: list[SoundprobeError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keeps an error of the block, and lets the work go on."""
+        try:
+            yield
+        except SoundprobeError as error:
+            self.errors.append(error)
+
+    def tell(self) -> None:
+        """Raises what was noted: the one error, or one that holds several."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            weights = all(isinstance(error, WeightsError) for error in self.errors)
+            together = (WeightsError if weights else SoundprobeError)("\n".join(map(str, self.errors)))
+            together.several = tuple(self.errors)
+            raise together
 
 
 class SoundprobeWarning(UserWarning):

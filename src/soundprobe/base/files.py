@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
+def plain_json(value: Any) -> Any:
+    """`value` of JSON's own types: records as objects, NumPy's arrays and numbers, paths as text.
+
+    Null stands in place of what JSON has no number for.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain_json(item) for name, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [plain_json(item) for item in value]
+    return value
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in the JSON file at `path`.
 
@@ -170,3 +192,11 @@ def cache_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("soundprobe")
+
+
+def offline() -> str | None:
+    """The name of the environment variable that forbids to use the network, or None."""
+    for name in ("SOUNDPROBE_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off"):
+            return name
+    return None

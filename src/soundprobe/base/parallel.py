@@ -33,6 +33,12 @@ def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
     return max(1, min(cores, tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 
 
+def check_engine(name: str) -> None:
+    """Raises ConfigError where `name` is none of `ENGINES`."""
+    if name not in ENGINES:
+        raise ConfigError(unknown("engine", name, ENGINES))
+
+
 def run_tasks(
     function: Callable[..., Result],
     arguments: Iterable[tuple[Any, ...]],
@@ -52,8 +58,7 @@ def run_tasks(
         ConfigError: the engine is unknown or Dask is not installed.
         Exception: whatever a task raised. What it warned of is said here.
     """
-    if engine not in ENGINES:
-        raise ConfigError(unknown("engine", engine, ENGINES))
+    check_engine(engine)
     if jobs == 0 or jobs < -1:
         raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more, or -1 for every core.")
     if jobs == 1 and engine != "dask":

@@ -1,8 +1,10 @@
-"""One progress display for all long work: on the terminal's standard error, bars with a rate and an ETA."""
+"""How far long work has come, on standard error: a bar on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -58,18 +60,67 @@ def one_display(*, shown: bool = True) -> Iterator[None]:
             _display.reset(token)
 
 
+FIRST_LINE_S, NEXT_LINE_S = 10.0, 60.0
+"""Where there is no terminal: what takes less time says nothing, and a log of hours stays short."""
+
+
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
-    """A bar for `total` units; nothing is drawn where `shown` is false or standard error is no terminal."""
+    """A bar for `total` units on a terminal, else a line now and then; nothing where `shown` is false."""
     outer = _display.get()
     with _bars(shown) if outer is None else nullcontext(outer) as bars:
+        if shown and bars.disable:
+            lines = Lines(title, total, unit or "steps")
+            yield Progress(lambda units: lines.reach(lines.done + units))
+            return
         task = bars.add_task(title, total=total, unit=unit, visible=shown)
-
-        def advance(units: int) -> None:
-            bars.advance(task, units)
-
         try:
-            yield Progress(advance)
+            yield Progress(lambda units: bars.advance(task, units))
         finally:
             if outer is not None:
                 bars.remove_task(task)
+
+
+class Lines:
+    """Says every `NEXT_LINE_S` seconds how much is done, how quickly, and how long the rest will take."""
+
+    def __init__(self, title: str, total: float, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done, self.began = 0.0, time.monotonic()
+        self.next = self.began + FIRST_LINE_S
+
+    def reach(self, done: float) -> None:
+        """`done` units are finished by now."""
+        self.done, now = done, time.monotonic()
+        if now < self.next or not done:
+            return
+        self.next = now + NEXT_LINE_S
+        rate = done / (now - self.began)
+        left_s = round((self.total - done) / rate)
+        ends = f"ETA {left_s // 3600}:{left_s // 60 % 60:02d}:{left_s % 60:02d}" if left_s > 0 else "done"
+        say(f"{self.title}: {done:.0f} of {self.total:.0f} {self.unit}, {rate:.1f} {self.unit}/s, {ends}")
+
+
+@contextmanager
+def said_now_and_then(text: Callable[[], str]) -> Iterator[None]:
+    """Says every `NEXT_LINE_S` seconds of the block what `text` gives, of work that others do."""
+    over = threading.Event()
+
+    def watch() -> None:
+        wait_s = FIRST_LINE_S
+        while not over.wait(wait_s):
+            say(text())
+            wait_s = NEXT_LINE_S
+
+    watcher = threading.Thread(target=watch, name="progress", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def say(line: str) -> None:
+    """At once, on standard error."""
+    print(line, file=sys.stderr, flush=True)

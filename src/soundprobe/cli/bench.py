@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from soundprobe.cli.options import Quiet, examples
+from soundprobe.cli.options import BatchSize, DecodingJobs, Device, Quiet, examples
+from soundprobe.cli.output import Json, answer, out, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,34 +21,34 @@ EXAMPLES = examples(
     "soundprobe bench --backbone panns,mn04 --precision fp32,bf16,int8",
 )
 URBANSOUND8K_CLIPS = 8732
-TABLE_WIDTH = 100  # a narrower terminal breaks the rows; cut to its width, they would lose figures
 
 
 def bench(
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", help="One, or several joined by commas. Default: all.")
+        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b. Default: all.")
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision",
-            help="fp32, bf16, fp16 or int8, or several. Default: fp32, and the 16-bit type that is fast here.",
-        ),
+        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8, or several."),
     ] = None,
     clips: Annotated[
-        int | None, typer.Option("--clips", min=1, help="How many clips you have. Default: UrbanSound8K's 8,732.")
+        int | None,
+        typer.Option("--clips", metavar="N", min=1, help="How many you have. Default: UrbanSound8K's 8,732."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="Your data set, to count its clips; as `extract` takes it.")
+        str | None, typer.Option("--data", metavar="DATA", help="Your data set, to count its clips.")
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed runs of each row.")] = 3,
-    seconds: Annotated[float, typer.Option("--seconds", help="About how long each run should take.")] = 5.0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Timed runs of each row.")] = 3,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", help="About how long each run should take.")
+    ] = 5.0,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    jobs: DecodingJobs = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Clips per second of each backbone and precision, from files to embeddings, and how long your data will take."""
+    """Time the backbones: how long will your data take?"""
     from soundprobe.base.errors import ConfigError
     from soundprobe.verbs.bench import bench as run
 
@@ -68,19 +68,37 @@ def bench(
         jobs=jobs,
         progress=not quiet,
     )
-    out = Console(highlight=False, soft_wrap=True)
     peaks = ", ".join(f"{peak:,.0f} GFLOP/s in {precision}" for precision, peak in found.peaks_gflops.items())
     out.print(f"{found.device}, {found.threads} torch threads{peaks and f'; matrix products reach {peaks}'}")
-    out.width = max(out.width, TABLE_WIDTH)
-    out.print(bench_table(found, clips or URBANSOUND8K_CLIPS))
+    clips = clips or URBANSOUND8K_CLIPS
+    print_table(bench_table(found, clips), "range", "of peak")
     out.print("From files (4 s, 44.1 kHz, stereo) to embeddings on disk; median of the runs, slowest to fastest.")
-    out.print("ms and GFLOP: of a clip. of peak: the network's share of what matrix products reach in its precision.")
+    out.print("GFLOP: of a clip. of peak: the network's share of what matrix products reach in its precision.")
     for left_out, names in found.left_out.items():
         out.print(f"Left out, because it is not offered here: {left_out} for {', '.join(names)}.")
     if precision is None and found.device == "cpu":
         out.print(
             "For int8: soundprobe bench --backbone panns,mn04 --precision fp32,int8 (ast's calibration takes minutes)."
         )
+    answer(
+        as_json,
+        device=found.device,
+        threads=found.threads,
+        peaks_gflops=found.peaks_gflops,
+        clips=clips,
+        speeds=[
+            {
+                "backbone": speed.backbone,
+                "precision": speed.precision,
+                "clips_per_s": speed.clips_per_s,
+                "slowest_and_fastest": speed.slowest_and_fastest,
+                "gflop": speed.gflop,
+                "seconds_for_clips": speed.seconds_for(clips),
+            }
+            for speed in found.speeds
+        ],
+        left_out=found.left_out,
+    )
 
 
 def bench_table(found: Bench, clips: int) -> Table:
@@ -95,7 +113,7 @@ def bench_table(found: Bench, clips: int) -> Table:
         best[speed.backbone] = max(best.get(speed.backbone, 0.0), speed.clips_per_s)
     for column in ("backbone", "precision"):
         table.add_column(column, no_wrap=True)
-    for column in ("clips/s", "range", "ms", "GFLOP", "of peak", f"{clips:,} clips"):
+    for column in ("clips/s", "range", "GFLOP", "of peak", f"{clips:,} clips"):
         table.add_column(column, justify="right", no_wrap=True)
     for speed in sorted(found.speeds, key=lambda speed: (-best[speed.backbone], speed.backbone)):
         low, high = speed.slowest_and_fastest
@@ -105,7 +123,6 @@ def bench_table(found: Bench, clips: int) -> Table:
             speed.precision,
             f"{speed.clips_per_s:,.1f}",
             f"{low:,.1f} to {high:,.1f}",
-            f"{1000 / speed.clips_per_s:,.1f}",
             f"{speed.gflop:,.2f}",
             "-" if peak is None else f"{speed.share_of(peak):.0%}",
             duration(speed.seconds_for(clips)),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.cli.options import (
     Channels,
+    DecodingJobs,
+    Device,
     EmbeddingsFolder,
-    ExitCode,
     HeadsFolder,
     Limit,
     MadeFolds,
@@ -24,6 +23,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
+from soundprobe.cli.output import Allowance, AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
@@ -38,34 +38,27 @@ COMPARE_EXAMPLES = examples(
 DEMO_EXAMPLES = examples("soundprobe demo", "soundprobe demo --to trial/")
 FAILURES_SHOWN = 10
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Json = Annotated[bool, typer.Option("--json", help="The outcome as one JSON object; all else on standard error.")]
-
 
 @opens_data
 def compare(
     path: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="A folder per class, a manifest, a name, ...; see `data list`.")
+        str | None, typer.Argument(metavar="DATA", help="A folder, a manifest or a name; see `data list`.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", hidden=True)] = None,
     backbone: Annotated[
-        str, typer.Option("--backbone", "-b", help="One, or several joined by commas; see `backbones`.")
+        str, typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b.")
     ] = "mn04",
     weights: Annotated[
         list[str] | None,
-        typer.Option(
-            "--weights", help="A file of pretrained weights; of several backbones mn04=FILE. Default: they are fetched."
-        ),
+        typer.Option("--weights", metavar="FILE", help="Of pretrained weights; of several backbones mn04=FILE."),
     ] = None,
-    head: Annotated[str, typer.Option("--head", help="One, or several joined by commas.")] = "linear,mlp,knn",
+    head: Annotated[str, typer.Option("--head", metavar="NAME", help="One, or several.")] = "linear,mlp,knn",
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", help="Your model's out-of-fold predictions, as `import` takes them: my-cnn.csv."),
+        typer.Option("--baseline", metavar="FILE", help="Your own model's predictions, as for `import`."),
     ] = None,
     seed: Annotated[
-        list[str] | None, typer.Option("--seed", help="Of untrained networks, 0 by default; 0,1,2 makes one of each.")
+        list[str] | None, typer.Option("--seed", metavar="N", help="Of untrained networks; 0,1,2 makes one of each.")
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
@@ -73,14 +66,15 @@ def compare(
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
+    device: Device = "auto",
+    jobs: DecodingJobs = None,
+    allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """From clips to the page: check them, embed them, train heads in each fold, and report.
+    """Go from clips to the page: check, embed, train, report.
 
     Beside each backbone: the same untrained, statistics of a spectrogram, and a run on shuffled labels.
     Goes on where a stopped run was.
@@ -92,7 +86,6 @@ def compare(
         raise ConfigError(f"{path} and --data {data} both say where the clips are. Leave one out.")
     from soundprobe.workflows.compare import compare as run
 
-    console = err if as_json else out
     done = run(
         place,
         backbone=backbone,
@@ -110,49 +103,47 @@ def compare(
         jobs=jobs,
         progress=not quiet,
         command=given_command(),
-        say=lambda line: console.print(one_line(line), markup=False),
+        say=lambda line: out.print(one_line(line), markup=False),
         **how,
     )
-    _show(done, as_json)
+    _show(done, as_json, allow_failures)
 
 
 def demo(
-    to: Annotated[
-        Path, typer.Option("--to", help="The folder that embeddings/, heads/ and reports/ are written below.")
-    ] = Path("soundprobe-demo"),
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where everything is written.")] = Path(
+        "soundprobe-demo"
+    ),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole way on generated sounds, offline. Under 3 minutes on 2 cores."""
+    """Go the whole way on generated sounds, offline.
+
+    Under 3 minutes on 2 cores.
+    """
     from soundprobe.workflows.demo import demo as run
 
-    console = err if as_json else out
-    _show(run(to, progress=not quiet, say=lambda line: console.print(one_line(line), markup=False)), as_json)
+    _show(run(to, progress=not quiet, say=lambda line: out.print(one_line(line), markup=False)), as_json, None)
 
 
-def _show(done: Compared, as_json: bool) -> None:
+def _show(done: Compared, as_json: bool, allow_failures: Allowance | None) -> None:
     for clip, reason in list(done.failures.items())[:FAILURES_SHOWN]:
         err.print("failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(done.failures) > FAILURES_SHOWN:
         err.print(f"... and {len(done.failures) - FAILURES_SHOWN} more")
-    if as_json:
-        typer.echo(json.dumps(_facts(done), indent=1, ensure_ascii=False))
-    else:
-        out.print()
-        for line in done.lines:
-            out.print(one_line(line), markup=False)
-    if done.failures:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    out.print()
+    for line in done.lines:
+        out.print(one_line(line), markup=False)
+    answer(as_json, **_facts(done))
+    stop_if_failed(len(done.failures), done.best.record.dataset.clips, allow_failures)
 
 
 def _facts(done: Compared) -> dict[str, Any]:
-    score = done.best.record.content["summary"]["accuracy"]
     return {
         "answer": done.answer,
-        "report": {kind: str(getattr(done.report, kind)) for kind in ("html", "markdown", "json")},
+        "files": {kind: getattr(done.report, kind) for kind in ("html", "markdown", "json")},
         "predict": done.predict,
-        "best": {"name": done.best.name, "folder": str(done.best.folder), "accuracy": score},
-        "runs": [{"folder": str(run.folder), "accuracy": run.result["summary"]["accuracy"]} for run in done.runs],
-        "left_out": dict(done.left_out),
-        "failures": dict(done.failures),
+        "best": {"name": done.best.name, "folder": done.best.folder},
+        "runs": map(run_facts, done.runs),
+        "left_out": done.left_out,
+        "failures": done.failures,
     }

@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, ExitCode, MadeFolds, Quiet, examples, opens_data
+from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, MadeFolds, Quiet, examples, opens_data
+from soundprobe.cli.output import AllowFailures, Json, answer, fits, out, stop_if_failed
 from soundprobe.reporting.wording import one_line, plural, recordings_in_two_folds
 
 ROWS_SHOWN = 20
 
-app = typer.Typer(no_args_is_help=True, help="List, check, generate or fetch data sets.", rich_markup_mode="rich")
-out = Console(highlight=False, soft_wrap=True)
+app = typer.Typer(no_args_is_help=True, help="List, check, generate or fetch data sets.", rich_markup_mode=None)
 
 
-@app.command("list")
-def list_data() -> None:
-    """What --data takes: data sets by name, and layouts of files and folders."""
+@app.command("list", epilog=examples("soundprobe data list"))
+def list_data(as_json: Json = False) -> None:
+    """List what --data takes: names and layouts."""
     from soundprobe.data.catalog import DATASETS, LAYOUTS
 
     table = Table(box=None, pad_edge=False)
@@ -32,22 +31,30 @@ def list_data() -> None:
     for layout in LAYOUTS.usable():
         table.add_row("a path", f"{layout.title} ({layout.name})", layout.description)
     out.print(table)
+    fields = ("name", "title", "description")
+    answer(
+        as_json,
+        datasets=[{name: getattr(one, name) for name in fields} for one in DATASETS.values()],
+        layouts=[{name: getattr(one, name) for name in fields} for one in LAYOUTS.usable()],
+    )
 
 
 @app.command(epilog=examples("soundprobe data check UrbanSound8K/", "soundprobe data check clips.csv --folds 5"))
 @opens_data
 def check(
-    path: Annotated[str | None, typer.Argument(help="As --data.")] = None,
+    path: Annotated[str | None, typer.Argument(metavar="DATA", help="As --data.")] = None,
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
     channels: Channels = "mean",
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """Decode every clip; count classes, folds, lengths and bad clips, and find what folds share: recordings, copies."""
+    """Decode and count clips; find what folds share."""
     from soundprobe.audio.decode import check_channels
     from soundprobe.base.progress import progress_bar
     from soundprobe.cli.auditing import find_embeddings, print_audit
@@ -83,8 +90,8 @@ def check(
         embeddings=find_embeddings(embeddings, clips),
     )
     print_audit(found, out)
-    if summary["failures"]:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    answer(as_json, data=summary, audit=found.to_json())
+    stop_if_failed(len(summary["failures"]), summary["clips"], allow_failures)
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
@@ -101,19 +108,29 @@ def _print_summary(summary: dict[str, Any]) -> None:
             f"lengths {summary['shortest_s']:.2f} to {summary['longest_s']:.2f} s, "
             f"{summary['total_s'] / 60:.1f} min in all; {rates}; {channels}"
         )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("clips by class and fold", no_wrap=True)
-    for fold in summary["folds"]:
-        table.add_column(str(fold), justify="right")
-    table.add_column("all", justify="right")
-    for name, count in summary["classes"].items():
-        cells = [str(fold["classes"][name]) for fold in summary["folds"].values()]
-        table.add_row(Text(one_line(name)), *cells, str(count))
-    table.add_row(
-        "all", *[str(fold["clips"]) for fold in summary["folds"].values()], str(summary["clips"]), style="bold"
-    )
-    out.print(table)
+    out.print("clips by class and fold:")
+    folds = list(summary["folds"])
+    while folds:
+        shown = len(folds)
+        while shown > 1 and not fits(_counts_table(summary, folds[:shown])):
+            shown -= 1
+        out.print(_counts_table(summary, folds[:shown]))
+        folds = folds[shown:]
     _print_problems(summary)
+
+
+def _counts_table(summary: dict[str, Any], folds: list[int]) -> Table:
+    """How many clips of each class some of the folds hold, and all."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class", overflow="fold")
+    for heading in (*map(str, folds), "all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, count in summary["classes"].items():
+        cells = [str(summary["folds"][fold]["classes"][name]) for fold in folds]
+        table.add_row(Text(one_line(name)), *cells, str(count))
+    cells = [str(summary["folds"][fold]["clips"]) for fold in folds]
+    table.add_row("all", *cells, str(summary["clips"]), style="bold")
+    return table
 
 
 def _print_problems(summary: dict[str, Any]) -> None:
@@ -149,13 +166,16 @@ def _print_problems(summary: dict[str, Any]) -> None:
 
 @app.command(epilog=examples("soundprobe data synth --to synth/"))
 def synth(
-    to: Annotated[Path | None, typer.Option("--to", help="The folder to write. Default: the cache.")] = None,
-    recordings: Annotated[int, typer.Option("--recordings", min=1, help="Recordings for each class and fold.")] = 2,
-    clips: Annotated[int, typer.Option("--clips", min=1, help="Clips cut from each recording.")] = 2,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, other sounds.")] = 0,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where. Default: the cache.")] = None,
+    recordings: Annotated[
+        int, typer.Option("--recordings", metavar="N", min=1, help="Recordings for each class and fold.")
+    ] = 2,
+    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Clips cut from each recording.")] = 2,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed, other sounds.")] = 0,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Generate `synth`: 10 classes and 10 folds in UrbanSound8K's layout, each class from an acoustic recipe."""
+    """Generate `synth`: 10 classes, 10 folds."""
     from soundprobe.base.progress import progress_bar
     from soundprobe.data.synth.generate import clip_count, ensure_synth, write_synth
 
@@ -167,13 +187,19 @@ def synth(
             else write_synth(to, **sizes, on_progress=bar.advance)
         )
     out.print(f"synth -> {folder}", markup=False)
+    answer(as_json, folder=folder)
 
 
 @app.command(epilog=examples("soundprobe data fetch urbansound8k"))
 def fetch(
-    name: Annotated[str, typer.Argument(help="The data set to fetch: urbansound8k, from the Hub.")] = "urbansound8k",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which: urbansound8k.")] = "urbansound8k",
+    as_json: Json = False,
+    quiet: Quiet = False,  # by its callback: the bars are the Hub's
 ) -> None:
-    """Download a data set ahead of time (7.0 GB for urbansound8k); a stopped download goes on."""
+    """Download a data set ahead of time (7.0 GB).
+
+    A stopped download goes on.
+    """
     from soundprobe.base.errors import ConfigError, unknown
     from soundprobe.data.readers.hub import fetch_hub
 
@@ -181,3 +207,4 @@ def fetch(
         raise ConfigError(unknown("data set on the Hub", name, ["urbansound8k"]))
     clips = fetch_hub()
     out.print(f"{name}: {len(clips)} clips are ready. Use them with --data {name}.", markup=False)
+    answer(as_json, dataset=name, clips=len(clips))

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from soundprobe.cli.options import (
     Channels,
     Data,
-    ExitCode,
+    Device,
+    Force,
     HeadsFolder,
     Limit,
     Quiet,
+    Recipe,
     examples,
     given_command,
     opens_data,
+    whole_numbers,
 )
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
 from soundprobe.reporting.wording import one_line
+
+if TYPE_CHECKING:
+    from soundprobe.scoring.results import FinishedRun
 
 EXAMPLES = examples(
     "soundprobe finetune --backbone panns --folds 10",
     "soundprobe finetune -b mn04 --data UrbanSound8K/ --set training.lr=1e-4",
+    "soundprobe finetune -b mn04 --seed 0,1,2",
     "soundprobe finetune --config notes-simplecnn",
 )
 
@@ -31,59 +38,65 @@ EXAMPLES = examples(
 @opens_data
 def finetune(
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", help="See `backbones`; its recipe is finetune-<backbone>.")
+        str | None,
+        typer.Option("--backbone", "-b", metavar="NAME", help="See `backbones`; its recipe is finetune-<backbone>."),
     ] = None,
     data: Data = "urbansound8k",
-    config: Annotated[str | None, typer.Option("--config", help="A recipe: its name, or a TOML file.")] = None,
+    config: Recipe = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A field of the recipe, such as training.lr=1e-4; may be repeated."),
+        typer.Option("--set", metavar="NAME=VALUE", help="A field of the recipe; may be repeated."),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="pretrained, random, or a file. Default: pretrained where there are any."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained, random, or a file."),
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option("--folds", min=2, help="How many folds: checked against the data set's own, or made where none."),
+        typer.Option("--folds", metavar="N", min=2, help="How many: checked, or made where there are none."),
     ] = None,
     only_fold: Annotated[
-        list[int] | None, typer.Option("--only-fold", help="Do just this fold now; may be repeated.")
+        list[int] | None, typer.Option("--only-fold", metavar="N", help="Do just this fold now; may be repeated.")
     ] = None,
     epochs_fixed: Annotated[
-        bool, typer.Option("--epochs-fixed", help="All epochs on all training folds, without validation or choice.")
+        bool, typer.Option("--epochs-fixed", help="All epochs on all training folds; nothing is chosen.")
     ] = False,
     freeze: Annotated[
-        str | None, typer.Option("--freeze", help="backbone, or how many of its first stages stay as they are.")
+        str | None, typer.Option("--freeze", metavar="WHAT", help="backbone, or how many of its first stages.")
     ] = None,
     salience: Annotated[
-        str | None, typer.Option("--salience", help="Train on these clips only: foreground, background or all.")
+        str | None, typer.Option("--salience", metavar="WHICH", help="Train only on foreground, background or all.")
     ] = None,
     salience_weight: Annotated[
-        float | None, typer.Option("--salience-weight", help="Weight of a background clip's loss; foreground is 1.")
+        float | None,
+        typer.Option("--salience-weight", metavar="W", help="Of a background clip's loss; foreground is 1."),
     ] = None,
     carry_over: Annotated[
-        bool,
-        typer.Option(
-            "--carry-over", help="Repeat the notes' mistake: keep the network from fold to fold. Marked in every table."
-        ),
+        bool, typer.Option("--carry-over", help="The notes' mistake: one network through all folds.")
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of weights, order, augmentation and dropout.")] = 0,
+    seed: Annotated[
+        list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
+    ] = None,
     limit: Limit = None,
     channels: Channels = "mean",
     heads: HeadsFolder = Path("heads"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", help="Folds trained at once, each in a process of its own.")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,
+    device: Device = "auto",
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Folds at once, each in a process of its own.")] = 1,
+    force: Force = False,
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """Fine-tune a backbone in each fold and score it on the fold that it never saw. Goes on where a stopped run was."""
+    """Fine-tune a backbone, scored on folds never seen.
+
+    Goes on where a stopped run was.
+    """
     from soundprobe.verbs.finetune import finetune as run
 
     options = {"training.freeze": freeze, "data.salience": salience, "data.salience_weight": salience_weight}
-    done = run(
+    runs = run(
         data,
         backbone=backbone,
         config=config,
@@ -93,7 +106,7 @@ def finetune(
         carry_over=carry_over,
         folds=folds,
         only_folds=only_fold,
-        seed=seed,
+        seed=whole_numbers(seed, "--seed") or [0],
         heads=heads,
         device=device,
         jobs=jobs,
@@ -103,15 +116,18 @@ def finetune(
         force=force,
         progress=not quiet,
         command=given_command(),
+        on_run=_show_run,
     )
-    out = Console(highlight=False, soft_wrap=True)
+    answer(as_json, runs=map(run_facts, runs))
+    tested = runs[0].record.dataset  # the same clips fail, and sound so, whatever the seed
+    for note in tested.sound_notes:
+        err.print(one_line(note), markup=False)
+    if tested.failed:
+        err.print(one_line(f"{tested.failed} clips failed: {', '.join(tested.left_out[:10])}"), markup=False)
+    stop_if_failed(tested.failed, tested.clips, allow_failures)
+
+
+def _show_run(done: FinishedRun) -> None:
     out.print(one_line(f"{done.describe()} -> {done.folder}"), markup=False)
     if done.verdict:
         out.print(done.verdict, markup=False)
-    err = Console(stderr=True, highlight=False, soft_wrap=True)
-    for note in done.record.dataset.sound_notes:
-        err.print(one_line(note), markup=False)
-    if done.record.dataset.failed:
-        left_out = ", ".join(done.record.dataset.left_out[:10])
-        err.print(one_line(f"{done.record.dataset.failed} clips failed: {left_out}"), markup=False)
-        raise typer.Exit(ExitCode.SOME_FAILED)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.cli.options import DATA_HELP, HeadsFolder, Limit, MadeFolds, Quiet, examples, given_command, opens_data
+from soundprobe.cli.output import Json, answer, out, run_facts
 
 EXAMPLES = examples(
     "soundprobe import predictions.csv --name my-cnn --data UrbanSound8K/",
@@ -24,47 +24,44 @@ EXAMPLES = examples(
 def import_(
     predictions: Annotated[
         Path | None,
-        typer.Argument(
-            help="A .csv, .tsv, .jsonl or .parquet file with a row for each clip: clip, fold, label where they are "
-            "known, and predicted, or a column for each class with its probability."
-        ),
+        typer.Argument(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet, a row for each clip."),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="The model's, as reports show it.")] = ...,  # type: ignore[assignment]
-    data: Annotated[str, typer.Option("--data", help=DATA_HELP)] = ...,  # type: ignore[assignment]
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The model's, as reports show it.")] = ...,  # type: ignore[assignment]
+    data: Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP)] = ...,  # type: ignore[assignment]
     per_fold: Annotated[
         str | None,
-        typer.Option("--per-fold", help="Published accuracies instead of a file, one for each fold: .7056,.8446,..."),
+        typer.Option("--per-fold", metavar="LIST", help="Published accuracies instead of a file: .7056,.8446"),
     ] = None,
     per_fold_f1: Annotated[
-        str | None, typer.Option("--per-fold-f1", help="Published macro-F1 likewise, beside --per-fold.")
+        str | None, typer.Option("--per-fold-f1", metavar="LIST", help="Published macro-F1 likewise.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", help="Which column of the file is which, such as clip=file,predicted=guess."),
+        typer.Option("--columns", metavar="MAP", help="Of the file, such as clip=file,predicted=guess."),
     ] = None,
-    logits: Annotated[
-        bool, typer.Option("--logits", help="The classes' columns hold logits: their softmax is taken.")
-    ] = False,
+    logits: Annotated[bool, typer.Option("--logits", help="The columns hold logits: take their softmax.")] = False,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Take a file that lacks clips; the run then has no rank.")
+        bool, typer.Option("--allow-missing", help="Take a file that lacks clips, without a rank.")
     ] = False,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Of the model's training: imports of several seeds are one row.")
+        int, typer.Option("--seed", metavar="N", min=0, help="Of the model's training; several are one row.")
     ] = 0,
     folds: MadeFolds = 10,
     limit: Limit = None,
     heads: HeadsFolder = Path("heads"),
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace other predictions of the same name and seed.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace others of the same name and seed.")] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """Bring in your own model's out-of-fold predictions as a run, to be compared with."""
+    """Bring in your own model's out-of-fold predictions.
+
+    Each row of the file: clip, fold and label where they are known, and predicted, or a column for each class with its
+    probability.
+    """
     from soundprobe.verbs.import_predictions import import_fold_scores, import_predictions
 
-    out = Console(highlight=False, soft_wrap=True)
     shared: dict[str, Any] = {"name": name, "data": data, "folds": folds, "limit": limit, **how}
     shared |= {"heads": heads, "force": force, "progress": not quiet, "command": given_command()}
     if per_fold is not None:
@@ -73,6 +70,7 @@ def import_(
         f1 = None if per_fold_f1 is None else _shares(per_fold_f1, "--per-fold-f1")
         told = import_fold_scores(_shares(per_fold, "--per-fold"), f1, **shared)
         out.print(f"{told.describe()} -> {told.folder}", markup=False)
+        answer(as_json, folder=told.folder)
         return
     if per_fold_f1 is not None:
         raise ConfigError("--per-fold-f1 stands beside --per-fold. Give the accuracies too.")
@@ -82,6 +80,7 @@ def import_(
         predictions, columns=columns, logits=logits, allow_missing=allow_missing, seed=seed, **shared
     )
     out.print(f"{done.describe()} -> {done.folder}", markup=False)
+    answer(as_json, runs=[run_facts(done)])
 
 
 def _shares(text: str, option: str) -> list[float]:

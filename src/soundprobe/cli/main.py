@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
@@ -20,8 +20,12 @@ from soundprobe.cli.finetune import finetune
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    BatchSize,
     Channels,
     DataOrRuns,
+    Dataset,
+    DecodingJobs,
+    Device,
     EmbeddingsFolder,
     ExitCode,
     HeadsFolder,
@@ -34,6 +38,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
@@ -49,7 +54,7 @@ KEPT = "What is finished is kept: the same command goes on from there."
 app = typer.Typer(
     name="soundprobe",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What pretrained audio embeddings are worth on your clips, measured so that the answer can be trusted.",
@@ -62,8 +67,6 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(runs_app, name="runs")
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -77,13 +80,18 @@ def main() -> None:
         err.print(f"Stopped. {KEPT}")
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail(f"The disk is full: {error.filename or 'standard output'} can't be written. Free some. {KEPT}")
         if not ran_out_of_memory(error):
             raise
         _fail(f"Memory ran out. Give a smaller --batch-size or fewer --jobs, where the command has them. {KEPT}")
 
 
 def _fail(message: object) -> NoReturn:
-    _say("[bold red]Error:[/bold red]", message)
+    several = getattr(message, "several", ())
+    _say("[bold red]Error:[/bold red]", f"{len(several)} things are missing:" if several else message)
+    for one in several:
+        _say(" -", one)
     sys.exit(ExitCode.ERROR)
 
 
@@ -135,53 +143,49 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
 def extract(
     backbone: Annotated[
         str | None,
-        typer.Option(
-            "--backbone",
-            "-b",
-            help="One, or several joined by commas; see `backbones`. package.module:Class is one of yours.",
-        ),
+        typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b; see `backbones`."),
     ] = None,
     data: DataOrRuns = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", help="pretrained, random (the control), or a file. Default: pretrained."),
+        typer.Option("--weights", metavar="WHICH", help="pretrained (default), random, or a file."),
     ] = None,
     clip_seconds: Annotated[
         float | None,
-        typer.Option("--clip-seconds", help="Cut or pad every clip to this length. Default: the backbone's."),
+        typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
     ] = None,
     layers: Annotated[
-        str, typer.Option("--layers", help="last, or of mn04 also middle, or both: `probe` then chooses among them.")
+        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
     ] = "last",
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision",
-            help="fp32; bf16 (GPUs, CPUs with AVX512-BF16 or AMX) or fp16 (GPUs); int8 (CPUs, some backbones).",
-        ),
+        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
     ] = "fp32",
     seed: Annotated[
-        list[str] | None, typer.Option("--seed", help="Of random weights, 0 by default; 0,1,2 makes a set of each.")
+        list[str] | None, typer.Option("--seed", metavar="N", help="Of random weights; 0,1,2 makes a set of each.")
     ] = None,
     finetuned: Annotated[
         str | None,
-        typer.Option(
-            "--finetuned", help="A fine-tuning run, by a name of `runs list`: each fold's network embeds all clips."
-        ),
+        typer.Option("--finetuned", metavar="RUN", help="A fine-tuning run, whose networks then embed."),
     ] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Clips of one forward pass.")] = 16,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Threads that decode. Default: the cores.")] = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 16,
+    jobs: DecodingJobs = None,
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     *,
     how: dict[str, Any],
 ) -> None:
-    """Embed every clip with a backbone and keep the embeddings on disk. Goes on where a stopped run was."""
+    """Embed every clip with a backbone, and keep that on disk.
+
+    Goes on where a stopped run was.
+    """
     if backbone is None and finetuned is None:
         raise typer.BadParameter("Give one, such as mn04, or --finetuned RUN.", param_hint="--backbone")
     from soundprobe.audio.checks import notes
@@ -211,10 +215,11 @@ def extract(
     )
     for note in notes({clip: found for outcome in outcomes for clip, found in outcome.findings.items()}):
         err.print(one_line(note), markup=False)
-    failed = max(len(outcome.failures) for outcome in outcomes)
-    if failed:
+    answer(as_json, sets=outcomes)
+    worst = max(outcomes, key=lambda outcome: len(outcome.failures))
+    if failed := len(worst.failures):
         err.print(f"{failed} clips failed. They are left out, and every result says so.")
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    stop_if_failed(failed, worst.clips + failed, allow_failures)
 
 
 def _show_extraction(outcome: Extraction) -> None:
@@ -244,37 +249,43 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_)
     )
 )
 def report(
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Only this data set's runs. Default: all of them on one page.")
-    ] = None,
+    dataset: Dataset = None,
     baseline: Annotated[
         str | None,
-        typer.Option(
-            "--baseline", help="Your own model's name, which the best run is compared with. Default: the only import."
-        ),
+        typer.Option("--baseline", metavar="NAME", help="Your own model's. Default: the only import."),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The page's heading.")] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="Where the clips are, to be heard. Default: where they were extracted.")
+        str | None,
+        typer.Option("--data", metavar="DATA", help="Where the clips are now, if they were moved, to be heard."),
     ] = None,
     max_audio_mb: Annotated[
-        float, typer.Option("--max-audio-mb", help="How many MB clips may take beside the page, or inside it.")
+        float, typer.Option("--max-audio-mb", metavar="MB", help="How much the sounds may take.")
     ] = 25.0,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
     single_file: Annotated[
-        bool, typer.Option("--single-file", help="Put the sounds into the page instead of report-audio/ beside it.")
+        bool, typer.Option("--single-file", help="Put the sounds into the page, not beside it.")
     ] = False,
     map_method: Annotated[
-        str, typer.Option("--map", help="How the clips' map is drawn: pca, or umap as well.")
+        str, typer.Option("--map", metavar="HOW", help="Of the clips: pca, or umap as well.")
     ] = "pca",
-    trials: Annotated[
-        bool, typer.Option("--trials", help="Also show runs of fewer clips or folds (--limit, --only-fold).")
-    ] = False,
+    trials: Annotated[bool, typer.Option("--trials", help="Also show runs of fewer clips or folds.")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
+    as_json: Json = False,
 ) -> None:
-    """Compare every run found with each other and with your own model: one HTML page, Markdown and JSON."""
+    """Compare every run with each other and your own model.
+
+    One HTML page; Markdown and JSON of the same stand beside it.
+    """
+    from soundprobe.base.files import check_room, read_json
+
+    check_room(reports, 0)
+    if data is not None:
+        from soundprobe.data.catalog import check_there
+
+        check_there(data)
     from soundprobe.reporting.render.terminal import format_summary
     from soundprobe.reporting.write import write_report
 
@@ -294,6 +305,9 @@ def report(
     )
     out.print(format_summary(written))
     out.print(f"report -> {written.html}", markup=False)
+    if as_json:
+        files = {"html": written.html, "markdown": written.markdown, "json": written.json}
+        answer(as_json, files=files, **read_json(written.json))
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
@@ -304,9 +318,9 @@ app.command(epilog=BENCH_EXAMPLES)(bench)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 
 
-@app.command()
-def backbones() -> None:
-    """The backbones: size, embedding width, cost, and whether their weights are in the cache."""
+@app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))
+def backbones(as_json: Json = False) -> None:
+    """List the backbones: size, width, cost, weights."""
     from rich.table import Table
 
     from soundprobe.backbones.catalog import BACKBONES
@@ -315,32 +329,42 @@ def backbones() -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "what it is"):
         table.add_column(column, no_wrap=True)
-    for column in ("parameters", "width", "GMAC"):
-        table.add_column(column, justify="right")
-    for column in ("input", "weights"):
-        table.add_column(column, no_wrap=True)
+    for column in ("params", "width", "GMAC", "kHz"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("weights", no_wrap=True)
+    states = {}
     for spec in BACKBONES.usable():
-        state = "none"
+        states[spec.name] = "none"
         if spec.weights is not None:
-            state = "cached" if is_cached(spec.weights) else "to fetch"
+            states[spec.name] = "cached" if is_cached(spec.weights) else "to fetch"
         table.add_row(
             spec.name,
             spec.title,
             "?" if spec.parameters is None else f"{spec.parameters / 1e6:.1f} M",
             str(spec.embedding_dim),
             f"{spec.gmacs:.2f}",
-            f"{spec.sample_rate_hz / 1000:g} kHz",
-            state,
+            f"{spec.sample_rate_hz / 1000:g}",
+            states[spec.name],
         )
-    out.print(table)
+    print_table(table, "what it is", "kHz", "GMAC")
     out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none where none are published.")
     out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
+    fields = ("name", "title", "parameters", "embedding_dim", "gmacs", "sample_rate_hz", "licence")
+    answer(
+        as_json,
+        backbones=[
+            {**{name: getattr(spec, name) for name in fields}, "weights": states[spec.name]}
+            for spec in BACKBONES.usable()
+        ],
+    )
 
 
-@app.command()
-def doctor() -> None:
-    """What soundprobe finds on this machine: versions, device, codecs, cache and weights."""
+@app.command(epilog=examples("soundprobe doctor"))
+def doctor(as_json: Json = False) -> None:
+    """Show versions, device, codecs and weights found here."""
     from soundprobe.verbs.doctor import diagnose
 
-    for name, value in diagnose().items():
+    found = diagnose()
+    for name, value in found.items():
         out.print(f"{name:<22} {value}", markup=False)
+    answer(as_json, machine=found)

@@ -26,51 +26,39 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
-DATA_HELP = (
-    "urbansound8k (Hugging Face Hub), synth (generated), hf:OWNER/NAME, or a path: a folder in UrbanSound8K's or "
-    "ESC-50's layout, a folder per class, Parquet files, a manifest; see `data list`."
-)
+DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
 
-Data = Annotated[str, typer.Option("--data", help=DATA_HELP, show_default=True)]
+Data = Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP, show_default=True)]
 DataOrRuns = Annotated[
-    str | None, typer.Option("--data", help=f"{DATA_HELP} Default: urbansound8k, or what --finetuned was trained on.")
+    str | None,
+    typer.Option("--data", metavar="DATA", help=f"{DATA_HELP} Default: urbansound8k."),
 ]
-MadeFolds = Annotated[int, typer.Option("--folds", min=2, help="Folds to make where the data set has none of its own.")]
+MadeFolds = Annotated[int, typer.Option("--folds", metavar="N", min=2, help="To make, where there are none.")]
 Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Only N clips, spread over folds and classes, for a trial.")
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Only N clips, for a trial.", show_default=False)
 ]
 SHARED: dict[str, Any] = {
     "group_prefix": Annotated[
         str | None,
-        typer.Option(
-            "--group-prefix",
-            help="What ends the recording's name in a file name, such as '-': clips of one recording then stay in one "
-            "fold.",
-        ),
+        typer.Option("--group-prefix", metavar="TEXT", help="What ends the recording's name in a file name: '-'."),
     ],
     "group_regex": Annotated[
         str | None,
-        typer.Option(
-            "--group-regex",
-            help="What finds the recording's name in a file name, a regular expression: its first group, or all of it.",
-        ),
+        typer.Option("--group-regex", metavar="REGEX", help="What finds the recording's name in a file name."),
     ],
     "label_regex": Annotated[
-        str | None, typer.Option("--label-regex", help="What finds the class in a file name, likewise.")
+        str | None, typer.Option("--label-regex", metavar="REGEX", help="What finds the class in a file name.")
     ],
     "splits": Annotated[
         str | None,
-        typer.Option(
-            "--splits",
-            help="Which split is tested (test by default), or as-folds for each in turn, or ignore for made folds.",
-        ),
+        typer.Option("--splits", metavar="NAME", help="The split to test, or as-folds, or ignore."),
     ],
     "columns": Annotated[
         str | None,
-        typer.Option("--columns", help="Which column is which, such as path=filename,label=category,group=site."),
+        typer.Option("--columns", metavar="MAP", help="Such as path=filename,label=category,group=site."),
     ],
     "audio_root": Annotated[
-        str | None, typer.Option("--audio-root", help="The folder that a manifest's paths are below, or end in.")
+        str | None, typer.Option("--audio-root", metavar="FOLDER", help="What a manifest's paths are below, or end in.")
     ],
     "corrections": Annotated[
         str | None,
@@ -79,14 +67,22 @@ SHARED: dict[str, Any] = {
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
 DATA_COLUMNS: Any = Annotated[
-    str | None,
-    typer.Option("--data-columns", help="Which column of the data's table is which, such as label=category."),
+    str | None, typer.Option("--data-columns", metavar="MAP", help="Of the data's table, such as label=category.")
 ]
 """What `columns` is called beside a command's own option of that name."""
-Channels = Annotated[str, typer.Option("--channels", help="What becomes of a clip's channels: mean, first or loudest.")]
-EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", help="The store of embeddings.")]
-HeadsFolder = Annotated[Path, typer.Option("--heads", help="The folder of trained heads and results.")]
-ReportsFolder = Annotated[Path, typer.Option("--reports", help="The folder that reports are written to.")]
+Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help="mean, first or loudest.")]
+DEVICE_HELP = "auto, cpu, cuda or mps."
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help=DEVICE_HELP)]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Clips of one forward pass.")]
+DecodingJobs = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", min=1, help="Threads that decode. Default: the cores.")
+]
+EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER", help="The store of embeddings.")]
+HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
+ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this data set's. Default: all.")]
+Recipe = Annotated[str | None, typer.Option("--config", metavar="NAME", help="A recipe: its name, or a TOML file.")]
+Force = Annotated[bool, typer.Option("--force", help="Train again what is already there.")]
 BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 
 
@@ -97,7 +93,7 @@ def _silence(quiet: bool) -> bool:
     return quiet
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.", callback=_silence)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", callback=_silence)]
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:
@@ -137,8 +133,8 @@ def whole_numbers(given: Sequence[str] | None, option: str) -> list[int]:
 
 
 def examples(*commands: str) -> str:
-    """The foot of a verb's help: each command on a line of its own."""
-    return "\n\n".join(["[bold]Examples[/bold]", *(command.replace("[", "\\[") for command in commands)])
+    """The foot of a verb's help: each command on a line of its own, which `\\b` keeps."""
+    return "\n  ".join(["\b\nExamples:", *commands])
 
 
 def given_command() -> str:

@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from soundprobe.cli.options import EmbeddingsFolder, HeadsFolder, Quiet, examples, given_command, whole_numbers
+from soundprobe.cli.options import (
+    Dataset,
+    EmbeddingsFolder,
+    Force,
+    HeadsFolder,
+    Quiet,
+    Recipe,
+    examples,
+    given_command,
+    whole_numbers,
+)
+from soundprobe.cli.output import Json, answer, out, run_facts
 from soundprobe.heads.catalog import HEADS
-
-out = Console(highlight=False, soft_wrap=True)
 
 ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_device)
 EXAMPLES = examples(
@@ -26,71 +34,65 @@ EXAMPLES = examples(
 def probe(
     head: Annotated[
         str | None,
-        typer.Option("--head", help=f"{', '.join(HEADS.own)}, or package.module:Class; several joined by commas."),
+        typer.Option("--head", metavar="NAME", help=f"{', '.join(HEADS.own)}, or several as in a,b."),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            "--backbone", "-b", help="Which embeddings: mn04, mn04+ast (side by side), a folder's name. Default: all."
-        ),
+        typer.Option("--backbone", "-b", metavar="NAME", help="mn04, mn04+ast (side by side), ... Default: all."),
     ] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set's embeddings.")] = None,
+    dataset: Dataset = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", help="Only these: pretrained, random, file, fine-tuned or none.")
+        str | None,
+        typer.Option("--weights", metavar="WHICH", help="pretrained, random, file, fine-tuned or none."),
     ] = None,
     seed: Annotated[
-        list[str] | None, typer.Option("--seed", help="Several, such as 0,1,2, or repeated: a run each.")
+        list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
     ] = None,
     only_fold: Annotated[
-        list[int] | None, typer.Option("--only-fold", help="Test just this fold; may be repeated.")
+        list[int] | None, typer.Option("--only-fold", metavar="N", help="Test just this fold; may be repeated.")
     ] = None,
-    config: Annotated[str | None, typer.Option("--config", help="A recipe: its name, or a TOML file.")] = None,
+    config: Recipe = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the head, such as strengths=[0.1,1.0]; may be repeated."),
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the head; may be repeated."),
     ] = None,
     exclude_leaks: Annotated[
-        bool, typer.Option("--exclude-leaks", help="Leave training clips out whose recording is also in the test fold.")
+        bool, typer.Option("--exclude-leaks", help="Don't train on recordings that are also tested.")
     ] = False,
     control: Annotated[
         str | None,
-        typer.Option(
-            "--control",
-            help="shuffled-labels: a run that must stay near chance, or something leaks. "
-            "reshuffled-folds: clips dealt into folds as if recordings did not matter.",
-        ),
+        typer.Option("--control", metavar="NAME", help="shuffled-labels or reshuffled-folds."),
     ] = None,
     learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Also train on 5 to 70 % of the recordings: would more help?")
+        bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
     ] = False,
     measure_peeking: Annotated[
-        bool,
-        typer.Option("--measure-peeking", help="Also score every setting on the test folds, to show what that adds."),
+        bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")
     ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     device: Annotated[
-        str, typer.Option("--device", help=f"Where {ON_DEVICE} are trained: cpu, cuda or auto. Others: always the CPU.")
+        str, typer.Option("--device", metavar="NAME", help=f"Of {ON_DEVICE}: cpu, cuda or auto.")
     ] = "cpu",
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs",
-            help="Folds trained at once; -1: as many as there are cores. Default: that too, for sets that repay it.",
-        ),
+        typer.Option("--jobs", metavar="N", help="Folds at once; -1: the cores. Default: what pays."),
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="Where they run: threads, processes or dask.")] = "processes",
-    address: Annotated[str | None, typer.Option("--address", help="Dask scheduler, such as tcp://host:8786.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Train again what is already there.")] = False,
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="URL", help="Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a light head on the embeddings in each fold and score it on the fold that it never saw."""
+    """Train heads on embeddings, scored on folds never seen."""
     from soundprobe.base.config import ProbeRecipe, read_recipe
     from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
 
-    run(
+    runs = run(
         head=head or recipe.head,
         backbone=backbone,
         dataset=dataset,
@@ -113,3 +115,4 @@ def probe(
         command=given_command(),
         on_probe=lambda done: out.print(f"{done.describe()} -> {done.folder}", markup=False),
     )
+    answer(as_json, runs=map(run_facts, runs))

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import size_of
-from soundprobe.cli.options import ExitCode, HeadsFolder, examples
-from soundprobe.reporting.wording import one_line, plural, setting_text
+from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
+from soundprobe.cli.output import Json, answer, out, print_table
+from soundprobe.reporting.wording import one_line, percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
 
-TABLE_WIDTH = 110  # a narrower terminal breaks the rows; cut to its width, they would lose names
+app = typer.Typer(no_args_is_help=True, help="List, show or remove runs.", rich_markup_mode=None)
 
-app = typer.Typer(no_args_is_help=True, help="List, show or remove runs.", rich_markup_mode="rich")
-out = Console(highlight=False, soft_wrap=True)
-
-Name = Annotated[str, typer.Argument(help="A name of `runs list`, best, the beginning of a key, or a folder.")]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Name = Annotated[str, typer.Argument(help="best, a name of `runs list`, a key's beginning, or a folder.")]
 
 
 @app.command(
@@ -35,20 +29,16 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
     epilog=examples("soundprobe runs list", "soundprobe runs list --dataset esc-50", "soundprobe runs list --json"),
 )
 def list_runs(dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_json: Json = False) -> None:
-    """Every run by name, the best of each data set first."""
+    """List every run by name, the best of each data set first."""
     from soundprobe.scoring.run_names import WHAT_TO_RUN, named_runs
 
     there = named_runs(heads)
     found = there.of(dataset)
-    if as_json:
-        others = {str(folder): reason for folder, reason in there.others.items()}
-        _print_json({"heads": str(heads), "runs": [_facts(run) for run in found], "others": others})
-        return
+    answer(as_json, heads=heads, runs=map(_facts, found), others=there.others)
     if not found and not there.others:
         out.print(f"No runs found in {heads}. {WHAT_TO_RUN}.", markup=False)
     if found:
-        out.width = max(out.width, TABLE_WIDTH)
-        out.print(_table(found))
+        print_table(_table(found), "MB", "made")
     for label, place in _places(found).items():
         out.print(f"{one_line(label)} is {one_line(place)}", markup=False)
     for folder, reason in there.others.items():
@@ -57,14 +47,12 @@ def list_runs(dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_js
 
 @app.command(epilog=examples("soundprobe runs show best", "soundprobe runs show mn04-linear --json"))
 def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_json: Json = False) -> None:
-    """A run's settings, its folds, the commands that make it again, and its folder."""
+    """Show a run: settings, folds, commands, folder."""
     from soundprobe.scoring.run_names import find_run
 
     run = find_run(heads, name, dataset=dataset, option="runs show")
     record = run.record
-    if as_json:
-        _print_json({**_facts(run), "result": record.content})
-        return
+    answer(as_json, **_facts(run), result=record.content)
     lines = {
         "name": run.name,
         "data": f"{run.data}, {plural(record.dataset.clips, 'clip')}, {len(record.dataset.class_names)} classes",
@@ -85,7 +73,7 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
         table.add_column(column, justify="right")
     table.add_column("chosen", overflow="fold")
     for fold in record.folds:
-        scores = (f"{100 * fold.accuracy:.1f}", f"{100 * fold.macro_f1:.1f}")
+        scores = (percent(fold.accuracy), percent(fold.macro_f1))
         counts = (str(fold.fold), str(fold.train_clips), str(fold.test_clips))
         table.add_row(*counts, *scores, Text(one_line(setting_text(fold.chosen))))
     out.print(table)
@@ -99,7 +87,10 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove runs: their heads, networks, predictions and results. Embeddings stay."""
+    """Remove runs. Embeddings stay.
+
+    Their heads, networks, predictions and results go.
+    """
     from soundprobe.scoring.run_names import BEST, named_runs
     from soundprobe.verbs.runs import folder_to_remove, needed_by, remove_folder
 
@@ -111,7 +102,7 @@ def rm(
     whole = {run.folder: run for run in named_runs(heads).found}
     others = [run for folder, run in whole.items() if folder not in folders]
     freed = sum(size_of(folder) for folder in folders)
-    for folder in folders if not as_json else ():
+    for folder in folders:
         run = whole.get(folder)
         what = f"{run.name} on {run.data}, {_score(run)} %" if run else "no whole run"
         out.print(f"{one_line(what)}: {size_of(folder) / 1e6:.1f} MB in {one_line(folder)}", markup=False)
@@ -121,17 +112,17 @@ def rm(
         raise typer.Exit(ExitCode.ERROR)
     for folder in folders:
         remove_folder(folder)
-    if as_json:
-        _print_json({"removed": [str(folder) for folder in folders], "freed_bytes": freed})
-    else:
-        out.print(f"removed {plural(len(folders), 'run')}, {freed / 1e6:.1f} MB")
+    out.print(f"removed {plural(len(folders), 'run')}, {freed / 1e6:.1f} MB")
+    answer(as_json, removed=folders, freed_bytes=freed)
 
 
 def _table(found: Sequence[NamedRun]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "data", "accuracy", "folds", "made", "MB", ""):
         right = column in ("accuracy", "folds", "MB")
-        table.add_column(column, justify="right" if right else "left", no_wrap=column != "")
+        table.add_column(
+            column, justify="right" if right else "left", no_wrap=right or column == "made", overflow="fold"
+        )
     for run in found:
         made = run.record.created.replace("T", " ")[:16]
         cells = (_score(run), _folds(run), made, _megabytes(run), _mark(run))
@@ -141,8 +132,8 @@ def _table(found: Sequence[NamedRun]) -> Table:
 
 def _score(run: NamedRun) -> str:
     score = run.record.summary.accuracy
-    spread = f" ± {100 * score.std_population:.1f}" if len(run.record.folds) > 1 else ""
-    return f"{100 * score.mean:.1f}{spread}"
+    spread = f" ± {percent(score.std_population)}" if len(run.record.folds) > 1 else ""
+    return f"{percent(score.mean)}{spread}"
 
 
 def _folds(run: NamedRun) -> str:
@@ -204,7 +195,3 @@ def _facts(run: NamedRun) -> dict[str, Any]:
         "folder": str(run.folder),
         "command": record.command,
     }
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

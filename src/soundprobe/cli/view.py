@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError
-from soundprobe.cli.options import ExitCode, HeadsFolder, Quiet, examples
+from soundprobe.base.errors import AudioError, DataError, Lacking
+from soundprobe.base.files import check_room
+from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
@@ -30,52 +31,46 @@ PREDICT_EXAMPLES = examples(
 )
 SHOWN_CLASSES = 3
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
 Run = Annotated[
     str | None,
-    typer.Option("--run", "--head", help="Whose heads: best, a name of `runs list`, the beginning of a key, a folder."),
+    typer.Option("--run", "--head", metavar="RUN", help="best, a name or key of `runs list`, or a folder."),
 ]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Only runs on this data set.")]
 Weights = Annotated[
-    str | None,
-    typer.Option(
-        "--weights", help="The backbone's file or fine-tuning run's folder, where that is yours or was moved."
-    ),
+    str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")
 ]
 Channels = Annotated[
-    str | None,
-    typer.Option(
-        "--channels", help="What becomes of a clip's: mean, first or loudest. Default: what the head was trained on."
-    ),
+    str | None, typer.Option("--channels", metavar="HOW", help="mean, first or loudest. Default: as in training.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
 def view(
-    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
-    to: Annotated[Path, typer.Option("--to", help="The page to write.")] = Path("view.html"),
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
     run: Run = None,
     dataset: Dataset = None,
     weights: Weights = None,
-    window: Annotated[float, typer.Option("--window", help="Seconds of audio in each probability.")] = 1.0,
-    hop: Annotated[float, typer.Option("--hop", help="Seconds from one probability to the next.")] = 0.5,
-    limit: Annotated[int, typer.Option("--limit", help="At most so many clips.")] = 50,
-    max_mb: Annotated[float, typer.Option("--max-mb", help="Clips that make the page larger are left out.")] = 50.0,
+    window: Annotated[float, typer.Option("--window", metavar="S", help="Audio in each probability.")] = 1.0,
+    hop: Annotated[float, typer.Option("--hop", metavar="S", help="From one probability to the next.")] = 0.5,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many clips.")] = 50,
+    max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", help="Clips beyond this are left out.")] = 50.0,
     channels: Channels = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make a page with each clip's spectrogram and a playhead that moves over it while the clip plays."""
+    """Make a page of clips to see and hear."""
     from soundprobe.viewing.page import view as show
 
+    check_room(to.parent, 0)
+    if run is None:
+        _check_clips(clips)
+    else:
+        folder = _find(clips, heads, run, dataset, weights)
     shown = show(
         clips if len(clips) > 1 else clips[0],
-        run=run,
-        heads=heads,
-        dataset=dataset,
+        run=None if run is None else folder,
         weights=weights,
         window_s=window,
         hop_s=hop,
@@ -87,29 +82,30 @@ def view(
     )
     for note in shown.notes:
         out.print(one_line(note), markup=False)
-    out.print(f"view -> {shown.save(to)}", markup=False)
-    if shown.failed:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    page = shown.save(to)
+    out.print(f"view -> {page}", markup=False)
+    answer(as_json, page=page, clips=[clip.name for clip in shown.clips], failed=shown.failed, notes=shown.notes)
+    stop_if_failed(shown.failed, shown.failed + len(shown.clips), allow_failures)
 
 
 def predict(
-    clips: Annotated[list[Path], typer.Argument(help="An audio file or a folder of them, or several.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
     run: Run = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Every class's probability as JSON.")] = False,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    allow_failures: AllowFailures = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what each clip is, by the heads of all folds of a probe; their probabilities are averaged."""
+    """Say what each clip is, by the heads of all folds."""
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
-    from soundprobe.scoring.run_names import run_folder
-    from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
+    from soundprobe.verbs.predict import load_predictor
 
-    folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+    folder = _find(clips, heads, run, dataset, weights)
     paths = [path for place in clips for path in audio_files(place)]
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
@@ -122,32 +118,55 @@ def predict(
         for failure in failures[:-1]:
             err.print(one_line(failure), markup=False)
         raise failures[-1]
-    if as_json:
-        _print_json(predictions)
-    else:
-        _print_table(predictions)
+    _print_table(predictions)
+    answer(
+        as_json,
+        clips=map(_facts, predictions),
+        failures={failure.name: failure.reason for failure in failures},
+    )
     for note in notes({done.name: done.findings for done in predictions}):
         err.print(one_line(note), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)
-    if failures:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    stop_if_failed(len(failures), len(paths), allow_failures)
 
 
-def _print_json(predictions: Sequence[Prediction]) -> None:
-    content = [
-        {
-            "clip": done.name,
-            "predicted": done.predicted,
-            "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
-            "heads": done.heads,
-            "duration_s": round(done.duration_s, 4),
-            "heard_s": round(done.heard_s, 4),
-            **({"findings": dict(done.findings)} if done.findings else {}),
-        }
-        for done in predictions
-    ]
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+def _find(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
+    """The folder of the run.
+
+    Raises:
+        SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
+    """
+    from soundprobe.scoring.run_names import run_folder
+    from soundprobe.verbs.predict import CAN_PREDICT, check_weights
+
+    lacking, folder = Lacking(), heads
+    with lacking.noted():
+        _check_clips(clips)
+    with lacking.noted():
+        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        check_weights(folder, weights)
+    lacking.tell()
+    return folder
+
+
+def _check_clips(clips: Sequence[Path]) -> None:
+    """Raises DataError where none of them is there."""
+    if not any(os.path.exists(place) for place in clips):
+        named = ", ".join(map(str, clips))
+        raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
+
+
+def _facts(done: Prediction) -> dict[str, Any]:
+    return {
+        "clip": done.name,
+        "predicted": done.predicted,
+        "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
+        "heads": done.heads,
+        "duration_s": round(done.duration_s, 4),
+        "heard_s": round(done.heard_s, 4),
+        "findings": done.findings,
+    }
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
@@ -159,7 +178,7 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
         first = f"{100 * done.proba[order[0]]:.1f} %"
         table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
-    out.print(table)
+    print_table(table, "next")
     for done in predictions:
         if done.heard_s < done.duration_s - 0.01:
             out.print(f"Of {one_line(done.name)} only the first {done.heard_s:g} s were heard.", markup=False)

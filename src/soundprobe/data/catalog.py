@@ -356,7 +356,10 @@ def find_layout(path: str | Path) -> Layout:
     for layout in [*LAYOUTS.usable_added(), *LAYOUTS.own.values()]:
         if _detects(layout, place):
             return layout
-    raise DataError(f"{path} is not a data set that soundprobe can read{_what_is_there(place)}. It takes {_takes()}.")
+    raise DataError(
+        f"{path} is not a data set that soundprobe can read{_what_is_there(place)}; `soundprobe data list` shows what "
+        "--data takes."
+    )
 
 
 def _what_is_there(place: Path) -> str:
@@ -366,14 +369,32 @@ def _what_is_there(place: Path) -> str:
     return f": it holds {held}" if held else ": it is empty"
 
 
+def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
+    """What can be told of `data` at once: whether anything is at that path, or can be had under that name.
+
+    Args:
+        unreachable: why the Hub can't be asked, where that is so.
+
+    Raises:
+        DataError: not.
+    """
+    name = str(data)
+    if name in DATASETS:
+        name = OF_HUB + hub.HUB_REPO if DATASETS[name].fetched else ""
+    elif find_layout(data) is not HUB:
+        return
+    if unreachable:
+        hub.check_fetched(name, unreachable)
+
+
 def _not_there(path: str) -> str:
     """What to say of a path or name where nothing is."""
     name = path.rstrip("/\\")
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
         return (
-            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name. As a path, "
-            f"--data takes {_takes()}."
+            f"{unknown('data set', path, DATASETS)} Nor is there a file or folder of that name; "
+            "`soundprobe data list` shows what --data takes."
         )
     place = Path(name or path)
     if not os.path.isdir(place.parent):
@@ -420,10 +441,6 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
     diagonal = (clips.labels - fold) % len(clips.class_names)  # another class in each fold: few clips still show many
     order = np.lexsort([fold, diagonal, turn])
     return clips.take(np.sort(order[:limit]))
-
-
-def _takes() -> str:
-    return "; ".join(layout.description for layout in LAYOUTS.usable())
 
 
 def data_address(data: str | Path) -> str:

@@ -152,7 +152,9 @@ def find_feature_sets(
     found, unusable = store.find_sets(root)
     if not found:
         why = "".join(f" {reason}" for reason in list(unusable.values())[:1])
-        raise StoreError(f"No finished embeddings in {root}.{why} Make some with: soundprobe extract --backbone mn04")
+        raise StoreError(
+            f"No finished embeddings in {root}.{why} Make some with: soundprobe extract --backbone mn04 --data FOLDER"
+        )
     if dataset is not None:
         names = {part.dataset for part in found}
         if dataset not in names:

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from soundprobe.base.files import atomic_path
+from soundprobe.base.progress import said_now_and_then
 from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")
@@ -65,10 +66,14 @@ def tensorboard_writer(folder: Path, first_epoch: int) -> Callable[[dict[str, An
 
 @contextmanager
 def live_table(title: str, folder: Path, folds: Sequence[int], epochs: int, *, shown: bool) -> Iterator[None]:
-    """A table of the folds in training; nothing is drawn where `shown` is false or standard error is no terminal."""
+    """A table of the folds in training on a terminal, else a line now and then; nothing where `shown` is false."""
     console = Console(stderr=True)
-    if not shown or not console.is_terminal:
+    if not shown:
         yield
+        return
+    if not console.is_terminal:
+        with said_now_and_then(lambda: f"{title}: {folds_line(folder, folds, epochs)}"):
+            yield
         return
 
     def draw() -> Table:
@@ -76,6 +81,14 @@ def live_table(title: str, folder: Path, folds: Sequence[int], epochs: int, *, s
 
     with Live(get_renderable=draw, console=console, refresh_per_second=1):
         yield
+
+
+def folds_line(folder: Path, folds: Sequence[int], epochs: int) -> str:
+    """How far the folds are that have begun, in a sentence."""
+    done = [fold for fold in folds if fold_path(folder, fold).exists()]
+    last = {fold: read_history(history_path(folder, fold))[-1:] for fold in folds if fold not in done}
+    begun = [f"fold {fold} at epoch {line['epoch']} of {epochs}" for fold, lines in last.items() for line in lines]
+    return ", ".join([f"{len(done)} of {len(folds)} folds done", *begun])
 
 
 def folds_table(title: str, folder: Path, folds: Sequence[int], epochs: int) -> Table:

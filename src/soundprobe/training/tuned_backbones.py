@@ -24,6 +24,7 @@ from soundprobe.base.records import Clips
 from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.scan import Scan
 from soundprobe.scoring import results
+from soundprobe.scoring.run_names import WHY_NOT
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
@@ -114,10 +115,7 @@ def open_run(path: str | Path) -> FinetunedRun:
         raise ConfigError(f"--finetuned {folder} is no folder of a fine-tuning run: it holds no networks.")
     record = results.read_result(folder)
     if record.kind != "finetune":
-        which = "is the run of a probe, which trains no network"
-        if record.kind == "import":
-            which = "holds imported predictions, and no network"
-        raise ConfigError(f"--finetuned {folder} {which}. Give a finetune-... folder.")
+        raise ConfigError(f"--finetuned {folder} {WHY_NOT[record.kind]}. Give a finetune-... folder.")
     if record.head.settings.get("carry_over"):
         raise ConfigError(
             f"--finetuned {folder}: its network was carried over from fold to fold, so it was trained on the clips of "

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
-from soundprobe.backbones.weights.verify import fetch, is_cached
+from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
-from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, data_address, find_layout, open_data, settle
+from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
+from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
 from soundprobe.scoring.run_names import run_folder
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
@@ -96,9 +96,8 @@ def extract(
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
         asked = _asked(backbone, weights, layers)
-        for spec, one in asked:
+        for spec, _ in asked:
             spec.check_precision(precision)
-            spec.check_weights(one)
             if clip_seconds is not None:
                 spec.check_clip_seconds(clip_seconds)
     else:
@@ -121,11 +120,7 @@ def extract(
         )
         run = open_run(run_folder(heads, finetuned, kinds=("finetune",), option="--finetuned"))
         data, how = data_of(run, data)
-    if not isinstance(data, Clips) and str(data) not in DATASETS:  # what has a name may take minutes to fetch
-        find_layout(data)
-    for spec, one in asked:
-        if spec.weights is not None and one in (None, PRETRAINED) and not is_cached(spec.weights):
-            fetch(spec.weights, progress=progress)  # missing weights show before gigabytes are scanned
+    check_needed(data, asked, progress=progress)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     check_room(

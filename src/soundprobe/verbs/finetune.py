@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 
@@ -15,12 +15,21 @@ from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
+from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
 
 
-def finetune(
+@overload
+def finetune(data: str | Path | Clips = ..., *, seed: int = ..., **options: Any) -> FinishedRun: ...
+
+
+@overload
+def finetune(data: str | Path | Clips = ..., *, seed: Sequence[int], **options: Any) -> list[FinishedRun]: ...
+
+
+def finetune(  # type: ignore[misc]  # its own options, not any
     data: str | Path | Clips = "urbansound8k",
     *,
     backbone: str | None = None,
@@ -31,7 +40,7 @@ def finetune(
     carry_over: bool = False,
     folds: int | None = None,
     only_folds: Sequence[int] | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     heads: str | Path = "heads",
     device: str = "auto",
     jobs: int = 1,
@@ -40,8 +49,9 @@ def finetune(
     force: bool = False,
     progress: bool = True,
     command: str = "",
+    on_run: Callable[[FinishedRun], None] | None = None,
     **opening: Unpack[Opening],
-) -> FinishedRun:
+) -> FinishedRun | list[FinishedRun]:
     """Fine-tunes a backbone with a linear head in each fold and keeps networks, predictions and scores below `heads`.
 
     Every fold starts from the same initial weights. Epochs are chosen on a part of the training folds, and so is what
@@ -57,6 +67,8 @@ def finetune(
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
+        seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
+        on_run: called with each run as soon as it is done.
 
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.
@@ -68,7 +80,6 @@ def finetune(
     spec = BACKBONES[recipe.backbone]
     spec.check_trainable()
     start = weights or recipe.weights or ("pretrained" if spec.has_published_weights else "random")
-    spec.check_weights(start)
     spec.with_layers(recipe.head.layers)
     check_device_name(device)
     check_channels(channels)
@@ -83,6 +94,10 @@ def finetune(
             "Leave --only-fold and --jobs out."
         )
     how = settle(data, folds or MADE_FOLDS, limit, opening)
+    check_needed(data, [(spec, start)], progress=progress)
+    seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
+    if not seeds or min(seeds) < 0:
+        raise ConfigError(f"--seed {','.join(map(str, seeds))} is not valid: give whole numbers, such as --seed 0,1,2.")
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
     if folds is not None and len(np.unique(clips.folds)) != folds:
@@ -92,26 +107,31 @@ def finetune(
         )
     wanted = _wanted(clips, only_folds)
     begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
-    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted))
+    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.finetuning import make_job, run_job
 
-    job = make_job(
-        recipe,
-        Path(config).stem,
-        clips,
-        opened_as=opened_as,
-        weights=str(start),
-        seed=seed,
-        carry_over=carry_over,
-        channels=channels,
-        device=device,
-        progress=progress,
-        command=command,
-    )
-    folder = job.folder(Path(heads))
-    with locked(folder):
-        return run_job(job, folder, wanted, jobs, force, progress)
+    runs = []
+    for one in seeds:
+        job = make_job(
+            recipe,
+            Path(config).stem,
+            clips,
+            opened_as=opened_as,
+            weights=str(start),
+            seed=one,
+            carry_over=carry_over,
+            channels=channels,
+            device=device,
+            progress=progress,
+            command=command,
+        )
+        folder = job.folder(Path(heads))
+        with locked(folder):
+            runs.append(run_job(job, folder, wanted, jobs, force, progress))
+        if on_run:
+            on_run(runs[-1])
+    return runs[0] if isinstance(seed, int) else runs
 
 
 def _wanted(clips: Clips, only_folds: Sequence[int] | None) -> list[int]:

@@ -295,7 +295,7 @@ def _missing(told: Predictions, clips: Clips, scanned: Scan, allowed: bool, sour
 def _judge_folds(told: Predictions, clips: Clips) -> dict[str, Any]:
     """Whether the predictions' folds are the data's, by whatever numbers, and else what that contaminates."""
     if told.folds is None:
-        return {"folds": "unknown"}
+        return {"folds": "same" if len(clips.tested_folds) == 1 else "unknown"}  # a test split is one by itself
     theirs, own = np.unique(told.folds, return_inverse=True)
     data, mine = np.unique(clips.folds[told.rows], return_inverse=True)
     pairs = np.unique(np.stack([own, mine]), axis=1)

@@ -25,14 +25,15 @@ from soundprobe.audio.decode import check_channels, decode_checked, read_bytes, 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import AudioError, ConfigError, StoreError
+from soundprobe.base.errors import AudioError, ConfigError, StoreError, WeightsError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
+from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.scoring import results
-from soundprobe.scoring.run_names import run_folder
+from soundprobe.scoring.run_names import WHY_NOT, run_folder
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
@@ -230,16 +231,8 @@ def load_predictor(
     if channels is not None:
         check_channels(channels)
     place = Path(folder)
-    files = sorted(place.glob("fold-*.safetensors"))
-    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
-        raise ConfigError(f"{place} holds imported predictions: it has no head to predict with. Give a probe's folder.")
-    if not files:
-        raise StoreError(
-            f"No trained heads in {place}. Give a run's folder, such as heads/urbansound8k/mn04-.../linear-...; "
-            "`soundprobe probe` prints it."
-        )
     heads, abouts, folds = [], [], []
-    for path in files:
+    for path in _head_files(place):
         result, arrays, record = results.read_fold(path)
         about = record.about
         if about.head == "finetune":
@@ -270,6 +263,25 @@ def load_predictor(
     return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
 
 
+def check_weights(folder: str | Path, weights: str | Path | None) -> None:
+    """Whether the weights of the backbones of the run in `folder` can be had, as far as can be told without torch.
+
+    Raises:
+        StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
+            be fetched.
+    """
+    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    if weights is not None:
+        if not Path(weights).exists():
+            raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
+        return
+    if about.finetuned is None:
+        for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
+            file = BACKBONES[name].weights
+            if kind == "pretrained" and file is not None:
+                check_may_fetch(name, file, instead="")
+
+
 def predict(
     clips: str | Path | Iterable[str | Path],
     *,
@@ -296,6 +308,15 @@ def predict(
     folder = run_folder(heads, head if run is None else run, dataset=dataset, kinds=CAN_PREDICT)
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
     return [predictor.predict(str(path)) for path in paths]
+
+
+def _head_files(place: Path) -> list[Path]:
+    files = sorted(place.glob("fold-*.safetensors"))
+    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
+        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if not files:
+        raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
+    return files
 
 
 def _networks_of(

@@ -18,10 +18,10 @@ import numpy as np
 
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
-from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import head_device, versions
-from soundprobe.base.parallel import jobs_for, run_tasks
+from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
+from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.base.registry import code_of
@@ -148,6 +148,9 @@ def probe(
         raise ConfigError(
             f"--control {control} puts recordings on both sides and --exclude-leaks takes them out again. Give one."
         )
+    if device not in HEAD_DEVICES:
+        raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
+    check_engine(engine)
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)

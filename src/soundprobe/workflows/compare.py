@@ -129,7 +129,7 @@ def compare(
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     asked, alone = _asked(specs, files, left_out)
     sets = sum(len(seeds) if one == RANDOM else 1 for several in asked.values() for one in several) + len(alone)
-    steps = sets * (1 + len(head_names)) + len(names) + (baseline is not None)
+    steps = sets * (1 + len(head_names)) + max(len(names), 1) + (baseline is not None)
     with one_display(shown=progress), progress_bar(f"compare {clips.name}", steps, "", shown=progress) as bar:
 
         def told(line: str) -> None:
@@ -177,14 +177,15 @@ def compare(
                 left_out[name] = str(error)
                 told(f"{name} is left out, pretrained: {error}")
         runs = _train(outcomes, head_names, clips.name, embeddings, heads, progress, command, told)
-    from soundprobe.reporting.compared.comparison import comparisons_of
-    from soundprobe.reporting.sections.verdict import verdict_of
-    from soundprobe.reporting.write import write_report
+        from soundprobe.reporting.compared.comparison import comparisons_of
+        from soundprobe.reporting.sections.verdict import verdict_of
+        from soundprobe.reporting.write import write_report
 
-    there = named_runs(heads)
-    label = next(run.data for run in there.found if run.folder == runs[0].folder)
-    own_name = None if baseline is None else Path(baseline).stem
-    report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
+        there = named_runs(heads)
+        label = next(run.data for run in there.found if run.folder == runs[0].folder)
+        own_name = None if baseline is None else Path(baseline).stem
+        with progress_bar("report", 1, "", shown=progress):
+            report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
     found = report.collection
     (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
     usable = [run for run in there.found if run.data == label and run.record.kind == "probe" and not run.is_control]

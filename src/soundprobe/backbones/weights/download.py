@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from soundprobe.base.errors import SoundprobeError, one_line
+from soundprobe.base.progress import Lines
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 RETRY_WAITS_S = (0.5, 2.0, 5.0)
@@ -111,9 +112,13 @@ def download(
     begun = False
     with open_client(url) as client, _progress_bar(progress) as bar:
         task = bar.add_task(label, total=size_bytes)
+        lines = Lines(f"fetch {label}", 0, "MB") if progress and bar.disable else None
 
         def show(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
+            if lines is not None:
+                lines.total = (total or done) / 1e6
+                lines.reach(done / 1e6)
 
         while True:
             before = _size(part)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from soundprobe.base.errors import StoreError, WeightsError
-from soundprobe.base.files import atomic_path, cache_folder, sync_folder
+from soundprobe.base.files import atomic_path, cache_folder, offline, sync_folder
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -37,7 +37,7 @@ class WeightFile:
         filename: a bare name, without folders; its ending says how it is read (`load_state_dict`).
         url: where it is fetched from. `HF_ENDPOINT` replaces https://huggingface.co.
         sha256: of the file's bytes, 64 hexadecimal digits; None where `revision` pins the file.
-        size_bytes: of the file, where it is known.
+        size_bytes: of the file, where it is known; size_mb: about, where only that is.
         revision: the commit on the Hub, which must stand in `url`.
         licence: of the weights.
         note: what a user should know before using them.
@@ -50,9 +50,16 @@ class WeightFile:
     url: str
     sha256: str | None = None
     size_bytes: int | None = None
+    size_mb: int | None = None
     revision: str | None = None
     licence: str = ""
     note: str = ""
+
+    @property
+    def size(self) -> str:
+        """In words, such as "4 MB"; empty where it isn't known."""
+        megabytes = self.size_mb if self.size_bytes is None else round(self.size_bytes / 1e6)
+        return "" if megabytes is None else f"{megabytes} MB"
 
     def __post_init__(self) -> None:
         if not self.filename or Path(self.filename).name != self.filename:
@@ -145,14 +152,6 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
     except OSError as error:
         _refuse(file, f"can't write to the cache ({error.strerror or error})")
     return path
-
-
-def offline() -> str | None:
-    """The name of the environment variable that forbids to use the network, or None."""
-    for name in ("SOUNDPROBE_OFFLINE", "HF_HUB_OFFLINE"):
-        if os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off"):
-            return name
-    return None
 
 
 def sha256_of(path: Path) -> str:

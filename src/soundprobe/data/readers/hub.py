@@ -6,6 +6,7 @@ are read when they are wanted. It never decodes: `Audio(decode=False)` needs no 
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from soundprobe.audio.decode import read_bytes
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
-from soundprobe.base.files import path_name
+from soundprobe.base.files import offline, path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.data.listing import folders_in
 from soundprobe.data.readers import esc50
@@ -124,6 +125,18 @@ def read_fetched() -> Clips:
     return _build(parts, label, OFFICIAL_NAME, None, FoldOptions())
 
 
+def check_fetched(address: str, why: str) -> None:
+    """Raises DataError where nothing of "hf:<repo>" was ever fetched; `why` nothing is now. Imports no `datasets`."""
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        return
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    cache = Path(os.environ.get("HF_DATASETS_CACHE") or Path(home) / "datasets").expanduser()
+    owner = match[1].partition("/")[0]
+    if not any(cache.glob(f"{owner.lower()}*")):
+        raise DataError(_never_fetched(match[1], why))
+
+
 def is_saved(path: Path) -> bool:
     """Whether `save_to_disk` of the library `datasets` wrote the folder."""
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
@@ -203,6 +216,8 @@ def _parts(loaded: Dataset | DatasetDict) -> Parts:
 
 
 def _load_hub(repo: str, config: str | None, revision: str | None, cache_dir: Path | None) -> Parts:
+    if name := offline():
+        return _load_fetched(repo, config, revision, cache_dir, OSError(f"{name} forbids to ask it"))
     import datasets
     import huggingface_hub
 
@@ -233,13 +248,7 @@ def _load_fetched(repo: str, config: str | None, revision: str | None, cache_dir
         with _offline(), _quietly():
             parts = _parts(datasets.load_dataset(repo, config, cache_dir=_text(cache_dir)))
     except (OSError, ValueError):
-        known = repo == HUB_REPO
-        command = "soundprobe data fetch urbansound8k" if known else f"soundprobe data check --data hf:{repo}"
-        instead = f" Or unpack the original from {ELSEWHERE} and give its folder as --data." if known else ""
-        raise DataError(
-            f"Can't reach {repo} on the Hugging Face Hub ({_first_line(why)}) and it was not fetched before. "
-            f"Go online and run: {command}.{instead}"
-        ) from why
+        raise DataError(_never_fetched(repo, _first_line(why))) from why
     fetched = fetched_revision(next(iter(parts.values())))
     if revision is not None and not fetched.startswith(revision):
         raise DataError(
@@ -247,6 +256,14 @@ def _load_fetched(repo: str, config: str | None, revision: str | None, cache_dir
             f"{fetched}, not {revision}. Go online, or ask for that one."
         )
     return parts
+
+
+def _never_fetched(repo: str, why: str) -> str:
+    command = f"soundprobe data check --data hf:{repo}."
+    if repo == HUB_REPO:
+        command = f"soundprobe data fetch urbansound8k (7.0 GB). Or give a folder with --data: yours, or {ELSEWHERE}."
+    said = f"Can't reach {repo} on the Hugging Face Hub ({why}) and it was not fetched before"
+    return f"{said}. Go online and run: {command}"
 
 
 @contextmanager

@@ -139,9 +139,12 @@ def own_model(rows: Sequence[Row], published: Sequence[PublishedHere], baseline:
 
 
 def given_models(rows: Sequence[Row], published: Sequence[PublishedHere]) -> list[OwnModel]:
-    """The models that the user imported, as predictions or as fold scores."""
-    imported = [OwnModel(row.name, row) for row in rows if marks.is_imported(row.first)]
-    return [*imported, *(OwnModel(one.published.name, None, one) for one in published if not one.published.recipe)]
+    """The models that the user imported, as predictions or, where these are not there, as fold scores."""
+    imported = {row.name: OwnModel(row.name, row) for row in rows if marks.is_imported(row.first)}
+    told = {
+        one.published.name: OwnModel(one.published.name, None, one) for one in published if not one.published.recipe
+    }
+    return list({**told, **imported}.values())
 
 
 def _with_row(one: PublishedHere, rows: Sequence[Row]) -> OwnModel:
@@ -211,7 +214,7 @@ class OwnLead:
     @property
     def p(self) -> float | None:
         """After Holm's correction; None where scores alone were published, or the two are no equals."""
-        return self.pair.accuracy.p_holm if self.is_paired and self.pair and not self.caution else None
+        return self.pair.accuracy.p_holm if self.is_paired and self.pair else None
 
     @property
     def is_clear(self) -> bool:

@@ -30,8 +30,8 @@ class Pair:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference is clear; never where a row is no equal to be compared with."""
-        return self.accuracy.is_clear and not (self.row.no_equal or self.other.no_equal)
+        """Whether the difference is clear; never where a row is no equal, and so has no p."""
+        return self.accuracy.is_clear
 
     def facts(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The pair for report.json, which knows it by its places in `rows`."""
@@ -39,15 +39,8 @@ class Pair:
             "row": place_of(self.row, rows),
             "other": place_of(self.other, rows),
             "clips": self.clips,
-            **{metric: self._facts(getattr(self, metric)) for metric in METRICS},
+            **{metric: _facts(getattr(self, metric)) for metric in METRICS},
         }
-
-    def _facts(self, one: Paired) -> dict[str, Any]:
-        named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
-        content = dataclasses.asdict(one)
-        clear = one.is_clear and not (self.row.no_equal or self.other.no_equal)
-        own = {"interval": dataclasses.asdict(one.interval), "detectable": one.detectable, "clear": clear}
-        return {**{name: content[name] for name in named}, **own}
 
     @property
     def verdict(self) -> str:
@@ -93,10 +86,13 @@ def pair_all(couples: Iterable[tuple[Row, Row | None]]) -> tuple[Pair, ...]:
 
 
 def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """`pairs` with each metric's p values corrected for the number of pairs that have one."""
+    """`pairs` with each metric's p values corrected for the number of pairs that have one: pairs of equals."""
     found = list(pairs)
     for metric in METRICS:
-        corrected = holm([getattr(pair, metric).t_test.p for pair in pairs])
+        equals = [not (pair.row.no_equal or pair.other.no_equal) for pair in pairs]
+        corrected = holm(
+            [getattr(pair, metric).t_test.p if equal else None for pair, equal in zip(pairs, equals, strict=True)]
+        )
         tested = max(1, sum(p is not None for p in corrected))
         for place, p in enumerate(corrected):
             one = dataclasses.replace(getattr(found[place], metric), p_holm=p, comparisons=tested)
@@ -112,6 +108,13 @@ def place_of(row: Row | None, rows: Sequence[Row]) -> int | None:
 def pair_of(row: Row, pairs: Sequence[Pair]) -> Pair | None:
     """The pair in which `row` comes first; None where there is none."""
     return next((pair for pair in pairs if pair.row is row), None)
+
+
+def _facts(one: Paired) -> dict[str, Any]:
+    named = ("mean", "folds", "differences", "t_test", "sign_test", "p_holm", "comparisons")
+    content = dataclasses.asdict(one)
+    own = {"interval": dataclasses.asdict(one.interval), "detectable": one.detectable, "clear": one.is_clear}
+    return {**{name: content[name] for name in named}, **own}
 
 
 def _scores_on(row: Row, ids: np.ndarray) -> Scores:

@@ -88,11 +88,11 @@ of a class without clips) is null.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from soundprobe.base.files import plain_json
 from soundprobe.reporting.compared.baselines import PublishedHere
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
@@ -125,7 +125,7 @@ def build_document(content: Content) -> dict[str, Any]:
         "datasets": [_dataset(part) for part in content.parts],
         "unreadable": [{"path": run.path, "reason": run.reason} for run in content.unreadable],
     }
-    return {name: _of_json(value) for name, value in document.items()}
+    return {name: plain_json(value) for name, value in document.items()}
 
 
 def _dataset(part: Part) -> dict[str, Any]:
@@ -187,16 +187,3 @@ def _merged(order: str, *facts: Mapping[str, Any]) -> dict[str, Any]:
         found |= some
     known = [name for name in order.split() if name in found]
     return {name: found[name] for name in dict.fromkeys([*known, *found])}
-
-
-def _of_json(value: Any) -> Any:
-    """`value` with null in place of what JSON has no number for, and NumPy's arrays and numbers as JSON's."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): _of_json(item) for name, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_of_json(item) for item in value]
-    return value

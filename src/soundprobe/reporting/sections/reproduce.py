@@ -27,6 +27,11 @@ def _recipe(row: Row) -> Definitions:
     commands = dict.fromkeys(command for run in row.runs for command in run.backbone.get("commands") or ())
     items: list[tuple[str, Words]] = [("Embeddings", joined(list(map(_command, commands)), BREAK))] if commands else []
     items += [(f"Seed {run.head['seed']}", (_command(run.info["command"]), _made(run))) for run in row.runs]
+    imported = [one for run in row.runs if (one := run.record.imported)]
+    files = [(one_line(one.file), Span("below", ("sha256 ", code(one.sha256)))) for one in imported]
+    if files:
+        items.append(("Predictions", joined(files, BREAK)))
+        return Definitions([*items, ("Versions", setting_text(row.first.info["versions"]))])
     weights = {_weights(run.backbone): run for run in row.runs}  # several, where a seed drew them
     items += [("Weights", joined(list(weights), BREAK)), ("Backbone", _keyed(backbone)), ("Head", _keyed(head))]
     return Definitions([*items, ("Versions", setting_text(row.first.info["versions"]))])

@@ -158,7 +158,8 @@ def _own_figure(lead: OwnLead | None) -> Iterator[Figure]:
     again = ", trained on these clips" if lead.is_paired and lead.own.retrain else ""
     again = again if lead.is_paired else ", as published"
     most = f", most in {one_line(lead.gained[0].name)}" if lead.is_paired and lead.gained else ""
-    what = f"over {one_line(lead.name)}{again}: {_clear(lead.is_clear)}{most}"
+    fair = f"{_clear(lead.is_clear)}{most}" if not lead.caution else "no fair comparison"
+    what = f"over {one_line(lead.name)}{again}: {fair}"
     yield Figure(points(lead.difference), lead.unit, what)
 
 

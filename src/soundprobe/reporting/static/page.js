@@ -36,7 +36,7 @@ function openTarget() {
 addEventListener("hashchange", openTarget);
 openTarget();
 
-// Tables sort by a click on a column's heading; the first body only, so that the notes' row keeps its place.
+// Tables sort by a click on a column's heading; the first body only, so that published rows keep theirs.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.querySelectorAll("tr.columns th")];
   // One stop for Tab; the arrows go from heading to heading.

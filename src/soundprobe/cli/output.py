@@ -1,0 +1,158 @@
+"""What a verb says: text for people, or with `--json` one object on standard output and all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
+
+import typer
+from rich.console import Console, ConsoleDimensions
+from rich.measure import Measurement
+from rich.table import Table
+
+from soundprobe.base.errors import ConfigError
+from soundprobe.base.files import plain_json, printable
+from soundprobe.cli.options import ExitCode
+
+if TYPE_CHECKING:
+    from soundprobe.scoring.results import FinishedRun
+
+PIPED_WIDTH = 10_000
+"""A file or a pipe has no width: what reads it wants a row on a line."""
+
+
+class Output(Console):
+    """Text and tables; as wide as the terminal, and as wide as they are where there is none."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True)
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        return super().size if self.is_terminal else ConsoleDimensions(PIPED_WIDTH, 25)
+
+
+out, err = Output(), Output(stderr=True)
+
+
+def fits(table: Table) -> bool:
+    """Whether the whole of it can be shown side by side."""
+    return Measurement.get(out, out.options.update_width(PIPED_WIDTH), table).maximum <= out.width
+
+
+def print_table(table: Table, *least: str) -> None:
+    """The whole of it, or on a terminal too narrow for that without the columns `least`, one after the other."""
+    left_out: list[str] = []
+    for heading in least:
+        if fits(table):
+            break
+        left_out.append(heading)
+        kept = [replace(column) for column in table.columns if column.header != heading]
+        rows, table = table.rows, Table(*kept, title=table.title, box=table.box, pad_edge=table.pad_edge)
+        table.rows = rows
+    out.print(table)
+    if left_out:
+        out.print(f"(A wider terminal also shows {', '.join(left_out)}.)", style="dim")
+
+
+class _Asked:
+    """Where the answer goes while `--json` is given."""
+
+    stream: TextIO | None = None
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Keeps standard output for `answer`; whatever else is printed meanwhile goes to standard error."""
+    _Asked.stream, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, _Asked.stream = _Asked.stream, None
+
+
+def _ask(context: typer.Context, asked: bool) -> bool:
+    if asked:
+        context.with_resource(_answering())
+    return asked
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="One JSON object on standard output; see docs/json.md.", callback=_ask, is_eager=True),
+]
+
+
+def answer(asked: bool, **content: Any) -> None:
+    """Writes `content` as a JSON object, where `--json` asks for it; null stands for what JSON has no number for."""
+    if asked and _Asked.stream is not None:
+        text = json.dumps(plain_json(content), indent=1, ensure_ascii=False, allow_nan=False)
+        _Asked.stream.write(printable(text) + "\n")
+
+
+def run_facts(done: FinishedRun) -> dict[str, Any]:
+    """What an answer says of a run; all else is in the `result.json` of its folder."""
+    record = done.record
+    return {
+        "folder": done.folder,
+        "kind": record.kind,
+        "dataset": record.dataset.name,
+        "backbone": record.backbone.name,
+        "weights_label": record.backbone.weights_label,
+        "head": record.head.name,
+        "settings": record.head.settings,
+        "seed": record.head.seed,
+        "accuracy": record.summary.accuracy.model_dump(),
+        "macro_f1": record.summary.macro_f1.model_dump(),
+        "folds": [one.model_dump(include={"fold", "accuracy", "macro_f1"}) for one in record.folds],
+        "complete": record.complete,
+        "failed": record.dataset.failed,
+        "reused": done.reused,
+        "verdict": done.verdict,
+    }
+
+
+class Allowance(NamedTuple):
+    """How many clips may fail: a number, or a share of all."""
+
+    number: float
+    is_percent: bool
+
+    def covers(self, failed: int, of: int) -> bool:
+        return failed <= (self.number * of / 100 if self.is_percent else self.number)
+
+
+def parse_allowance(text: str) -> Allowance:
+    """Of "10" or "2.5%".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?%", text.strip())
+    if match is None:
+        raise ConfigError(
+            f"--allow-failures {text!r} is not valid: give a number of clips or a share, such as 10 or 1%."
+        )
+    return Allowance(float(match[1] or match[2]), match[1] is None)
+
+
+AllowFailures = Annotated[
+    Allowance | None,
+    typer.Option(
+        "--allow-failures",
+        parser=parse_allowance,
+        metavar="N|P%",
+        help="Exit with 0, not 3, while no more clips fail.",
+    ),
+]
+
+
+def stop_if_failed(failed: int, of: int, allowed: Allowance | None) -> None:
+    """Ends the command with exit code 3 where of so many clips more failed than are allowed, by default none."""
+    if failed and not (allowed and allowed.covers(failed, of)):
+        raise typer.Exit(ExitCode.SOME_FAILED)
