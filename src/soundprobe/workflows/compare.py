@@ -152,6 +152,8 @@ def compare(
                 **but_columns,
             )
             told(_described_run(own))
+            if own.verdict:
+                say(own.verdict)
         outcomes: list[Extraction] = []
         for wanted in (*alone, asked):
             try:
