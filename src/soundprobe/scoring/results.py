@@ -251,7 +251,7 @@ class FinishedRun:
 
     @property
     def verdict(self) -> str:
-        """Whether what was chosen in fine-tuning beat the frozen linear head, or why an import is no equal; or empty."""
+        """Whether fine-tuning beat the frozen linear head where it chose, why an import is no equal, or nothing."""
         if self.record.imported is not None:
             return NO_EQUAL[self.record.imported.folds]
         return fine_tuning_verdict(self.record.folds)
