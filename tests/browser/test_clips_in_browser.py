@@ -259,3 +259,11 @@ def test_single_file_plays_alone_and_shows_hostile_names_as_text(trial, open_pag
     assert seen.page.locator(".clips [onerror], .clips img[src=x]").count() == 0
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert (seen.errors, seen.requests, seen.dialogs) == ([], [], [])
+
+
+def test_class_is_selected_from_its_table(page):
+    figure = page.locator("figure[data-plot='classes-1'] + details")
+    figure.locator("summary").click()
+    figure.locator("tbody .pick").first.click()
+    assert len(listed(page)) == 12
+    assert page.locator(".keys button[aria-pressed=true]").count() == 1

@@ -85,7 +85,7 @@ def test_predictions_of_a_run_are_that_run_whatever_the_order_of_rows(probed, he
     assert not done.reused
     assert done.record.summary == probed.run.record.summary
     assert done.record.dataset.identity == probed.run.record.dataset.identity
-    assert (done.record.imported.folds, done.record.has_probabilities) == ("same", True)
+    assert (done.record.imported.folds, done.record.has_probabilities, done.verdict) == ("same", True, "")
     comparison = compared(heads)
     assert [row.tag for row in comparison.rows if row.is_ranked] == ["baseline: nothing learnt", "imported"]
     lead = comparison.lead_over_own
@@ -142,7 +142,7 @@ def test_run_without_probabilities_is_reported_without_them(probed, heads, tmp_p
 )
 def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, heads, change: Change, tag, why, tmp_path):
     wrong = probed.table.assign(predicted=probed.table["label"].iloc[0])[["clip", "fold", "label", "predicted"]]
-    bring(probed, heads, change(wrong))
+    assert "no rank" in bring(probed, heads, change(wrong)).verdict
     comparison = compared(heads)
     (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
     assert tag in row.tag
