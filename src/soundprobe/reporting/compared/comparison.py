@@ -34,9 +34,10 @@ from soundprobe.reporting.compared.suspects import Suspects, suspects_of
 from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
-from soundprobe.reporting.wording import plural
+from soundprobe.reporting.wording import one_line, plural
 from soundprobe.scoring import notes
 from soundprobe.scoring.published import Published, PublishedRecord
+from soundprobe.scoring.run_names import data_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Comparison:
         published: fold scores without predictions, of this data or of the data that it is a sample of.
         own: the user's own model, which the best run is compared with.
         alone: whether the report is of this data set's name only.
+        label: what to call the data set where others are called alike; "" for its name.
     """
 
     rows: tuple[Row, ...]
@@ -56,10 +58,16 @@ class Comparison:
     published: tuple[PublishedHere, ...] = ()
     own: OwnModel | None = None
     alone: bool = True
+    label: str = ""
 
     @property
     def name(self) -> str:
         return str(self.rows[0].first.dataset["name"])
+
+    @property
+    def shown_name(self) -> str:
+        """The data set's name as people read it, which no other of the report has."""
+        return one_line(self.label or self.name)
 
     @property
     def fingerprint(self) -> str:
@@ -286,9 +294,12 @@ def comparisons_of(
     """
     order = list(Standing)
     alone = len({run.record.dataset.name for runs in datasets for run in runs}) == 1
+    labels = data_labels(run.record for runs in datasets for run in runs)
     found, missed = [], []
     for runs in datasets:
-        comparison = Comparison(tuple(rows_of(with_recordings(runs))), alone=alone)
+        data = runs[0].record.dataset
+        label = labels[data.name, data.fingerprint]
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))), alone=alone, label=label)
         told = [one for one in published if one.dataset.identity == comparison.identity]
         here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
         try:
