@@ -82,7 +82,8 @@ def write_report(
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:
             warnings.warn(
-                f"{', '.join(names)} were imported on {one.shown_name}; --baseline NAME compares the best run with one.",
+                f"{', '.join(names)} were imported on {one.shown_name}; "
+                "--baseline NAME compares the best run with one.",
                 SoundprobeWarning,
                 stacklevel=2,
             )
