@@ -277,3 +277,11 @@ def test_clip_that_a_run_did_not_test_is_no_mistake_of_it(tmp_path, open_page):
     page.locator(".clips-list tbody tr").first.click()
     assert "not tested by this run" in page.locator(".said").inner_text()
     assert seen.errors == []
+
+
+def test_class_is_selected_from_its_table(page):
+    figure = page.locator("figure[data-plot='classes-1'] + details")
+    figure.locator("summary").click()
+    figure.locator("tbody .pick").first.click()
+    assert len(listed(page)) == 12
+    assert page.locator(".keys button[aria-pressed=true]").count() == 1

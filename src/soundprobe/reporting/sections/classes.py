@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,11 @@ from soundprobe.reporting.elements import (
     Plotted,
     Table,
     Text,
+    Words,
     columns_of,
     name,
     on_page,
+    pick,
 )
 from soundprobe.reporting.plots import PALETTE, Plot, Variant, named_axis, percent_axis, reach, scatter
 from soundprobe.reporting.sections.section import Section
@@ -57,7 +59,9 @@ def _f1(row: Row, label: int) -> Cell:
 
 def _table(row: Row) -> Table:
     """The row's classes; items are those of `class_figures`."""
-    named = Column(row.full_name, lambda one: one_line(one[0]), name, text=True, sort="text")
+    number = {one: label for label, one in enumerate(row.first.class_names)}
+    picked = partial(_picked, number)
+    named = Column(row.full_name, picked, text=True, sort="text", by=lambda one: one_line(one[0]))
     columns = [named, Column("Clips", lambda one: one[1], count, sort="number")]
     for heading in ("Precision", "Recall", "F1"):
         columns += [
@@ -65,6 +69,10 @@ def _table(row: Row) -> Table:
             Column("95 % interval", partial(_interval, heading.lower()), between),
         ]
     return Table(columns, class_figures(row), f"Precision, recall and F1 of {row.name}")
+
+
+def _picked(number: Mapping[str, int], one: ClassFigures) -> Words:
+    return pick(name(one[0]), true=number[one[0]])
 
 
 def _value(key: str, one: ClassFigures) -> float | None:

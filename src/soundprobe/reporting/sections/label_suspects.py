@@ -28,8 +28,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     places = [(one, row) for one in suspects.found for row in one.rows[:OF_ONE_RECORDING]]
     yield Text(*_what(suspects, min(len(places), SHOWN)), role="how")
     yield Text(
-        on_page(pick("Listen to them", set=SET), " before you correct: "),
-        "where the run is sure and wrong, it looks the same, and a label that is wrong all over the training data "
+        on_page(pick("Listen to them", set=SET), " before you correct. "),
+        "Where the run is sure and wrong, it looks the same, and a label that is wrong all over the training data "
         "isn't here. Write the right class into the column correction of ",
         code(comparison.suspects_file),
         " beside this report, and extract again with ",
