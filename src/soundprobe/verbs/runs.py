@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, StoreError
@@ -57,13 +58,14 @@ def remove_folder(folder: Path) -> None:
     Raises:
         StoreError: it is being written, or can't be taken away.
     """
-    gone = folder.with_name(f".{folder.name}.removed")
+    gone, lock = folder.with_name(f".{folder.name}.removed"), folder.parent / ".lock"
     try:
-        with locked(folder):
+        with locked(folder.parent) if lock.exists() else nullcontext(), locked(folder):  # an import holds the former
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)  # nobody reads half a run
         shutil.rmtree(gone)
-        if not any(folder.parent.iterdir()):
+        if not set(folder.parent.iterdir()) - {lock}:
+            lock.unlink(missing_ok=True)
             folder.parent.rmdir()
     except OSError as error:
         raise StoreError(f"Can't take {folder} away: {error.strerror or error}.") from error
