@@ -7,6 +7,7 @@ import shutil
 import pytest
 from browser_trial import HOSTILE
 
+from result_folders import SAMPLE, write_run
 from soundprobe.audio.decode import decode
 from soundprobe.reporting.write import write_report
 from soundprobe.viewing.sound import encode_mp3
@@ -259,6 +260,23 @@ def test_single_file_plays_alone_and_shows_hostile_names_as_text(trial, open_pag
     assert seen.page.locator(".clips [onerror], .clips img[src=x]").count() == 0
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert (seen.errors, seen.requests, seen.dialogs) == ([], [], [])
+
+
+def test_clip_that_a_run_did_not_test_is_no_mistake_of_it(tmp_path, open_page):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    write_run(tmp_path / "heads", SAMPLE, "panns", accuracy=0.8, folds=[1, 2])
+    seen = open_page(write_report(tmp_path / "heads", tmp_path / "reports", trials=True).html)
+    page = seen.page
+    page.locator("[name=run]").select_option(index=1)
+    page.locator("[name=set]").select_option("wrong")
+    mistakes = listed(page)
+    assert mistakes
+    assert {clip.split("-")[1] for clip in mistakes} == {"1", "2"}
+    page.locator("[name=set]").select_option("")
+    page.locator("[name=text]").fill("clip-10-7")
+    page.locator(".clips-list tbody tr").first.click()
+    assert "not tested by this run" in page.locator(".said").inner_text()
+    assert seen.errors == []
 
 
 def test_class_is_selected_from_its_table(page):

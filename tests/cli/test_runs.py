@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command_line import soundprobe
-from result_folders import ESC10, Data, write_run
+from result_folders import ESC10, Data, write_result, write_run
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.embeddings.store import locked
 from soundprobe.verbs.runs import remove_run, runs
@@ -71,8 +72,9 @@ def test_rm_asks_first_and_says_what_goes(heads):
 
 def test_rm_leaves_a_run_that_is_being_written(heads):
     (run,) = runs(heads, dataset="[red]x")
-    with locked(run.folder), pytest.raises(StoreError, match="Another process is writing"):
-        remove_run("panns-linear", heads=heads)
+    for held in (run.folder, run.folder.parent):  # imports hold all of a model
+        with locked(held), pytest.raises(StoreError, match="Another process is writing"):
+            remove_run("panns-linear", heads=heads)
     assert (run.folder / "result.json").exists()
     remove_run("panns-linear", heads=heads)
     assert not run.folder.parent.exists()
@@ -89,3 +91,25 @@ def test_rm_deletes_nothing_outside_the_heads_folder(heads, tmp_path):
     with pytest.raises(ConfigError, match="no such run"):
         remove_run(elsewhere, heads=heads)
     assert (elsewhere / "result.json").exists()
+
+
+def test_rm_leaves_a_link_within_the_heads_folder_and_what_it_leads_to(heads):
+    (run,) = runs(heads, dataset="[red]x")
+    link = heads / "esc10" / "mn04-00" / "link"
+    link.symlink_to(run.folder.resolve(), target_is_directory=True)
+    assert [one.folder for one in runs(heads, dataset="[red]x")] == [run.folder]
+    with pytest.raises(ConfigError, match="is a link to"):
+        remove_run("esc10/mn04-00/link", heads=heads)
+    assert (run.folder / "result.json").exists()
+    assert link.is_symlink()
+
+
+def test_rm_takes_no_whole_run_for_a_trial_of_its_name(heads):
+    trial = write_run(heads, replace(ESC10, fingerprint="7a1a1", fold_clips={1: 20, 2: 20}), accuracy=0.5, key="7a1a1")
+    info = json.loads((trial / "result.json").read_text())
+    info["dataset"]["opened_as"] = {"data": "ESC-10", "limit": 40}
+    write_result(trial, info)
+    assert [run.name for run in runs(heads)].count("mn04-linear") == 2
+    with pytest.raises(ConfigError, match="fits 2 runs: esc10/mn04-linear; esc10@7a1a1/mn04-linear"):
+        remove_run("mn04-linear", heads=heads)
+    assert remove_run("esc10@7a1a1/mn04-linear", heads=heads) == trial

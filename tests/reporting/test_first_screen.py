@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import Page
 
-from result_folders import ESC10, SAMPLE, Data, write_result, write_run
+from result_folders import ESC10, SAMPLE, Data, labels_of, scores, write_predictions, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
+from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.checks import checks_of
 from soundprobe.reporting.sections.next_steps import steps_of
@@ -78,6 +82,59 @@ def test_clips_that_are_all_right_are_counted_and_need_no_listening(tmp_path):
 def test_one_run_has_nothing_to_compare_with_and_says_so(tmp_path):
     write_run(tmp_path, ESC10, accuracy=0.8)
     assert verdict_of(only_comparison(tmp_path)).headline.endswith("There is nothing to compare it with yet.")
+
+
+def test_controls_alone_are_said_to_be_all_only_where_they_are(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random")
+    assert verdict_of(only_comparison(tmp_path)).headline.startswith("Only controls have been run: untrained mn04")
+    write_run(tmp_path, SAMPLE, "panns", accuracy=0.9, folds=[1, 2])
+    assert verdict_of(only_comparison(tmp_path)).headline.startswith("Only controls can be ranked yet: untrained mn04")
+
+
+def test_classes_that_are_equally_hard_and_mistakes_equally_frequent_are_not_called_the_one(tmp_path):
+    folder = write_run(tmp_path, ALL_RIGHT, accuracy=2.0)
+    labels = np.concatenate([labels_of(ALL_RIGHT, fold) for fold in (1, 2, 3, 4)])
+    folds = np.repeat([1, 2, 3, 4], 9)
+    ids = np.array([f"clip-{fold}-{number}" for fold in (1, 2, 3, 4) for number in range(9)])
+    predicted = labels.copy()
+    for label in (0, 1):  # one clip of a and one of b
+        predicted[np.flatnonzero(labels == label)[0]] = 2
+    parts = [(ids[folds == fold], fold, labels[folds == fold], predicted[folds == fold], None) for fold in (1, 2, 3, 4)]
+    write_predictions(folder, ids, folds, labels, predicted, np.eye(3)[predicted])
+    info = json.loads((folder / "result.json").read_text())
+    write_result(folder, {**info, **scores(ALL_RIGHT, (1, 2, 3, 4), parts, "linear")})
+    comparison = only_comparison(tmp_path)
+    assert verdict_of(comparison).figures[-1].what == "of a and b clips found, the hardest classes"
+    (heard,) = [step.said for step in steps_of(comparison) if step.section == "gallery"]
+    assert heard == "Listen to its 2 mistakes: a is taken for c 1 time, no mistake is more frequent."
+
+
+def test_one_mistake_is_no_most_frequent_one_and_one_difference_is_no_two_figures(tmp_path):
+    write_run(tmp_path / "one", ALL_RIGHT, accuracy=0.97)
+    comparison = only_comparison(tmp_path / "one")
+    assert comparison.best.confusion.trace() == 35
+    (heard,) = [step.said for step in steps_of(comparison) if step.section == "gallery"]
+    assert re.fullmatch(r"Listen to its mistake: [abc] is taken for [abc]\.", heard)
+    write_run(tmp_path / "two", ALL_RIGHT, accuracy=2.0)
+    write_run(tmp_path / "two", ALL_RIGHT, "logmel-stats", accuracy=2.0, weights="none")
+    figures = [one.what for one in verdict_of(only_comparison(tmp_path / "two")).figures]
+    assert len([what for what in figures if "over" in what]) == 1
+
+
+def test_what_needs_a_probe_is_not_advised_without_one(tmp_path):
+    write_run(tmp_path, SAMPLE, "simplecnn", "finetune", 0.6, **OWN)
+    assert not any("probe --" in step.command for step in steps_of(only_comparison(tmp_path)))
+
+
+def test_data_sets_of_one_name_are_told_apart_in_every_output(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    write_run(tmp_path / "heads", replace(SAMPLE, fingerprint="88bbccdd"), accuracy=0.7, key="00ff")
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    page, markdown, summary = report.html.read_text(), report.markdown.read_text(), str(format_summary(report))
+    for label in ("urbansound8k@77aa", "urbansound8k@88bbcc"):
+        assert page.count(label) == 3  # to go there, the heading, and the contents
+        assert f"## {label}" in markdown
+        assert f"{label}: percent" in summary
 
 
 @pytest.mark.parametrize(

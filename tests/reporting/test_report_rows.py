@@ -11,6 +11,7 @@ from soundprobe.reporting.compared.baselines import Standing
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.compared.grouping import rows_of
 from soundprobe.reporting.elements import Text
+from soundprobe.reporting.plots import percent_axis
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.chosen import SECTION as CHOSEN
@@ -280,3 +281,12 @@ def test_runs_of_the_same_accuracy_are_level_at_the_top_and_share_their_rank(tmp
     headline, sure, *_ = verdict_of(comparison).sentences
     assert headline.startswith(f"Pretrained mn04 gets {100 * first.accuracy.mean:.0f} of 100 clips right")
     assert "level with it" in sure
+
+
+@pytest.mark.parametrize(("share", "ends"), [(100.0, (90, 100)), (0.0, (0, 10)), (50.0, (40, 60))])
+def test_axis_of_one_value_in_percent_is_no_wider_than_can_be_read(share, ends):
+    axis = percent_axis("accuracy", [{"y": [share, share]}])
+    low, high = axis["range"]
+    assert (round(low), round(high)) == pytest.approx(ends, abs=1)
+    assert low < share < high
+    assert axis["dtick"] >= 2

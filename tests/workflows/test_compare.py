@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -15,10 +16,13 @@ import soundfile
 import torch
 
 from command_line import soundprobe
+from result_folders import ESC10, write_run
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.weights.verify import location
 from soundprobe.base.errors import ConfigError
 from soundprobe.scoring.run_names import named_runs
-from soundprobe.workflows.compare import Compared, compare, files_of
+from soundprobe.workflows.compare import Compared, compare, files_of, predict_command
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -148,3 +152,16 @@ def test_files_of_weights_belong_to_the_backbones_they_are_given_for(weights, na
 def test_files_of_weights_that_fit_no_backbone_are_refused(weights, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         files_of(weights, ["mn04", "panns"])
+
+
+@pytest.mark.parametrize(("weights", "needed"), [("pretrained", False), ("file", True)])
+def test_command_to_predict_names_the_file_unless_the_same_weights_are_cached(weights, needed, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path / "cache"))
+    published = location(BACKBONES["mn04"].weights)
+    published.parent.mkdir(parents=True)
+    published.touch()
+    os.truncate(published, BACKBONES["mn04"].weights.size_bytes or 0)
+    write_run(tmp_path / "heads", ESC10, weights=weights)
+    (run,) = named_runs(tmp_path / "heads").found
+    command = predict_command(run.name, run, Path("heads"), {"mn04": "my.pt"})
+    assert ("--weights my.pt" in command) is needed

@@ -24,6 +24,8 @@ DIGITS = 5  # of a share: 0.001 points
 WIDEST = 44  # characters of a name beside an axis
 STEPS = (0.1, 0.5, 1, 2, 5, 10, 20)
 """Between the ticks of an axis in percent."""
+LEAST_PERCENT = 10
+"""How far an axis in percent reaches to either side of the only value on it."""
 LEAST_SPAN = 4.0
 """A logarithmic axis reaches at least so many times up and down from its middle: 10 and 11 ms lie close together."""
 
@@ -110,6 +112,8 @@ def percent_axis(title: str, traces: Iterable[Mapping[str, Any]], along: Literal
     found = [0.0, 100.0]
     if shown := [end for trace in traces for end in _ends(trace, along)]:
         found = [max(min(shown), 0.0), min(max(shown), 100.0)]
+    if found[0] == found[1]:  # one value fills no axis
+        found = [max(found[0] - LEAST_PERCENT, 0), min(found[0] + LEAST_PERCENT, 100)]
     step = next(step for step in STEPS if found[1] - found[0] <= 7 * step)
     low, high = step * math.floor(found[0] / step), min(step * math.ceil(found[1] / step), 100)
     low = low if low < high else max(low - step, 0)

@@ -82,10 +82,12 @@ def write_report(
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:
             warnings.warn(
-                f"{', '.join(names)} were imported on {one.name}; --baseline NAME compares the best run with one.",
+                f"{', '.join(names)} were imported on {one.shown_name}; "
+                "--baseline NAME compares the best run with one.",
                 SoundprobeWarning,
                 stacklevel=2,
             )
+    before = MediaFiles(beside)
     comparisons = with_media(found, options)
     content = content_of(comparisons, collection.unreadable, title)
     page, text = render_page(content), render_markdown(content)
@@ -94,7 +96,7 @@ def write_report(
     _write_text(paths.markdown, text)
     write_json(paths.json, build_document(content))
     write_suspects(comparisons, folder)
-    MediaFiles(beside).drop_unused(one.media.files for one in comparisons if one.media)
+    before.drop_unused(one.media.files for one in comparisons if one.media)
     return paths
 
 

@@ -94,21 +94,24 @@ class Runs:
 
 
 def run_folders(heads: Path) -> Iterator[Path]:
-    """The folders `<dataset>/<backbone>-<key>/<head>-<key>/` below `heads`, sorted; hidden ones are left out.
+    """The folders `<dataset>/<backbone>-<key>/<head>-<key>/` below `heads`, sorted.
+
+    Hidden ones are left out, and links to what lies below `heads` as well: no run counts twice.
 
     Raises:
         StoreError: a folder can't be listed.
     """
-    for dataset in _subfolders(heads):
-        for backbone in _subfolders(dataset):
-            yield from _subfolders(backbone)
+    for dataset in _subfolders(heads, heads):
+        for backbone in _subfolders(dataset, heads):
+            yield from _subfolders(backbone, heads)
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: Path, heads: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return [one for one in found if not (one.is_symlink() and one.resolve().is_relative_to(heads.resolve()))]
     except OSError as error:
         raise StoreError(
             f"Can't read folder {folder}: {error.strerror}. Allow it or name another with --heads."
@@ -242,6 +245,7 @@ def find_run(
     dataset: str | None = None,
     kinds: Collection[str] = (),
     option: str = "--run",
+    whole: bool = True,
 ) -> NamedRun:
     """The run that `text` names below the folder `heads`.
 
@@ -251,6 +255,7 @@ def find_run(
         dataset: only runs on that data set.
         kinds: of runs that will do ("probe", "finetune"); any by default.
         option: how messages name where `text` was given.
+        whole: whether of several the only one that is no trial is meant.
 
     Raises:
         ConfigError: no run, or several, are named so, or the one that is is of another kind; with what there is.
@@ -272,8 +277,8 @@ def find_run(
     )
     if len(found) > 1:
         fitting = [run for run in found if run in usable]
-        whole = [run for run in fitting if not run.record.is_trial]
-        found = whole if len(whole) == 1 else fitting or found
+        no_trials = [run for run in fitting if not run.record.is_trial]
+        found = no_trials if whole and len(no_trials) == 1 else fitting or found
     if not found:
         raise ConfigError(f"{option} {wanted}: there is no such run. {_there_are(runs, usable, wanted)}")
     if len(found) > 1:

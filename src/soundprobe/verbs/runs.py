@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, StoreError
@@ -38,13 +39,16 @@ def folder_to_remove(run: str | Path, *, heads: str | Path = "heads", dataset: s
     """The folder below `heads` of the run that `find_run` finds, or of one that was stopped, or of published scores.
 
     Raises:
-        ConfigError: no run, or several, are named so, or the folder is a link to one elsewhere.
+        ConfigError: no run, or several, are named so, a trial among them, or the folder is a link.
     """
     no_run = (folder for folder in named_runs(heads).others if same_folder(folder, Path(run)))
-    folder = next(no_run, None) or find_run(heads, run, dataset=dataset, option="runs rm").folder
+    folder = next(no_run, None) or find_run(heads, run, dataset=dataset, option="runs rm", whole=False).folder
     own = folder.resolve()
     if own.parent.parent.parent != Path(heads).resolve():
         raise ConfigError(f"{folder} is {own}, outside {heads}. Delete it there, by hand.")
+    for place in (Path(run), Path(heads, run)):
+        if place.is_symlink() and same_folder(folder, place):
+            raise ConfigError(f"{place} is a link to {folder}. Name that, and delete the link by hand.")
     return folder
 
 
@@ -54,13 +58,14 @@ def remove_folder(folder: Path) -> None:
     Raises:
         StoreError: it is being written, or can't be taken away.
     """
-    gone = folder.with_name(f".{folder.name}.removed")
+    gone, lock = folder.with_name(f".{folder.name}.removed"), folder.parent / ".lock"
     try:
-        with locked(folder):
+        with locked(folder.parent) if lock.exists() else nullcontext(), locked(folder):  # an import holds the former
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)  # nobody reads half a run
         shutil.rmtree(gone)
-        if not any(folder.parent.iterdir()):
+        if not set(folder.parent.iterdir()) - {lock}:
+            lock.unlink(missing_ok=True)
             folder.parent.rmdir()
     except OSError as error:
         raise StoreError(f"Can't take {folder} away: {error.strerror or error}.") from error

@@ -196,7 +196,7 @@ def compare(
         answer=verdict_of(comparison).headline,
         report=report,
         best=best,
-        predict=_predict_command(there.address(best), best, Path(heads), files),
+        predict=predict_command(there.address(best), best, Path(heads), files),
         runs=tuple(runs),
         left_out=left_out,
         failures={clip: reason for outcome in outcomes for clip, reason in outcome.failures.items()},
@@ -324,12 +324,14 @@ def _described_run(done: FinishedRun) -> str:
     return f"{base_name(done.record)}: {percent(score.mean)}{spread} % over {folds}{before}"
 
 
-def _predict_command(address: str, best: NamedRun, heads: Path, files: Mapping[str, str | Path]) -> str:
+def predict_command(address: str, best: NamedRun, heads: Path, files: Mapping[str, str | Path]) -> str:
     """With the file of weights where `predict` would not find it in the cache."""
     parts = ["soundprobe", "predict", "RECORDING", "--run", address]
     if heads != Path("heads"):
         parts += ["--heads", str(heads)]
     name = best.record.backbone.name
-    if name in files and not ((published := BACKBONES[name].weights) and is_cached(published)):
+    published = BACKBONES[name].weights
+    cached = published is not None and is_cached(published) and best.record.backbone.weights != "file"
+    if name in files and not cached:
         parts += ["--weights", str(files[name])]
     return shlex.join(parts)

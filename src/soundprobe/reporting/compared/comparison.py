@@ -35,10 +35,10 @@ from soundprobe.reporting.compared.suspects import Suspects, suspects_of
 from soundprobe.reporting.runs import marks
 from soundprobe.reporting.runs.marks import is_finetuned_in_folds, leaves_leaks_out, weights_of
 from soundprobe.reporting.runs.run import Run
-from soundprobe.reporting.wording import plural
+from soundprobe.reporting.wording import one_line, plural
 from soundprobe.scoring import notes
 from soundprobe.scoring.published import Published, PublishedRecord
-from soundprobe.scoring.run_names import long_label
+from soundprobe.scoring.run_names import data_labels, long_label
 
 SOUND = "audio_sha256"
 """The column of clips that tells their bytes."""
@@ -54,6 +54,7 @@ class Comparison:
         published: fold scores without predictions, of this data or of the data that it is a sample of.
         own: the user's own model, which the best run is compared with.
         suspects_file: the table of its label suspects beside the report, see `suspects_files`.
+        label: what to call the data set where others are called alike; "" for its name.
     """
 
     rows: tuple[Row, ...]
@@ -61,10 +62,16 @@ class Comparison:
     published: tuple[PublishedHere, ...] = ()
     own: OwnModel | None = None
     suspects_file: str = "label-suspects.csv"
+    label: str = ""
 
     @property
     def name(self) -> str:
         return str(self.rows[0].first.dataset["name"])
+
+    @property
+    def shown_name(self) -> str:
+        """The data set's name as people read it, which no other of the report has."""
+        return one_line(self.label or self.name)
 
     @property
     def fingerprint(self) -> str:
@@ -288,9 +295,12 @@ def comparisons_of(
         ConfigError: no run on any of the data sets has that name, or several have.
     """
     order = list(Standing)
+    labels = data_labels(run.record for runs in datasets for run in runs)
     found, missed = [], []
     for runs, file in zip(datasets, suspects_files(datasets), strict=True):
-        comparison = Comparison(tuple(rows_of(with_recordings(runs))), suspects_file=file)
+        data = runs[0].record.dataset
+        label = labels[data.name, data.fingerprint]
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))), suspects_file=file, label=label)
         told = [one for one in published if one.dataset.identity == comparison.identity]
         here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
         try:

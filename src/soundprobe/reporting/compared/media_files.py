@@ -41,7 +41,8 @@ class MediaFiles:
         if self.folder is None or not self.folder.is_dir():
             return
         for path in self.folder.iterdir():
-            found, size = _OURS.fullmatch(path.name), path.stat().st_size
+            found = _OURS.fullmatch(path.name)
+            size = path.stat().st_size if found and path.is_file() else 0  # a link may lead nowhere
             if found and size:
                 (self.sounds if found[1] else self.pictures)[found[1] or found[3]] = (path.name, size)
 
@@ -76,15 +77,21 @@ class MediaFiles:
         """Notes that the page speaks of the clip's files."""
         self.used.update(url.removeprefix(f"{FOLDER}/") for url in (clip.sound, clip.picture) if url)
 
-    def drop_unused(self, pages: Iterable[MediaFiles] = ()) -> None:
-        """Deletes what the pages don't speak of: what is left of earlier ones, nobody would know to be old."""
+    def drop_unused(self, made: Iterable[MediaFiles] = ()) -> None:
+        """Deletes what the page doesn't speak of: what is left of earlier ones, nobody would know to be old.
+
+        What came to lie there since `self` was made stays, as another report may be making it.
+
+        Args:
+            made: what the page was made with.
+        """
         if self.folder is None:
             return
-        used = set[str]().union(*(page.used for page in pages))
-        for name, _ in [*self.sounds.values(), *self.pictures.values()]:
-            if name not in used:
+        several = (self, *made)
+        there = {name for one in several for name, _ in (*one.sounds.values(), *one.pictures.values())}
+        with suppress(OSError):  # it isn't there, holds something, or can't be written
+            for name in there.difference(*(one.used for one in several)):
                 (self.folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # it holds something, or isn't there
             self.folder.rmdir()
 
     def _write(self, name: str, content: bytes) -> tuple[str, int]:

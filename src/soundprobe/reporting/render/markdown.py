@@ -37,7 +37,7 @@ def render_markdown(content: Content) -> str:
 
 def _part(part: Part) -> Iterator[str]:
     comparison, verdict = part.comparison, part.verdict
-    yield f"## {escape(comparison.name)}"
+    yield f"## {escape(comparison.shown_name)}"
     yield f"{part.counts}; fingerprint {code(comparison.fingerprint)}"
     yield f"**{escape(verdict.headline)}**"
     if verdict.figures:

@@ -65,7 +65,7 @@ def format_table(comparison: Comparison) -> Table:
     told = comparison.marked_folds
     over = plural(len(comparison.folds), "fold")
     spread = "mean ± population std between folds, " if len(comparison.folds) > 1 else ""
-    title = f"{one_line(comparison.name)}: percent, {spread}95 % interval, over {over}"
+    title = f"{comparison.shown_name}: percent, {spread}95 % interval, over {over}"
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("run", overflow="fold")

@@ -40,11 +40,16 @@ def steps_of(comparison: Comparison) -> tuple[Step, ...]:
 
 def probe_of(comparison: Comparison, options: str) -> str:
     """The command that probes again as the best probe did, with `options`."""
-    probed = [row for row in comparison.contenders if row.first.info["kind"] == "probe"]
-    if not probed:
+    probed = _probed(comparison)
+    if probed is None:
         return f"soundprobe probe {options}"
-    backbone, head = (shlex.quote(one_line(part["name"])) for part in (probed[0].first.backbone, probed[0].first.head))
+    backbone, head = (shlex.quote(one_line(part["name"])) for part in (probed.first.backbone, probed.first.head))
     return f"soundprobe probe -b {backbone} --head {head} {options}"
+
+
+def _probed(comparison: Comparison) -> Row | None:
+    """The best contender that is a probe."""
+    return next((row for row in comparison.contenders if row.first.info["kind"] == "probe"), None)
 
 
 def _trust(comparison: Comparison) -> Iterator[Step]:
@@ -90,7 +95,7 @@ def _more_recordings(comparison: Comparison) -> Iterator[Step]:
         else:
             said = f"More recordings of this kind would add little: the last step gained {points(gain)} points."
         yield Step(said, section="learning")
-    elif comparison.contenders and comparison.contenders[0].accuracy.mean < 1:
+    elif _probed(comparison) and comparison.contenders[0].accuracy.mean < 1:
         yield Step("Would more recordings help? Measure it:", probe_of(comparison, "--learning-curve"))
 
 
@@ -124,12 +129,15 @@ def _backbone(comparison: Comparison) -> Iterator[Step]:
 
 def _listen(comparison: Comparison) -> Iterator[Step]:
     best = comparison.best
-    frequent = most_frequent(best, limit=1) if best else ()
+    frequent = most_frequent(best, limit=2) if best else ()
     if best and frequent:
         one = frequent[0]
         wrong = round((best.confusion.sum() - best.confusion.trace()) / len(best.runs))
-        yield Step(
-            f"Listen to its {plural(wrong, 'mistake')}: most often {one_line(one.true)} is taken for "
-            f"{one_line(one.predicted)}, {plural(one.count, 'time')}.",
-            section="gallery",
-        )
+        taken = f"{one_line(one.true)} is taken for {one_line(one.predicted)}"
+        often = f"most often {taken}, {plural(one.count, 'time')}"
+        if len(frequent) == 1:
+            often = f"{taken} each time" if wrong > 1 else taken
+        elif frequent[1].count == one.count:
+            often = f"{taken} {plural(one.count, 'time')}, no mistake is more frequent"
+        its = plural(wrong, "mistake") if wrong > 1 else "mistake"
+        yield Step(f"Listen to its {its}: {often}.", section="gallery")

@@ -84,7 +84,9 @@ def plain_name(comparison: Comparison, row: Row) -> str:
 def _answer(comparison: Comparison, best: Row) -> str:
     if best.is_control:
         (here,) = of_100([best.accuracy.mean])
-        return f"Only controls have been run: {plain_name(comparison, best)} gets {here} of 100 clips right."
+        alone = all(row.is_control for row in comparison.rows)
+        why = "Only controls have been run" if alone else "Only controls can be ranked yet"
+        return f"{why}: {plain_name(comparison, best)} gets {here} of 100 clips right."
     front: dict[str, Row] = {}
     for row in comparison.front:
         front.setdefault(plain_name(comparison, row), row)
@@ -146,7 +148,7 @@ def _figures(comparison: Comparison, best: Row) -> Iterator[Figure]:
         yield from _own_figure(lead)
     mine = plain_name(comparison, best)
     rival = next((one for one in comparison.against_best if plain_name(comparison, one.row) != mine), None)
-    told = [pretraining.other if pretraining else None, lead.own.row if lead else None]
+    told = [*((pretraining.row, pretraining.other) if pretraining else ()), lead.own.row if lead else None]
     if rival and rival.row not in told:
         yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival.is_clear)}")
     yield from _hardest_class(best)
@@ -167,8 +169,10 @@ def _hardest_class(best: Row) -> Iterator[Figure]:
     clips = best.confusion.sum(axis=1)
     found = np.divide(best.confusion.diagonal(), clips, out=np.ones(len(clips)), where=clips > 0)
     if found.min() < 1:
-        name = one_line(best.first.class_names[int(found.argmin())])
-        yield Figure(percent(float(found.min()), 0), "%", f"of {name} clips found, the hardest class")
+        names = [one_line(best.first.class_names[c]) for c in np.flatnonzero(np.isclose(found, found.min()))]
+        alike = f"the hardest class{'es' * (len(names) > 1)}"
+        which = f"of {listing(names)} clips" if len(names) <= MOST_CLASSES else f"of the clips of {len(names)} classes"
+        yield Figure(percent(float(found.min()), 0), "%", f"{which} found, {alike}")
 
 
 def _sure(comparison: Comparison, best: Row) -> Iterator[str]:

@@ -44,7 +44,8 @@
     const player = holder?.querySelector(".player").soundprobePlayer;
     let [chosen, inChosen, current, page, inView] = [[], new Uint8Array(count), -1, 0, true];
     const run = () => runs[choice.run];
-    const wrong = (clip) => run().said[clip] !== labels[clip];
+    const tested = (clip) => run().said[clip] !== NOWHERE;
+    const wrong = (clip) => tested(clip) && run().said[clip] !== labels[clip];
     const nameOf = (label) => names[label] ?? "not tested";
     const recordingOf = (clip) => data.recordings[recording[clip]] ?? "";
 
@@ -60,9 +61,10 @@
     }
     function ordered(clips) {
       const sure = (clip) => (run().sure[clip] === NONE_SURE ? -1 : run().sure[clip]);
-      // Mistakes first: the surest are what one learns from; then the right ones, from the same end.
+      // Mistakes first: the surest are what one learns from; then the right ones, from the same end; untested ones last.
       const sign = { sure: -1, unsure: 1, name: 0 }[choice.order];
-      return sign ? clips.sort((a, b) => wrong(b) - wrong(a) || sign * (sure(a) - sure(b)) || a - b) : clips;
+      const rank = (clip) => (wrong(clip) ? 0 : tested(clip) ? 1 : 2);
+      return sign ? clips.sort((a, b) => rank(a) - rank(b) || sign * (sure(a) - sure(b)) || a - b) : clips;
     }
     function words() {
       const parts = [];
@@ -131,7 +133,8 @@
       }
       const sure = run().sure[current] === NONE_SURE ? "" : ` (${run().sure[current]} %)`;
       const [is, as] = [nameOf(labels[current]), nameOf(run().said[current])];
-      said.append(wrong(current) ? `${is}, heard as ${as}${sure}. ` : `Rightly heard as ${is}${sure}. `);
+      if (!tested(current)) said.append(`${is}, not tested by this run. `);
+      else said.append(wrong(current) ? `${is}, heard as ${as}${sure}. ` : `Rightly heard as ${is}${sure}. `);
       said.append(`${data.clips[current]}, fold ${data.folds[current]}. `);
       if (!data.media[current]?.[0] && holder) said.append("Its sound is not in this page. ");
       if (recordingOf(current)) {
