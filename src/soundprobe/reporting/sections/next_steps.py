@@ -128,8 +128,5 @@ def _listen(comparison: Comparison) -> Iterator[Step]:
     if best and frequent:
         one = frequent[0]
         wrong = round((best.confusion.sum() - best.confusion.trace()) / len(best.runs))
-        yield Step(
-            f"Listen to its {plural(wrong, 'mistake')}: most often {one_line(one.true)} is taken for "
-            f"{one_line(one.predicted)}, {plural(one.count, 'time')}.",
-            section="gallery",
-        )
+        most = f": most often {one_line(one.true)} is taken for {one_line(one.predicted)}, {one.count} times"
+        yield Step(f"Listen to its {plural(wrong, 'mistake')}{most * (one.count > 1)}.", section="gallery")
