@@ -79,6 +79,15 @@ def test_clips_that_are_all_right_are_counted_and_need_no_listening(tmp_path):
     assert not any(step.section == "gallery" for step in steps_of(comparison))
 
 
+def test_mistake_that_happened_once_is_not_called_most_often(tmp_path):
+    write_run(tmp_path, ALL_RIGHT, accuracy=0.95)
+    comparison = only_comparison(tmp_path)
+    assert comparison.best is not None
+    wrong = comparison.best.confusion.sum() - comparison.best.confusion.trace()
+    (said,) = [step.said for step in steps_of(comparison) if step.section == "gallery"]
+    assert (wrong, said) == (1, "Listen to its 1 mistake.")
+
+
 def test_one_run_has_nothing_to_compare_with_and_says_so(tmp_path):
     write_run(tmp_path, ESC10, accuracy=0.8)
     assert verdict_of(only_comparison(tmp_path)).headline.endswith("There is nothing to compare it with yet.")
