@@ -317,10 +317,16 @@ def named_files(root: Path) -> None:
 
 def table_beside(root: Path) -> None:
     fill(root, tree(*CLASSES))
-    table(root / "labels.csv", "path,label", [(clip, "x") for clip in tree(*CLASSES)])
+    table(root / "labels.csv", "path,label", [(clip, clip.split("/")[0].title()) for clip in tree(*CLASSES)])
     clips, noted = opened(root, folds=2)
     assert clips.class_names == CLASSES
     assert f"--data {root / 'labels.csv'} reads it" in noted
+
+
+def other_classes_beside(root: Path) -> None:
+    clips = fill(root, tree(*CLASSES))
+    table(clips / "labels.csv", "file,category", [(Path(clip).name, "x") for clip in tree(*CLASSES)])
+    assert f"its folder is {CLASSES[0]}. --data {root / 'labels.csv'} takes" in refused(root, folds=2)
 
 
 def folds_without_classes(root: Path) -> None:
@@ -381,7 +387,9 @@ def loose_files(root: Path) -> None:
     assert "in its folders, but .wave: 1." in refused(root / "w")
     (root / "z").mkdir()
     (root / "z" / "clips.zip").touch()
-    assert "is not a data set that soundprobe can read: it holds .zip: 1. It takes" in refused(root / "z")
+    assert "is not a data set that soundprobe can read: it holds .zip: 1; `soundprobe data list` shows" in refused(
+        root / "z"
+    )
 
 
 LAYOUTS: dict[str, Callable[[Path], None]] = {
@@ -406,6 +414,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "class folders in `audio`, `wav`, `data`, `recordings` ...": held_folders,
     "files that have their class in their name": named_files,
     "class folders with a table beside them": table_beside,
+    "class folders with a table of other classes beside them": other_classes_beside,
     "`fold1`, `fold2` ... with files only": folds_without_classes,
     "`train`, `test` ... with files only": splits_without_classes,
     "some clips in folders of splits or folds, some not": some_in_splits,

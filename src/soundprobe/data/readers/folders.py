@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ from soundprobe.data.readers.assemble import (
     parts_among,
     split_of,
 )
+from soundprobe.data.readers.columns import choose_columns
 from soundprobe.data.readers.locate import one_path_a_file
+from soundprobe.data.readers.table import read_table
 
 HOLDERS = frozenset(
     {"audio", "audios", "wav", "wavs", "flac", "mp3", "ogg", "data", "recordings", "clips", "sounds", "samples"}
@@ -79,8 +81,9 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
         options: see `FoldOptions`.
 
     Raises:
-        DataError: a clip's class is not known, there is only one class, some clips are in a fold's or split's folder
-            and others not, a class has no audio, or fewer clips (recordings) than folds.
+        DataError: a clip's class is not known, there is only one class, a table beside the folders gives other classes,
+            some clips are in a fold's or split's folder and others not, a class has no audio, or fewer clips
+            (recordings) than folds.
     """
     root, how = Path(path), FoldOptions(**options)
     if label_regex is None:
@@ -90,6 +93,8 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
         _check_levels(root, places)
         made = assemble_places(root, places, how)
         if beside := _tables(root):
+            for table in beside:
+                _check_agreement(table, places)
             _note(
                 f"{beside[0]} is not read: the folders' names are taken for the classes. --data {beside[0]} reads it "
                 "as a manifest."
@@ -314,6 +319,31 @@ def _tables(root: Path) -> list[Path]:
     """Tables beside the clips or in a folder of metadata."""
     places = [root, *(root / name for name in ("meta", "metadata"))]
     return [file for place in places if place.is_dir() for file in sorted(place.iterdir()) if _is_table(file)]
+
+
+def _check_agreement(file: Path, places: Sequence[Place]) -> None:
+    """Stops where the table gives a clip, found by its name, another class than its folder: either may be meant.
+
+    A table that can't be read as one of clips and labels says nothing.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SoundprobeWarning)
+            table = read_table(file)
+            chosen = choose_columns(table, None)
+    except DataError:
+        return
+    named = Counter(PurePosixPath(one.clip).name for one in places)
+    folders = {PurePosixPath(one.clip).name: one.label for one in places if named[PurePosixPath(one.clip).name] == 1}
+    folders |= {one.clip: one.label for one in places}
+    for path, label in zip(table.columns[chosen["path"]], table.columns[chosen["label"]], strict=True):
+        clip = path.replace("\\", "/")
+        folder = folders.get(clip) or folders.get(PurePosixPath(clip).name)
+        if folder and label.strip().casefold() != folder.casefold():
+            raise DataError(
+                f"{file} gives {path} the class {label}, its folder is {folder}. --data {file} takes the table's "
+                "classes; move the table away to take the folders' names."
+            )
 
 
 def _is_table(file: Path) -> bool:
