@@ -144,7 +144,9 @@ def _plot(rows: Sequence[Row]) -> Plot:
 
 def cell_texts(shares: np.ndarray) -> dict[str, Any]:
     """The figure of each cell in whole percent; empty cells stay empty."""
-    texts = [[percent(share, 0) if share >= 0.005 else "<1" if share else "" for share in line] for line in shares]
+    texts = [
+        [percent(share, 0) if share >= 0.005 else "<1" if share else "" for share in line] for line in shares.tolist()
+    ]
     return {"text": [[text.replace("<", "&lt;") for text in line] for line in texts], "texttemplate": "%{text}"}
 
 
