@@ -3,7 +3,8 @@
 .venv/bin/python docs/figures.py run [quick | NAME ...]    run what is not there yet, then check; hours for all of it
 .venv/bin/python docs/figures.py check [quick | NAME ...]  compare what is there with docs/figures.json
 .venv/bin/python docs/figures.py record [NAME ...]         write docs/figures.json from what is there
-.venv/bin/python docs/figures.py tables [--check]          write the tables of README and docs from docs/figures.json
+.venv/bin/python docs/figures.py tables [--check]          write the tables of README and docs, and what recipes in
+                                                           configs/ say to expect, from docs/figures.json
 
 NAME is the beginning of a figure's name, such as schedule/. Clips and weights lie below the folder that the environment
 variable SOUNDPROBE_SHARED names (by default ../shared, as for the tests); what is made goes to figures/. Each run has
@@ -307,11 +308,19 @@ def tables(*, only_check: bool) -> list[str]:
     def put(match: re.Match[str]) -> str:
         return f"{match[1]}\n{made[match[2]]}\n{match[3]}"
 
-    for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
+    def expected(match: re.Match[str]) -> str:
+        figure, head = split(match[2])
+        told = {data: content["runs"].get(f"{data} {figure}", {}) for data in PLAN["data"]}
+        one = {data: runs.get(head) if head else next(iter(runs.values()), None) for data, runs in told.items()}
+        lines = (f"#   {TITLES[data]}: {accuracy_cell(seeds)}\n" for data, seeds in one.items() if seeds)
+        return f"{match[1]}{''.join(lines)}"
+
+    for page in (ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((ROOT / "configs").glob("*.toml"))):
         text = page.read_text()
         told = re.sub(r"(<!-- figures: ([\w-]+) -->)\n.*?(<!-- /figures -->)", put, text, flags=re.DOTALL)
+        told = re.sub(r"(# figures: ([\w/:-]+).*\n)(?:#   .*\n)*", expected, told)
         if told != text and only_check:
-            wrong.append(f"{page.name}: a table is not what docs/figures.json says; run docs/figures.py tables")
+            wrong.append(f"{page.name}: a figure is not what docs/figures.json says; run docs/figures.py tables")
         elif told != text:
             page.write_text(told)
     return wrong

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from soundprobe.base import progress
-from soundprobe.base.progress import one_display, progress_bar, said_now_and_then
+from soundprobe.base.progress import Lines, one_display, progress_bar, said_now_and_then
 
 
 @pytest.fixture
@@ -33,6 +33,20 @@ def test_long_work_without_a_terminal_says_one_line_with_count_rate_and_time_lef
     (line,) = told.err.splitlines()
     assert line.startswith("embed mn04: 4 of 8 clips, ")
     assert " clips/s, " in line
+
+
+@pytest.mark.usefixtures("impatient")
+def test_steps_of_unequal_length_say_no_rate(capfd):
+    with progress_bar("compare", 3, "") as steps:
+        time.sleep(0.02)
+        steps.advance(1)
+    assert capfd.readouterr().err == "compare: 1 of 3 steps\n"
+
+
+def test_slow_units_say_seconds_for_each(capfd, monkeypatch):
+    monkeypatch.setattr(progress.time, "monotonic", iter([0.0, 61.0]).__next__)
+    Lines("probe", 4, "folds").reach(2)
+    assert capfd.readouterr().err == "probe: 2 of 4 folds, 30.5 s each, ETA 0:01:01\n"
 
 
 @pytest.mark.usefixtures("impatient")

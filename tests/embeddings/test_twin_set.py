@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ def test_other_bytes_by_the_same_name_are_embedded_anew(data):
     changed = sorted(data.glob("audio/fold2/*.wav"))[0]
     soundfile.write(changed, tone(777, 1.0), RATE_HZ, subtype="PCM_16")
     assert embed(data).reused == 0
+
+
+def test_clips_that_an_older_version_read_in_part_are_embedded_anew(data):
+    joined = sorted(data.glob("audio/fold2/*.wav"))[0]
+    audio = io.BytesIO()
+    soundfile.write(audio, tone(777, 1.0), RATE_HZ, format="OGG", subtype="VORBIS")
+    joined.write_bytes(2 * audio.getvalue())
+    embed(data)
+    assert embed(data, corrections=corrections(data)).reused == 0
 
 
 def test_another_network_does_not_lend_its_embeddings(data):

@@ -127,6 +127,27 @@ def test_tables_of_several_data_sets_are_told_apart(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("sounds", "tables"),
+    [
+        ("same", ["label-suspects.csv"]),
+        ("other", ["label-suspects-esc10-0.csv", "label-suspects-esc10-e5c10.csv"]),
+    ],
+)
+def test_tables_of_one_name_are_told_apart_where_their_clips_are_other_sounds(tmp_path, sounds, tables):
+    write_mislabelled(tmp_path / "heads")
+    folder = write_mislabelled(tmp_path / "second", replace(HOSTILE, fingerprint="0"))
+    table = pq.read_table(folder / "predictions.parquet")
+    if sounds == "other":
+        place = table.column_names.index("clip.audio_sha256")
+        table = table.set_column(place, "clip.audio_sha256", [[f"{n:064x}" for n in range(table.num_rows)]])
+        pq.write_table(table, folder / "predictions.parquet")
+    folder.parent.rename(tmp_path / "heads" / HOSTILE.name / "second")
+    written = write_report(tmp_path / "heads", tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == tables
+    assert all(table in Page(written.html).text for table in tables)
+
+
 def test_what_a_user_filled_in_outlives_the_next_report(tmp_path):
     write_mislabelled(tmp_path / "heads")
     write_report(tmp_path / "heads", tmp_path)

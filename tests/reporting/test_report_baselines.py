@@ -24,6 +24,7 @@ from soundprobe.reporting.sections.shown_rows import row_trace
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring import notes
+from soundprobe.scoring.published import PublishedRecord
 
 MARK = "baseline: nothing learnt"
 
@@ -321,3 +322,24 @@ def test_notes_recipe_with_a_changed_setting_is_another_network_from_scratch(tmp
         ("from_scratch", changed),
         ("own", own),
     ]
+
+
+@pytest.mark.parametrize(("carry_over", "lead"), [(True, None), (False, pytest.approx(0.35, abs=0.05))])
+def test_carried_over_network_leads_no_published_model(tmp_path, carry_over, lead):
+    folds = ESC10.fold_clips if carry_over else (1, 2, 3, 4)
+    settings = {"carry_over": True} if carry_over else {}
+    folder = write_run(
+        tmp_path, ESC10, "simplecnn", "finetune", 0.95, kind="finetune", folds=folds, head_settings=settings
+    )
+    dataset = json.loads((folder / "result.json").read_text())["dataset"]
+    told = {"format": 1, "name": "paper", "dataset": dataset, "key": "", "command": "", "versions": {}, "created": ""}
+    scores = [{"fold": fold, "clips": 80, "accuracy": 0.6, "macro_f1": None} for fold in folds]
+    path = tmp_path / ESC10.name / "paper" / "published" / PublishedRecord.FILE
+    path.parent.mkdir(parents=True)
+    PublishedRecord.of({**told, "folds": scores}, path).write(path)
+    collection = collect_runs(tmp_path)
+    (comparison,) = comparisons_of(collection.by_dataset(), collection.published)
+    assert comparison.lead_over_own.difference == lead
+    assert [figure.what for figure in verdict_of(comparison).figures] == (
+        [] if carry_over else ["over paper, as published: a clear difference"]
+    )

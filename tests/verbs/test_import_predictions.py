@@ -21,6 +21,7 @@ from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring.results import FinishedRun
+from soundprobe.scoring.run_names import named_runs
 from soundprobe.verbs.import_predictions import import_fold_scores, import_predictions
 from sounds import write_urbansound_layout
 
@@ -83,7 +84,7 @@ def test_predictions_of_a_run_are_that_run_whatever_the_order_of_rows(probed, he
     assert not done.reused
     assert done.record.summary == probed.run.record.summary
     assert done.record.dataset.identity == probed.run.record.dataset.identity
-    assert (done.record.imported.folds, done.record.has_probabilities) == ("same", True)
+    assert (done.record.imported.folds, done.record.has_probabilities, done.verdict) == ("same", True, "")
     comparison = compared(heads)
     assert [row.tag for row in comparison.rows if row.is_ranked] == ["baseline: nothing learnt", "imported"]
     lead = comparison.lead_over_own
@@ -140,7 +141,7 @@ def test_run_without_probabilities_is_reported_without_them(probed, heads, tmp_p
 )
 def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, heads, change: Change, tag, why, tmp_path):
     wrong = probed.table.assign(predicted=probed.table["label"].iloc[0])[["clip", "fold", "label", "predicted"]]
-    bring(probed, heads, change(wrong))
+    assert "no rank" in bring(probed, heads, change(wrong)).verdict
     comparison = compared(heads)
     (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
     assert tag in row.tag
@@ -196,6 +197,41 @@ def test_other_predictions_of_a_name_are_refused_and_kept_when_replaced(probed, 
     second = bring(probed, heads, classes, force=True)
     assert (first.folder.exists(), second.folder.exists()) == (False, True)
     assert (first.folder.parent / f".{first.folder.name}" / "predictions.parquet").exists()
+
+
+def test_predictions_replace_each_other_as_often_as_asked(probed, heads):
+    classes = probed.table[["clip", "fold", "predicted"]]
+    for table in (probed.table, classes, probed.table, classes):
+        last = bring(probed, heads, table, force=True)
+    assert [run.folder for run in named_runs(heads).found if run.record.kind == "import"] == [last.folder]
+    for share in (0.5, 0.6, 0.5, 0.6):
+        told = {"name": "paper", "data": probed.data, "heads": heads, "force": True, "progress": False}
+        published = import_fold_scores([share] * 4, **told)
+    assert [str(one.published.accuracy.mean) for one in collect_runs(heads).published] == ["0.6"]
+    assert published.folder.exists()
+
+
+def test_replacement_that_stops_half_way_leaves_no_second_run_of_the_name(probed, heads, monkeypatch):
+    bring(probed, heads, probed.table)
+    with monkeypatch.context() as stopped, pytest.raises(OSError, match="No space left"):
+        stopped.setattr("soundprobe.scoring.results.write_result", _no_space)
+        bring(probed, heads, probed.table[["clip", "fold", "predicted"]], force=True)
+    assert [run.record.kind for run in collect_runs(heads).runs] == ["probe"]
+    assert not bring(probed, heads, probed.table[["clip", "fold", "predicted"]]).record.has_probabilities
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("change", [lambda table: table.drop(columns="fold"), lambda table: table.iloc[5:]])
+def test_seed_with_other_folds_or_fewer_clips_takes_the_rank_of_the_whole_row(probed, heads, change: Change):
+    bring(probed, heads, probed.table)
+    bring(probed, heads, change(probed.table), seed=1, allow_missing=True)
+    comparison = compared(heads)
+    (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
+    assert (row.seeds, row.is_ranked, comparison.rank_of(row)) == ((0, 1), False, None)
+    assert row.tag != "imported"
 
 
 def test_several_seeds_are_one_row_and_the_baseline_of_the_page(probed, heads):

@@ -35,7 +35,12 @@ class PaceColumn(ProgressColumn):
             return Text()
         rate, left_s = task.finished_speed or task.speed, task.time_remaining
         eta = "-:--:--" if left_s is None else str(timedelta(seconds=int(left_s)))
-        return Text(f"{rate:.1f} {unit}/s ETA {eta}" if rate else f"- {unit}/s", style="progress.data.speed")
+        return Text(f"{_pace(rate, unit)} ETA {eta}" if rate else f"- {unit}/s", style="progress.data.speed")
+
+
+def _pace(rate: float, unit: str) -> str:
+    """Units a second, or seconds for each of those that take longer."""
+    return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
 
 
 def _bars(shown: bool) -> RichProgress:
@@ -70,7 +75,7 @@ def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> It
     outer = _display.get()
     with _bars(shown) if outer is None else nullcontext(outer) as bars:
         if shown and bars.disable:
-            lines = Lines(title, total, unit or "steps")
+            lines = Lines(title, total, unit)
             yield Progress(lambda units: lines.reach(lines.done + units))
             return
         task = bars.add_task(title, total=total, unit=unit, visible=shown)
@@ -82,7 +87,7 @@ def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> It
 
 
 class Lines:
-    """Says every `NEXT_LINE_S` seconds how much is done, how quickly, and how long the rest will take."""
+    """Says every `NEXT_LINE_S` seconds how much is done and, of units of one length, how quickly and what is left."""
 
     def __init__(self, title: str, total: float, unit: str) -> None:
         self.title, self.total, self.unit = title, total, unit
@@ -95,10 +100,13 @@ class Lines:
         if now < self.next or not done:
             return
         self.next = now + NEXT_LINE_S
+        if not self.unit:
+            say(f"{self.title}: {done:.0f} of {self.total:.0f} steps")
+            return
         rate = done / (now - self.began)
         left_s = round((self.total - done) / rate)
         ends = f"ETA {left_s // 3600}:{left_s // 60 % 60:02d}:{left_s % 60:02d}" if left_s > 0 else "done"
-        say(f"{self.title}: {done:.0f} of {self.total:.0f} {self.unit}, {rate:.1f} {self.unit}/s, {ends}")
+        say(f"{self.title}: {done:.0f} of {self.total:.0f} {self.unit}, {_pace(rate, self.unit)}, {ends}")
 
 
 @contextmanager

@@ -80,6 +80,8 @@ def import_(
         predictions, columns=columns, logits=logits, allow_missing=allow_missing, seed=seed, **shared
     )
     out.print(f"{done.describe()} -> {done.folder}", markup=False)
+    if done.verdict:
+        out.print(done.verdict, markup=False)
     answer(as_json, runs=[run_facts(done)])
 
 

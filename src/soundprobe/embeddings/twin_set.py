@@ -31,9 +31,14 @@ def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
 
 
 def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path) -> dict[int, store.SetPart]:
-    """Writes those parts of `left` all of whose clips, the same bytes by the same ids, one twin has embeddings of."""
+    """Writes those parts of `left` all of whose clips, the same bytes by the same ids, one twin has embeddings of.
+
+    None of a clip that version 1 of decoding may have read in part: no set says by which its own were decoded.
+    """
     done: dict[int, store.SetPart] = {}
     clips, scanned = job.clips, job.scanned
+    mended = np.full(len(clips), "") if scanned.decoder is None else scanned.decoder
+    left = {number: planned for number, planned in left.items() if not any(mended[clip.row] for clip in planned)}
     for twin in find_twins(job, folder) if left else ():
         try:
             known = store.read_embeddings(twin)

@@ -268,7 +268,9 @@ def _redraw(counts: np.ndarray, resamples: int, seed: tuple[int, int]) -> np.nda
     flat = counts.reshape(G, -1)
     # One run's draws are the next one's: all runs on the same recordings see the same worlds.
     weights = _kept_weights(G, resamples, seed) if G * resamples <= WEIGHTS_AT_ONCE else _weights(G, resamples, seed)
-    return np.concatenate([some.astype(np.float32) @ flat for some in weights]).reshape(resamples, *counts.shape[1:])
+    return np.concatenate([some.astype(np.float32, copy=False) @ flat for some in weights]).reshape(
+        resamples, *counts.shape[1:]
+    )
 
 
 def _weights(recordings: int, resamples: int, seed: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -283,8 +285,8 @@ def _weights(recordings: int, resamples: int, seed: tuple[int, int]) -> Iterator
 
 @lru_cache(maxsize=10)
 def _kept_weights(recordings: int, resamples: int, seed: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """As `_weights`, kept: at most 10 folds of 8 MiB each."""
-    return tuple(some.astype(np.uint16) for some in _weights(recordings, resamples, seed))
+    """As `_weights`, kept: at most 10 folds of 16 MiB each."""
+    return tuple(some.astype(np.float32) for some in _weights(recordings, resamples, seed))
 
 
 def _fold_scores(counts: np.ndarray) -> dict[str, np.ndarray]:

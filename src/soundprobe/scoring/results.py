@@ -222,6 +222,20 @@ class FoldRecord(Record):
     about: HeadOriginRecord
 
 
+NO_EQUAL = {
+    "same": "",
+    "other": (
+        "Its folds are not the data's, so it has no rank and is never clearly better or worse. "
+        "To compare on its folds, give --data a table with path, label and fold."
+    ),
+    "unknown": (
+        "Without a column fold nothing tells which clips it was trained on, so it has no rank and is never clearly "
+        "better or worse."
+    ),
+}
+"""What an import's folds mean for it, by `ImportRecord.folds`."""
+
+
 @dataclass(frozen=True)
 class FinishedRun:
     """What a verb that trains came to: the run's folder, its record, and whether it was there before."""
@@ -237,14 +251,16 @@ class FinishedRun:
 
     @property
     def verdict(self) -> str:
-        """Whether fine-tuning beat the frozen linear head; empty where nothing was chosen inside the training folds."""
+        """Whether fine-tuning beat the frozen linear head where it chose, why an import is no equal, or nothing."""
+        if self.record.imported is not None:
+            return NO_EQUAL[self.record.imported.folds]
         return fine_tuning_verdict(self.record.folds)
 
     def describe(self) -> str:
         """One line on what it was made of and what it scored."""
         backbone, head, score = self.record.backbone, self.record.head, self.record.summary
         control, folds = head.settings.get("control"), len(self.record.folds)
-        spread = f" +- {score.accuracy.std_population:.3f}" if folds > 1 else ""
+        spread = f" ± {score.accuracy.std_population:.3f}" if folds > 1 else ""
         of = f" / {head.name if self.record.kind == 'probe' else head.title}" if self.record.imported is None else ""
         return (
             f"{backbone.name} ({backbone.weights_label}){of}, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -112,7 +113,7 @@ def import_predictions(
     with locked(folder.parent):
         if (folder / "result.json").exists():
             return FinishedRun(folder, results.read_result(folder), reused=True)
-        replaced = _others(folder, seed, force, name)
+        _hide(_others(folder, seed, force, name))  # first, so that a stop here never leaves both
         imported = ImportRecord(
             file=printable(file.name),
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -146,8 +147,6 @@ def import_predictions(
             RunResult(_fold_results(told, clips), clips.class_names, info),
             replace(clips, columns={**clips.columns, **heard}),
         )
-        for other in replaced:
-            os.replace(other, other.with_name(f".{other.name}"))
     done = results.read_result(folder)
     _note_apart(Path(heads), done.dataset)
     return FinishedRun(folder, done, reused=False)
@@ -211,6 +210,7 @@ def import_fold_scores(
         others = [one for one in folder.parent.glob("published-*") if one.is_dir()]
         if others and not force:
             raise ConfigError(f"{name} was published with other scores before ({others[0]}). {_instead('')}")
+        _hide(others)
         content = {
             "format": PublishedRecord.FORMAT,
             "name": name,
@@ -223,8 +223,6 @@ def import_fold_scores(
         }
         record = PublishedRecord.of(content, path)
         record.write(path)
-        for other in others:
-            os.replace(other, other.with_name(f".{other.name}"))
     _note_apart(Path(heads), record.dataset)
     return FinishedPublication(folder, record, reused=False)
 
@@ -354,6 +352,14 @@ def _others(folder: Path, seed: int, force: bool, name: str) -> list[Path]:
             f"Other predictions of {name}, seed {seed}, were imported before ({found[0]}). {_instead(seed)}"
         )
     return found
+
+
+def _hide(folders: Sequence[Path]) -> None:
+    """Renames each so that no report reads it; what was hidden under that name before held the same."""
+    for folder in folders:
+        hidden = folder.with_name(f".{folder.name}")
+        shutil.rmtree(hidden, ignore_errors=True)
+        os.replace(folder, hidden)
 
 
 def _instead(seed: int | str) -> str:

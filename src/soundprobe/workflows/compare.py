@@ -152,6 +152,8 @@ def compare(
                 **but_columns,
             )
             told(_described_run(own))
+            if own.verdict:
+                say(own.verdict)
         outcomes: list[Extraction] = []
         for wanted in (*alone, asked):
             try:
@@ -302,7 +304,11 @@ def _described(clips: Clips) -> list[str]:
         return [f"{clips.name}: {counts}, {plural(len(set(clips.groups.tolist())), 'recording')}"]
     found = suggest_groups(clips.ids, clips.labels)
     lines = [f"{clips.name}: {counts}; {UNKNOWN_RECORDINGS}"]
-    return [*lines, f"File names may hold the recordings: {found.describe()}"] if found else lines
+    return (
+        [*lines, f"If file names hold the recordings, start again with the option: {found.describe()}"]
+        if found
+        else lines
+    )
 
 
 def _described_set(outcome: Extraction) -> str:

@@ -162,6 +162,13 @@ def test_tables_that_can_t_be_taken_are_refused_in_one_line(tmp_path, columns, m
     assert "\n" not in str(error.value)
 
 
+def test_file_of_another_folder_of_the_data_is_no_clip(tmp_path):
+    names = ["b/dog-1.wav", "/other/a/cat-1.wav", "else/dog-2.wav"]
+    with pytest.warns(SoundprobeWarning, match=r"1 of its 3 rows are no clips of pets and are left out: b/dog-1\.wav"):
+        found = read(tmp_path, {"clip": names, "predicted": ["dog"] * 3})
+    assert found.rows.tolist() == [1, 2]
+
+
 def test_name_of_several_clips_is_refused(tmp_path):
     twins = Clips("t", ["a/1.wav", "b/1.wav"], ["", ""], [0, 1], [1, 2], ["x", "y"], CLASSES)
     (tmp_path / "p.csv").write_text("clip,predicted\na/1.wav,dog\n1.wav,dog\n")

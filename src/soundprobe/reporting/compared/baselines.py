@@ -82,9 +82,13 @@ class PublishedHere:
         return self.standing is Standing.SAME
 
     def against(self, row: Row) -> PublishedComparison | None:
-        """`row` on the folds that are published as test results; None where it tested others or lacks one."""
+        """`row` on the folds that are published as test results; None where it tested others, lacks one or chose its
+        clips, and where its network had been trained on their clips before.
+        """
         tests = self.published.tests
-        if not self.is_same or row.is_control or row.no_equal or not set(tests) <= set(row.folds):
+        known = row.contaminated and tests != row.folds[:1]  # carried over from the first fold on
+        unequal = row.is_control or row.no_equal or row.lacks_clips or known
+        if not self.is_same or unequal or not set(tests) <= set(row.folds):
             return None
         here = [np.isin(one.folds, tests) for one in row.predictions]
         clips = int(here[0].sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,7 +38,10 @@ from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import one_line, plural
 from soundprobe.scoring import notes
 from soundprobe.scoring.published import Published, PublishedRecord
-from soundprobe.scoring.run_names import data_labels
+from soundprobe.scoring.run_names import data_labels, long_label
+
+SOUND = "audio_sha256"
+"""The column of clips that tells their bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,7 @@ class Comparison:
         media: where the clips can be heard; None where nobody looked.
         published: fold scores without predictions, of this data or of the data that it is a sample of.
         own: the user's own model, which the best run is compared with.
-        alone: whether the report is of this data set's name only.
+        suspects_file: the table of its label suspects beside the report, see `suspects_files`.
         label: what to call the data set where others are called alike; "" for its name.
     """
 
@@ -57,7 +61,7 @@ class Comparison:
     media: Media | None = None
     published: tuple[PublishedHere, ...] = ()
     own: OwnModel | None = None
-    alone: bool = True
+    suspects_file: str = "label-suspects.csv"
     label: str = ""
 
     @property
@@ -220,11 +224,6 @@ class Comparison:
         """The clips that may be labelled wrongly; None where no contender gives probabilities."""
         return suspects_of(self.contenders)
 
-    @property
-    def suspects_file(self) -> str:
-        """The table of the suspects beside the report."""
-        return f"label-suspects{'' if self.alone else f'-{path_name(self.name)}'}.csv"
-
     def _with_leaks(self, row: Row) -> Row | None:
         """The row that is as `row`, which leaves leaks out, but for keeping them."""
         return self.without_setting(row, "exclude_leaks") if leaves_leaks_out(row.first) else None
@@ -293,13 +292,12 @@ def comparisons_of(
         ConfigError: no run on any of the data sets has that name, or several have.
     """
     order = list(Standing)
-    alone = len({run.record.dataset.name for runs in datasets for run in runs}) == 1
     labels = data_labels(run.record for runs in datasets for run in runs)
     found, missed = [], []
-    for runs in datasets:
+    for runs, file in zip(datasets, suspects_files(datasets), strict=True):
         data = runs[0].record.dataset
         label = labels[data.name, data.fingerprint]
-        comparison = Comparison(tuple(rows_of(with_recordings(runs))), alone=alone, label=label)
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))), suspects_file=file, label=label)
         told = [one for one in published if one.dataset.identity == comparison.identity]
         here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
         try:
@@ -315,6 +313,35 @@ def comparisons_of(
         return min((order.index(one.standing) for one in comparison.published), default=len(order))
 
     return tuple(sorted(found, key=standing))
+
+
+def suspects_files(datasets: Sequence[Sequence[Run]]) -> list[str]:
+    """The table of each data set's label suspects: by its name where there are several, and with the beginning of its
+    fingerprint where others are called so.
+
+    Data sets of one name whose clips sound the same share a table: their labels alone differ, some being corrected.
+    """
+    firsts = [runs[0] for runs in datasets]
+    table: list[Run] = []
+    for run in firsts:
+        table.append(next((first for first, other in zip(table, firsts, strict=False) if same_sounds(other, run)), run))
+    several = {run.path: run.record.dataset for run in table}.values()
+    called = Counter(dataset.name for dataset in several)
+    files = []
+    for dataset in (run.record.dataset for run in table):
+        label = dataset.name if called[dataset.name] == 1 else long_label(dataset.name, dataset.fingerprint)
+        files.append(f"label-suspects{f'-{path_name(label)}' if len(several) > 1 else ''}.csv")
+    return files
+
+
+def same_sounds(run: Run, other: Run) -> bool:
+    """Whether both are of a data set of one name and share clips, none of which is another sound in each."""
+    _, mine, theirs = np.intersect1d(run.ids, other.ids, return_indices=True)
+    if run.record.dataset.name != other.record.dataset.name or not len(mine):
+        return False
+    if not (SOUND in run.columns and SOUND in other.columns):  # older versions didn't keep it
+        return True
+    return bool((run.columns[SOUND][mine] == other.columns[SOUND][theirs]).all())
 
 
 def known_before(comparison: Comparison) -> tuple[PublishedHere, ...]:

@@ -120,14 +120,23 @@ class Row:
     @property
     def no_equal(self) -> str:
         """Why an imported row can't be ranked beside the others, as a sentence; empty for all others."""
-        if not marks.has_other_folds(self.first):
-            return ""
-        return f"{self.name} is no equal: {foreign_folds(self.first)}."
+        run = self._least_equal
+        return f"{self.name} is no equal: {foreign_folds(run)}." if marks.has_other_folds(run) else ""
+
+    @property
+    def lacks_clips(self) -> bool:
+        """Whether it was imported without predictions of clips that can be read."""
+        return marks.lacks_clips(self._least_equal)
+
+    @property
+    def _least_equal(self) -> Run:
+        """The first run with the gravest marks: seeds of an import may have other folds and clips than the first."""
+        return max(self.runs, key=lambda run: (marks.has_other_folds(run), marks.lacks_clips(run)))
 
     @property
     def is_ranked(self) -> bool:
         """Whether the row has a rank: it tested every fold and clip, its labels are true, its tests are tests."""
-        sound = not (self.contaminated or self.no_equal or marks.lacks_clips(self.first))
+        sound = not (self.contaminated or self.no_equal or self.lacks_clips)
         return self.complete and sound and self.control in ("", "random weights")
 
     @property
@@ -138,7 +147,7 @@ class Row:
     @property
     def tag(self) -> str:
         """What must be said of the row wherever it is shown; empty for an honest run on pretrained weights."""
-        return marks.tag_of(self.first)
+        return marks.tag_of(self._least_equal)
 
     @property
     def caution(self) -> str:

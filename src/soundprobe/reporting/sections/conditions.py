@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,9 @@ def breakdowns_of(rows: Sequence[Row]) -> tuple[Breakdown, ...]:
             continue
         groups = [known[0].predictions[0].groups[_within(known[1], one)] for one in names]
         counts = tuple((len(some), len(np.unique(some))) for some in groups)
-        cells = [tuple(_accuracy(row, column, one) for one in names) for row, column in zip(rows, values, strict=True)]
-        told = tuple(zip(rows, cells, strict=True))
+        # Rows within conditions, so that all of them see the worlds that were drawn for the condition's recordings.
+        cells = [[_accuracy(row, column, one) for row in rows] for one in names]
+        told = tuple(zip(rows, zip(*cells, strict=True), strict=True))
         found.append(Breakdown(key, title, tuple(name for name, _, _ in names), counts, told))
     return tuple(found)
 
@@ -147,7 +149,9 @@ def _within(values: np.ndarray, condition: Condition) -> np.ndarray:
     return (values >= low) & (values < high)
 
 
-def _accuracy(row: Row, values: np.ndarray | None, condition: Condition) -> Interval | None:
+@lru_cache(maxsize=256)
+def _accuracy(row: Row, column: str, condition: Condition) -> Interval | None:
+    values = column_of(row, column)
     mask = None if values is None else _within(values, condition)
     return pooled_accuracy(row, mask) if mask is not None and mask.any() else None
 
