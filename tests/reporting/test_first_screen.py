@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,7 +105,7 @@ def test_classes_that_are_equally_hard_and_mistakes_equally_frequent_are_not_cal
     comparison = only_comparison(tmp_path)
     assert verdict_of(comparison).figures[-1].what == "of a and b clips found, the hardest classes"
     (heard,) = [step.said for step in steps_of(comparison) if step.section == "gallery"]
-    assert heard == "Listen to its 2 mistakes: a is taken for c 1 time, no mistake is more frequent."
+    assert heard == "Listen to its 2 mistakes."
 
 
 def test_one_mistake_is_no_most_frequent_one_and_one_difference_is_no_two_figures(tmp_path):
@@ -114,7 +113,7 @@ def test_one_mistake_is_no_most_frequent_one_and_one_difference_is_no_two_figure
     comparison = only_comparison(tmp_path / "one")
     assert comparison.best.confusion.trace() == 35
     (heard,) = [step.said for step in steps_of(comparison) if step.section == "gallery"]
-    assert re.fullmatch(r"Listen to its mistake: [abc] is taken for [abc]\.", heard)
+    assert heard == "Listen to its 1 mistake."
     write_run(tmp_path / "two", ALL_RIGHT, accuracy=2.0)
     write_run(tmp_path / "two", ALL_RIGHT, "logmel-stats", accuracy=2.0, weights="none")
     figures = [one.what for one in verdict_of(only_comparison(tmp_path / "two")).figures]

@@ -18,7 +18,7 @@ from soundprobe.reporting.render.html import plotly_script
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.calibration import calibrate, calibration_of
 from soundprobe.reporting.sections.classes import class_figures
-from soundprobe.reporting.sections.conditions import breakdowns_of
+from soundprobe.reporting.sections.conditions import breakdowns_of, conditions_of_length
 from soundprobe.reporting.sections.learning import learning_curve_of
 from soundprobe.reporting.sections.recordings import hardest_recordings
 from soundprobe.reporting.sections.shown_rows import shown_rows
@@ -69,6 +69,18 @@ def test_conditions_are_pooled_accuracies_of_their_clips(heads):
     assert length.conditions[-1] == "the full 4 s"
     full = run.columns["duration_s"] >= 3.98
     assert length.cells[0][1][-1].value == pytest.approx(right[full].mean())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "names"),
+    [
+        ([5.0] * 40 + [7.24], ["0 s or more"]),  # one condition alone is left out
+        ([1.5] * 30 + [5.0] * 40 + [7.24], ["under 2 s", "2 s or more"]),
+        ([1.5] * 30 + [4.0] * 20, ["under 2 s", "the full 4 s"]),
+    ],
+)
+def test_longest_clips_stand_alone_only_where_they_are_enough(lengths, names):
+    assert [name for name, _, _ in conditions_of_length(np.array(lengths))] == names
 
 
 def test_conditions_are_left_out_where_clips_do_not_differ(tmp_path):

@@ -15,9 +15,10 @@ from soundprobe.reporting.plots import percent_axis
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.chart import axis_over, chart_of
 from soundprobe.reporting.sections.chosen import SECTION as CHOSEN
-from soundprobe.reporting.sections.confusion import most_frequent
+from soundprobe.reporting.sections.confusion import cell_texts, most_frequent
 from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.verdict import verdict_of
+from soundprobe.reporting.wording import percent
 
 
 def only_comparison(heads: Path) -> Comparison:
@@ -233,6 +234,12 @@ def test_verdict_of_unfinished_runs_ranks_nothing(tmp_path):
     assert comparison.best is None
     (own,) = verdict.figures
     assert own.figure == f"{100 * (comparison.rows[0].accuracy_on(1) - 0.7056):+.1f}".replace("-", "−")
+
+
+def test_cells_of_the_chart_round_as_the_list_of_mistakes_does():
+    assert cell_texts(np.array([[0.025, 0.975, 0.0, 0.001]]))["text"] == [
+        [percent(0.025, 0), percent(0.975, 0), "", "&lt;1"]
+    ]
 
 
 def test_most_frequent_mistakes_are_counted_by_hand(tmp_path):

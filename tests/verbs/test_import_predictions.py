@@ -19,6 +19,7 @@ from soundprobe.cli.main import app
 from soundprobe.data.catalog import open_data
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import named_runs
@@ -152,6 +153,7 @@ def test_run_on_other_folds_is_marked_has_no_rank_and_is_never_clear(probed, hea
     assert lead.difference > 0.3
     assert (lead.is_clear, lead.p) == (False, None)
     assert why in lead.caution
+    assert f", but on {'other' if 'data' in tag else 'unknown'} folds" in verdict_of(comparison).headline
     report = write_report(heads, tmp_path / "reports", audio=False)
     text = report.markdown.read_text()
     assert why in text
@@ -187,6 +189,7 @@ def test_missing_clips_are_named_and_taken_without_a_rank_when_allowed(probed, h
     (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
     assert (row.is_ranked, row.tag) == (False, "imported; without 7 clips")
     assert comparison.lead_over_own.pair.clips == 41
+    assert re.search(r"Your my-cnn gets \d+, but on 41 clips alone\.", verdict_of(comparison).headline)
 
 
 def test_other_predictions_of_a_name_are_refused_and_kept_when_replaced(probed, heads):

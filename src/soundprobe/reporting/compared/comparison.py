@@ -121,7 +121,10 @@ class Comparison:
         """Why nothing is ranked, where nothing is: no row tested every fold, or those that did are no tests."""
         if not any(row.complete for row in self.rows):
             return "no run has tested every fold"
-        return "the runs that tested every fold are no test results (controls, carried-over networks, other folds)"
+        return (
+            "the runs that tested every fold are no test results (controls, carried-over networks, other folds, "
+            "missing clips)"
+        )
 
     @property
     def partial(self) -> tuple[Row, ...]:

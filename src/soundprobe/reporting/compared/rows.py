@@ -124,6 +124,14 @@ class Row:
         return f"{self.name} is no equal: {foreign_folds(run)}." if marks.has_other_folds(run) else ""
 
     @property
+    def but(self) -> str:
+        """What must be said beside an imported row's score wherever it stands beside others', in a few words."""
+        if not self.no_equal:
+            return f"but on {plural(len(self.predictions[0]), 'clip')} alone" if self.lacks_clips else ""
+        imported = self._least_equal.record.imported
+        return "but on other folds" if imported and imported.folds == "other" else "but on unknown folds"
+
+    @property
     def lacks_clips(self) -> bool:
         """Whether it was imported without predictions of clips that can be read."""
         return marks.lacks_clips(self._least_equal)

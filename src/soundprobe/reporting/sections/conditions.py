@@ -78,7 +78,7 @@ def breakdowns_of(rows: Sequence[Row]) -> tuple[Breakdown, ...]:
     found = []
     for key, title, column, conditions in (
         ("salience", "By salience", "salience", _of_salience),
-        ("length", "By clip length", "duration_s", _of_length),
+        ("length", "By clip length", "duration_s", conditions_of_length),
     ):
         values = [column_of(row, column) for row in rows]
         known = next(((row, one) for row, one in zip(rows, values, strict=True) if one is not None), None)
@@ -121,8 +121,8 @@ def _of_salience(values: np.ndarray) -> tuple[Condition, ...]:
     )
 
 
-def _of_length(values: np.ndarray) -> tuple[Condition, ...]:
-    """Lengths from edge to edge, each with enough clips, and the clips of the full length by themselves."""
+def conditions_of_length(values: np.ndarray) -> tuple[Condition, ...]:
+    """Lengths from edge to edge, each with enough clips; those of the full length by themselves if they are enough."""
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return ()
@@ -136,6 +136,9 @@ def _of_length(values: np.ndarray) -> tuple[Condition, ...]:
     if found and low < full:  # too few were left below the full length: they join the last that were enough
         _, low, _ = found.pop()
         found.append((_between_s(low, longest), low, full))
+    if found and (values >= full).sum() < FEWEST:
+        _, low, _ = found.pop()
+        return (*found, (f"{low:g} s or more", low, np.inf))
     return (*found, (f"the full {longest}", full, np.inf)) if found else ()
 
 

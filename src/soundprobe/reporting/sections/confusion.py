@@ -119,7 +119,7 @@ def _plot(rows: Sequence[Row]) -> Plot:
     variants = []
     for row in rows:
         shares, counts = row_shares(row.confusion), row.confusion
-        texts = _cell_texts(shares) if len(names) <= 20 else {}
+        texts = cell_texts(shares) if len(names) <= 20 else {}
         heatmap = {
             "type": "heatmap",
             "z": np.round(100 * shares, 2).tolist(),
@@ -142,9 +142,9 @@ def _plot(rows: Sequence[Row]) -> Plot:
     return Plot("confusion", "Confusion matrix, in percent of each true class", variants, layout, height)
 
 
-def _cell_texts(shares: np.ndarray) -> dict[str, Any]:
+def cell_texts(shares: np.ndarray) -> dict[str, Any]:
     """The figure of each cell in whole percent; empty cells stay empty."""
-    texts = [[f"{100 * share:.0f}" if share >= 0.005 else "<1" if share else "" for share in line] for line in shares]
+    texts = [[percent(share, 0) if share >= 0.005 else "<1" if share else "" for share in line] for line in shares]
     return {"text": [[text.replace("<", "&lt;") for text in line] for line in texts], "texttemplate": "%{text}"}
 
 

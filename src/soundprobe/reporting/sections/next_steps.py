@@ -133,11 +133,6 @@ def _listen(comparison: Comparison) -> Iterator[Step]:
     if best and frequent:
         one = frequent[0]
         wrong = round((best.confusion.sum() - best.confusion.trace()) / len(best.runs))
-        taken = f"{one_line(one.true)} is taken for {one_line(one.predicted)}"
-        often = f"most often {taken}, {plural(one.count, 'time')}"
-        if len(frequent) == 1:
-            often = f"{taken} each time" if wrong > 1 else taken
-        elif frequent[1].count == one.count:
-            often = f"{taken} {plural(one.count, 'time')}, no mistake is more frequent"
-        its = plural(wrong, "mistake") if wrong > 1 else "mistake"
-        yield Step(f"Listen to its {its}: {often}.", section="gallery")
+        most = f": most often {one_line(one.true)} is taken for {one_line(one.predicted)}, {one.count} times"
+        is_most = one.count > max((other.count for other in frequent[1:]), default=1)
+        yield Step(f"Listen to its {plural(wrong, 'mistake')}{most * is_most}.", section="gallery")

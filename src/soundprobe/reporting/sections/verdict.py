@@ -111,17 +111,10 @@ def _answer(comparison: Comparison, best: Row) -> str:
             what = one_line(row.first.backbone["title"]) if row.is_baseline else name
             text += f"; the best without pretraining, {what}, {share}"
         else:
-            text += f". {_capital(name)} gets {share}{_caveat(row)}"
+            text += f". {_capital(name)} gets {share}{row.but and f', {row.but}'}"
     if len(comparison.contenders) == 1 and not others:
         text += ". There is nothing to compare it with yet"
     return f"{_capital(text)}."
-
-
-def _caveat(row: Row) -> str:
-    """What forbids to hold the row's share against the others', as the end of a sentence; mostly nothing."""
-    if row.no_equal:
-        return ", but on other folds"
-    return ", but of fewer clips" if marks.lacks_clips(row.first) else ""
 
 
 def _capital(text: str) -> str:
@@ -133,7 +126,7 @@ def _unfinished(comparison: Comparison) -> str:
         unfinished = " and runs that lack folds" if comparison.partial else ""
         return (
             "Nothing can be ranked yet: there are only runs whose scores are no test results (controls, networks that "
-            f"were carried over from fold to fold, or other folds){unfinished}."
+            f"were carried over from fold to fold, other folds or missing clips){unfinished}."
         )
     tested = max(len(row.folds) for row in comparison.partial)
     return (
