@@ -76,7 +76,7 @@ def test_conditions_are_pooled_accuracies_of_their_clips(heads):
     [
         ([5.0] * 40 + [7.24], ["0 s or more"]),  # one condition alone is left out
         ([1.5] * 30 + [5.0] * 40 + [7.24], ["under 2 s", "2 s or more"]),
-        ([1.5] * 30 + [4.0] * 20, ["under 2 s", "the full 4 s"]),
+        ([1.5] * 30 + [4.0] * 20, ["under 4 s", "the full 4 s"]),
     ],
 )
 def test_longest_clips_stand_alone_only_where_they_are_enough(lengths, names):
