@@ -224,7 +224,8 @@
     });
     body.addEventListener("focusin", (event) => {
       const row = event.target.closest("tr");
-      if (row && current < 0) show(Number(row.dataset.row), { focuses: true });
+      // Not on a mouse's way to a click: the player that appears would move the row away from under it.
+      if (row && current < 0 && row.matches(":focus-visible")) show(Number(row.dataset.row), { focuses: true });
     });
     list.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
