@@ -269,6 +269,14 @@ def test_chart_places_marks_on_its_axis(urban_heads):
         assert (len(chart.folds(row, clean=True)), len(chart.folds(row, clean=False))) == (1, len(row.folds) - 1)
 
 
+def test_chart_of_clips_that_are_all_right_holds_the_whole_interval(tmp_path):
+    write_run(tmp_path, Data("mine", dict.fromkeys((1, 2, 3, 4), 9), ("a", "b", "c")), accuracy=2.0)
+    chart = chart_of(only_comparison(tmp_path))
+    ((row, _),) = chart.rows
+    assert row.accuracy.mean == 1.0
+    assert chart.axis.low < row.scores.interval().low < 0.9
+
+
 @pytest.mark.parametrize("shares", [[0.0], [0.04], [0.5], [0.9999], [1.0]])
 def test_axis_holds_every_share_with_a_few_ticks(shares):
     axis = axis_over(shares)

@@ -100,6 +100,7 @@ def chart_of(comparison: Comparison) -> Chart:
     """The chart of every row, and of what was published of these clips or of more."""
     published = tuple(map(_mark, comparison.published))
     shown = [share for row in comparison.rows for share in row.fold_accuracy]
+    shown += [low for row in comparison.rows if (low := row.scores.interval().low) is not None]
     axis = axis_over([*shown, *(one.interval.low or 0.0 for one in published)])
     marked = [one.here.published.tests for one in published if one.here.is_same and one.here.published.contamination]
     rows = tuple((row, _style(row)) for row in comparison.rows)
