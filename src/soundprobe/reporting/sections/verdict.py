@@ -229,7 +229,7 @@ def _pretraining(comparison: Comparison, best: Row) -> Iterator[str]:
         return
     kinds = {one.row: one.kind.name for one in comparison.baselines}
     pair = pairs[0]
-    text = "It" if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
+    text = pair.row.name if pair.row is best else f"The best frozen pretrained run, {pair.row.name},"
     reached = f"{kinds[pair.other]}, {percent(pair.other.accuracy.mean)} %"
     text += f" is {_beside(pair, f'the best run without pretraining, {pair.other.name} ({reached})')}."
     others = [f"{points(one.accuracy.mean.value)} over {kinds[one.other]}" for one in pairs[1:]]
