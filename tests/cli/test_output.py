@@ -15,6 +15,7 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import ConsoleDimensions
 from rich.table import Table
@@ -114,7 +115,6 @@ def test_mistake_with_json_is_a_line_on_standard_error_and_nothing_else(tmp_path
 
 
 def test_json_has_null_for_what_is_no_number_and_text_for_paths():
-    np = pytest.importorskip("numpy")
     given = {"a": float("nan"), "b": [np.float32("inf"), np.int64(3)], "c": Path("x/y"), 1: np.zeros(2)}
     assert plain_json(given) == {"a": None, "b": [None, 3], "c": "x/y", "1": [0.0, 0.0]}
 
@@ -174,7 +174,6 @@ def in_terminal(line: str, columns: int, cwd: Path) -> list[str]:
     return shown.decode().replace("\r", "").splitlines()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 @pytest.mark.parametrize("columns", [80, 60])
 def test_backbones_are_shown_whole_on_a_narrow_terminal(columns, tmp_path):
     lines = in_terminal("backbones", columns, tmp_path)

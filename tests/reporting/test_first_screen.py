@@ -14,8 +14,8 @@ from result_folders import ESC10, SAMPLE, Data, labels_of, scores, write_predict
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
-from soundprobe.reporting.sections.checks import checks_of
 from soundprobe.reporting.sections.next_steps import steps_of
+from soundprobe.reporting.sections.trust import checks_of
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import of_100
 from soundprobe.reporting.write import write_report

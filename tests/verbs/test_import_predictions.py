@@ -188,7 +188,8 @@ def test_missing_clips_are_named_and_taken_without_a_rank_when_allowed(probed, h
     assert comparison.failed == 0
     (row,) = [row for row in comparison.rows if row.first.record.kind == "import"]
     assert (row.is_ranked, row.tag) == (False, "imported; without 7 clips")
-    assert comparison.lead_over_own.pair.clips == 41
+    lead = comparison.lead_over_own.pair
+    assert (lead.clips, lead.is_clear, lead.accuracy.p_holm) == (41, False, None)  # clips that the importer chose
     assert re.search(r"Your my-cnn gets \d+, but on 41 clips alone\.", verdict_of(comparison).headline)
 
 

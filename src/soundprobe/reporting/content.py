@@ -13,9 +13,9 @@ from soundprobe.reporting.elements import Bullets, Element, Words, code
 from soundprobe.reporting.runs.collect import UnreadableRun
 from soundprobe.reporting.sections import chapters, notes_cnn, sections, unreadable_runs
 from soundprobe.reporting.sections.chart import Chart, chart_of
-from soundprobe.reporting.sections.checks import Check, checks_of
 from soundprobe.reporting.sections.next_steps import Step, steps_of
 from soundprobe.reporting.sections.section import Section, Unmeasured
+from soundprobe.reporting.sections.trust import Check, checks_of
 from soundprobe.reporting.sections.verdict import Verdict, verdict_of
 from soundprobe.reporting.wording import count, listing, one_line, plural
 

@@ -87,7 +87,7 @@ class PublishedHere:
         """
         tests = self.published.tests
         known = row.contaminated and tests != row.folds[:1]  # carried over from the first fold on
-        unequal = row.is_control or row.no_equal or row.lacks_clips or known
+        unequal = row.is_control or not row.is_fair or known
         if not self.is_same or unequal or not set(tests) <= set(row.folds):
             return None
         here = [np.isin(one.folds, tests) for one in row.predictions]

@@ -30,7 +30,7 @@ class Pair:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference is clear; never where a row is no equal, and so has no p."""
+        """Whether the difference is clear; never where a row is not fair, and so has no p."""
         return self.accuracy.is_clear
 
     def facts(self, rows: Sequence[Row]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def with_holm(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """`pairs` with each metric's p values corrected for the number of pairs that have one: pairs of equals."""
     found = list(pairs)
     for metric in METRICS:
-        equals = [not (pair.row.no_equal or pair.other.no_equal) for pair in pairs]
+        equals = [pair.row.is_fair and pair.other.is_fair for pair in pairs]
         corrected = holm(
             [getattr(pair, metric).t_test.p if equal else None for pair, equal in zip(pairs, equals, strict=True)]
         )

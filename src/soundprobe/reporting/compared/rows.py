@@ -137,6 +137,11 @@ class Row:
         return marks.lacks_clips(self._least_equal)
 
     @property
+    def is_fair(self) -> bool:
+        """Whether its scores may be held against others': imported ones may be of other folds, or of chosen clips."""
+        return not (self.no_equal or self.lacks_clips)
+
+    @property
     def _least_equal(self) -> Run:
         """The first run with the gravest marks: seeds of an import may have other folds and clips than the first."""
         return max(self.runs, key=lambda run: (marks.has_other_folds(run), marks.lacks_clips(run)))
@@ -144,8 +149,7 @@ class Row:
     @property
     def is_ranked(self) -> bool:
         """Whether the row has a rank: it tested every fold and clip, its labels are true, its tests are tests."""
-        sound = not (self.contaminated or self.no_equal or self.lacks_clips)
-        return self.complete and sound and self.control in ("", "random weights")
+        return self.complete and self.is_fair and not self.contaminated and self.control in ("", "random weights")
 
     @property
     def has_probabilities(self) -> bool:

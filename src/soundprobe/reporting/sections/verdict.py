@@ -205,7 +205,7 @@ def _beside(pair: Pair, other: str = "") -> str:
 
 def _clearly(pair: Pair) -> str:
     """Whether a difference is clear, with its interval, its p value, and what would have been clear where it is not."""
-    if pair.row.no_equal or pair.other.no_equal:
+    if not (pair.row.is_fair and pair.other.is_fair):
         return "no fair comparison"
     corrected = " after Holm's correction" if pair.accuracy.comparisons > 1 else ""
     value = p_value(pair.accuracy.p_holm)
