@@ -166,6 +166,13 @@ def test_checks_warn_of_unknown_recordings_and_pass_known_ones(tmp_path):
     assert steps_of(unknown)[0].command == "soundprobe data check"
 
 
+def test_recordings_that_controls_alone_were_run_on_are_not_called_unknown(tmp_path):
+    write_run(tmp_path, SAMPLE, head_settings={"control": "shuffled-labels", "shuffled_by": "recording"})
+    said = states(only_comparison(tmp_path))
+    assert said["folds not checked"] is False
+    assert "recordings unknown" not in said
+
+
 def test_checks_warn_of_failed_clips_and_of_single_seeds(tmp_path):
     folder = write_run(tmp_path, SAMPLE, head="mlp", accuracy=0.8)
     info = json.loads((folder / "result.json").read_text())

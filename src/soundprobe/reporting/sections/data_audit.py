@@ -43,7 +43,10 @@ PAIRS = 20
 def _show(comparison: Comparison) -> Iterator[Element]:
     found = comparison.audit
     if found is None:
-        yield Text("Which recording each clip was cut from is not known here. Probe again to have it written down.")
+        if any(run.recordings_known for row in comparison.rows for run in row.runs):
+            yield Text("Controls alone were run: their labels or folds are not the data's. Probe without --control.")
+        else:
+            yield Text("Which recording each clip was cut from is not known here. Probe again to have it written down.")
         return
     yield Text(verdict_of_audit(found))
     items = [

@@ -31,11 +31,12 @@ def checks_of(comparison: Comparison) -> tuple[Check, ...]:
 
 def _checks(comparison: Comparison) -> Iterator[Check]:
     audit = comparison.audit
-    if audit is None or not audit.recordings_known:
-        yield Check("recordings unknown", False, "audit")
+    if audit is None:  # controls alone: their labels or folds are not the data's
+        known = any(run.recordings_known for row in comparison.rows for run in row.runs)
+        yield Check("folds not checked" if known else "recordings unknown", False, "audit")
     else:
-        yield Check(f"{plural(audit.recordings, 'recording')} known", True, "audit")
-    if audit is not None:
+        recordings = f"{plural(audit.recordings, 'recording')} known"
+        yield Check(recordings if audit.recordings_known else "recordings unknown", audit.recordings_known, "audit")
         yield _leaks(audit)
         yield _thin(audit)
     for one in shuffled_of(comparison):
