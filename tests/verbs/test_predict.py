@@ -18,9 +18,10 @@ from made_sets import rewrite_about
 from soundprobe.base.errors import AudioError, ConfigError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
+from soundprobe.predicting.load import load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
-from soundprobe.verbs.predict import load_predictor, predict
+from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 from soundprobe.viewing.page import view
 from sounds import RATE_HZ, tone, write_urbansound_layout

@@ -39,10 +39,11 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
-from soundprobe.cli.view import PREDICT_EXAMPLES, VIEW_EXAMPLES, predict, view
+from soundprobe.cli.view import VIEW_EXAMPLES, view
 from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from soundprobe.verbs.predict import Predictor, Timeline
+    from soundprobe.predicting.prediction import Timeline
+    from soundprobe.predicting.predictor import Predictor
 
 MOST_CLIPS = 50
 MOST_MB = 50.0
@@ -150,8 +151,8 @@ def view(
     predictor = None
     run = head if run is None else run
     if run is not None:
+        from soundprobe.predicting.load import CAN_PREDICT, load_predictor
         from soundprobe.scoring.run_names import run_folder
-        from soundprobe.verbs.predict import CAN_PREDICT, load_predictor
 
         folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
         predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)

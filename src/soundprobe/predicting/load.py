@@ -1,0 +1,217 @@
+"""The heads of a run and the very backbones that they were trained on.
+
+A head belongs to one embedding: the backbone is loaded as the head's file names it, and refused where weights or
+settings are not those that it was trained on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundprobe.audio.decode import check_channels
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.spec import LAST, PRECISIONS
+from soundprobe.backbones.weights.verify import sha256_of
+from soundprobe.base.errors import ConfigError, StoreError, WeightsError
+from soundprobe.base.machine import check_device_name, choose_device
+from soundprobe.base.registry import code_of
+from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
+from soundprobe.embeddings.needed import check_may_fetch
+from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.predicting.predictor import Member, Predictor
+from soundprobe.scoring import results
+from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.training.tuned_backbones import load_network, open_run
+
+if TYPE_CHECKING:
+    from soundprobe.backbones.load import LoadedBackbone
+
+CAN_PREDICT = ("probe",)
+"""The kinds of runs that have heads on embeddings."""
+SEED = re.compile(r"random \(seed (\d+)\)")
+
+
+def load_predictor(
+    folder: str | Path,
+    *,
+    weights: str | Path | None = None,
+    channels: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> Predictor:
+    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
+
+    Args:
+        weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
+            fine-tuning run where that was moved.
+        channels: see `Predictor`.
+
+    Raises:
+        StoreError: no trained heads there, a damaged one, or heads that do not belong together.
+        ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
+        WeightsError: the backbone's weights can't be had.
+    """
+    check_device_name(device)
+    if channels is not None:
+        check_channels(channels)
+    place = Path(folder)
+    heads, abouts, folds = [], [], []
+    for path in _head_files(place):
+        result, arrays, record = results.read_fold(path)
+        about = record.about
+        if about.head == "finetune":
+            raise ConfigError(
+                f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
+            )
+        if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
+            raise ConfigError(
+                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
+            )
+        heads.append(load_head(about.head, arrays, record.params))
+        abouts.append(about)
+        folds.append(result.fold)
+    about = abouts[0]
+    if any(other.backbone.key != about.backbone.key for other in abouts):
+        raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
+    if about.backbone.finetuned is not None:
+        networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+    else:
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
+    width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
+    if width != heads[0].n_features_in_:
+        raise ConfigError(
+            f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
+            f"{about.backbone.name} gives {width}. Probe again with this version."
+        )
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+
+
+def check_weights(folder: str | Path, weights: str | Path | None) -> None:
+    """Whether the weights of the backbones of the run in `folder` can be had, as far as can be told without torch.
+
+    Raises:
+        StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
+            be fetched.
+    """
+    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    if weights is not None:
+        if not Path(weights).exists():
+            raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
+        return
+    if about.finetuned is None:
+        for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
+            file = BACKBONES[name].weights
+            if kind == "pretrained" and file is not None:
+                check_may_fetch(name, file, instead="")
+
+
+def _head_files(place: Path) -> list[Path]:
+    files = sorted(place.glob("fold-*.safetensors"))
+    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
+        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if not files:
+        raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
+    return files
+
+
+def _networks_of(
+    about: UsedBackboneRecord, told: NetworksRecord, folder: Path, weights: str | Path | None, folds: Sequence[int]
+) -> Iterator[LoadedBackbone]:
+    """The fine-tuned network of each of `folds`, on which its head was trained."""
+    place = Path(told.path if weights is None else weights)
+    if not place.exists():
+        raise ConfigError(
+            f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "
+            "run's folder with --weights FOLDER."
+        )
+    run = open_run(place)
+    for fold in folds:
+        if run.networks.get(fold) != told.networks.get(str(fold)):
+            raise ConfigError(
+                f"The network of fold {fold} in {place} is not the one that the heads in {folder} were trained on. "
+                "Extract with --finetuned and probe again, or give the right run with --weights FOLDER."
+            )
+        yield load_network(run, fold, about.settings["clip_seconds"], shortcuts=False)
+
+
+def _backbones_of(
+    about: UsedBackboneRecord, folder: Path, weights: str | Path | None, progress: bool
+) -> Iterable[LoadedBackbone]:
+    """The backbones that a head's metadata name, each checked to give the very embeddings that it was trained on."""
+    told = (about.name, about.weights, about.weights_label, about.weights_sha256)
+    columns = [text.split("+") if "+" in about.name else [text] for text in told]
+    names = columns[0]
+    for name, kind, label, sha256 in itertools.zip_longest(*columns, fillvalue=""):
+        settings = about.settings if len(names) == 1 else about.settings.get(name)
+        if settings is None:
+            raise ConfigError(f"The heads in {folder} don't say the settings of {name}. Probe again.")
+        own = len(names) == 1 or kind == "file"
+        # Side by side, the published file is known by its bytes.
+        own = own or (weights is not None and Path(weights).is_file() and sha256_of(Path(weights)) == sha256)
+        given = weights if own else None
+        yield _backbone(name, kind, label, sha256, settings, folder, given, progress)
+
+
+def _backbone(
+    name: str,
+    kind: str,
+    label: str,
+    sha256: str,
+    settings: dict[str, Any],
+    folder: Path,
+    weights: str | Path | None,
+    progress: bool,
+) -> LoadedBackbone:
+    precision = settings.get("precision", "fp32")
+    if precision == "int8":
+        raise ConfigError(
+            f"The heads in {folder} were trained on {name} in int8, which predict can't run. "
+            "Extract without --precision int8 and probe again."
+        )
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"The heads in {folder} were trained on {name} in {precision!r}, and this version knows only "
+            f"{', '.join(PRECISIONS)}. Extract and probe again."
+        )
+    seed = SEED.fullmatch(label)
+    if kind == "file" and weights is None:
+        raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
+    # The published file, too, may lie anywhere.
+    asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
+    BACKBONES[name].check_weights(asked)
+    from soundprobe.backbones.load import load_backbone
+    from soundprobe.embeddings.precision import declared, in_half
+
+    clip_seconds = settings.get("clip_seconds")
+    if clip_seconds == BACKBONES[name].clip_seconds:
+        clip_seconds = None
+    backbone = load_backbone(
+        name,
+        weights=asked,
+        clip_seconds=clip_seconds,
+        layers=settings.get("layers", LAST),
+        seed=int(seed[1]) if seed else 0,
+        shortcuts=False,  # preparing CNN14's takes longer than a few clips without it, and 0.75 GB
+        progress=progress,
+    )
+    backbone = declared(backbone, precision).on_channels(settings.get("channels", "mean"))
+    if backbone.weights.sha256 != sha256:
+        raise ConfigError(
+            f"The heads in {folder} belong to {name} with weights {sha256[:12]}..., but those here are "
+            f"{backbone.weights.sha256[:12]}.... Give the right ones with --weights, or extract and probe again."
+        )
+    mine = json.loads(json.dumps(backbone.settings))
+    if mine != settings:
+        differing = sorted(key for key in {*mine, *settings} if mine.get(key) != settings.get(key))
+        raise ConfigError(
+            f"The heads in {folder} belong to {name} with another {', '.join(differing)} than this version has. "
+            "Extract and probe again."
+        )
+    # On any device, also where 16 bits are no faster: a head belongs to the numbers that it was trained on.
+    return backbone if precision == "fp32" else in_half(backbone)
