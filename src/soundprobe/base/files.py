@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soundprobe.base.errors import StoreError
 
 KEY_LENGTH = 12
@@ -168,6 +170,11 @@ def digest_key(content: Mapping[str, Any]) -> str:
     """
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def leading_digits(sha256: Iterable[str]) -> np.ndarray:
+    """(n,) uint64, sorted: the first 64 bits of hexadecimal digests, enough to know a file again; '' is left out."""
+    return np.unique(np.array([int(one[:16], 16) for one in sha256 if one], dtype=np.uint64))
 
 
 def printable(text: str) -> str:

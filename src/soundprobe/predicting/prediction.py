@@ -11,15 +11,22 @@ import numpy as np
 
 from soundprobe.audio.checks import Findings
 
+NONE_OF_THESE = "none of these"
+"""What is said of a clip that is too unlike all that the heads were trained on."""
+
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C)."""
+    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C).
+
+    novelty: (W,) how unlike the training clips each is, where the heads know; see `soundprobe.heads.novelty`.
+    """
 
     class_names: tuple[str, ...]
     starts_s: np.ndarray
     ends_s: np.ndarray
     proba: np.ndarray
+    novelty: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,9 @@ class Prediction:
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
         timeline: its windows, where it is longer than one or was asked for in windows; else None.
         segments: the stretches of one class in it, ascending, none of which overlap.
+        novelty: how unlike the training clips it is, about 1 for clips like them; None where the heads don't know.
+        is_unknown: whether that is too far for any class.
+        trained_on: whether its very bytes are among the clips that heads were trained on: what they say is no test.
     """
 
     name: str
@@ -54,8 +64,11 @@ class Prediction:
     findings: Findings = field(default_factory=dict)
     timeline: Timeline | None = None
     segments: tuple[Segment, ...] = ()
+    novelty: float | None = None
+    is_unknown: bool = False
+    trained_on: bool = False
 
     @property
     def predicted(self) -> str:
-        """The most probable class."""
-        return self.class_names[int(self.proba.argmax())]
+        """The most probable class, or `NONE_OF_THESE`."""
+        return NONE_OF_THESE if self.is_unknown else self.class_names[int(self.proba.argmax())]

@@ -9,8 +9,9 @@ Letters: T samples, W windows, C classes, D the embedding's dimension.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import decode_checked, read_bytes, source_name
 from soundprobe.base.errors import AudioError, ConfigError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.records import Source
 from soundprobe.predicting.prediction import Prediction, Timeline
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from soundprobe.backbones.load import LoadedBackbone
+    from soundprobe.heads.novelty import Novelty
 
 BATCH_WINDOWS = 16
 LEAST_REST_S = 1e-3
@@ -48,7 +51,11 @@ Decoded = dict[tuple[int, str], tuple[np.ndarray, Findings]]
 class Predictor:
     """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned.
 
-    `channels` is what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+    Attributes:
+        channels: what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+        thresholds: how probable each class must be to be told, where a fit has such; infinity for one that never is.
+        novelty: how unlike its training clips an embedding is, where a fit has that; of the only member.
+        known: (N,) uint64, sorted, the `leading_digits` of the clips that heads were trained on, as far as known.
     """
 
     folder: Path
@@ -56,6 +63,9 @@ class Predictor:
     members: tuple[Member, ...]
     device: torch.device
     channels: str | None = None
+    thresholds: Mapping[str, float] | None = None
+    novelty: Novelty | None = None
+    known: np.ndarray = field(default_factory=lambda: leading_digits(()))
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:
@@ -79,9 +89,24 @@ class Predictor:
             duration_s = len(self._of(backbone, decoded)[0]) / rate_hz
             samples = backbone.input_samples(duration_s)
             heard_s = min(heard_s, samples / rate_hz, duration_s)
-        proba = self._proba(lambda backbone: [self._of(backbone, decoded)[0]], name)[0]
+        proba, novelty = self._said(lambda backbone: [self._of(backbone, decoded)[0]], name)
         found = {kind: value for _, findings in decoded.values() for kind, value in findings.items()}
-        return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s, found)
+        return Prediction(
+            name,
+            self.class_names,
+            proba[0],
+            len(self.heads),
+            duration_s,
+            heard_s,
+            found,
+            novelty=None if novelty is None else float(novelty[0]),
+            is_unknown=self.novelty is not None and novelty is not None and bool(self.novelty.is_unknown(novelty)[0]),
+            trained_on=self.was_trained_on(audio),
+        )
+
+    def was_trained_on(self, audio: bytes) -> bool:
+        """Whether heads are known to have been trained on a clip of these encoded bytes."""
+        return bool(np.isin(leading_digits([hashlib.sha256(audio).hexdigest()]), self.known)[0])
 
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own, padded with silence where the backbone wants more.
@@ -106,8 +131,8 @@ class Predictor:
             wave = self._of(backbone, decoded)[0]
             return [wave[at : at + max(1, round(window_s * rate_hz))] for at in first]
 
-        proba = self._proba(windows, name)
-        return Timeline(self.class_names, starts_s, np.minimum(starts_s + window_s, duration_s), proba)
+        proba, novelty = self._said(windows, name)
+        return Timeline(self.class_names, starts_s, np.minimum(starts_s + window_s, duration_s), proba, novelty)
 
     def _decode(self, audio: bytes, name: str) -> Decoded:
         wanted = {(backbone.spec.sample_rate_hz, self.channels or backbone.channels) for backbone in self.backbones}
@@ -134,17 +159,22 @@ class Predictor:
             raise AudioError(name, "the backbone's embedding is not finite")
         return features
 
-    def _proba(self, waves_for: Callable[[LoadedBackbone], Sequence[np.ndarray]], name: str) -> np.ndarray:
-        """(W, C): the mean of the heads' probabilities of W waves, each put in the order of `class_names`."""
-        totals = []
+    def _said(
+        self, waves_for: Callable[[LoadedBackbone], Sequence[np.ndarray]], name: str
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """(W, C): the mean of the heads' probabilities of W waves, each put in the order of `class_names`; and (W,) how
+        unlike the training clips they are, where that is known.
+        """
+        totals, novelty = [], None
         for member in self.members:
             parts = [self._embed(backbone, waves_for(backbone), name) for backbone in member.backbones]
             features = np.concatenate(parts, axis=1)
+            novelty = None if self.novelty is None else self.novelty.score(features)
             total = np.zeros((len(features), len(self.class_names)))
             for head in member.heads:
                 total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
             totals.append(total)
-        return np.sum(totals, axis=0) / len(self.heads)
+        return np.sum(totals, axis=0) / len(self.heads), novelty
 
 
 def window_starts(duration_s: float, window_s: float, hop_s: float) -> np.ndarray:
