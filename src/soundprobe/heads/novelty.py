@@ -12,7 +12,7 @@ Letters: N clips, D the embedding's dimension, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -107,25 +107,29 @@ class Novelty:
 ARRAYS = ("centre", "scale", "whitening", "means")
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(N,) each clip's distance from the clips of the other folds.
+def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, tested: Sequence[int]) -> np.ndarray:
+    """(n,) the distances of the clips in the `tested` folds, each from the clips of the other folds.
 
     Args:
         features: (N, D); labels: (N,); folds: (N,) of at least two.
     """
     found = np.empty(len(labels))
-    for fold in np.unique(folds):
+    for fold in tested:
         own = folds == fold
         found[own] = Novelty.of(features[~own], labels[~own]).score(features[own])
-    return found
+    return found[np.isin(folds, tested)]
 
 
 def threshold_for(scores: np.ndarray, passing: float) -> float:
-    """The distance at which that share of the `scores` (N,) passes, at least."""
-    return float(np.quantile(scores, passing, method="higher"))
+    """The least distance at which that share of the `scores` (n,) passes."""
+    return float(np.quantile(scores, passing, method="inverted_cdf"))
 
 
 def passed(scores: np.ndarray, folds: np.ndarray, passing: float) -> float:
-    """The share of clips that pass where each fold's are judged by the threshold of the others; see `out_of_fold`."""
+    """The share of clips that pass where each fold's are judged by the threshold of the others.
+
+    Args:
+        scores: (n,), see `out_of_fold`; folds: (n,) of at least two.
+    """
     own = [folds == fold for fold in np.unique(folds)]
     return float(np.concatenate([scores[one] <= threshold_for(scores[~one], passing) for one in own]).mean())
