@@ -218,7 +218,7 @@ def test_decode_flac_streamed_without_its_length_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("high", "expected"), [(0x0, "truncated"), (0xF, "more than 8,589,934,592 samples: split it")])
-def test_decode_flac_that_claims_days_fills_no_memory(high: int, expected: str) -> None:
+def test_decode_flac_that_claims_two_weeks_fills_no_memory(high: int, expected: str) -> None:
     audio = bytearray(encode(tone(), format="FLAC"))
     audio[21] |= high
     audio[22:26] = b"\xff" * 4
