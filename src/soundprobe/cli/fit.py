@@ -29,7 +29,7 @@ def fit(
     ] = None,
     head: Annotated[str | None, typer.Option("--head", metavar="NAME", help=f"{', '.join(HEADS.own)}.")] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="mn04, mn04+ast, ...")
+        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="mn04, or several side by side: mn04+ast.")
     ] = None,
     dataset: Dataset = None,
     precision: Annotated[

@@ -14,7 +14,7 @@ from rich.text import Text
 from soundprobe.base.errors import AudioError, DataError, Lacking
 from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line
+from soundprobe.reporting.wording import one_line, plural
 
 if TYPE_CHECKING:
     from soundprobe.predicting.prediction import Prediction
@@ -24,6 +24,7 @@ PREDICT_EXAMPLES = examples(
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
 )
 SHOWN_CLASSES = 3
+NAMES_SHOWN = 5
 
 Run = Annotated[
     str | None,
@@ -37,12 +38,16 @@ Channels = Annotated[
 ]
 
 
+Unknown = Annotated[bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")]
+
+
 def predict(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
     run: Run = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
+    unknown: Unknown = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     allow_failures: AllowFailures = None,
@@ -57,6 +62,7 @@ def predict(
     folder = find_folder(clips, heads, run, dataset, weights)
     paths = [path for place in clips for path in audio_files(place)]
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
+    predictor = predictor if unknown else predictor.without_unknown()
     predictions, failures = [], []
     for path in paths:
         try:
@@ -75,6 +81,12 @@ def predict(
     )
     for note in notes({done.name: done.findings for done in predictions}):
         err.print(one_line(note), markup=False)
+    if known := [done.name for done in predictions if done.trained_on]:
+        named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
+        err.print(
+            one_line(f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"),
+            markup=False,
+        )
     for failure in failures:
         err.print(one_line(failure), markup=False)
     stop_if_failed(len(failures), len(paths), allow_failures)
@@ -115,6 +127,9 @@ def _facts(done: Prediction) -> dict[str, Any]:
         "duration_s": round(done.duration_s, 4),
         "heard_s": round(done.heard_s, 4),
         "findings": done.findings,
+        "trained_on": done.trained_on,
+        "unknown": done.is_unknown,
+        "novelty": done.novelty,
     }
 
 
@@ -124,8 +139,9 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
     for done in predictions:
         order = (-done.proba).argsort(kind="stable")[:SHOWN_CLASSES]
-        others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
-        first = f"{100 * done.proba[order[0]]:.1f} %"
+        first = "" if done.is_unknown else f"{100 * done.proba[order[0]]:.1f} %"
+        after = order if done.is_unknown else order[1:]
+        others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in after)
         table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
     print_table(table, "next")
     for done in predictions:

@@ -62,7 +62,7 @@ class Novelty:
         return replace(self, threshold=threshold)
 
     def score(self, features: np.ndarray) -> np.ndarray:
-        """(N,) float64 distances of embeddings (N, D); a row's does not hang on the others'."""
+        """(N,) float64 distances of embeddings (N, D); in float64, so that a row's does not hang on the others'."""
         centre, scale, whitening, means = (
             part.astype(np.float64) for part in (self.centre, self.scale, self.whitening, self.means)
         )

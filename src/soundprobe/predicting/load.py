@@ -27,7 +27,7 @@ from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
-from soundprobe.scoring.fits import FitRecord, read_fit, read_fit_record
+from soundprobe.scoring.fits import FitRecord, part, read_fit, read_fit_record
 from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT
 from soundprobe.scoring.thresholds import NEVER
@@ -70,7 +70,7 @@ def load_predictor(
     folds = []
     if (place / FitRecord.FILE).exists():
         fit, arrays = read_fit(place)
-        kept.append((fit.about, _part(arrays, "head."), fit.params))
+        kept.append((fit.about, part(arrays, "head."), fit.params))
         told = _told(fit, arrays)
     else:
         files = _head_files(place)
@@ -108,10 +108,6 @@ def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[st
     return load_head(about.head, arrays, params)
 
 
-def _part(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
 def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """What a fit brings for its `Predictor` besides the head."""
     found: dict[str, Any] = {"known": arrays.get("trained.sha256", leading_digits(()))}
@@ -119,7 +115,7 @@ def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
         classes = fit.thresholds.classes.items()
         found["thresholds"] = {name: NEVER if one.threshold is None else one.threshold for name, one in classes}
     if fit.novelty is not None:
-        found["novelty"] = Novelty.from_arrays(_part(arrays, "novelty."), fit.novelty.threshold)
+        found["novelty"] = Novelty.from_arrays(part(arrays, "novelty."), fit.novelty.threshold)
     return found
 
 

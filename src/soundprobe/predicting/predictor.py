@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,10 @@ class Predictor:
     @property
     def heads(self) -> tuple[Any, ...]:
         return tuple(head for member in self.members for head in member.heads)
+
+    def without_unknown(self) -> Predictor:
+        """The same heads, which call everything one of their classes."""
+        return replace(self, novelty=None)
 
     def predict(self, source: Source) -> Prediction:
         """The whole clip, embedded as `extract` would.

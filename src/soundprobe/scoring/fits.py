@@ -160,5 +160,10 @@ def read_fit_record(folder: Path) -> FitRecord:
         raise StoreError(f"{path} can't be read as a fitted head ({error}). {FitRecord.REMEDY}") from error
 
 
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Those of a fit's arrays whose names begin so, without that: "head." or "novelty."."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
 def _record(file: Any, path: Path) -> FitRecord:
     return FitRecord.of(parse_json(file.metadata()["soundprobe"]), path)

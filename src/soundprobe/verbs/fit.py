@@ -125,7 +125,7 @@ def _recipe(
         if len(data := sorted({one.data for one in fitting})) > 1:
             raise ConfigError(f"There are runs on {', '.join(data)}. Say which with --dataset {data[0]}.")
         found = max(fitting, key=lambda one: one.accuracy)
-    record, again = found.record, _again(found.record)
+    record = found.record
     if record.backbone.finetuned is not None:
         raise ConfigError(
             f"{found.name} has a fine-tuned network for each fold, and none was trained on all clips. "
@@ -133,8 +133,6 @@ def _recipe(
         )
     if record.head.settings.get("control"):
         raise ConfigError(f"{found.name} is a control, whose labels or folds are not the data's. Name another run.")
-    if not record.complete:
-        raise ConfigError(f"{found.name} has tested {len(record.folds)} of its folds only.{again}")
     return found
 
 
@@ -164,6 +162,8 @@ def _plan(recipe: NamedRun, root: Path) -> Plan:
         raise ConfigError(
             f"{recipe.name} was scored by another version of {plan.head}, or other clips failed then.{_again(record)}"
         )
+    if lacking := len(set(mine.folds) - set(record.tested)):
+        raise ConfigError(f"{recipe.name} has not tested {lacking} of its {len(mine.folds)} folds.{_again(record)}")
     return plan
 
 
