@@ -1,8 +1,5 @@
 """The way of clips through decoding and the network into parts: decode on threads, ahead of the network.
 
-On a CPU several batches go through the network at once, each on a thread or a few. What a network makes of one batch
-then stays near one core, and no core waits for the others within a layer (benchmarks/streams.py shows what that gains).
-
 Letters: B clips of one batch, T samples, D the embedding's dimension.
 """
 
@@ -32,12 +29,11 @@ from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
 from soundprobe.embeddings.forward import embed_waves, stacked
+from soundprobe.embeddings.streams import in_streams, streams_of
 
 PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
 DECODE_THREADS = min(8, os.cpu_count() or 1)
-MOST_STREAMS = 4
-"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +105,17 @@ def embed_parts(
         job.model.network, nn.Module
     ):  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
         job.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    streams = streams_of(job)
+    streams = streams_of(job.model.network, job.device)
     with (
         ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
         closing(decode_ahead(job, batches(left, job.batch_size, streams), pool)) as decoded_batches,
-        closing(embed_streams(job, decoded_batches, streams)) as stream,
+        closing(in_streams(lambda ready: embed_batch(job, *ready), decoded_batches, streams)) as stream,
     ):
-        for number, group in itertools.groupby(stream, key=lambda item: item[0].part):
+        for number, group in itertools.groupby(stream, key=lambda item: item[0][0].part):
             rows: list[int] = []
             features: list[np.ndarray] = []
             failures: dict[str, str] = {}
-            for batch, embedded in group:
+            for (batch, _), embedded in group:
                 for clip, outcome in zip(batch.clips, embedded, strict=True):
                     if isinstance(outcome, AudioError):
                         failures[str(job.clips.ids[clip.row])] = outcome.reason
@@ -221,48 +217,7 @@ def decode_scanned(
     return outcome
 
 
-def streams_of(job: EmbeddingJob) -> int:
-    """How many batches go through the network at once: on a CPU one for each of PyTorch's threads, up to four."""
-    if job.device.type != "cpu" or job.model.network.fills_cores:
-        return 1
-    return min(MOST_STREAMS, torch.get_num_threads())
-
-
 Embedded = list[np.ndarray | AudioError]
-
-
-def embed_streams(
-    job: EmbeddingJob, decoded_batches: Iterator[tuple[Batch, list[Decoded]]], streams: int
-) -> Generator[tuple[Batch, Embedded]]:
-    """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
-    if streams == 1:
-        for batch, decoded in decoded_batches:
-            yield batch, embed_batch(job, batch, decoded)
-        return
-    threads = torch.get_num_threads()
-    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
-
-    def take_share() -> None:
-        torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
-        torch.set_num_threads(next(shares))
-
-    waiting: deque[tuple[Batch, Future[Embedded]]] = deque()
-    try:
-        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
-            try:
-                for batch, decoded in decoded_batches:
-                    waiting.append((batch, pool.submit(embed_batch, job, batch, decoded)))
-                    if len(waiting) > streams:  # one more than run, so that none waits for its next
-                        ready, future = waiting.popleft()
-                        yield ready, future.result()
-                while waiting:
-                    ready, future = waiting.popleft()
-                    yield ready, future.result()
-            finally:
-                for _, future in waiting:  # where the run is broken off, only what has begun is waited for
-                    future.cancel()
-    finally:
-        torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
 
 
 def embed_batch(job: EmbeddingJob, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:
