@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import decode_checked
-from soundprobe.audio.encoded import read_bytes, source_name
+from soundprobe.audio.decode import WaveBlocks, decode_blocks
+from soundprobe.audio.encoded import open_encoded, source_name
+from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source
 from soundprobe.predicting.prediction import Prediction, Timeline
@@ -143,7 +144,7 @@ class Predictor:
             raise ConfigError(f"A window of {window_s:g} s is not valid for {names}: give {self.most_s:g} or less.")
         return Grid(window_s, listening.hop_s or window_s / 2)
 
-    def predict(self, source: Source, listening: Listening | None = None) -> Prediction:
+    def predict(self, source: Source | Live, listening: Listening | None = None) -> Prediction:
         """What the heads say of one recording.
 
         Raises:
@@ -156,7 +157,7 @@ class Predictor:
 
     def predict_each(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | Live],
         listening: Listening | None = None,
         *,
         files_ahead: int = FILES_AHEAD,
@@ -201,6 +202,23 @@ class Predictor:
                     yield self._prediction(part, said, threshold, how.min_duration_s)
                 said, failure = [], None
 
+    def follow(self, live: Live, listening: Listening | None = None) -> Generator[tuple[Window, np.ndarray]]:
+        """Each window of a stream and what the heads say of it (C,), as soon as its last sample has come.
+
+        Raises:
+            AudioError: the stream can't be decoded, or an embedding is not finite. ConfigError: see `grid`.
+        """
+        grid = self.grid(listening or Listening())
+        for backbone in self.backbones:
+            backbone.network.to(self.device)
+        reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(live.waves(self._wanted), self._wanted, strict=True)]
+        for window in windows(reels, grid):
+            said = self._say(_Batch(live.name, [window]))
+            if isinstance(said, AudioError):
+                raise said
+            assert said is not None
+            yield window, said[0]
+
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own; see `predict` for the errors."""
         timeline = self.predict(source, Listening(window_s, hop_s)).timeline
@@ -242,21 +260,28 @@ class Predictor:
     def _wants(self, backbone: LoadedBackbone) -> tuple[int, str]:
         return backbone.spec.sample_rate_hz, self.channels or backbone.channels
 
-    def _hear(self, source: Source, grid: Grid) -> Iterator[_Heard]:
-        name = source_name(source)
+    def _hear(self, source: Source | Live, grid: Grid) -> Iterator[_Heard]:
+        name = source.name if isinstance(source, Live) else source_name(source)
         try:
-            audio = read_bytes(source)
-            found: dict[str, float] = {}
-            reels = []
-            for rate_hz, channels in self._wanted:
-                wave, findings = decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
-                found.update(findings)
-                reels.append(Reel(iter([wave]), rate_hz))
+            waves = self._waves(source, name)
+            reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(waves, self._wanted, strict=True)]
+            told_s = waves[0].told_s
             for some in _batched(windows(reels, grid)):
-                yield _Batch(name, some)
+                yield _Batch(name, some, None if told_s is None else min(1.0, some[-1].end_s / told_s))
+            found = {kind: value for wave in waves for kind, value in wave.findings.items()}
             yield _End(name, reels[0].count / reels[0].rate_hz, found)
         except AudioError as error:
             yield error
+
+    def _waves(self, source: Source | Live, name: str) -> list[WaveBlocks]:
+        """The recording's samples, at each of the rates and of the channels that are wanted."""
+        if isinstance(source, Live):
+            return source.waves(self._wanted)
+        audio = open_encoded(source)
+        return [
+            decode_blocks(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
+            for rate_hz, channels in self._wanted
+        ]
 
     def _say(self, part: _Heard) -> np.ndarray | AudioError | None:
         """(W, C) of a batch's W windows, or why there is none; None of an end."""
