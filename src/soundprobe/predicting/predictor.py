@@ -131,6 +131,11 @@ class Predictor:
         """The longest window that every backbone takes."""
         return min(one.input_samples(A_DAY_S) / one.spec.sample_rate_hz for one in self.backbones)
 
+    @property
+    def highest_hz(self) -> float:
+        """The highest frequency that a backbone can hear."""
+        return max(one.spec.sample_rate_hz for one in self.backbones) / 2
+
     def grid(self, listening: Listening) -> Grid:
         """The windows that `listening` asks for.
 
@@ -143,6 +148,10 @@ class Predictor:
             names = ", ".join(dict.fromkeys(one.spec.name for one in self.backbones))
             raise ConfigError(f"A window of {window_s:g} s is not valid for {names}: give {self.most_s:g} or less.")
         return Grid(window_s, listening.hop_s or window_s / 2)
+
+    def threshold(self, listening: Listening) -> float | Mapping[str, float]:
+        """That of `listening`, or the run's own, or none."""
+        return listening.threshold if listening.threshold is not None else self.thresholds or 0.0
 
     def predict(self, source: Source | Live, listening: Listening | None = None) -> Prediction:
         """What the heads say of one recording.
@@ -161,13 +170,13 @@ class Predictor:
         listening: Listening | None = None,
         *,
         files_ahead: int = FILES_AHEAD,
-        on_heard: Callable[[str, float], None] | None = None,
+        on_heard: Callable[[float], None] | None = None,
     ) -> Generator[Prediction | AudioError]:
         """What the heads say of each recording, or why they can't, in their order and as soon as it is known.
 
         Args:
             files_ahead: how many recordings are decoded while another is embedded.
-            on_heard: called with a recording's name and the share of it that was heard.
+            on_heard: called with the share of the recording in hand that was heard.
 
         Raises:
             ConfigError: see `grid`.
@@ -176,7 +185,7 @@ class Predictor:
 
         how = listening or Listening()
         grid = self.grid(how)
-        threshold = how.threshold if how.threshold is not None else self.thresholds or 0.0
+        threshold = self.threshold(how)
         streams = min(streams_of(one.network, self.device) for one in self.backbones)
         for backbone in self.backbones:
             backbone.network.to(self.device)
@@ -191,7 +200,7 @@ class Predictor:
                 if isinstance(outcome, np.ndarray) and isinstance(part, _Batch):
                     said.append((part.windows, outcome))
                     if on_heard and part.share is not None:
-                        on_heard(part.name, part.share)
+                        on_heard(part.share)
                     continue
                 failure = failure or (outcome if isinstance(outcome, AudioError) else None)
                 if isinstance(part, _Batch):

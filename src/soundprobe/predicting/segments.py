@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,20 @@ def check_segmenting(threshold: float | Mapping[str, float], min_duration_s: flo
         raise ConfigError(f"A least duration of {min_duration_s} s is not valid: give 0 or more, such as 0.5.")
 
 
+def thresholds_of(class_names: Sequence[str], threshold: float | Mapping[str, float]) -> np.ndarray:
+    """(C,) the threshold of each class.
+
+    Raises:
+        ConfigError: one is named that isn't there.
+    """
+    if not isinstance(threshold, Mapping):
+        return np.full(len(class_names), threshold)
+    for name in threshold:
+        if name not in class_names:
+            raise ConfigError(unknown("class", name, class_names))
+    return np.array([threshold.get(name, 0.0) for name in class_names])
+
+
 def segments(
     timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
@@ -52,13 +66,7 @@ def segments(
     """
     check_segmenting(threshold, min_duration_s)
     names = timeline.class_names
-    if isinstance(threshold, Mapping):
-        for name in threshold:
-            if name not in names:
-                raise ConfigError(unknown("class", name, names))
-        least = np.array([threshold.get(name, 0.0) for name in names])
-    else:
-        least = np.full(len(names), threshold)
+    least = thresholds_of(names, threshold)
     edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
     sure = timeline.proba.max(axis=1) >= least[best]
     shortest_s = min_duration_s - ROUNDING_S
