@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
+from soundprobe.base.errors import DamagedError, StoreError, one_line
 
 KEY_LENGTH = 12
 MOST_NESTED = 64
@@ -23,7 +24,7 @@ TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; at the end of the block it is flushed to disk and renamed to `path`.
+    """A temporary path beside `path`; at the end of the block it is signed, flushed to disk and renamed to `path`.
 
     Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind.
 
@@ -34,6 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        sign(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -85,11 +87,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes `content` as indented JSON, atomically. NaN is refused: it isn't JSON."""
+    """Writes `content` as indented JSON with a digest, atomically. NaN is refused: it isn't JSON."""
+    signed = {FIELD: UNSIGNED, **content}
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(signed, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def plain_json(value: Any) -> Any:
@@ -113,19 +114,16 @@ def plain_json(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the JSON file at `path`.
+    """The object in the JSON file at `path`, without its digest.
 
     Raises:
-        StoreError: there is no such file, or it isn't a JSON object.
+        DamagedError: it isn't what was written, or isn't a JSON object. StoreError: there is no such file.
     """
+    content = read_checked(path)
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"No file {path}.") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} can't be read as JSON ({error}). Delete it and run the command that made it."
-        ) from error
+        return checked_metadata(parse_json(content.decode()), path)
+    except ValueError as error:
+        raise DamagedError(path, f"it is not a whole JSON object ({one_line(error)[:200]})") from error
 
 
 def parse_json(text: str) -> dict[str, Any]:

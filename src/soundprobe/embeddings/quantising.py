@@ -90,7 +90,7 @@ def quantised(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[Embeddin
         DataError: no clip can be decoded.
     """
     scheme, file, about = SCHEMES[job.model.spec.name], folder / "network.xml", folder / "network.json"
-    kept = QuantisedRecord.read_if_there(about)
+    kept = QuantisedRecord.read_or_make(about)
     if kept is None or kept.files != _digests(file):
         about.unlink(missing_ok=True)
         found = _quantise(job, scheme, file, progress).model_dump()

@@ -23,7 +23,8 @@ from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, DataError, StoreError
+from soundprobe.base.digests import digest_of, note_damage
+from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import Count, Record, Settings
@@ -36,14 +37,15 @@ CHUNK_CLIPS = 64
 
 class InputsRecord(Record):
     """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason; findings:
-    clip id -> what is conspicuous about its sound."""
+    clip id -> what is conspicuous about its sound; digests: of each array's file, by its name."""
 
     FORMAT: ClassVar[int | None] = None
-    REMEDY: ClassVar[str] = "Delete its folder and run the command again."
+    REMEDY: ClassVar[str] = "Run the command again."
     samples: Count
     waves: bool
     failures: dict[str, str]
     findings: dict[str, Settings] = Field(default={})
+    digests: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +82,12 @@ def prepare_inputs(
     keep_waves: bool,
     bar: Progress,
 ) -> None:
-    """Decodes every clip into `folder`, unless that was done before. `open_inputs` reads it.
+    """Decodes every clip into `folder`, unless that was done before and is whole. `open_inputs` reads it.
 
     Raises:
         StoreError: the disk is full. DataError: no clip can be read.
     """
-    if (folder / "inputs.json").exists():
+    if _is_whole(folder):
         bar.advance(len(clips))
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -127,8 +129,28 @@ def prepare_inputs(
     np.save(folder / "lengths.npy", lengths)
     path = folder / "inputs.json"
     findings = {str(clips.ids[row]): found[row] for row in sorted(found)}
-    content = {"samples": samples, "waves": keep_waves, "failures": failures, "findings": findings}
+    digests = {one.name: digest_of(one) for one in sorted(folder.glob("*.npy"))}
+    content = {
+        "samples": samples, "waves": keep_waves, "failures": failures, "findings": findings, "digests": digests,
+    }  # fmt: skip
     InputsRecord.of(content, path).write(path)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether `prepare_inputs` has left everything there as it was written. What is damaged is named in a note."""
+    record = InputsRecord.read_or_make(folder / "inputs.json")
+    if record is None:
+        return False
+    needed = {"spectrograms.npy", "lengths.npy", *(["waves.npy"] if record.waves else [])}
+    for name in sorted({*needed, *record.digests}):
+        path = folder / name
+        if not path.exists():
+            note_damage(DamagedError(path, "it is gone"))
+            return False
+        if record.digests and digest_of(path) != record.digests.get(name):
+            note_damage(DamagedError(path))
+            return False
+    return True
 
 
 def open_inputs(folder: Path) -> Inputs:

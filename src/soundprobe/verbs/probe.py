@@ -204,8 +204,9 @@ def _run(
             results.forget_result(folder)
             for fold in wanted:
                 results.fold_path(folder, fold).unlink(missing_ok=True)
-        missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
-        if not missing and results.is_current(folder, features.folds):
+        done = results.usable_folds(folder, features.folds)
+        missing = [fold for fold in wanted if fold not in done]
+        if not missing and results.is_current(folder, done):
             return FinishedRun(folder, results.read_result(folder), reused=True)
         began = time.perf_counter()
         embeddings, left_out = read()
@@ -247,7 +248,7 @@ def _run(
                     jobs=jobs,
                     run=run_folds,
                 )
-        finished = results.read_finished_folds(folder, features.folds)
+        finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)
