@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.base.errors import DataError, StoreError
-from soundprobe.base.files import atomic_path, path_name
+from soundprobe.base.files import atomic_file, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
 from soundprobe.base.stored import (
     BackboneRecord,
@@ -239,11 +237,11 @@ def write_part(
     }
     if findings:
         about["soundprobe.findings"] = json.dumps(findings)
-    with atomic_path(path) as temporary:
+    with atomic_file(path) as file:
         # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
         pq.write_table(
             table.replace_schema_metadata(about),
-            temporary,
+            file,
             compression="none",
             use_dictionary=False,
             write_statistics=False,
@@ -267,35 +265,6 @@ def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
         return None
     failures, findings = (json.loads(about.get(b"soundprobe." + what, b"{}")) for what in (b"failures", b"findings"))
     return SetPart(path, file.num_rows, failures, findings)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds `folder` for one writer.
-
-    Raises:
-        StoreError: another process is writing there.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"Another process is writing {folder}. Wait for it, then run the command again: finished work is kept."
-        ) from None
-    except OSError as error:
-        raise StoreError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Deletes what a killed writer left under temporary names. Only the holder of the lock may call it."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def is_complete(folder: Path) -> bool:

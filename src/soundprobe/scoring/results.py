@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path, parse_json
+from soundprobe.base.files import atomic_file, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import (
     Count,
@@ -309,8 +309,8 @@ def write_fold(
         },
         fold_path(folder, result.fold),
     )
-    with atomic_path(fold_path(folder, result.fold)) as temporary:
-        save_file(tensors, temporary, metadata={"soundprobe": json.dumps(record.content)})
+    with atomic_file(fold_path(folder, result.fold)) as file:
+        file.write(save(tensors, metadata={"soundprobe": json.dumps(record.content)}))
 
 
 def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord]:
@@ -378,15 +378,15 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
         }
     )
     forget_result(folder)
-    with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(table, temporary)
+    with atomic_file(folder / "predictions.parquet") as file:
+        pq.write_table(table, file)
     path = folder / "result.json"
     RunRecord.of(summarise(run), path).write(path)
 
 
 def forget_result(folder: Path) -> None:
     """Takes `result.json` away: what is in the folder is about to change."""
-    (folder / "result.json").unlink(missing_ok=True)
+    remove_file(folder / "result.json")
 
 
 def is_current(folder: Path, folds: Sequence[int]) -> bool:

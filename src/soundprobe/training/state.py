@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_file
 from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.feeding import Feed, augmentations_of
@@ -159,8 +159,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         StoreError: the disk is full or can't be written.
     """
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_file(path) as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from soundprobe.audio.checks import Findings
 from soundprobe.audio.checks import notes as sound_notes
 from soundprobe.audio.decode import AudioInfo, check_channels, decode, decode_checked, inspect, read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
-from soundprobe.base.files import atomic_path, printable
+from soundprobe.base.files import printable, write_text
 from soundprobe.data.listing import audio_files
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
@@ -92,8 +92,7 @@ class View:
             StoreError: the folder can't be written.
         """
         target = Path(path)
-        with atomic_path(target) as temporary:
-            temporary.write_text(self.html(), encoding="utf-8", newline="\n")
+        write_text(target, self.html())
         return target
 
     def _repr_html_(self) -> str:
