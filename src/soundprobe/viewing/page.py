@@ -18,7 +18,8 @@ import numpy as np
 
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.checks import notes as sound_notes
-from soundprobe.audio.decode import AudioInfo, check_channels, decode, decode_checked, inspect, read_bytes
+from soundprobe.audio.decode import AudioInfo, check_channels, decode, decode_checked, inspect
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.files import printable, write_text
 from soundprobe.data.listing import audio_files
