@@ -14,6 +14,7 @@ import soundfile
 from typer.testing import CliRunner
 
 import soundprobe
+from damage import sign_again
 from made_sets import make_set
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.cli.main import app
@@ -21,6 +22,7 @@ from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head, make_head
 from soundprobe.predicting.load import load_predictor
 from soundprobe.predicting.prediction import NONE_OF_THESE
+from soundprobe.predicting.predictor import Listening
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.scoring.bootstrap import Predictions, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
@@ -137,8 +139,8 @@ def test_fit_killed_before_its_end_leaves_nothing_that_counts_and_is_whole_after
     done = fitted(tmp_path)
     assert not done.reused
     (done.folder / FitRecord.FILE).write_bytes(b"half")
-    assert "can't be read as a fitted head" in named_runs(tmp_path / "heads").others[done.folder]
-    with pytest.raises(StoreError, match="can't be read as a fitted head"):
+    assert "is damaged" in named_runs(tmp_path / "heads").others[done.folder]
+    with pytest.raises(StoreError, match="is damaged"):
         load_predictor(done.folder)
     assert not fitted(tmp_path).reused
     assert find_run(tmp_path / "heads", done.name).fit.key == done.record.key
@@ -190,6 +192,7 @@ def test_recipe_of_another_version_or_other_clips_is_refused(tmp_path):
     content = json.loads(path.read_text())
     content["head"]["settings"] = {"strengths": [0.5]}  # as if defaults had changed since
     path.write_text(json.dumps(content))
+    sign_again(path)
     with pytest.raises(ConfigError, match="was scored by another version of linear"):
         fitted(tmp_path)
 
@@ -233,13 +236,29 @@ def test_predict_calls_what_was_never_heard_none_of_these_unless_told_not_to(hea
     assert said.predicted in said.class_names
 
 
+def test_stretches_that_are_none_of_the_classes_are_no_segments_and_have_no_say_in_the_whole(heard, tmp_path):
+    path = sorted((heard.root / "clips").glob("audio/*/*-2-0-0.wav"))[0]
+    tone = soundfile.read(path)[0]
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, 4 * RATE_HZ)
+    soundfile.write(tmp_path / "both.wav", np.concatenate([tone, tone, noise]), RATE_HZ)
+    predictor, how = load_predictor(heard.done.folder, device="cpu"), Listening(1.0, 1.0, threshold=0.0)
+    said = predictor.predict(tmp_path / "both.wav", how)
+    assert said.timeline.is_unknown.tolist() == [False, False, True, True, True, True]
+    assert [(one.label, one.start_s, one.end_s) for one in said.segments] == [("high", 0.0, 2.0)]
+    np.testing.assert_allclose(said.proba, said.timeline.proba[:2].mean(axis=0))
+    assert (said.predicted, said.novelty) == ("high", said.timeline.novelty.min())
+    named = predictor.without_unknown().predict(tmp_path / "both.wav", how)
+    assert named.segments[-1].end_s == 6.0
+
+
 def test_run_of_fold_heads_tells_the_clips_that_trained_them_and_older_runs_by_their_predictions(heard, tmp_path):
     run = find_run(heard.root / "heads", "best")
     path = sorted((heard.root / "clips").glob("audio/*/*.wav"))[3]
-    (tmp_path / "other.wav").write_bytes(path.read_bytes()[:-2])
+    wave, rate_hz = soundfile.read(path)
+    soundfile.write(tmp_path / "other.wav", wave[:-1], rate_hz, subtype="PCM_16")
     predictor = load_predictor(run.folder, device="cpu")
     assert predictor.predict(path).trained_on
-    assert not predictor.was_trained_on((tmp_path / "other.wav").read_bytes())
+    assert not predictor.predict(tmp_path / "other.wav").trained_on
     older = tmp_path / "older"
     shutil.copytree(run.folder, older)
     from safetensors import safe_open
@@ -250,6 +269,7 @@ def test_run_of_fold_heads_tells_the_clips_that_trained_them_and_older_runs_by_t
             about, tensors = told.metadata(), {name: told.get_tensor(name) for name in told.keys()}  # noqa: SIM118
         del tensors["test.sha256"]
         save_file(tensors, file, metadata=about)
+        sign_again(file)
     np.testing.assert_array_equal(load_predictor(older, device="cpu").known, predictor.known)
     assert len(predictor.known) == 54
 

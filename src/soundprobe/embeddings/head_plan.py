@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Embeddings
 from soundprobe.base.registry import code_of
@@ -63,13 +65,14 @@ class Plan:
             }
         )
 
-    def about(self, class_names: tuple[str, ...]) -> dict[str, Any]:
+    def about(self, clips: Embeddings) -> dict[str, Any]:
         """What a trained head belongs to: the content of a `scoring.results.HeadOriginRecord`."""
         return {
             "backbone": self.features.describe(),
-            "class_names": list(class_names),
+            "class_names": list(clips.class_names),
             "head": self.head,
             "dataset": self.features.dataset,
+            "clip_s": round(float(np.median(clips.columns["duration_s"])), 2),
             **code_of(HEADS[self.head].target),
         }
 

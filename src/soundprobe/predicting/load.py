@@ -17,17 +17,17 @@ from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import ConfigError, StoreError, WeightsError
+from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
-from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
+from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
-from soundprobe.scoring.fits import FitRecord, part, read_fit, read_fit_record
+from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT
 from soundprobe.scoring.thresholds import NEVER
@@ -75,7 +75,10 @@ def load_predictor(
     else:
         files = _head_files(place)
         for path in files:
-            result, arrays, record = results.read_fold(path)
+            try:
+                result, arrays, record = results.read_fold(path)
+            except DamagedError as error:
+                raise error.by(command_in(place / "result.json")) from None
             kept.append((record.about, arrays, record.params))
             folds.append(result.fold)
         told["known"] = results.known_clips(place, files)
@@ -94,7 +97,7 @@ def load_predictor(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, **told)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s, **told)
 
 
 def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
@@ -127,10 +130,9 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
             be fetched.
     """
     place = Path(folder)
-    if (place / FitRecord.FILE).exists():
-        about = read_fit_record(place).about.backbone
-    else:
-        about = results.read_fold(_head_files(place)[0])[2].about.backbone
+    is_fit = (place / FitRecord.FILE).exists()
+    origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
+    about = origin.backbone
     if weights is not None:
         if not Path(weights).exists():
             raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")

@@ -10,33 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from soundprobe.audio.checks import Findings
+from soundprobe.base.records import Segment as Segment
+from soundprobe.base.records import Timeline as Timeline
 
 NONE_OF_THESE = "none of these"
-"""What is said of a clip that is too unlike all that the heads were trained on."""
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C).
-
-    novelty: (W,) how unlike the training clips each is, where the heads know; see `soundprobe.heads.novelty`.
-    """
-
-    class_names: tuple[str, ...]
-    starts_s: np.ndarray
-    ends_s: np.ndarray
-    proba: np.ndarray
-    novelty: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of one class: seconds from the clip's beginning, the class's name, its mean probability there."""
-
-    start_s: float
-    end_s: float
-    label: str
-    probability: float
+"""What is said of a recording that is too unlike all that the heads were trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +28,8 @@ class Prediction:
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
         timeline: its windows, where it is longer than one or was asked for in windows; else None.
         segments: the stretches of one class in it, ascending, none of which overlap.
-        novelty: how unlike the training clips it is, about 1 for clips like them; None where the heads don't know.
+        novelty: how unlike the training clips it is, about 1 for clips like them; of its windows, the least. None where
+            the heads don't know.
         is_unknown: whether that is too far for any class.
         trained_on: whether its very bytes are among the clips that heads were trained on: what they say is no test.
     """

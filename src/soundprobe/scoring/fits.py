@@ -5,20 +5,20 @@ It has no score, and carries that of its recipe.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path, parse_json
+from soundprobe.base.digests import read_checked
+from soundprobe.base.errors import DamagedError, one_line
+from soundprobe.base.files import atomic_file
 from soundprobe.base.stored import Count, Entry, Record, Settings
-from soundprobe.scoring.results import HeadOriginRecord, RunRecord
+from soundprobe.scoring.results import HeadOriginRecord, RunRecord, fold_metadata, read_metadata
 
 
 class IntervalRecord(Entry):
@@ -84,7 +84,7 @@ class FitRecord(Record):
     """
 
     FILE: ClassVar[str] = "fit.safetensors"
-    REMEDY: ClassVar[str] = "Delete the folder and fit again."
+    REMEDY: ClassVar[str] = "Fit again."
     kind: Literal["fit"]
     key: str
     recipe: Settings
@@ -132,38 +132,25 @@ def write_fit(folder: Path, record: FitRecord, arrays: Mapping[str, np.ndarray])
         arrays: the head's as `head.<name>`, those of the distance from the training clips as `novelty.<name>`, and
             `trained.sha256` (N,) uint64, see `base.files.leading_digits`.
     """
-    with atomic_path(folder / FitRecord.FILE) as temporary:
-        save_file(dict(arrays), temporary, metadata={"soundprobe": json.dumps(record.content)})
+    with atomic_file(folder / FitRecord.FILE) as file:
+        file.write(save(dict(arrays), metadata=fold_metadata(record)))
 
 
 def read_fit(folder: Path) -> tuple[FitRecord, dict[str, np.ndarray]]:
     """What `write_fit` wrote in `folder`.
 
     Raises:
-        StoreError: the file is missing, damaged, or of another version.
+        DamagedError: the file is not what was written. StoreError: it is missing, or of another version.
     """
     path = folder / FitRecord.FILE
+    content = read_checked(path)
+    record = FitRecord.of(read_metadata(content, path), path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            return _record(file, path), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} can't be read as a fitted head ({error}). {FitRecord.REMEDY}") from error
-
-
-def read_fit_record(folder: Path) -> FitRecord:
-    """The record alone; see `read_fit`."""
-    path = folder / FitRecord.FILE
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return _record(file, path)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} can't be read as a fitted head ({error}). {FitRecord.REMEDY}") from error
+        return record, load(content)
+    except SafetensorError as error:
+        raise DamagedError(path, f"it can't be read as a fitted head ({one_line(error)[:100]})") from error
 
 
 def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """Those of a fit's arrays whose names begin so, without that: "head." or "novelty."."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _record(file: Any, path: Path) -> FitRecord:
-    return FitRecord.of(parse_json(file.metadata()["soundprobe"]), path)

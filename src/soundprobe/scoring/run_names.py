@@ -12,7 +12,7 @@ from pathlib import Path
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.stored import ScoredModelRecord
-from soundprobe.scoring.fits import FitRecord, read_fit_record
+from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import RunRecord, read_result
 
@@ -145,7 +145,7 @@ def named_runs(heads: str | Path = "heads") -> Runs:
     for folder in run_folders(Path(heads)):
         if (folder / FitRecord.FILE).exists():
             try:
-                fits[folder] = read_fit_record(folder)
+                fits[folder] = read_fit(folder)[0]
                 records[folder] = fits[folder].run
             except StoreError as error:
                 others[folder] = str(error)

@@ -13,12 +13,12 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, SoundprobeError, StoreError, unknown
 from soundprobe.base.files import digest_key, leading_digits, path_name
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
-from soundprobe.embeddings.store import locked
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, read_fit, write_fit
@@ -216,7 +216,7 @@ def _fit(
         "recipe": {**record.content, "folds": [{**fold, "history": []} for fold in record.content["folds"]]},
         "recipe_name": recipe.name,
         "accuracy": {"low": interval.low, "high": interval.high, "method": interval.method},
-        "about": plan.about(clips.class_names),
+        "about": plan.about(clips),
         "params": fitted.state_params(),
         "chosen": dict(fitted.chosen_),
         "train_clips": len(clips),
