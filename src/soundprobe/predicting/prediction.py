@@ -11,6 +11,7 @@ import numpy as np
 
 from soundprobe.audio.checks import Findings
 from soundprobe.base.records import Segment as Segment
+from soundprobe.base.records import Source
 from soundprobe.base.records import Timeline as Timeline
 
 
@@ -25,6 +26,7 @@ class Prediction:
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
         timeline: its windows, where it is longer than one or was asked for in windows; else None.
         segments: the stretches of one class in it, ascending, none of which overlap.
+        source: its sound, to be heard again.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Prediction:
     findings: Findings = field(default_factory=dict)
     timeline: Timeline | None = None
     segments: tuple[Segment, ...] = ()
+    source: Source | None = field(default=None, repr=False)
 
     @property
     def predicted(self) -> str:

@@ -10,7 +10,7 @@ Letters: T samples, W windows, C classes, D the embedding's dimension.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,12 @@ import numpy as np
 
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import decode_checked, read_bytes, source_name
+from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source
+from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
+from soundprobe.predicting.predictions import Predictions
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +67,15 @@ class Predictor:
     @property
     def heads(self) -> tuple[Any, ...]:
         return tuple(head for member in self.members for head in member.heads)
+
+    def __call__(self, sound: Any, *, sample_rate_hz: float | None = None) -> Predictions:
+        """What the heads say of each clip of `sound`, which may be anything that Python has; see `sources_of`.
+
+        Raises:
+            SoundprobeError: as `sources_of` and `predict`.
+        """
+        sources = [source for source, _ in with_folders(sources_of(sound, sample_rate_hz))]
+        return Predictions(replace(self.predict(source), source=source) for source in sources)
 
     def predict(self, source: Source) -> Prediction:
         """The whole clip, embedded as `extract` would.
