@@ -13,6 +13,8 @@ from soundprobe.base.registry import Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
 
+AUDIOSET = "soundprobe.backbones.audioset:CLASSES"
+
 LOG_MEL_64 = {
     "version": 1,
     "kind": "log-mel in dB, scaled",
@@ -57,6 +59,7 @@ PANNS = BackboneSpec(
         licence="CC BY 4.0",
         note="trained on AudioSet, mAP 0.431",
     ),
+    tags=AUDIOSET,
     gmacs=7.99,
     source="Kong et al. 2020, arXiv 1912.10211; github.com/qiuqiangkong/audioset_tagging_cnn",
     licence="CC BY 4.0",
@@ -97,6 +100,7 @@ AST = BackboneSpec(
         licence="BSD-3-Clause",
         note="trained on ImageNet and AudioSet, mAP 0.459",
     ),
+    tags=AUDIOSET,
     gmacs=130.5,
     source="Gong et al. 2021, arXiv 2104.01778; github.com/YuanGongND/ast",
     licence="BSD-3-Clause",
@@ -137,6 +141,7 @@ MN04 = BackboneSpec(
         licence="MIT",
         note="trained on AudioSet, mAP 0.432",
     ),
+    tags=AUDIOSET,
     gmacs=0.0442,
     source="Schmid et al. 2022, arXiv 2211.04772; github.com/fschmid56/EfficientAT",
     licence="MIT",
