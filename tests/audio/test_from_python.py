@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from soundprobe.audio.decode import decode, read_bytes, source_name
+from soundprobe.audio.decode import decode
+from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import SoundprobeError
 from sounds import RATE_HZ, tone

@@ -226,14 +226,14 @@ def test_plan_parts_puts_equal_lengths_together_whatever_the_order_of_clips(toy)
 def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong_embedding(toy, tmp_path, monkeypatch):
     data = shutil.copytree(toy, tmp_path / "data")
     victim = sorted(data.glob("audio/fold2/*.wav"))[0]
-    read_bytes = pipeline.read_bytes
+    open_encoded = pipeline.open_encoded
 
     def changed(source: object) -> bytes:
-        audio = read_bytes(source)
+        audio = open_encoded(source)
         return audio[:-2] + b"zz" if str(source) == str(victim) else audio
 
     with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed since it was scanned"):
-        patch.setattr(pipeline, "read_bytes", changed)
+        patch.setattr(pipeline, "open_encoded", changed)
         embed(data, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))
     (outcome,) = embed(data, tmp_path / "out")

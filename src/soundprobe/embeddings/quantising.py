@@ -159,10 +159,11 @@ def _decoded(job: EmbeddingJob, rows: Sequence[int], precision: str, on_clip: Ca
     """The clips at `rows` that can be decoded, cut or padded as `extract` does, the quietest first."""
     heard = []
     for row in rows:
-        wave = decode_scanned(job.clips, job.scanned, row, job.model.spec.sample_rate_hz, job.model.channels)
+        samples = job.model.input_samples(float(job.scanned.duration_s[row]))
+        wave = decode_scanned(job.clips, job.scanned, row, job.model.spec.sample_rate_hz, samples, job.model.channels)
         on_clip(1)
         if not isinstance(wave, AudioError):
-            batch, lengths = stacked([wave], job.model.input_samples(float(job.scanned.duration_s[row])))
+            batch, lengths = stacked([wave], samples)
             heard.append(Heard(str(job.clips.ids[row]), batch[0], int(lengths[0])))
     if not heard:
         raise DataError(

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import decode_checked, read_bytes, source_name
+from soundprobe.audio.decode import decode_checked
+from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source

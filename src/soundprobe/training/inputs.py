@@ -101,7 +101,7 @@ def prepare_inputs(
     found: dict[int, Findings] = {}
 
     def read(row: int) -> np.ndarray | AudioError:
-        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, model.channels, found)
+        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, samples, model.channels, found)
 
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool, torch.inference_mode():
         for start in range(0, len(clips), CHUNK_CLIPS):

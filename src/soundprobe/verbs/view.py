@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.audio.checks import notes as sound_notes
-from soundprobe.audio.decode import check_channels, source_name
+from soundprobe.audio.decode import check_channels
+from soundprobe.audio.encoded import source_name
 from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Segment, Source

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import AudioInfo, decode, decode_checked, inspect, read_bytes, source_name
+from soundprobe.audio.decode import AudioInfo, decode, decode_checked, inspect
+from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.base.files import atomic_path, printable
 from soundprobe.base.records import Segment, Source, Timeline
 from soundprobe.viewing.player import clock, player, static, templates
