@@ -44,7 +44,7 @@ class TagHead:
         """(N, D) float32 embeddings to (N, C) float64 probabilities, which don't sum to 1."""
         with torch.inference_mode():
             logits = self.layers(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)))
-            return logits.double().sigmoid().numpy()  # type: ignore[no-any-return]
+            return logits.double().sigmoid().numpy()
 
 
 def load_tag_head(backbone: str, weights: str | Path | None = None, *, progress: bool = True) -> TagHead:
