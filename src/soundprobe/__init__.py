@@ -1,7 +1,7 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict` (or `load_predictor`, to ask many times), `runs`, `bench`, `demo`, and
+`import_fold_scores`, `report`, `view`, `predict` (or `load_predictor`, to ask many times), `tags`, `runs`, `bench`, `demo`, and
 `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.import_predictions import import_fold_scores as import_fold_scores
     from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
+    from soundprobe.verbs.predict import tags as tags
     from soundprobe.verbs.probe import probe as probe
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
@@ -54,6 +55,7 @@ _HOMES = {
     "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
+    "tags": "verbs.predict:tags",
     "view": "verbs.view:view",
 }
 __all__ = sorted(_HOMES)

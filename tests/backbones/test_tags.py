@@ -42,7 +42,7 @@ def test_file_without_a_classifier_is_refused_with_what_it_lacks(tagged: str, tm
 @pytest.mark.parametrize(
     ("backbone", "weights", "error", "message"),
     [
-        ("simplecnn", None, ConfigError, "simplecnn was trained on no tags. Those that have some: ast, mn04, panns."),
+        ("simplecnn", None, ConfigError, "simplecnn has no tags of its own. Those that have some: ast, mn04, panns"),
         ("mn04", "random", ConfigError, "Random weights of mn04 know no tags"),
         ("mn04", "none.pt", WeightsError, "No weights file at 'none.pt'"),
         ("mn4", None, ConfigError, "Did you mean 'mn04'"),

@@ -22,7 +22,7 @@ def said(name: str, proba: list[float], source=None, *, windows: int = 0) -> Pre
     starts = np.arange(windows) * 1.0
     timeline = Timeline(CLASSES, starts, starts + 1, np.tile(proba, (windows, 1))) if windows else None
     segments = (Segment(0.0, 1.0, "dog", 0.75), Segment(1.0, 2.0, "p", 0.5)) if windows else ()
-    return Prediction(name, CLASSES, np.array(proba), 3, 2.0, 2.0, {}, timeline, segments, source)
+    return Prediction(name, CLASSES, np.array(proba), 3, 2.0, 2.0, {}, timeline, segments, source=source)
 
 
 @pytest.fixture

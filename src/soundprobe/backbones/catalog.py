@@ -7,8 +7,11 @@ timm's image networks are not in the table: there are over a thousand, and a spe
 
 from __future__ import annotations
 
-from soundprobe.backbones.spec import FLOATS, BackboneSpec, Layers
+from pathlib import Path
+
+from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Layers
 from soundprobe.backbones.weights.verify import WeightFile
+from soundprobe.base.errors import ConfigError
 from soundprobe.base.registry import Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
@@ -275,6 +278,21 @@ class Backbones(Registry[BackboneSpec]):
 
             return timm_spec(name.removeprefix(TIMM_PREFIX))
         return super().__getitem__(name)
+
+    def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
+        """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
+
+        Raises:
+            ConfigError: it was trained on none, or its weights are random. WeightsError: see `check_weights`.
+        """
+        spec = self[name]
+        if not spec.tags:
+            having = ", ".join(sorted(one.name for one in self.usable() if one.tags))
+            raise ConfigError(f"{name} has no tags of its own. Those that have some: {having}.")
+        if weights == RANDOM:
+            raise ConfigError(f"Random weights of {name} know no tags. Leave --weights out, or give a file.")
+        spec.check_weights(weights)
+        return spec
 
 
 TIMM_PREFIX = "timm:"

@@ -17,10 +17,10 @@ from torch import nn
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import misfits
-from soundprobe.backbones.spec import PRETRAINED, RANDOM
+from soundprobe.backbones.spec import PRETRAINED
 from soundprobe.backbones.weights.state_dicts import load_state_dict
 from soundprobe.backbones.weights.verify import fetch
-from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.errors import WeightsError
 from soundprobe.base.registry import resolve
 
 
@@ -54,10 +54,9 @@ def load_tag_head(backbone: str, weights: str | Path | None = None, *, progress:
         weights: "pretrained" (the default) or a file's path.
 
     Raises:
-        ConfigError: the backbone has no tags. WeightsError: the weights can't be had, or hold no such classifier.
+        ConfigError, WeightsError: see `Backbones.tagging`; or the file holds no such classifier.
     """
-    spec = BACKBONES[backbone]
-    check_has_tags(backbone, weights)
+    spec = BACKBONES.tagging(backbone, weights)
     asked = PRETRAINED if weights is None else weights
     if asked == PRETRAINED:
         assert spec.weights is not None, "what has tags has published weights"
@@ -73,14 +72,3 @@ def load_tag_head(backbone: str, weights: str | Path | None = None, *, progress:
         )
     layers.load_state_dict(tensors)
     return TagHead(tuple(resolve(spec.tags, f"the tags of {backbone!r}")), layers.eval())
-
-
-def check_has_tags(backbone: str, weights: str | Path | None = None) -> None:
-    """Raises ConfigError where the backbone has no tags of its own, WeightsError where such weights can't be had."""
-    spec = BACKBONES[backbone]
-    if not spec.tags:
-        having = ", ".join(sorted(one.name for one in BACKBONES.usable() if one.tags))
-        raise ConfigError(f"{backbone} was trained on no tags. Those that have some: {having}.")
-    if weights == RANDOM:
-        raise ConfigError(f"Random weights of {backbone} know no tags. Leave --weights out, or give a file.")
-    spec.check_weights(weights)

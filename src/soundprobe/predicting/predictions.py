@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-SHOWN_CLASSES = 3
+SHOWN_CLASSES, TAGS_SHOWN = 3, 6
 PLAYERS = 8
 PLAYERS_MB = 8.0
 ROWS = 50
@@ -116,7 +116,7 @@ SEGMENT_COLUMNS = ("clip", "start_s", "end_s", "class", "probability")
 def _lines(one: Prediction) -> Iterator[str]:
     yield f"{one_line(one.name)}: {_shares(one, 1)}"
     if len(one.class_names) > 1:
-        yield f"then {_shares(one, SHOWN_CLASSES, 1)}"
+        yield f"then {_shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1)}"
     heard = "" if one.heard_s >= one.duration_s - 0.01 else f", of which {one.heard_s:g} s were heard"
     segments = f", {len(one.segments)} segments" if one.segments else ""
     yield f"{one.duration_s:,.1f} s{heard}{segments}, {_heads(one)}"
@@ -128,12 +128,16 @@ def _heads(one: Prediction) -> str:
 
 def _shares(one: Prediction, last: int, first: int = 0) -> str:
     """The classes from the `first` most probable to before the `last`, with their probabilities."""
-    order = (-one.proba).argsort(kind="stable")[first : max(last, first)]
-    return ", ".join(f"{one_line(one.class_names[c])} {100 * one.proba[c]:.1f} %" for c in order)
+    return ", ".join(f"{one_line(name)} {100 * share:.1f} %" for name, share in one.most_probable(last)[first:])
 
 
 def _cells(one: Prediction) -> tuple[str, str, str, str]:
-    return one_line(one.name), one_line(one.predicted), f"{100 * one.proba.max():.1f} %", _shares(one, SHOWN_CLASSES, 1)
+    return (
+        one_line(one.name),
+        one_line(one.predicted),
+        f"{100 * one.proba.max():.1f} %",
+        _shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1),
+    )
 
 
 def _whole(one: Prediction) -> list[Segment]:

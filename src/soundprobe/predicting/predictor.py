@@ -53,6 +53,7 @@ class Predictor:
     """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned.
 
     `channels` is what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+    `multilabel` is whether each class is a yes or no of its own, so that a clip may be of several.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Predictor:
     members: tuple[Member, ...]
     device: torch.device
     channels: str | None = None
+    multilabel: bool = False
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:
@@ -76,7 +78,9 @@ class Predictor:
             SoundprobeError: as `sources_of` and `predict`.
         """
         sources = [source for source, _ in with_folders(sources_of(sound, sample_rate_hz))]
-        return Predictions(replace(self.predict(source), source=source) for source in sources)
+        return Predictions(
+            replace(self.predict(source), source=source, multilabel=self.multilabel) for source in sources
+        )
 
     def predict(self, source: Source) -> Prediction:
         """The whole clip, embedded as `extract` would.

@@ -9,6 +9,7 @@ from soundprobe.audio.from_python import sources_of
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.load import load_predictor
 from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.tagging import TAGGING, load_tagger
 
 
 def predict(
@@ -46,3 +47,27 @@ def predict(
         progress=progress,
     )
     return predictor(sources)
+
+
+def tags(
+    clips: Any,
+    *,
+    backbone: str = TAGGING,
+    weights: str | Path | None = None,
+    sample_rate_hz: float | None = None,
+    channels: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> Predictions:
+    """What a pretrained backbone's own classifier hears in each clip, with no training: AudioSet's 527 classes, each
+    with a probability of its own.
+
+    Args:
+        clips, sample_rate_hz: as of `predict`; backbone, weights, channels, device: see `load_tagger`.
+
+    Raises:
+        SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.
+    """
+    sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
+    tagger = load_tagger(backbone, weights=weights, channels=channels, device=device, progress=progress)
+    return tagger(sources)
