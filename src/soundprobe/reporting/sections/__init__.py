@@ -19,6 +19,7 @@ ORDER = (
     "conditions",
     "gallery",
     "label_suspects",
+    "audioset_tags",
     "ranking",
     "pretraining",
     "statistics",
