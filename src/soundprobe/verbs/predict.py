@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from soundprobe.audio.from_python import sources_of
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.load import load_predictor
 from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.predictor import Listening
 from soundprobe.predicting.tagging import TAGGING, load_tagger
 
 
@@ -22,6 +24,10 @@ def predict(
     sample_rate_hz: float | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+    threshold: float | Mapping[str, float] | None = None,
+    min_duration_s: float = 0.0,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictions:
@@ -32,10 +38,13 @@ def predict(
             row of `datasets.Audio`, or several of these in a list; see `sources_of`.
         sample_rate_hz: of arrays.
         run, heads, dataset, weights, channels, device: see `load_predictor`; `head` is the older name of `run`.
+        window_s, hop_s, threshold, min_duration_s: see `Listening`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_predictor`. AudioError: a clip can't be decoded.
     """
+    listening = Listening(window_s, hop_s, threshold, min_duration_s)
+    listening.check()
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     predictor = load_predictor(
         head if run is None else run,
@@ -46,7 +55,7 @@ def predict(
         device=device,
         progress=progress,
     )
-    return predictor(sources)
+    return predictor(sources, listening=listening)
 
 
 def tags(
@@ -56,6 +65,10 @@ def tags(
     weights: str | Path | None = None,
     sample_rate_hz: float | None = None,
     channels: str | None = None,
+    window_s: float | None = None,
+    hop_s: float | None = None,
+    threshold: float | Mapping[str, float] | None = None,
+    min_duration_s: float = 0.0,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictions:
@@ -63,11 +76,15 @@ def tags(
     with a probability of its own.
 
     Args:
-        clips, sample_rate_hz: as of `predict`; backbone, weights, channels, device: see `load_tagger`.
+        clips, sample_rate_hz, window_s, hop_s, threshold, min_duration_s: as of `predict`; segments are those of every
+            tag that reaches the threshold, 0.2 by default, and may overlap.
+        backbone, weights, channels, device: see `load_tagger`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.
     """
+    listening = Listening(window_s, hop_s, threshold, min_duration_s)
+    listening.check()
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     tagger = load_tagger(backbone, weights=weights, channels=channels, device=device, progress=progress)
-    return tagger(sources)
+    return tagger(sources, listening=listening)

@@ -14,6 +14,7 @@ from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Segment, Source
 from soundprobe.data.listing import with_folders
+from soundprobe.predicting.predictor import Listening
 from soundprobe.viewing.label_files import read_segments
 from soundprobe.viewing.page import ClipView, View, clip_view
 
@@ -84,9 +85,10 @@ def view(
     notes, failed, taken = [], 0, 0
     for source, from_folder in found[:limit]:
         try:
-            timeline = None if predictor is None else predictor.timeline(source, window_s=window_s, hop_s=hop_s)
-            mine = labels.get(_name(source), ())
-            clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=mine)
+            said = None if predictor is None else predictor.predict(source, Listening(window_s, hop_s))
+            stretches = labels.get(_name(source), ()) if said is None or labels else said.segments
+            timeline = None if said is None else said.timeline
+            clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=stretches)
         except AudioError as error:
             if not from_folder:
                 raise
