@@ -87,7 +87,7 @@ def segments_of_each(
 
     Args, Raises: as `segments`; without a threshold it is `LEAST_SURE`.
     """
-    found = []
+    found: list[Segment] = []
     for c, name in enumerate(timeline.class_names):
         least = threshold.get(name, LEAST_SURE) if isinstance(threshold, Mapping) else threshold or LEAST_SURE
         if timeline.proba[:, c].max() >= least:
