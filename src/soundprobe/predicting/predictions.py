@@ -11,6 +11,7 @@ from soundprobe.base.errors import AudioError, ConfigError, unknown
 from soundprobe.base.printing import one_line
 from soundprobe.base.records import Segment
 from soundprobe.predicting.prediction import Prediction
+from soundprobe.viewing.page import View, clip_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,10 +88,8 @@ class Predictions(list[Prediction]):
                     window = {"clip": one.name, "start_s": float(start_s), "end_s": float(end_s)}
                     yield {**window, **_proba(timeline.class_names, proba)}
 
-    def _repr_html_(self) -> str:
-        """A table of all, and players of the first; a frame of its own that asks no network."""
-        from soundprobe.viewing.page import View, clip_view
-
+    def view(self) -> View:
+        """A page with a table of all and players of the first, as a notebook shows it; `save` writes it."""
         clips, notes, taken = [], [], 0
         for one in self[:PLAYERS]:
             if one.source is None or taken > PLAYERS_MB * 1e6:
@@ -106,7 +105,10 @@ class Predictions(list[Prediction]):
         if len(self) > ROWS:
             notes.append(f"The first {ROWS} of {len(self):,} clips; to_pandas() has all.")
         title = one_line(self[0].name) if len(self) == 1 else f"{len(self):,} clips"
-        return View(title, tuple(clips), tuple(notes), table=table)._repr_html_()
+        return View(title, tuple(clips), tuple(notes), table=table)
+
+    def _repr_html_(self) -> str:
+        return self.view()._repr_html_()
 
 
 CLIP_COLUMNS = ("clip", "class", "probability", "duration_s", "heard_s")

@@ -19,7 +19,7 @@ ORDER = (
     "conditions",
     "gallery",
     "label_suspects",
-    "audioset_tags",
+    "pretrained_tags",
     "ranking",
     "pretraining",
     "statistics",

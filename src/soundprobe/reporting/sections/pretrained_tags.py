@@ -9,7 +9,7 @@ from soundprobe.base.errors import StoreError
 from soundprobe.embeddings.store import set_folder
 from soundprobe.embeddings.tag_means import FILE, ClassTagsRecord, TagRecord, TagsRecord
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.elements import Column, Element, Span, Table, Text, Words, joined, name
+from soundprobe.reporting.elements import Definitions, Element, Span, Text, Words, joined
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.wording import one_line, percent
 
@@ -28,22 +28,17 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     if record is None:
         return
     yield Text(
-        f"{one_line(record.title)}'s own classifier, which was trained on AudioSet and on none of these clips: mean "
-        f"probability over a class's clips, in percent. In bold what is at least {MUCH_MORE:g} times as probable as "
-        "in the other classes. A class without any may be labelled by something else than its sound.",
+        f"Mean probability, in percent, of what {one_line(record.title)} was pretrained to tell apart, by its own "
+        f"classifier. Bold: at least {MUCH_MORE:g} times as probable as in the other classes. A class without any bold "
+        "may be labelled by something else than its sound.",
         role="how",
     )
-    columns = [
-        Column("Class", lambda one: one_line(one.name), name, text=True),
-        Column("Clips", lambda one: one.clips),
-        Column("What AudioSet calls it", _heard, text=True),
-    ]
-    yield Table(columns, record.classes, "What AudioSet hears in each class", "roomy")
+    yield Definitions([(one_line(one.name), _heard(one)) for one in record.classes])
 
 
 def _heard(one: ClassTagsRecord) -> Words:
     shown = [tag for tag in one.tags if tag.mean >= LEAST][:SHOWN] or one.tags[:1]
-    return joined([_tag(tag) for tag in shown])
+    return joined([_tag(tag) for tag in shown], "; ")
 
 
 def _tag(tag: TagRecord) -> Words:
@@ -78,4 +73,4 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
     return {"tags": record and {name: value for name, value in record.content.items() if name != "format"}}
 
 
-SECTION = Section("tags", "What AudioSet hears in each class", _show, _facts)
+SECTION = Section("tags", "What the pretrained classifier hears in each class", _show, _facts)
