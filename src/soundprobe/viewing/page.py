@@ -19,7 +19,7 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import AudioInfo, decode, decode_checked, inspect
 from soundprobe.audio.encoded import open_encoded, source_name
-from soundprobe.base.files import atomic_path, printable
+from soundprobe.base.files import printable, write_text
 from soundprobe.base.records import Segment, Source, Timeline
 from soundprobe.viewing.player import clock, player, static, templates
 from soundprobe.viewing.sound import FULL_RATE_HZ, PageClip, clip_of_wave
@@ -93,8 +93,7 @@ class View:
             StoreError: the folder can't be written.
         """
         target = Path(path)
-        with atomic_path(target) as temporary:
-            temporary.write_text(self.html(), encoding="utf-8", newline="\n")
+        write_text(target, self.html())
         return target
 
     def _repr_html_(self) -> str:
