@@ -65,6 +65,17 @@ def test_clip_in_any_form_has_the_samples_of_its_file(file, make, name):
     np.testing.assert_allclose(samples(source), WAVE, atol=1e-7)
 
 
+def test_column_of_a_dataset_is_all_its_clips(file):
+    import datasets
+
+    rows = [{"bytes": None, "path": str(file)}, {"bytes": file.read_bytes(), "path": "b.wav"}]
+    column = datasets.Dataset.from_dict({"audio": rows}).cast_column("audio", datasets.Audio(decode=False))["audio"]
+    found = sources_of(column)
+    assert len(found) == 2
+    for source in found:
+        np.testing.assert_allclose(samples(source), WAVE, atol=1e-7)
+
+
 def test_list_of_clips_of_several_kinds_keeps_its_order_and_each_its_channels(file):
     left, right = WAVE, 0.5 * tone(900, 0.5)
     found = sources_of([np.stack([left, right]), file, torch.from_numpy(left).bfloat16()], RATE_HZ)

@@ -9,7 +9,7 @@ import pytest
 
 from made_sets import store_set
 from soundprobe.backbones.tags import load_tag_head
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import SoundprobeWarning, StoreError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.embeddings.tag_means import FILE, TagsRecord, measure_tags
 from soundprobe.verbs.extract import extract
@@ -46,7 +46,7 @@ def test_tags_of_another_version_or_damaged_are_not_taken(tmp_path):
     (tmp_path / FILE).write_text('{"format": 99}')
     assert TagsRecord.read_if_there(tmp_path / FILE) is None
     (tmp_path / FILE).write_text('{"format": 1, "backbone": "mn04"}')
-    with pytest.raises(StoreError, match="lacks the field 'title'. Delete it and extract again"):
+    with pytest.raises(StoreError, match="lacks the field 'title'. Extract again"):
         TagsRecord.read_if_there(tmp_path / FILE)
 
 
@@ -66,6 +66,10 @@ def test_extract_tags_the_classes_of_pretrained_sets_and_of_sets_that_were_there
     (done.folder / FILE).unlink()  # as versions before left a set
     (again,) = extract(data, backbone="mn04", weights=file, **where)
     assert (again.reused, (again.folder / FILE).read_text()) == (again.clips, first)
+    (done.folder / FILE).write_text(first.replace("mn04", "mn05"))
+    with pytest.warns(SoundprobeWarning, match=r"tags\.json"):
+        extract(data, backbone="mn04", weights=file, **where)
+    assert (done.folder / FILE).read_text() == first
     (both,) = extract(data, backbone="mn04", weights=file, layers="both", **where)
     tagged = TagsRecord.read(both.folder / FILE)
     assert [tag.name for tag in tagged.classes[0].tags] == [tag.name for tag in told]

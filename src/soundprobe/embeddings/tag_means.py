@@ -40,7 +40,7 @@ class ClassTagsRecord(Entry):
 class TagsRecord(Record):
     """`tags.json`: by which backbone's classifier, and what it says of each class that has clips."""
 
-    REMEDY: ClassVar[str] = "Delete it and extract again."
+    REMEDY: ClassVar[str] = "Extract again."
     backbone: str
     title: str
     classes: list[ClassTagsRecord]

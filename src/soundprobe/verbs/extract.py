@@ -161,11 +161,11 @@ def extract(
 def _tag(folder: Path, model: LoadedBackbone, weights: Weights) -> None:
     """What the network's own classifier hears in each class, beside its set, where it has one and was trained."""
     from soundprobe.backbones.tags import load_tag_head
-    from soundprobe.embeddings.tag_means import FILE, measure_tags
+    from soundprobe.embeddings.tag_means import FILE, TagsRecord, measure_tags
 
     layers = model.layers or {LAST: model.spec.embedding_dim}
     trained = model.spec.tags and model.weights.kind in ("pretrained", "file")
-    if not trained or LAST not in layers or (folder / FILE).exists():
+    if not trained or LAST not in layers or TagsRecord.read_or_make(folder / FILE) is not None:
         return
     try:
         head = load_tag_head(model.spec.name, weights, progress=False)

@@ -70,7 +70,7 @@ def _facts(comparison: Comparison) -> dict[str, Any]:
         record = tags_of(comparison)
     except StoreError:
         record = None
-    return {"tags": record and {name: value for name, value in record.content.items() if name != "format"}}
+    return {"tags": record and {name: record.content[name] for name in ("backbone", "title", "classes")}}
 
 
 SECTION = Section("tags", "What the pretrained classifier hears in each class", _show, _facts)
