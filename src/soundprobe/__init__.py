@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict` (or `load_predictor`, to ask many times), `tags`, `runs`, `bench`, `demo`, and
-`open_data`. They are imported on first use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `predict` (or `load_predictor`, to ask many times), `tags`, `runs`, `bench`,
+`demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations

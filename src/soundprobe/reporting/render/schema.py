@@ -25,7 +25,8 @@ of a class without clips) is null.
                                       "recording" or null, "given", "suggested": class names, "probability" of the
                                       suggested}], most contradicted recording first} or null,
                    "tags": null, or what a network's own classifier hears in each class: {"backbone", "title",
-                            "classes": [{"name", "clips", "tags": [{"name", "mean", "elsewhere": in the other classes' clips}]}]},
+                            "classes": [{"name", "clips", "tags": [{"name", "mean", "elsewhere": in the other
+                                         classes' clips}]}]},
                    "baselines": [{"kind": "no_network", "untrained", "own" or "from_scratch", "row"}], the
                                 best row of each kind that does without pretraining, best first,
                    "over_baselines": [PAIR] of the best pretrained row less each of them,
