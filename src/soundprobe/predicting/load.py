@@ -97,7 +97,7 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s)
 
 
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:

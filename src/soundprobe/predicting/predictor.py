@@ -25,15 +25,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import decode_checked
-from soundprobe.audio.encoded import read_bytes, source_name
+from soundprobe.audio.decode import WaveBlocks, decode_blocks
+from soundprobe.audio.encoded import open_encoded, source_name
 from soundprobe.audio.from_python import sources_of
+from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
 from soundprobe.predicting.predictions import Predictions
-from soundprobe.predicting.segments import check_segmenting, segments, segments_of_each
+from soundprobe.predicting.segments import LEAST_SURE, check_segmenting, segments, segments_of_each
 from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:
@@ -151,6 +152,11 @@ class Predictor:
         """The longest window that every backbone takes."""
         return min(one.input_samples(A_DAY_S) / one.spec.sample_rate_hz for one in self.backbones)
 
+    @property
+    def highest_hz(self) -> float:
+        """The highest frequency that a backbone can hear."""
+        return max(one.spec.sample_rate_hz for one in self.backbones) / 2
+
     def grid(self, listening: Listening) -> Grid:
         """The windows that `listening` asks for.
 
@@ -164,7 +170,13 @@ class Predictor:
             raise ConfigError(f"A window of {window_s:g} s is not valid for {names}: give {self.most_s:g} or less.")
         return Grid(window_s, listening.hop_s or window_s / 2)
 
-    def predict(self, source: Source, listening: Listening | None = None) -> Prediction:
+    def threshold(self, listening: Listening) -> float | Mapping[str, float]:
+        """That of `listening`, or the run's own, or none; of what may be several at once, `LEAST_SURE`."""
+        if listening.threshold is not None:
+            return listening.threshold
+        return self.thresholds or (LEAST_SURE if self.multilabel else 0.0)
+
+    def predict(self, source: Source | Live, listening: Listening | None = None) -> Prediction:
         """What the heads say of one recording.
 
         Raises:
@@ -177,17 +189,17 @@ class Predictor:
 
     def predict_each(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | Live],
         listening: Listening | None = None,
         *,
         files_ahead: int = FILES_AHEAD,
-        on_heard: Callable[[str, float], None] | None = None,
+        on_heard: Callable[[float], None] | None = None,
     ) -> Generator[Prediction | AudioError]:
         """What the heads say of each recording, or why they can't, in their order and as soon as it is known.
 
         Args:
             files_ahead: how many recordings are decoded while another is embedded.
-            on_heard: called with a recording's name and the share of it that was heard.
+            on_heard: called with the share of the recording in hand that was heard.
 
         Raises:
             ConfigError: see `grid`.
@@ -196,7 +208,7 @@ class Predictor:
 
         how = listening or Listening()
         grid = self.grid(how)
-        threshold = how.threshold if how.threshold is not None else self.thresholds or 0.0
+        threshold = self.threshold(how)
         streams = min(streams_of(one.network, self.device) for one in self.backbones)
         for backbone in self.backbones:
             backbone.network.to(self.device)
@@ -211,7 +223,7 @@ class Predictor:
                 if isinstance(outcome, np.ndarray) and isinstance(part, _Batch):
                     said.append((part.windows, outcome))
                     if on_heard and part.share is not None:
-                        on_heard(part.name, part.share)
+                        on_heard(part.share)
                     continue
                 failure = failure or (outcome if isinstance(outcome, AudioError) else None)
                 if isinstance(part, _Batch):
@@ -221,6 +233,23 @@ class Predictor:
                 elif isinstance(part, _End):
                     yield self._prediction(part, said, threshold, how.min_duration_s)
                 said, failure = [], None
+
+    def follow(self, live: Live, listening: Listening | None = None) -> Generator[tuple[Window, np.ndarray]]:
+        """Each window of a stream and what the heads say of it (C,), as soon as its last sample has come.
+
+        Raises:
+            AudioError: the stream can't be decoded, or an embedding is not finite. ConfigError: see `grid`.
+        """
+        grid = self.grid(listening or Listening())
+        for backbone in self.backbones:
+            backbone.network.to(self.device)
+        reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(live.waves(self._wanted), self._wanted, strict=True)]
+        for window in windows(reels, grid):
+            said = self._say(_Batch(live.name, [window]))
+            if isinstance(said, AudioError):
+                raise said
+            assert said is not None
+            yield window, said[0]
 
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own; see `predict` for the errors."""
@@ -265,21 +294,28 @@ class Predictor:
     def _wants(self, backbone: LoadedBackbone) -> tuple[int, str]:
         return backbone.spec.sample_rate_hz, self.channels or backbone.channels
 
-    def _hear(self, source: Source, grid: Grid) -> Iterator[_Heard]:
-        name = source_name(source)
+    def _hear(self, source: Source | Live, grid: Grid) -> Iterator[_Heard]:
+        name = source.name if isinstance(source, Live) else source_name(source)
         try:
-            audio = read_bytes(source)
-            found: dict[str, float] = {}
-            reels = []
-            for rate_hz, channels in self._wanted:
-                wave, findings = decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
-                found.update(findings)
-                reels.append(Reel(iter([wave]), rate_hz))
+            waves = self._waves(source, name)
+            reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(waves, self._wanted, strict=True)]
+            told_s = waves[0].told_s
             for some in _batched(windows(reels, grid)):
-                yield _Batch(name, some)
+                yield _Batch(name, some, None if told_s is None else min(1.0, some[-1].end_s / told_s))
+            found = {kind: value for wave in waves for kind, value in wave.findings.items()}
             yield _End(name, reels[0].count / reels[0].rate_hz, found)
         except AudioError as error:
             yield error
+
+    def _waves(self, source: Source | Live, name: str) -> list[WaveBlocks]:
+        """The recording's samples, at each of the rates and of the channels that are wanted."""
+        if isinstance(source, Live):
+            return source.waves(self._wanted)
+        audio = open_encoded(source)
+        return [
+            decode_blocks(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
+            for rate_hz, channels in self._wanted
+        ]
 
     def _say(self, part: _Heard) -> np.ndarray | AudioError | None:
         """(W, C) of a batch's W windows, or why there is none; None of an end."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,6 +39,20 @@ def check_segmenting(threshold: float | Mapping[str, float], min_duration_s: flo
         raise ConfigError(f"A least duration of {min_duration_s} s is not valid: give 0 or more, such as 0.5.")
 
 
+def thresholds_of(class_names: Sequence[str], threshold: float | Mapping[str, float]) -> np.ndarray:
+    """(C,) the threshold of each class.
+
+    Raises:
+        ConfigError: one is named that isn't there.
+    """
+    if not isinstance(threshold, Mapping):
+        return np.full(len(class_names), threshold)
+    for name in threshold:
+        if name not in class_names:
+            raise ConfigError(unknown("class", name, class_names))
+    return np.array([threshold.get(name, 0.0) for name in class_names])
+
+
 def segments(
     timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
@@ -54,13 +68,7 @@ def segments(
     """
     check_segmenting(threshold, min_duration_s)
     names = timeline.class_names
-    if isinstance(threshold, Mapping):
-        for name in threshold:
-            if name not in names:
-                raise ConfigError(unknown("class", name, names))
-        least = np.array([threshold.get(name, 0.0) for name in names])
-    else:
-        least = np.full(len(names), threshold)
+    least = thresholds_of(names, threshold)
     edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
     sure = timeline.proba.max(axis=1) >= least[best]
     shortest_s = min_duration_s - ROUNDING_S
@@ -81,16 +89,18 @@ def segments(
 
 
 def segments_of_each(
-    timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
+    timeline: Timeline, *, threshold: float | Mapping[str, float] = LEAST_SURE, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
     """The stretches of every class by itself, where several may be heard at once: they may overlap.
 
-    Args, Raises: as `segments`; without a threshold it is `LEAST_SURE`.
+    Args, Raises: as `segments`; a class that `threshold` leaves out has `LEAST_SURE`.
     """
+    names = timeline.class_names
+    if isinstance(threshold, Mapping):
+        threshold = {**dict.fromkeys(names, LEAST_SURE), **threshold}
+    least = thresholds_of(names, threshold)
     found: list[Segment] = []
-    for c, name in enumerate(timeline.class_names):
-        least = threshold.get(name, LEAST_SURE) if isinstance(threshold, Mapping) else threshold or LEAST_SURE
-        if timeline.proba[:, c].max() >= least:
-            alone = Timeline((name,), timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
-            found += segments(alone, threshold=least, min_duration_s=min_duration_s)
+    for c in np.flatnonzero(timeline.proba.max(axis=0) >= least):
+        alone = Timeline(names[c : c + 1], timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
+        found += segments(alone, threshold=float(least[c]), min_duration_s=min_duration_s)
     return tuple(sorted(found, key=lambda one: (one.start_s, -one.probability)))

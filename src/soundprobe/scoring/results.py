@@ -186,6 +186,7 @@ class HeadOriginRecord(Entry):
 
     Attributes:
         dropout: of a fine-tuned network; code_sha256: of another package's head, see `registry.code_of`.
+        clip_s: the median length of the data's clips in seconds; older versions didn't keep it.
     """
 
     backbone: UsedBackboneRecord
@@ -194,6 +195,7 @@ class HeadOriginRecord(Entry):
     dataset: DatasetRecord
     dropout: float | None = None
     code_sha256: str | None = None
+    clip_s: float | None = None
 
 
 class NetworkRecord(HeadOriginRecord, Record):

@@ -215,6 +215,7 @@ def _run(
             "class_names": list(embeddings.class_names),
             "head": plan.head,
             "dataset": features.dataset,
+            "clip_s": round(float(np.median(embeddings.columns["duration_s"])), 2),
             **code_of(HEADS[plan.head].target),
         }
         title = f"{features.name} / {plan.head}"
