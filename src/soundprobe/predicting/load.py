@@ -29,7 +29,7 @@ from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.results import HeadOriginRecord
-from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.scoring.run_names import WHY_NOT, run_folder
 from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import load_network, open_run
 
@@ -42,29 +42,34 @@ SEED = re.compile(r"random \(seed (\d+)\)")
 
 
 def load_predictor(
-    folder: str | Path,
+    run: str | Path | None,
     *,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
+    """The heads of a run and their backbones, loaded once, to be asked many times.
 
     Args:
+        run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
+        heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
         channels: see `Predictor`.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
+        ConfigError: no run, or several, are named so, the heads are of a fine-tuned network, or the backbone that can
+            be loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = Path(folder)
+    place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
     told: dict[str, Any] = {}
     kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
     folds = []
@@ -82,19 +87,19 @@ def load_predictor(
             kept.append((record.about, arrays, record.params))
             folds.append(result.fold)
         told["known"] = results.known_clips(place, files)
-    heads = [_head(of, arrays, params, place) for of, arrays, params in kept]
+    trained = [_head(of, arrays, params, place) for of, arrays, params in kept]
     about = kept[0][0]
     if any(other.backbone.key != about.backbone.key for other, *_ in kept):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
-        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, trained, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(trained)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
-    if width != heads[0].n_features_in_:
+    if width != trained[0].n_features_in_:
         raise ConfigError(
-            f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
+            f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
     return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s, **told)

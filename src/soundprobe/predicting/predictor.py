@@ -27,12 +27,15 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import WaveBlocks, decode_blocks
 from soundprobe.audio.encoded import Encoded, digest, open_encoded, source_name
+from soundprobe.audio.from_python import sources_of
 from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.files import leading_digits
 from soundprobe.base.records import Source
+from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
-from soundprobe.predicting.segments import check_segmenting, segments
+from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.segments import LEAST_SURE, check_segmenting, segments, segments_of_each
 from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:
@@ -121,6 +124,7 @@ class Predictor:
         thresholds: of classes, below which a fit itself reports none of them; infinity of one that it never does.
         novelty: how unlike its training clips an embedding is, where a fit has that; of the only member.
         known: (N,) uint64, sorted, the `leading_digits` of the clips that heads were trained on, as far as known.
+        multilabel: whether each class is a yes or no of its own, so that several may be heard at once.
     """
 
     folder: Path
@@ -132,6 +136,7 @@ class Predictor:
     thresholds: Mapping[str, float] | None = None
     novelty: Novelty | None = None
     known: np.ndarray = field(default_factory=lambda: leading_digits(()))
+    multilabel: bool = False
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:
@@ -140,6 +145,22 @@ class Predictor:
     @property
     def heads(self) -> tuple[Any, ...]:
         return tuple(head for member in self.members for head in member.heads)
+
+    def __call__(
+        self, sound: Any, *, sample_rate_hz: float | None = None, listening: Listening | None = None
+    ) -> Predictions:
+        """What the heads say of each clip of `sound`, which may be anything that Python has; see `sources_of`.
+
+        Raises:
+            SoundprobeError: as `sources_of` and `predict`.
+        """
+        sources = [source for source, _ in with_folders(sources_of(sound, sample_rate_hz))]
+        found = Predictions()
+        for source, said in zip(sources, self.predict_each(sources, listening), strict=True):
+            if isinstance(said, AudioError):
+                raise said
+            found.append(replace(said, source=source))
+        return found
 
     @property
     def most_s(self) -> float:
@@ -179,8 +200,10 @@ class Predictor:
         return Grid(window_s, listening.hop_s or window_s / 2)
 
     def threshold(self, listening: Listening) -> float | Mapping[str, float]:
-        """That of `listening`, or the run's own, or none."""
-        return listening.threshold if listening.threshold is not None else self.thresholds or 0.0
+        """That of `listening`, or the run's own, or none; of what may be several at once, `LEAST_SURE`."""
+        if listening.threshold is not None:
+            return listening.threshold
+        return self.thresholds or (LEAST_SURE if self.multilabel else 0.0)
 
     def predict(self, source: Source | Live, listening: Listening | None = None) -> Prediction:
         """What the heads say of one recording.
@@ -285,6 +308,7 @@ class Predictor:
         )
         # What is none of the classes has no say in which of them it is, unless nothing else is heard.
         none_known = bool(is_unknown.all())
+        stretches = segments_of_each if self.multilabel else segments
         return Prediction(
             name=end.name,
             class_names=self.class_names,
@@ -294,7 +318,8 @@ class Predictor:
             heard_s=end.duration_s,
             findings=end.findings,
             timeline=timeline,
-            segments=segments(timeline, threshold=threshold, min_duration_s=min_duration_s),
+            segments=stretches(timeline, threshold=threshold, min_duration_s=min_duration_s),
+            multilabel=self.multilabel,
             novelty=None if novelty is None else float(novelty.min()),
             is_unknown=none_known,
             trained_on=end.trained_on,

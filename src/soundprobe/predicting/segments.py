@@ -20,6 +20,8 @@ from soundprobe.scoring.thresholds import NEVER
 
 NOTHING = -1
 ROUNDING_S = 1e-6
+LEAST_SURE = 0.2
+"""AudioSet's networks are seldom surer: of the tags that are right, few reach 0.5."""
 
 
 def edges_s(timeline: Timeline) -> np.ndarray:
@@ -87,3 +89,21 @@ def segments(
         Segment(float(edges[first]), float(edges[end]), names[label], float(timeline.proba[first:end, label].mean()))
         for label, first, end in runs
     )
+
+
+def segments_of_each(
+    timeline: Timeline, *, threshold: float | Mapping[str, float] = LEAST_SURE, min_duration_s: float = 0.0
+) -> tuple[Segment, ...]:
+    """The stretches of every class by itself, where several may be heard at once: they may overlap.
+
+    Args, Raises: as `segments`; a class that `threshold` leaves out has `LEAST_SURE`.
+    """
+    names = timeline.class_names
+    if isinstance(threshold, Mapping):
+        threshold = {**dict.fromkeys(names, LEAST_SURE), **threshold}
+    least = thresholds_of(names, threshold)
+    found: list[Segment] = []
+    for c in np.flatnonzero(timeline.proba.max(axis=0) >= least):
+        alone = Timeline(names[c : c + 1], timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
+        found += segments(alone, threshold=float(least[c]), min_duration_s=min_duration_s)
+    return tuple(sorted(found, key=lambda one: (one.start_s, -one.probability)))
