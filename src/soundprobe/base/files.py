@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import HARMFUL, StoreError
 
 KEY_LENGTH = 12
+HARMFUL_IN_JSON = re.compile(rf"(?!\n){HARMFUL.pattern}")  # its own line breaks stay
 MOST_NESTED = 64
 TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
@@ -87,9 +88,13 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes `content` as indented JSON, atomically. NaN is refused: it isn't JSON."""
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL` characters of texts are escaped."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return HARMFUL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain_json(value: Any) -> Any:

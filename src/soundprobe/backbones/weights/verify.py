@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import NoReturn
 
 from soundprobe.base.errors import StoreError, WeightsError
 from soundprobe.base.files import atomic_path, cache_folder, offline, sync_folder
+from soundprobe.base.progress import say
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -243,7 +243,7 @@ def _one_process(path: Path, label: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"Waiting for another process that is fetching {label} ...", file=sys.stderr)
+        say(f"Waiting for another process that is fetching {label} ...")
         lock.acquire()
     try:
         yield
