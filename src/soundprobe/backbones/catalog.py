@@ -271,6 +271,9 @@ class Backbones(Registry[BackboneSpec]):
             return timm_spec(name.removeprefix(TIMM_PREFIX))
         return super().__getitem__(name)
 
+    def _is_address(self, name: str) -> bool:
+        return super()._is_address(name) and not name.startswith(TIMM_PREFIX)
+
 
 TIMM_PREFIX = "timm:"
 BACKBONES = Backbones(

@@ -20,6 +20,7 @@ from soundprobe.cli.finetune import finetune
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Allow,
     BatchSize,
     Channels,
     DataOrRuns,
@@ -38,7 +39,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
@@ -177,7 +178,9 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
+    allow: Allow = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -210,6 +213,7 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        max_failures=max_failures,
         progress=not quiet,
         command=given_command(),
         on_extraction=_show_extraction,

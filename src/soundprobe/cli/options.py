@@ -96,6 +96,21 @@ def _silence(quiet: bool) -> bool:
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", callback=_silence)]
 
 
+def _allow(names: list[str] | None) -> list[str] | None:
+    from soundprobe.base.registry import allow
+
+    allow(names or ())
+    return names
+
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="NAME", help="Code of others that the run may name: package.module:Class.", callback=_allow
+    ),
+]
+
+
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options `SHARED` that it lacks, which reach it together as `how`."""
 

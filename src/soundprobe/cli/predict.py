@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, DataError, Lacking, one_line
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def predict(
     channels: Channels = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +22,8 @@ from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import DECODE_VERSION, decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, ConfigError, StoreError
+from soundprobe.base.allowance import Allowance
+from soundprobe.base.errors import AudioError, ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -66,6 +67,23 @@ class EmbeddingJob:
     batch_size: int
     jobs: int | None
     found: dict[int, Findings] = field(default_factory=dict)
+    max_failures: Allowance | None = None
+
+    def check_failures(self, parts: Iterable[store.SetPart]) -> None:
+        """Raises DataError where more clips failed in `parts` or while they were scanned than are allowed."""
+        bad = np.flatnonzero(self.scanned.errors != "")
+        failed = {str(self.clips.ids[row]): str(self.scanned.errors[row]) for row in bad}
+        kept = 0
+        for part in parts:
+            failed |= part.failures
+            kept += part.clips
+        if self.max_failures is not None and not self.max_failures.covers(len(failed), len(self.clips)):
+            clip, reason = next(iter(failed.items()))
+            raise DataError(
+                f"{len(failed)} of {len(self.clips)} clips fail, more than --max-failures {self.max_failures}; "
+                f"the first: {clip}: {reason}. {kept} clips are embedded and kept: the same command with a higher "
+                "--max-failures goes on from there."
+            )
 
 
 def embedding_key(model: LoadedBackbone, data_fingerprint: str) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.base.errors import StoreError, one_line
+from soundprobe.backbones.weights.state_dicts import check_not_packed
+from soundprobe.base.errors import StoreError, WeightsError, one_line
 from soundprobe.base.files import atomic_path
 from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
@@ -172,8 +173,9 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        check_not_packed(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, WeightsError) as error:
         raise StoreError(
             f"{path} is no whole checkpoint ({one_line(error)[:100]}). Delete it: its fold then begins anew."
         ) from error

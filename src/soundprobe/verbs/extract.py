@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
+from soundprobe.base.allowance import Allowance, parse_allowance
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import check_room, path_name
@@ -52,6 +53,7 @@ def extract(
     folds: int = MADE_FOLDS,
     limit: int | None = None,
     channels: str = "mean",
+    max_failures: int | str | Allowance | None = None,
     progress: bool = True,
     command: str = "",
     on_extraction: Callable[[Extraction], None] | None = None,
@@ -76,6 +78,7 @@ def extract(
             fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
+        max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
         device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
@@ -91,6 +94,8 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
+    if isinstance(max_failures, int | str):
+        max_failures = parse_allowance(str(max_failures), "--max-failures")
     how = settle(data, folds, limit, opening)
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
@@ -148,7 +153,7 @@ def extract(
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []
     for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
-        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs)
+        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
         extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:
             on_extraction(extractions[-1])
