@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
@@ -73,6 +74,7 @@ app.add_typer(runs_app, name="runs")
 
 def main() -> None:
     """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
+    keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         app()
