@@ -116,10 +116,8 @@ def _runs(sample: Path) -> list[Target]:
 
     def collect() -> None:
         collection = collect_runs(heads)
-        folders = {run.path for run in collection.runs} | {
-            "/".join(r.path.split("/")[:3]) for r in collection.unreadable
-        }
-        assert len(folders) == 4, "a run was lost"
+        paths = [run.path for run in (*collection.runs, *collection.unreadable)]
+        assert len({"/".join(path.split("/")[:3]) for path in paths}) == 4, "a run was lost"
         assert len(collection.runs) >= 3, "a broken run stops others"
         assert all("\n" not in run.reason and len(run.reason) < 2000 for run in collection.unreadable)
         runs = named_runs(heads)
@@ -193,9 +191,8 @@ def _tables(folder: Path) -> list[Target]:
     rows = [line.split(",") for line in TABLE.splitlines()]
     for name in {row[0] for row in rows[1:]}:
         (place / name).write_bytes(b"RIFF")
-    csv, tsv, jsonl, parquet, predictions = (
-        place / f"a.{kind}" for kind in ("csv", "tsv", "jsonl", "parquet", "p.csv")
-    )
+    endings = ("csv", "tsv", "jsonl", "parquet", "p.csv")
+    csv, tsv, jsonl, parquet, predictions = (place / f"a.{ending}" for ending in endings)
     csv.write_text(TABLE)
     tsv.write_text(TABLE.replace(",", "\t"))
     jsonl.write_text("\n".join(_line(dict(zip(rows[0], row, strict=True))) for row in rows[1:]))

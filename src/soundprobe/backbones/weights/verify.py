@@ -16,13 +16,14 @@ import hashlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from soundprobe.base.errors import StoreError, WeightsError
+from soundprobe.base.errors import SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.files import atomic_path, cache_folder, offline, sync_folder
 
 HUB = "https://huggingface.co"
@@ -126,8 +127,8 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
     """The path of the verified file, downloaded first where it is not in the cache.
 
     A download resumes where an earlier one stopped, is checked before it takes its name, and takes it in one step.
-    Two processes at once: the second waits, and finds the file. A file put there by hand is checked too, and never
-    deleted.
+    Two processes at once: the second waits, and finds the file. One that was fetched before and is damaged is fetched
+    again; a file put there by hand is checked too, and never deleted.
 
     Args:
         file: what to fetch.
@@ -139,15 +140,18 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
             or `HF_HUB_OFFLINE` is set and the file is missing.
     """
     path = location(file)
-    if path.exists():
-        return _check_present(file, path)
+    if (there := _present(file, path)) is not None:
+        return there
     if offline():
         _refuse(file, f"not in the cache, and {offline()} forbids to fetch it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _one_process(path, file.filename):
+            if (there := _present(file, path)) is not None:
+                return there
             if path.exists():
-                return _check_present(file, path)
+                warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
+                digest_path(file).unlink(missing_ok=True)
             _download(file, path, progress)
     except OSError as error:
         _refuse(file, f"can't write to the cache ({error.strerror or error})")
@@ -163,10 +167,30 @@ def sha256_of(path: Path) -> str:
         raise WeightsError(f"Can't read {path}: {error.strerror or error}.") from error
 
 
-def _check_present(file: WeightFile, path: Path) -> Path:
-    """`path`, after its bytes were checked. It is the user's: a wrong file is named, never removed."""
-    expected = known_digest(file)
+def fetched_mark(file: WeightFile) -> Path:
+    """What stands beside a file that was fetched, and not beside one that the user put there."""
+    path = location(file)
+    return path.with_name(path.name + ".fetched")
+
+
+def _present(file: WeightFile, path: Path) -> Path | None:
+    """`path`, after its bytes were checked; None where it is to be fetched: it isn't there, or was and is damaged.
+
+    Raises:
+        WeightsError: it is not the right file, and is the user's or can't be fetched now.
+    """
+    if not path.exists():
+        return None
+    ours = fetched_mark(file).exists() and not offline()
     found = sha256_of(path)
+    try:
+        expected = known_digest(file)
+    except WeightsError:
+        if ours:
+            return None
+        raise
+    if ours and expected not in (None, found):
+        return None
     if expected is None:
         if offline():
             _refuse(file, f"{path} can't be verified, because {offline()} forbids to ask for its digest", found)
@@ -219,6 +243,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
         _refuse(file, f"the download ({size} bytes) has the wrong digest and was removed", found, expected)
     if file.sha256 is None:
         _write_digest(file, found)
+    _write_beside(fetched_mark(file), resolved_url(file))
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(part, path)
@@ -227,9 +252,13 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
 
 
 def _write_digest(file: WeightFile, digest: str) -> None:
+    _write_beside(digest_path(file), f"{digest}  {location(file).name}")
+
+
+def _write_beside(path: Path, line: str) -> None:
     try:
-        with atomic_path(digest_path(file)) as temporary:
-            temporary.write_text(f"{digest}  {location(file).name}\n", encoding="ascii")
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{line}\n", encoding="utf-8")
     except StoreError as error:
         raise WeightsError(str(error)) from error
 
