@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 import torch
 
 from soundprobe.backbones.load import load_backbone
-from soundprobe.backbones.protocol import Backbone
 from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
@@ -90,88 +88,6 @@ def test_embed_parts_of_clips_that_end_in_another_order_gives_each_its_own(job: 
     for clip, embedding in found[0].items():
         ours, other = torch.tensor(embedding), torch.tensor(found[1][clip])
         assert (ours - other).abs().max() <= 1e-5 * ours.abs().max(), clip
-
-
-class Meeting(Backbone):
-    """Embeds a clip as its sum, once as many batches as there are streams have come together."""
-
-    def __init__(self, parties: int) -> None:
-        self.barrier = threading.Barrier(parties)
-        self.threads: list[int] = []
-
-    def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        self.barrier.wait(60)
-        self.threads.append(torch.get_num_threads())
-        return waves.sum(dim=1, keepdim=True).expand(-1, 384)  # as many as mn04, whose place it takes
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize(
-    ("torch_threads", "streams", "of_each"), [(1, 1, [1]), (2, 2, [1]), (3, 3, [1]), (9, 4, [2, 3])]
-)
-def test_embed_streams_runs_a_batch_on_each_thread_and_keeps_their_order(
-    job: EmbeddingJob, threads: Callable[[int], None], torch_threads: int, streams: int, of_each: list[int]
-) -> None:
-    threads(torch_threads)
-    meeting = Meeting(streams)
-    meeting_job = replace(job, model=replace(job.model, network=meeting))
-    assert pipeline.streams_of(meeting_job) == streams
-    given = list(batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH, streams))[: 2 * streams]
-    decoded = [
-        [np.full(batch.clips[0].samples, 10 * number + clip, dtype=np.float32) for clip in range(len(batch.clips))]
-        for number, batch in enumerate(given)
-    ]
-    found = list(pipeline.embed_streams(meeting_job, zip(given, decoded, strict=True), streams))
-    assert [batch for batch, _ in found] == given
-    for number, (batch, embedded) in enumerate(found):
-        assert [float(row[0]) for row in embedded] == [
-            batch.clips[0].samples * (10.0 * number + clip) for clip in range(len(batch.clips))
-        ]
-    assert len(meeting.threads) == 2 * streams
-    assert sorted(set(meeting.threads)) == of_each
-    assert torch.get_num_threads() == torch_threads
-
-
-def test_embed_streams_when_a_batch_fails_raises_and_starts_no_further_ones(
-    job: EmbeddingJob, threads: Callable[[int], None]
-) -> None:
-    threads(2)
-    asked = []
-
-    class Failing(Backbone):
-        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-            asked.append(1)
-            raise MemoryError("no room for this batch")
-
-    failing = replace(job, model=replace(job.model, network=Failing()))
-    (batch, *_) = batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH)
-    silence = [np.zeros(4, dtype=np.float32)] * BATCH
-    with pytest.raises(MemoryError, match="no room"):
-        list(pipeline.embed_streams(failing, iter([(batch, silence)] * 20), 2))
-    assert len(asked) <= 3
-    assert torch.get_num_threads() == 2
-
-
-def test_streams_of_a_network_with_threads_of_its_own_or_on_a_gpu_is_one(
-    job: EmbeddingJob, threads: Callable[[int], None]
-) -> None:
-    threads(2)
-
-    class Own(Backbone):
-        fills_cores = True
-
-        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-            return waves
-
-    assert pipeline.streams_of(replace(job, model=replace(job.model, network=Own()))) == 1
-    assert pipeline.streams_of(replace(job, device=torch.device("cuda"))) == 1
-    assert pipeline.streams_of(job) == 2
 
 
 @pytest.mark.parametrize(

@@ -175,11 +175,3 @@ def test_column_with_a_reserved_name_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(DataError, match="Column 'embedding'"):
         store.write_part(tmp_path / "p.parquet", clips, [0], [0], np.ones((1, 2)), np.full(2, ""), np.zeros(2), {})
     assert not list(tmp_path.iterdir())
-
-
-def test_second_writer_of_a_set_is_turned_away(tmp_path):
-    with store.locked(tmp_path / "set"):
-        with pytest.raises(StoreError, match="Another process is writing"), store.locked(tmp_path / "set"):
-            pass
-    with store.locked(tmp_path / "set"):
-        pass  # free again

@@ -24,7 +24,7 @@ from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 

@@ -1,14 +1,10 @@
 """The way of clips through decoding and the network into parts: decode on threads, ahead of the network.
 
-On a CPU several batches go through the network at once, each on a thread or a few. What a network makes of one batch
-then stays near one core, and no core waits for the others within a layer (benchmarks/streams.py shows what that gains).
-
 Letters: B clips of one batch, T samples, D the embedding's dimension.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections import deque
@@ -23,7 +19,8 @@ import torch
 from torch import nn
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import DECODE_VERSION, decode_checked, read_bytes, source_name
+from soundprobe.audio.decode import DECODE_VERSION, decode_checked
+from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.files import digest_key
@@ -32,12 +29,11 @@ from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
 from soundprobe.embeddings.forward import embed_waves, stacked
+from soundprobe.embeddings.streams import in_streams, streams_of
 
 PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
 DECODE_THREADS = min(8, os.cpu_count() or 1)
-MOST_STREAMS = 4
-"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +105,17 @@ def embed_parts(
         job.model.network, nn.Module
     ):  # SimpleCNN's layers take a quarter of the time so, the CRNN's six tenths
         job.model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    streams = streams_of(job)
+    streams = streams_of(job.model.network, job.device)
     with (
         ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
         closing(decode_ahead(job, batches(left, job.batch_size, streams), pool)) as decoded_batches,
-        closing(embed_streams(job, decoded_batches, streams)) as stream,
+        closing(in_streams(lambda ready: embed_batch(job, *ready), decoded_batches, streams)) as stream,
     ):
-        for number, group in itertools.groupby(stream, key=lambda item: item[0].part):
+        for number, group in itertools.groupby(stream, key=lambda item: item[0][0].part):
             rows: list[int] = []
             features: list[np.ndarray] = []
             failures: dict[str, str] = {}
-            for batch, embedded in group:
+            for (batch, _), embedded in group:
                 for clip, outcome in zip(batch.clips, embedded, strict=True):
                     if isinstance(outcome, AudioError):
                         failures[str(job.clips.ids[clip.row])] = outcome.reason
@@ -177,7 +173,9 @@ def decode_ahead(
 
 def _decode(job: EmbeddingJob, clip: PlannedClip) -> Decoded:
     model = job.model
-    return decode_scanned(job.clips, job.scanned, clip.row, model.spec.sample_rate_hz, model.channels, job.found)
+    return decode_scanned(
+        job.clips, job.scanned, clip.row, model.spec.sample_rate_hz, clip.samples, model.channels, job.found
+    )
 
 
 def decode_scanned(
@@ -185,10 +183,11 @@ def decode_scanned(
     scanned: Scan,
     row: int,
     sample_rate_hz: int,
+    samples: int,
     channels: str = "mean",
     found: dict[int, Findings] | None = None,
 ) -> Decoded:
-    """The clip at `row`; what is conspicuous about it is put into `found`.
+    """The clip at `row`, at most `samples` of it; what is conspicuous about it is put into `found`.
 
     Raises:
         StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
@@ -198,64 +197,27 @@ def decode_scanned(
     if scanned.errors[row]:
         return AudioError(name, str(scanned.errors[row]))
     try:
-        audio = read_bytes(source)
+        audio = open_encoded(source)
+        sha256 = digest(audio)
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    if hashlib.sha256(audio).hexdigest() != scanned.sha256[row]:
-        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     try:
-        wave, findings = decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)
+        wave, findings = decode_checked(
+            audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
+        )
+        outcome: Decoded = wave
     except AudioError as error:
-        return error
+        outcome, findings = error, {}
+    if sha256 != scanned.sha256[row] or (not isinstance(audio, bytes) and audio.changed()):
+        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     if findings and found is not None:
         found[row] = findings
-    return wave
-
-
-def streams_of(job: EmbeddingJob) -> int:
-    """How many batches go through the network at once: on a CPU one for each of PyTorch's threads, up to four."""
-    if job.device.type != "cpu" or job.model.network.fills_cores:
-        return 1
-    return min(MOST_STREAMS, torch.get_num_threads())
+    return outcome
 
 
 Embedded = list[np.ndarray | AudioError]
-
-
-def embed_streams(
-    job: EmbeddingJob, decoded_batches: Iterator[tuple[Batch, list[Decoded]]], streams: int
-) -> Generator[tuple[Batch, Embedded]]:
-    """Yields each batch with what `embed_batch` makes of it, in their order; `streams` of them run at once."""
-    if streams == 1:
-        for batch, decoded in decoded_batches:
-            yield batch, embed_batch(job, batch, decoded)
-        return
-    threads = torch.get_num_threads()
-    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
-
-    def take_share() -> None:
-        torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
-        torch.set_num_threads(next(shares))
-
-    waiting: deque[tuple[Batch, Future[Embedded]]] = deque()
-    try:
-        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
-            try:
-                for batch, decoded in decoded_batches:
-                    waiting.append((batch, pool.submit(embed_batch, job, batch, decoded)))
-                    if len(waiting) > streams:  # one more than run, so that none waits for its next
-                        ready, future = waiting.popleft()
-                        yield ready, future.result()
-                while waiting:
-                    ready, future = waiting.popleft()
-                    yield ready, future.result()
-            finally:
-                for _, future in waiting:  # where the run is broken off, only what has begun is waited for
-                    future.cancel()
-    finally:
-        torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
 
 
 def embed_batch(job: EmbeddingJob, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:

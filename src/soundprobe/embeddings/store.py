@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
-from soundprobe.base.files import atomic_path, parse_json, path_name
+from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
 from soundprobe.base.stored import (
     BackboneRecord,
@@ -240,11 +238,11 @@ def write_part(
         **({"soundprobe.findings": json.dumps(findings)} if findings else {}),
         "soundprobe.digest": UNSIGNED,
     }
-    with atomic_path(path) as temporary:
+    with atomic_file(path) as file:
         # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
         pq.write_table(
             table.replace_schema_metadata(about),
-            temporary,
+            file,
             compression="none",
             use_dictionary=False,
             write_statistics=False,
@@ -275,35 +273,6 @@ def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
         note_damage(DamagedError(path, f"its metadata are not JSON ({one_line(error)[:100]})"))
         return None
     return SetPart(path, len(table), failures, findings)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds `folder` for one writer.
-
-    Raises:
-        StoreError: another process is writing there.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"Another process is writing {folder}. Wait for it, then run the command again: finished work is kept."
-        ) from None
-    except OSError as error:
-        raise StoreError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Deletes what a killed writer left under temporary names. Only the holder of the lock may call it."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def is_complete(folder: Path) -> bool:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from soundprobe.base.locks import locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings
 from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
 from soundprobe.embeddings.sets import FeatureSet
-from soundprobe.embeddings.store import locked
 from soundprobe.extras import learning_curve, peeking
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import RunRecord

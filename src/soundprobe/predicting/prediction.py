@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from soundprobe.audio.checks import Findings
+from soundprobe.base.records import Segment as Segment
+from soundprobe.base.records import Timeline as Timeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,8 @@ class Prediction:
         heads: how many heads were asked.
         duration_s: of the clip; heard_s: how much of it from its beginning the backbone takes.
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
+        timeline: its windows, where it is longer than one or was asked for in windows; else None.
+        segments: the stretches of one class in it, ascending, none of which overlap.
     """
 
     name: str
@@ -30,18 +34,10 @@ class Prediction:
     duration_s: float
     heard_s: float
     findings: Findings = field(default_factory=dict)
+    timeline: Timeline | None = None
+    segments: tuple[Segment, ...] = ()
 
     @property
     def predicted(self) -> str:
         """The most probable class."""
         return self.class_names[int(self.proba.argmax())]
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C)."""
-
-    class_names: tuple[str, ...]
-    starts_s: np.ndarray
-    ends_s: np.ndarray
-    proba: np.ndarray

@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from soundprobe.base.digests import FIELD, UNSIGNED, check_file, checked_metadata, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, StoreError, one_line
-from soundprobe.base.files import atomic_path, parse_json
+from soundprobe.base.files import atomic_file, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import (
     Count,
@@ -312,8 +312,8 @@ def write_fold(
         },
         fold_path(folder, result.fold),
     )
-    with atomic_path(fold_path(folder, result.fold)) as temporary:
-        save_file(tensors, temporary, metadata=fold_metadata(record))
+    with atomic_file(fold_path(folder, result.fold)) as file:
+        file.write(save(tensors, metadata=fold_metadata(record)))
 
 
 def fold_metadata(record: Record) -> dict[str, str]:
@@ -434,15 +434,15 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
         metadata={"soundprobe.digest": UNSIGNED},
     )
     forget_result(folder)
-    with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(table, temporary)
+    with atomic_file(folder / "predictions.parquet") as file:
+        pq.write_table(table, file)
     path = folder / "result.json"
     RunRecord.of(summarise(run), path).write(path)
 
 
 def forget_result(folder: Path) -> None:
     """Takes `result.json` away: what is in the folder is about to change."""
-    (folder / "result.json").unlink(missing_ok=True)
+    remove_file(folder / "result.json")
 
 
 def is_current(folder: Path, folds: Sequence[int]) -> bool:

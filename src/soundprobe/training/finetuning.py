@@ -21,7 +21,6 @@ from soundprobe.base.records import Clips, FoldResult, RunResult
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import check_any_there, fingerprint, scan
 from soundprobe.embeddings.embed import embedding_key
-from soundprobe.embeddings.store import remove_leftovers
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
@@ -106,11 +105,12 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
         _forget(folder, wanted)
     usable = results.usable_folds(folder, folds)
     missing = [fold for fold in wanted if fold not in usable]
+    for fold in set(wanted).difference(missing):  # done, but for what its last act takes away
+        for path in checkpoints(folder, fold):
+            path.unlink()
     if not missing and results.is_current(folder, usable):
         return FinishedRun(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
-    remove_leftovers(folder)
-    remove_leftovers(folder / "checkpoints")
     inputs, device = folder / "inputs", torch.device(job.device)
     keep_waves = any(True for _ in job.augmentations.of_stage("wave"))
     title = f"{job.model.spec.name}, {job.clips.name}"

@@ -25,6 +25,7 @@ from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.digests import digest_of, note_damage
 from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError, one_line
+from soundprobe.base.files import make_folder, refused, sync_file
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import Count, Record, Settings
@@ -91,7 +92,7 @@ def prepare_inputs(
         bar.advance(len(clips))
         return
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder)
     samples = input_samples(model, scanned)
     network = model.on_spectrograms().to(device)
     with torch.inference_mode():
@@ -103,7 +104,7 @@ def prepare_inputs(
     found: dict[int, Findings] = {}
 
     def read(row: int) -> np.ndarray | AudioError:
-        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, model.channels, found)
+        return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, samples, model.channels, found)
 
     with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool, torch.inference_mode():
         for start in range(0, len(clips), CHUNK_CLIPS):
@@ -127,6 +128,8 @@ def prepare_inputs(
         if isinstance(array, np.memmap):
             array.flush()
     np.save(folder / "lengths.npy", lengths)
+    for file in folder.iterdir():
+        sync_file(file)
     path = folder / "inputs.json"
     findings = {str(clips.ids[row]): found[row] for row in sorted(found)}
     digests = {one.name: digest_of(one) for one in sorted(folder.glob("*.npy"))}
@@ -185,10 +188,8 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             with path.open("rb+") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            raise StoreError(
-                f"Can't reserve {math.ceil(size / 2**20)} MiB for the decoded clips in {path.parent}: {error.strerror}."
-                " Free space there or choose another folder with --heads."
-            ) from error
+            what = f"Can't reserve {math.ceil(size / 2**20)} MiB for the decoded clips in {path.parent}"
+            raise StoreError(refused(what, error)) from error
     return array
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, StoreError, one_line
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_file
 from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.feeding import Feed, augmentations_of
@@ -160,8 +160,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         StoreError: the disk is full or can't be written.
     """
-    with atomic_path(path) as temporary:
-        torch.save({FIELD: UNSIGNED, **state}, temporary)
+    with atomic_file(path) as file:
+        torch.save({FIELD: UNSIGNED, **state}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.base.files import digest_key, path_name, printable
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
@@ -29,7 +30,6 @@ from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.readers.predictions import Predictions, listed, match_predictions
 from soundprobe.data.readers.table import read_table
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
-from soundprobe.embeddings.store import locked
 from soundprobe.scoring import results
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import FinishedRun, ImportRecord, RunRecord

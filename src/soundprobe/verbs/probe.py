@@ -20,13 +20,13 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import digest_key, path_name
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.base.registry import code_of
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
-from soundprobe.embeddings.store import locked
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate

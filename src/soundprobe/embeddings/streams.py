@@ -1,0 +1,61 @@
+"""Several batches in the network at once, each on a thread or a few of its own, in their order.
+
+What a network makes of one batch then stays near one core, and no core waits for the others within a layer
+(benchmarks/streams.py shows what that gains).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from soundprobe.backbones.protocol import Backbone
+
+MOST_STREAMS = 4
+"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def streams_of(network: Backbone, device: torch.device) -> int:
+    """How many batches go through `network` at once: on a CPU one for each of PyTorch's threads, up to four."""
+    if device.type != "cpu" or network.fills_cores:
+        return 1
+    return min(MOST_STREAMS, torch.get_num_threads())
+
+
+def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int) -> Generator[tuple[Item, Made]]:
+    """Yields each item with what `work` makes of it, in their order; `streams` of them are worked on at once."""
+    if streams == 1:
+        for item in items:
+            yield item, work(item)
+        return
+    threads = torch.get_num_threads()
+    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
+
+    def take_share() -> None:
+        torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
+        torch.set_num_threads(next(shares))
+
+    waiting: deque[tuple[Item, Future[Made]]] = deque()
+    try:
+        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
+            try:
+                for item in items:
+                    waiting.append((item, pool.submit(work, item)))
+                    if len(waiting) > streams:  # one more than run, so that none waits for its next
+                        ready, future = waiting.popleft()
+                        yield ready, future.result()
+                while waiting:
+                    ready, future = waiting.popleft()
+                    yield ready, future.result()
+            finally:
+                for _, future in waiting:  # where the run is broken off, only what has begun is waited for
+                    future.cancel()
+    finally:
+        torch.set_num_threads(threads)  # threads that begin later would else take the streams' number
