@@ -197,13 +197,16 @@ def _tables(folder: Path) -> list[Target]:
     tsv.write_text(TABLE.replace(",", "\t"))
     jsonl.write_text("\n".join(_line(dict(zip(rows[0], row, strict=True))) for row in rows[1:]))
     columns = dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=True))
-    pq.write_table(pa.table({**columns, "fold": list(map(int, columns["fold"]))}), parquet)
+    audio = [{"bytes": b"RIFF", "path": name} for name in columns["path"]]
+    pq.write_table(pa.table({"audio": audio, "label": columns["label"], "fold": columns["fold"]}), parquet)
+    shared = place / "p.parquet"
+    pq.write_table(pa.table({"clip": columns["path"], "hum": [0.25] * 16, "hiss": [0.75] * 16}), shared)
     shares = [f"{row[0]},0.25,0.75" for row in rows[1:]]
     predictions.write_text("\n".join(["clip,hum,hiss", *shares]))
     clips = open_data(csv)
 
-    def match() -> None:
-        told = match_predictions(read_table(predictions), clips)
+    def match(path: Path) -> None:
+        told = match_predictions(read_table(path), clips)
         assert told.proba is None or np.isfinite(told.proba).all()
 
     opened = [
@@ -211,10 +214,11 @@ def _tables(folder: Path) -> list[Target]:
         for path in (csv, tsv, jsonl, parquet)
     ]
     fixes = place / "fixes.csv"
-    fixes.write_text("clip,label\n" + "".join(f"{row[0]},hum\n" for row in rows[1:5]))
+    fixes.write_text("clip,given,correction\n" + "".join(f"{row[0]},{row[1]},hum\n" for row in rows[1:5]))
     return [
         *opened,
-        _put("table-predictions", predictions, match),
+        _put("table-predictions", predictions, lambda: match(predictions)),
+        _put("table-predictions-parquet", shared, lambda: match(shared)),
         _put("table-corrections", fixes, lambda: correct_labels(clips, fixes)),
     ]
 

@@ -32,7 +32,7 @@ def test_a_sample_that_is_not_mutated_is_read(tmp_path: Path, monkeypatch: pytes
             target.read(sample)
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), StoreError("two\nlines"), StoreError("")])
+@pytest.mark.parametrize("error", [ValueError("odd"), RecursionError(), StoreError("x" * 3000), StoreError("")])
 def test_the_runner_finds_what_is_no_clear_line(error: Exception):
     def read(content: bytes) -> None:
         raise error

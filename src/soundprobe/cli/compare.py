@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.cli.options import (
     Channels,
     DecodingJobs,
@@ -24,7 +24,6 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import Allowance, AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared

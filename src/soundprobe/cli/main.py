@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
+from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
@@ -44,13 +44,13 @@ from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import VIEW_EXAMPLES, view
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
+
 
 app = typer.Typer(
     name="soundprobe",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
 import typer
-from rich.console import Console, ConsoleDimensions
+from rich.console import ConsoleDimensions
 from rich.measure import Measurement
 from rich.table import Table
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.files import plain_json, printable
+from soundprobe.base.files import json_text, plain_json
+from soundprobe.base.terminal import Terminal
 from soundprobe.cli.options import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PIPED_WIDTH = 10_000
 """A file or a pipe has no width: what reads it wants a row on a line."""
 
 
-class Output(Console):
+class Output(Terminal):
     """Text and tables; as wide as the terminal, and as wide as they are where there is none."""
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -91,8 +91,7 @@ Json = Annotated[
 def answer(asked: bool, **content: Any) -> None:
     """Writes `content` as a JSON object, where `--json` asks for it; null stands for what JSON has no number for."""
     if asked and _Asked.stream is not None:
-        text = json.dumps(plain_json(content), indent=1, ensure_ascii=False, allow_nan=False)
-        _Asked.stream.write(printable(text) + "\n")
+        _Asked.stream.write(json_text(plain_json(content)))
 
 
 def run_facts(done: FinishedRun) -> dict[str, Any]:

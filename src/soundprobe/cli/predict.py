@@ -11,10 +11,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, DataError, Lacking
+from soundprobe.base.errors import AudioError, DataError, Lacking, one_line
 from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.predicting.prediction import Prediction

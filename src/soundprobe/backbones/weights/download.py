@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from soundprobe.base.errors import SoundprobeError, one_line
 from soundprobe.base.progress import Lines
+from soundprobe.base.terminal import Terminal
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 RETRY_WAITS_S = (0.5, 2.0, 5.0)
@@ -251,7 +251,7 @@ def _reason(error: Exception) -> str:
 
 
 def _progress_bar(progress: bool) -> Progress:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
