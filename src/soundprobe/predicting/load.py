@@ -25,7 +25,7 @@ from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
-from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.scoring.run_names import WHY_NOT, run_folder
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
@@ -37,30 +37,35 @@ SEED = re.compile(r"random \(seed (\d+)\)")
 
 
 def load_predictor(
-    folder: str | Path,
+    run: str | Path | None,
     *,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
+    """The heads of a run and their backbones, loaded once, to be asked many times.
 
     Args:
+        run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
+        heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
         channels: see `Predictor`.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
+        ConfigError: no run, or several, are named so, the heads are of a fine-tuned network, or the backbone that can
+            be loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = Path(folder)
-    heads, abouts, folds = [], [], []
+    place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+    trained, abouts, folds = [], [], []
     for path in _head_files(place):
         try:
             result, arrays, record = results.read_fold(path)
@@ -75,7 +80,7 @@ def load_predictor(
             raise ConfigError(
                 f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
             )
-        heads.append(load_head(about.head, arrays, record.params))
+        trained.append(load_head(about.head, arrays, record.params))
         abouts.append(about)
         folds.append(result.fold)
     about = abouts[0]
@@ -83,13 +88,13 @@ def load_predictor(
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
-        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, trained, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(trained)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
-    if width != heads[0].n_features_in_:
+    if width != trained[0].n_features_in_:
         raise ConfigError(
-            f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
+            f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
     return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
