@@ -76,7 +76,9 @@ def extract(
             fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
-        device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
+        device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
+        batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
+            PyTorch's need less memory, too, and change nothing.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
@@ -147,7 +149,7 @@ def extract(
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []
-    for model, belongs in _networks_of(run, digest, scanned) if run else ((one, None) for one in models):
+    for model, belongs in _networks_of(run, digest, scanned, batch_size) if run else ((one, None) for one in models):
         job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs)
         extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
         if on_extraction:
@@ -155,7 +157,9 @@ def extract(
     return extractions
 
 
-def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
+def _networks_of(
+    run: FinetunedRun, data_digest: str, scanned: Scan, batch_size: int
+) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
     from soundprobe.embeddings.embed import embedding_key
 
@@ -164,7 +168,7 @@ def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator
     for fold in run.folds:
         model = load_network(run, fold, clip_seconds)
         whole = dataclasses.replace(model, weights=dataclasses.replace(model.weights, sha256=run.networks_sha256))
-        about = {**run.describe(), "key": embedding_key(whole, data_digest), "fold": fold}
+        about = {**run.describe(), "key": embedding_key(whole, data_digest, batch_size), "fold": fold}
         yield model, {**about, "network_sha256": model.weights.sha256}
 
 
