@@ -23,7 +23,8 @@ import numpy as np
 import torch
 
 from machine_note import describe, spread
-from soundprobe.audio.decode import decode, fit_length, read_bytes
+from soundprobe.audio.decode import decode, fit_length
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan

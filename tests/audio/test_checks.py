@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from soundprobe.audio.checks import notes
-from soundprobe.audio.decode import check_channels, decode, decode_checked, inspect, read_bytes
+from soundprobe.audio.decode import check_channels, decode, decode_checked, inspect
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.base.errors import ConfigError
 
 RATE_HZ = 16_000

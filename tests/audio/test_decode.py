@@ -13,7 +13,8 @@ import pytest
 import soundfile
 import soxr
 
-from soundprobe.audio.decode import decode, fit_length, inspect, read_bytes, source_name
+from soundprobe.audio.decode import decode, fit_length, inspect
+from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.base.errors import AudioError
 from soundprobe.base.records import EncodedAudio
 
@@ -216,11 +217,12 @@ def test_decode_flac_streamed_without_its_length_is_whole() -> None:
     assert inspect(bytes(audio), "a").frames == len(wave)
 
 
-def test_decode_flac_that_claims_two_weeks_fills_no_memory() -> None:
+@pytest.mark.parametrize(("high", "expected"), [(0x0, "truncated"), (0xF, "more than 8,589,934,592 samples: split it")])
+def test_decode_flac_that_claims_two_weeks_fills_no_memory(high: int, expected: str) -> None:
     audio = bytearray(encode(tone(), format="FLAC"))
-    audio[21] |= 0x0F
+    audio[21] |= high
     audio[22:26] = b"\xff" * 4
-    assert reason(bytes(audio)) == "truncated"
+    assert reason(bytes(audio)) == expected
 
 
 @pytest.mark.parametrize("chunk", [b"LIST\x04\x00\x00\x00INFO", b"junk\x03\x00\x00\x00abc\x00"])

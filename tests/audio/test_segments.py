@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from ffmpeg_sounds import written_by_ffmpeg
-from soundprobe.audio.decode import decode, decode_frames, inspect, read_bytes
+from soundprobe.audio.decode import decode, decode_frames, inspect
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.audio.segments import duration_s, segment
 from soundprobe.base.errors import AudioError
 

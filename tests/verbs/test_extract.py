@@ -17,6 +17,7 @@ import soundfile
 
 from command_line import soundprobe
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, WeightsError
+from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
 from soundprobe.verbs.extract import extract
@@ -227,14 +228,14 @@ def test_plan_parts_puts_equal_lengths_together_whatever_the_order_of_clips(toy)
 def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong_embedding(toy, tmp_path, monkeypatch):
     data = shutil.copytree(toy, tmp_path / "data")
     victim = sorted(data.glob("audio/fold2/*.wav"))[0]
-    read_bytes = pipeline.read_bytes
+    open_encoded = pipeline.open_encoded
 
     def changed(source: object) -> bytes:
-        audio = read_bytes(source)
+        audio = open_encoded(source)
         return audio[:-2] + b"zz" if str(source) == str(victim) else audio
 
     with monkeypatch.context() as patch, pytest.raises(StoreError, match="changed since it was scanned"):
-        patch.setattr(pipeline, "read_bytes", changed)
+        patch.setattr(pipeline, "open_encoded", changed)
         embed(data, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))
     (outcome,) = embed(data, tmp_path / "out")
@@ -292,7 +293,7 @@ def test_extract_killed_in_mid_run_goes_on_without_embedding_a_finished_part_aga
 
 def test_extract_while_another_process_writes_the_same_set_is_turned_away(toy, tmp_path):
     (first,) = embed(toy, tmp_path)
-    with store.locked(first.folder):
+    with locked(first.folder):
         second = subprocess.run(
             [*EXTRACT, "--data", str(toy), "--embeddings", str(tmp_path)], capture_output=True, text=True
         )

@@ -63,6 +63,13 @@ def findings(frames: np.ndarray, wave: np.ndarray, lowest: float, highest: float
     return found
 
 
+def in_both(first: Findings, second: Findings) -> dict[str, float]:
+    """What two parts of one clip have in common, by its mean; what is far beyond in one of them."""
+    both = {kind: (first[kind] + second[kind]) / 2 for kind in first if kind in second}
+    peaks = [part["far_beyond"] for part in (first, second) if "far_beyond" in part]
+    return {**both, "far_beyond": max(peaks)} if peaks else both
+
+
 def notes(found: Mapping[str, Findings], leave_out: Collection[str] = ()) -> list[str]:
     """A line for each kind of finding: how many clips, the first names, what helps.
 

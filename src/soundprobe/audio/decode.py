@@ -1,15 +1,17 @@
 """The one decode path: a file or bytes -> mono float32 at a rate, cut or padded to a length.
 
-T is the number of samples. Decoding is libsndfile's (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF), or FFmpeg's where
-libsndfile can't and PyAV is installed; resampling is soxr's.
+Decoding is libsndfile's (WAV, FLAC, Ogg Vorbis and Opus, MP3, AIFF), or FFmpeg's where libsndfile can't and PyAV is
+installed; resampling is soxr's. A clip of up to `WHOLE_SAMPLES` is decoded at once and looked at to its end. Of a
+longer recording only as much is decoded as is used, block by block, in memory that doesn't grow with it.
+
+T is the number of samples, C of channels.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import stat
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +19,12 @@ import soundfile
 import soxr
 
 from soundprobe.audio import checks, ffmpeg
-from soundprobe.audio.containers import streams
+from soundprobe.audio.containers import Streams, streams
+from soundprobe.audio.encoded import Encoded, Reader
+from soundprobe.audio.encoded import read_bytes as read_bytes
+from soundprobe.audio.encoded import source_name as source_name
 from soundprobe.audio.formats import not_audio, other_format
 from soundprobe.base.errors import AudioError, ConfigError, unknown
-from soundprobe.base.records import EncodedAudio, Source
 
 DECODE_VERSION = 1
 """Enters the key of every embedding: raise it when `decode` returns other samples than before.
@@ -31,14 +35,21 @@ What some clips alone are read by since then, `AudioInfo.decoder` says, and that
 CHANNELS = ("mean", "first", "loudest")
 """What becomes of a clip with several channels; the loudest is the one with the most energy."""
 
-MAX_BYTES = 2 * 1024**3
 RATES_HZ = (1_000, 1_000_000)
 """Lower and higher rates in a header are damage; resampling from 1 Hz would fill the memory."""
 
 SLACK_FRAMES = 64
 """Some writers of AIFF count a few samples more or less than there are."""
-ONE_READ_SAMPLES = 64 * 1024**2
-BLOCK_FRAMES = 1024**2
+WHOLE_SAMPLES = 2**23
+"""Of all channels together, or resampled: 3 minutes of one channel at 44.1 kHz."""
+BLOCK_SAMPLES = 2**20
+"""Of all channels together."""
+MOST_SAMPLES = 2**33
+"""Of all channels together, in one file: 54 hours of one channel at 44.1 kHz. A header that counts more is refused."""
+MOST_HELD = 2**28
+"""Samples of a wave that is wanted whole, after resampling: 1 GiB."""
+TOO_LONG = f"more than {MOST_SAMPLES:,} samples: split it"
+TOO_MUCH = f"more than {MOST_HELD:,} samples at once: split it"
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's SF_COUNT_MAX
 UNSUPPORTED_ENCODING = 4  # libsndfile's SF_ERR_UNSUPPORTED_ENCODING
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS")
@@ -59,13 +70,6 @@ class AudioInfo:
     decoder: str = ""
 
 
-class _Bytes(io.BytesIO):
-    """Bytes to read from; a damaged header that sends libsndfile before their beginning moves nothing."""
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        return self.tell() if offset < 0 and whence == io.SEEK_SET else super().seek(offset, whence)
-
-
 class _ForwardFile(soundfile.SoundFile):
     """A SoundFile that is only read onwards.
 
@@ -76,55 +80,27 @@ class _ForwardFile(soundfile.SoundFile):
         return False
 
 
-def source_name(source: Source) -> str:
-    """How messages name a clip's source: its path, or the name that it brings."""
-    return source.name if isinstance(source, EncodedAudio) else os.fspath(source)
-
-
-def read_bytes(source: Source) -> bytes:
-    """The encoded bytes of a clip.
-
-    Raises:
-        AudioError: "missing file", "not a file", "larger than 2 GiB" or "unreadable: ..." (no permission, disk error).
-    """
-    name = source_name(source)
-    try:
-        if isinstance(source, EncodedAudio):
-            return source.read()
-        status = os.stat(source)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            raise AudioError(name, "not a file")
-        if status.st_size > MAX_BYTES:
-            raise AudioError(name, "larger than 2 GiB")
-        with open(source, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise AudioError(name, "missing file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(name, f"unreadable: {reason}") from error
-
-
-def inspect(audio: bytes, name: str) -> AudioInfo:
+def inspect(audio: Encoded, name: str) -> AudioInfo:
     """Length, rate and channels of encoded audio, from its headers; no sample is decoded.
 
     A FLAC stream of unknown length, as encoders write it into a pipe, is decoded to count its frames; so are joined
-    files and what FFmpeg reads.
+    files and what FFmpeg reads. No more than a block of them is held.
 
     Raises:
         AudioError: as `decode`, but for what only the samples show: a FLAC file cut short, NaN.
     """
-    file, decoder = _open(audio, name)
-    with file:
-        frames = file.frames
-        if frames == UNKNOWN_FRAMES:
-            frames = sum(len(block) for block in _blocks(file, name))
+    with closing(_open(audio, name)) as sound:
+        frames = sound.frames
+        if frames is None:
+            frames = sum(len(block) for block in sound.blocks())
         if frames == 0:
             raise AudioError(name, "no samples")
-        return AudioInfo(frames / file.samplerate, file.samplerate, file.channels, frames, decoder)
+        return AudioInfo(frames / sound.rate_hz, sound.rate_hz, sound.channels, frames, sound.decoder)
 
 
-def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mean") -> np.ndarray:
+def decode(
+    audio: Encoded, *, sample_rate_hz: int, name: str, channels: str = "mean", samples: int | None = None
+) -> np.ndarray:
     """Encoded audio -> wave (T,) float32, its channels made one, resampled to `sample_rate_hz` (soxr, HQ).
 
     Integer samples come to lie in [-1, 1). Floating-point files, lossy codecs and resampling may go beyond;
@@ -143,43 +119,85 @@ def decode(audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mea
             1 MHz. Files of one format that were joined are read to the last one's end.
         name: stands in messages.
         channels: one of `CHANNELS`.
+        samples: how many of T are used at most. Of a recording above `WHOLE_SAMPLES` no more is then decoded and
+            checked than they need; with "loudest", all of it is once.
 
     Raises:
         AudioError: "empty file", "not audio", "not audio but ...", "... is not supported", "unsupported encoding",
             "no samples", "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...",
-            "several ...", "NaN or infinite samples", or "sample rate of ... Hz".
+            "several ...", "NaN or infinite samples", "sample rate of ... Hz", or "too long ...".
     """
-    return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)[0]
+    return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples)[0]
 
 
 def decode_checked(
-    audio: bytes, *, sample_rate_hz: int, name: str, channels: str = "mean"
+    audio: Encoded, *, sample_rate_hz: int, name: str, channels: str = "mean", samples: int | None = None
 ) -> tuple[np.ndarray, checks.Findings]:
     """As `decode`, and what `soundprobe.audio.checks` has to say of the samples, before they are resampled."""
-    frames, rate_hz = decode_frames(audio, name)
-    wave = _one_channel(frames, channels)
-    lowest, highest = float(wave.min()), float(wave.max())
-    if not np.isfinite([lowest, highest]).all():
-        raise AudioError(name, "NaN or infinite samples")
-    found = checks.findings(frames if channels == "mean" else wave, wave, lowest, highest)
-    if rate_hz == sample_rate_hz:
-        return wave, found
-    return soxr.resample(wave, rate_hz, sample_rate_hz, quality="HQ"), found
+    with closing(_open(audio, name)) as sound:
+        begun = sound.begin(max(sound.channels, sample_rate_hz / sound.rate_hz))
+        if not isinstance(begun, np.ndarray):
+            looked = _Looked(sound.pick(channels, audio), name)
+            return _collect(_resampled(looked.waves(begun), sound.rate_hz, sample_rate_hz), samples, name), looked.found
+    wave = _one_channel(begun, channels)
+    found = _check(begun if channels == "mean" else wave, wave, name)
+    if sound.rate_hz != sample_rate_hz:
+        wave = soxr.resample(wave, sound.rate_hz, sample_rate_hz, quality="HQ")
+    return (wave if samples is None or len(wave) <= samples else wave[:samples].copy()), found
 
 
-def decode_frames(audio: bytes, name: str) -> tuple[np.ndarray, int]:
-    """All samples as they are, (T,) or (T, channels) float32, and their rate in Hz.
+def decode_blocks(audio: Encoded, *, sample_rate_hz: int, name: str, channels: str = "mean") -> Iterator[np.ndarray]:
+    """The wave that `decode` gives, in blocks (n,) float32 that follow each other, in memory that doesn't grow with T.
+
+    The samples are those of `decode` to the bit. Where the blocks end says nothing, and may change.
+
+    Args:
+        audio: of `soundprobe.audio.encoded.open_encoded`, which leaves a large file on the disk.
+
+    Raises:
+        AudioError: as `decode`, as soon as it shows.
+    """
+    with closing(_open(audio, name)) as sound:
+        looked = _Looked(sound.pick(channels, audio), name)
+        yield from _resampled(looked.waves(sound.blocks()), sound.rate_hz, sample_rate_hz)
+    if not looked.any:
+        raise AudioError(name, "no samples")
+
+
+def survey(audio: Encoded, name: str, channels: str = "mean") -> tuple[float, checks.Findings]:
+    """The largest |sample| of all, and what `soundprobe.audio.checks` has to say of them; every sample is decoded.
+
+    Raises:
+        AudioError: as `decode`.
+    """
+    with closing(_open(audio, name)) as sound:
+        begun = sound.begin(sound.channels)
+        if not isinstance(begun, np.ndarray):
+            looked = _Looked(sound.pick(channels, audio), name)
+            return max(float(np.abs(wave).max(initial=0.0)) for wave in looked.waves(begun)), looked.found
+    wave = _one_channel(begun, channels)
+    return float(np.abs(wave).max(initial=0.0)), _check(begun if channels == "mean" else wave, wave, name)
+
+
+def decode_frames(audio: Encoded, name: str, first: int = 0, last: int | None = None) -> tuple[np.ndarray, int]:
+    """Samples as they are, (T,) or (T, C) float32, from frame `first` up to `last`, and their rate in Hz.
 
     Raises:
         AudioError: as `decode`, but for NaN.
     """
-    file, _ = _open(audio, name)
-    with file:
-        rate_hz = file.samplerate
-        frames = _read(file, name)
-    if len(frames) == 0:
+    kept: list[np.ndarray] = []
+    at = 0
+    with closing(_open(audio, name)) as sound:
+        for block in sound.blocks():
+            kept.append(block[max(0, first - at) : None if last is None else max(0, last - at)])
+            at += len(block)
+            if last is not None and at >= last:
+                break
+            if sum(each.size for each in kept) > MOST_HELD:
+                raise AudioError(name, TOO_MUCH)
+    if not at:
         raise AudioError(name, "no samples")
-    return frames, rate_hz
+    return np.concatenate(kept), sound.rate_hz
 
 
 def check_channels(channels: str) -> None:
@@ -197,89 +215,231 @@ def fit_length(wave: np.ndarray, samples: int) -> np.ndarray:
     return fitted
 
 
-def _open(audio: bytes, name: str) -> tuple[_ForwardFile, str]:
-    """The file, and `AudioInfo.decoder`."""
-    if not audio:
+@dataclass(frozen=True)
+class _Sound:
+    """An encoded file that was opened: what its header says, and its samples in blocks.
+
+    `frames` is None where only decoding tells. `blocks()`, called once, yields (n,) or (n, C) float32 of about
+    `BLOCK_SAMPLES`; `whole` reads all at once, where that is not None.
+    """
+
+    name: str
+    rate_hz: int
+    channels: int
+    frames: int | None
+    decoder: str
+    blocks: Callable[[], Iterator[np.ndarray]]
+    whole: Callable[[], np.ndarray] | None
+    close: Callable[[], None]
+
+    def begin(self, made_of_each: float) -> np.ndarray | Iterator[np.ndarray]:
+        """All frames (T,) or (T, C), or the blocks of what is more than `WHOLE_SAMPLES`.
+
+        Args:
+            made_of_each: how many samples are made of each frame.
+        """
+        most = WHOLE_SAMPLES / made_of_each
+        if self.frames is not None and self.frames > most:
+            return self.blocks()
+        if self.whole is not None:
+            frames = self.whole()
+        else:
+            blocks, held, count = self.blocks(), [], 0
+            for block in blocks:
+                held.append(block)
+                count += len(block)
+                if count > most:
+                    return itertools.chain(held, blocks)
+            frames = np.concatenate(held) if held else np.empty(0, np.float32)
+        if len(frames) == 0:
+            raise AudioError(self.name, "no samples")
+        return frames
+
+    def pick(self, channels: str, audio: Encoded) -> int | None:
+        """Which channel is taken, None: their mean. For the loudest all of `audio` is decoded, once more."""
+        if channels == "mean" or self.channels == 1:
+            return None
+        if channels == "first":
+            return 0
+        energy = np.zeros(self.channels)
+        with closing(_open(audio, self.name)) as again:
+            for block in again.blocks():
+                energy += np.square(block, dtype=np.float64).sum(axis=0)
+        return int(energy.argmax())
+
+
+class _Looked:
+    """Blocks of frames, made one channel and checked as they pass; `found` is what all of them have so far."""
+
+    def __init__(self, channel: int | None, name: str) -> None:
+        self._channel, self._name, self.any = channel, name, False
+        self.found: checks.Findings = {}
+
+    def waves(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """(n, C) or (n,) -> (n,).
+
+        Raises:
+            AudioError: NaN or infinite samples.
+        """
+        for block in blocks:
+            if self._channel is not None and block.ndim == 2:
+                block = np.ascontiguousarray(block[:, self._channel])
+            wave = _one_channel(block, "mean")
+            found = _check(block, wave, self._name)
+            self.found = checks.in_both(self.found, found) if self.any else found
+            self.any = True
+            yield wave
+
+
+def _check(frames: np.ndarray, wave: np.ndarray, name: str) -> checks.Findings:
+    lowest, highest = float(wave.min()), float(wave.max())
+    if not np.isfinite([lowest, highest]).all():
+        raise AudioError(name, "NaN or infinite samples")
+    return checks.findings(frames, wave, lowest, highest)
+
+
+def _resampled(waves: Iterator[np.ndarray], rate_hz: int, wanted_hz: int) -> Iterator[np.ndarray]:
+    """The waves at another rate. soxr gives the same samples of a stream as of the whole."""
+    if rate_hz == wanted_hz:
+        yield from waves
+        return
+    stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
+    for wave in waves:
+        for piece in np.array_split(wave, max(1, round(len(wave) * wanted_hz / rate_hz / BLOCK_SAMPLES))):
+            yield stream.resample_chunk(piece)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _collect(waves: Iterator[np.ndarray], samples: int | None, name: str) -> np.ndarray:
+    """The first `samples` of waves, or all."""
+    kept: list[np.ndarray] = []
+    count = 0
+    for wave in waves:
+        kept.append(wave if samples is None else wave[: samples - count])
+        count += len(wave)
+        if samples is not None and count >= samples:
+            break
+        if count > MOST_HELD:
+            raise AudioError(name, TOO_MUCH)
+    return np.concatenate(kept)
+
+
+def _open(audio: Encoded, name: str) -> _Sound:
+    if not len(audio):
         raise AudioError(name, "empty file")
     found = streams(audio, name)
-    if len(found.parts) > 1:
-        file, decoder = _decoded(*_joined(found.parts, name)), found.mended
-    else:
-        file, by_ffmpeg = _open_whole(found.parts[0], name)
-        decoder = "FFmpeg" if by_ffmpeg else found.mended
-    if found.frames is not None and abs(found.frames - file.frames) > SLACK_FRAMES * audio.startswith(b"FORM"):
-        file.close()
-        if audio.startswith(b"NIST"):
-            raise AudioError(name, "truncated")
-        if audio.startswith(b"FORM"):
-            raise AudioError(
-                name, f"its header counts {found.frames:,} samples, and {file.frames:,} are there: write it anew"
-            )
-        file, decoder = _decoded(*ffmpeg.decode(audio, "MPEG layer II", name)), "FFmpeg"
-    if not RATES_HZ[0] <= file.samplerate <= RATES_HZ[1]:
-        file.close()
-        raise AudioError(name, f"sample rate of {file.samplerate} Hz")
-    return file, decoder
+    sound = _open_found(found, name)
+    if found.frames is not None:
+        frames = sound.frames
+        if frames is None:
+            frames = sum(len(block) for block in sound.blocks())
+            sound.close()
+            sound = _open_found(found, name)
+        if abs(found.frames - frames) > SLACK_FRAMES * audio.startswith(b"FORM"):
+            sound.close()
+            if audio.startswith(b"NIST"):
+                raise AudioError(name, "truncated")
+            if audio.startswith(b"FORM"):
+                raise AudioError(
+                    name, f"its header counts {found.frames:,} samples, and {frames:,} are there: write it anew"
+                )
+            sound = _open_foreign(audio, "MPEG layer II", name)
+    refusal = ""
+    if not RATES_HZ[0] <= sound.rate_hz <= RATES_HZ[1]:
+        refusal = f"sample rate of {sound.rate_hz} Hz"
+    elif (sound.frames or 0) * sound.channels > MOST_SAMPLES:
+        refusal = TOO_LONG
+    if refusal:
+        sound.close()
+        raise AudioError(name, refusal)
+    return sound
 
 
-def _open_whole(audio: bytes, name: str) -> tuple[_ForwardFile, bool]:
-    """A file that is one stream, and whether FFmpeg read it."""
+def _open_found(found: Streams, name: str) -> _Sound:
+    return _open_joined(found, name) if len(found.parts) > 1 else _open_whole(found.parts[0], name, found.mended)
+
+
+def _open_whole(audio: Encoded, name: str, mended: str = "") -> _Sound:
+    """A file that is one stream."""
+    reader = Reader(audio)
     try:
-        return _ForwardFile(_Bytes(audio)), False
+        file = _ForwardFile(reader)
     except soundfile.LibsndfileError as error:
+        if reader.failed:
+            raise reader.failed from error
         kind = other_format(audio)
         if kind is not None:
-            return _decoded(*ffmpeg.decode(audio, kind, name)), True
+            return _open_foreign(audio, kind, name)
         if error.code == UNSUPPORTED_ENCODING:
             raise AudioError(name, "unsupported encoding") from error
         raise AudioError(name, "truncated or damaged" if audio.startswith(MAGIC) else not_audio(audio)) from error
+    told = None if file.frames == UNKNOWN_FRAMES else file.frames
+
+    def read(frames: int) -> np.ndarray:
+        try:
+            block = file.read(frames, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise reader.failed or AudioError(name, "truncated or damaged") from error
+        if reader.failed:
+            raise reader.failed
+        return block
+
+    def blocks() -> Iterator[np.ndarray]:
+        count = 0
+        while len(block := read(max(1, BLOCK_SAMPLES // file.channels))):
+            count += len(block)
+            if count * file.channels > MOST_SAMPLES:
+                raise AudioError(name, TOO_LONG)
+            yield block
+        if told is not None and count < told:
+            raise AudioError(name, "truncated")
+
+    def whole() -> np.ndarray:
+        frames = read(file.frames)
+        if len(frames) < file.frames:
+            raise AudioError(name, "truncated")
+        return frames
+
+    at_once = whole if told is not None else None
+    return _Sound(name, file.samplerate, file.channels, told, mended, blocks, at_once, file.close)
 
 
-def _joined(parts: Sequence[bytes], name: str) -> tuple[np.ndarray, int]:
-    """The samples of encoded files that follow each other (T,) or (T, channels) float32, and their rate."""
-    kinds, waves = set(), []
-    for part in parts:
-        file, _ = _open_whole(part, name)
-        with file:
-            kinds.add((file.samplerate, file.channels))
-            waves.append(_read(file, name))
+def _open_foreign(audio: Encoded, kind: str, name: str) -> _Sound:
+    """What FFmpeg reads: its rate and channels are those of the first block."""
+    blocks = ffmpeg.blocks(audio, kind, name)
+    first = next(blocks, None)
+    if first is None:
+        raise AudioError(name, "no samples")
+    rate_hz, block = first
+    channels = 1 if block.ndim == 1 else block.shape[1]
+
+    def limited() -> Iterator[np.ndarray]:
+        count = 0
+        for each in itertools.chain([block], (following for _, following in blocks)):
+            count += each.size
+            if count > MOST_SAMPLES:
+                raise AudioError(name, TOO_LONG)
+            yield each
+
+    return _Sound(name, rate_hz, channels, None, "FFmpeg", limited, None, blocks.close)
+
+
+def _open_joined(found: Streams, name: str) -> _Sound:
+    """Encoded files that follow each other; each is opened when the one before has ended."""
+    kinds = set()
+    for part in found.parts:
+        with closing(_open_whole(part, name)) as sound:
+            kinds.add((sound.rate_hz, sound.channels))
     if len(kinds) > 1:
         raise AudioError(name, "joined of parts with different rates or channels: split it")
-    return np.concatenate(waves), next(iter(kinds))[0]
 
+    def blocks() -> Iterator[np.ndarray]:
+        for part in found.parts:
+            with closing(_open_whole(part, name)) as sound:
+                yield from sound.blocks()
 
-def _decoded(frames: np.ndarray, rate_hz: int) -> _ForwardFile:
-    """Samples (T,) or (T, channels) float32 as a file, for what is done with every file."""
-    content = _Bytes()
-    soundfile.write(content, frames, rate_hz, format="W64", subtype="FLOAT")
-    content.seek(0)
-    return _ForwardFile(content)
-
-
-def _read(file: _ForwardFile, name: str) -> np.ndarray:
-    """All frames (T,) or (T, channels) float32."""
-    if file.frames * file.channels > ONE_READ_SAMPLES:  # unknown, or a header that lies: take only what is there
-        frames = np.concatenate(_blocks(file, name))
-    else:
-        frames = _read_block(file, file.frames, name)
-    if len(frames) < file.frames != UNKNOWN_FRAMES:
-        raise AudioError(name, "truncated")
-    return frames
-
-
-def _blocks(file: _ForwardFile, name: str) -> list[np.ndarray]:
-    """The rest of the frames in blocks of at most `BLOCK_FRAMES`; an empty one ends the list."""
-    blocks = [_read_block(file, BLOCK_FRAMES, name)]
-    while len(blocks[-1]):
-        blocks.append(_read_block(file, BLOCK_FRAMES, name))
-    return blocks
-
-
-def _read_block(file: _ForwardFile, frames: int, name: str) -> np.ndarray:
-    try:
-        return file.read(frames, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise AudioError(name, "truncated or damaged") from error
+    rate_hz, channels = next(iter(kinds))
+    return _Sound(name, rate_hz, channels, None, found.mended, blocks, None, lambda: None)
 
 
 def _one_channel(frames: np.ndarray, channels: str) -> np.ndarray:

@@ -5,12 +5,12 @@ Letters: T samples of each of C channels.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundprobe.audio.encoded import Encoded, Reader
 from soundprobe.audio.foreign import check_whole
 from soundprobe.audio.formats import NEVER_READ, remedy
 from soundprobe.base.errors import AudioError
@@ -26,12 +26,13 @@ EXACT = ("mov", "wav", "w64", "aiff", "caf", "flac", "wv", "tta", "ape")
 LOSSLESS = ("alac", "flac", "pcm_", "wavpack", "tta", "ape", "wmalossless")
 ROUNDED_S = 0.15
 """Lossy codecs may lack so much, the delay of their encoder, of what the container counts."""
+BLOCK_SAMPLES = 2**17
 ONE_TRACK = "keep one: ffmpeg -i FILE -map 0:a:0 FILE.wav"
 LAST_RESORT = "fetch it again, or convert it to WAV with what wrote it"
 
 
-def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
-    """The sound in `audio` (T, C) float32, where C > 1, else (T,), and its rate in Hz.
+def blocks(audio: Encoded, kind: str, name: str) -> Generator[tuple[int, np.ndarray]]:
+    """The sound in `audio` in blocks (n, C) float32, where C > 1, else (n,), each with its rate in Hz.
 
     Integers come to lie in [-1, 1). Where the container counts its samples, there are as many: an encoder's padding is
     left out.
@@ -50,8 +51,9 @@ def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
     except ImportError:
         raise refusal from None
     check_whole(audio, name)
+    reader = Reader(audio)
     try:
-        with av.open(io.BytesIO(audio), mode="r") as container:
+        with av.open(reader, mode="r") as container:
             if not container.streams.audio:
                 raise AudioError(name, f"{kind} without sound in it")
             if len(container.streams.audio) > 1:
@@ -59,23 +61,41 @@ def decode(audio: bytes, kind: str, name: str) -> tuple[np.ndarray, int]:
             stream = container.streams.audio[0]
             if stream.codec_context is None:
                 raise AudioError(name, f"{kind} is not supported, by FFmpeg neither: {LAST_RESORT}")
-            sounds = list(_sounds(container, stream, name))
-            told_s = _told_s(container, stream)
             exact = container.format.name.split(",")[0] in EXACT
+            count, rate_hz, told_s = 0, 0, _told_s(container, stream)
+            for rate_hz, samples in _gathered(_sounds(container, stream, name)):
+                left = round(told_s * rate_hz) - count if exact and told_s is not None else len(samples)
+                count += len(samples)
+                if left > 0:
+                    samples = samples[:left]
+                    yield rate_hz, samples[:, 0] if samples.shape[1] == 1 else samples
+            told_s = _told_s(container, stream)
             slack_s = 0 if exact and stream.codec_context.name.startswith(LOSSLESS) else ROUNDED_S
     except (av.FFmpegError, ValueError, EOFError) as error:
+        if reader.failed:
+            raise reader.failed from error
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(
             name, f"{kind} is not supported by libsndfile, and FFmpeg can't decode it ({reason}): {LAST_RESORT}"
         ) from error
-    if not sounds:
-        raise AudioError(name, "no samples")
-    rate_hz, samples = sounds[0][0], sum(len(block) for _, block in sounds)
+    if reader.failed:
+        raise reader.failed
     told = None if told_s is None else round(told_s * rate_hz)
-    if told is not None and samples < told - slack_s * rate_hz:
-        raise AudioError(name, f"truncated: its header counts {told:,} samples, and {samples:,} are there")
-    frames = np.concatenate([block for _, block in sounds])[: told if exact else None]
-    return (frames[:, 0] if frames.shape[1] == 1 else frames), rate_hz
+    if told is not None and count and count < told - slack_s * rate_hz:
+        raise AudioError(name, f"truncated: its header counts {told:,} samples, and {count:,} are there")
+
+
+def _gathered(sounds: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """FFmpeg's small frames in blocks."""
+    held: list[np.ndarray] = []
+    rate_hz = 0
+    for rate_hz, samples in sounds:
+        held.append(samples)
+        if sum(each.size for each in held) >= BLOCK_SAMPLES:
+            yield rate_hz, np.concatenate(held)
+            held = []
+    if held:
+        yield rate_hz, np.concatenate(held)
 
 
 def _sounds(container: av.container.InputContainer, stream: Any, name: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from soundprobe.audio.encoded import Encoded
+
 HEADER = b"fLaC\0\0\0\x22"
 FIXED_BLOCKS = b"\xff\xf8"
 MOST_FRAMES = 0x10FFFF
 
 
-def goes_on(audio: bytes) -> bool:
+def goes_on(audio: Encoded) -> bool:
     """Whether a whole frame begins behind the samples that the header counts, of a stream with blocks of one size."""
     if len(audio) < 42:
         return False
@@ -22,7 +24,7 @@ def goes_on(audio: bytes) -> bool:
     return audio.find(audio[first : first + 4] + chr(number).encode("utf-8", "surrogatepass"), first) != -1
 
 
-def first_frame(audio: bytes) -> int:
+def first_frame(audio: Encoded) -> int:
     """Where the metadata end and the first frame begins."""
     at, last = 4, False
     while not last and at + 4 <= len(audio):

@@ -5,9 +5,8 @@ Sources: ISO 14496-12 (boxes), RFC 8794 (EBML), Microsoft's ASF specification, R
 
 from __future__ import annotations
 
-import struct
-
 from soundprobe.audio import mpeg
+from soundprobe.audio.encoded import Encoded, unpack
 from soundprobe.base.errors import AudioError
 
 EBML, SEGMENT = b"\x1aE\xdf\xa3", b"\x18\x53\x80\x67"
@@ -16,7 +15,7 @@ ASF_FILE_PROPERTIES = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20
 JOINED = "joined of several files, of which FFmpeg reads the first: split it"
 
 
-def check_whole(audio: bytes, name: str) -> None:
+def check_whole(audio: Encoded, name: str) -> None:
     """Raises AudioError where the end of `audio` is missing, or where a second file follows."""
     told = None
     if audio[4:8] == b"ftyp":
@@ -33,10 +32,10 @@ def check_whole(audio: bytes, name: str) -> None:
         raise AudioError(name, "truncated")
 
 
-def _end_of_boxes(audio: bytes, name: str) -> int:
+def _end_of_boxes(audio: Encoded, name: str) -> int:
     at = 0
     while at + 16 <= len(audio):
-        size, kind, wide = struct.unpack_from(">I4sQ", audio, at)
+        size, kind, wide = unpack(">I4sQ", audio, at)
         if kind == b"ftyp" and at:
             raise AudioError(name, JOINED)
         size = wide if size == 1 else size
@@ -46,7 +45,7 @@ def _end_of_boxes(audio: bytes, name: str) -> int:
     return at
 
 
-def _end_of_segment(audio: bytes) -> int | None:
+def _end_of_segment(audio: Encoded) -> int | None:
     head, size = _vint(audio, 4)
     at = head + size
     if audio[at : at + 4] != SEGMENT:
@@ -56,15 +55,15 @@ def _end_of_segment(audio: bytes) -> int | None:
     return None if size == unknown else head + size
 
 
-def _vint(audio: bytes, at: int) -> tuple[int, int]:
+def _vint(audio: Encoded, at: int) -> tuple[int, int]:
     """Where the number of EBML ends that begins at byte `at`, and its value."""
     first = audio[at] if at < len(audio) else 0
     length = 9 - first.bit_length()
     return at + length, int.from_bytes(audio[at : at + length], "big") & (2 ** (7 * length) - 1)
 
 
-def _end_of_asf(audio: bytes) -> int | None:
+def _end_of_asf(audio: Encoded) -> int | None:
     at = audio.find(ASF_FILE_PROPERTIES, 0, 65_536)
     if at == -1 or at + 48 > len(audio):
         return None
-    return int(struct.unpack_from("<Q", audio, at + 40)[0]) or None
+    return int(unpack("<Q", audio, at + 40)[0]) or None

@@ -8,7 +8,7 @@ RFC 3533 and 9639 (Ogg, FLAC in it), ISO 13818-7 (ADTS), RFC 4867 (AMR).
 
 from __future__ import annotations
 
-import struct
+from soundprobe.audio.encoded import Encoded, unpack
 
 AUDIO_ENDINGS = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf", ".w64", ".rf64", ".au"),
@@ -100,7 +100,7 @@ PCM, FLOATS, EXTENSIBLE = 1, 3, 0xFFFE
 READ_BITS = {PCM: (8, 16, 24, 32), FLOATS: (32, 64), 6: (8,), 7: (8,)}
 
 
-def other_format(audio: bytes) -> str | None:
+def other_format(audio: Encoded) -> str | None:
     """The name of what `audio` holds, where libsndfile can't read that; None where it can, or where it isn't known.
 
     Not for what libsndfile opened: some of its own formats may hold encodings that it doesn't know.
@@ -128,7 +128,7 @@ def other_format(audio: bytes) -> str | None:
     return None
 
 
-def not_audio(audio: bytes) -> str:
+def not_audio(audio: Encoded) -> str:
     """Why `audio` is none, in a few words."""
     beginning = audio[:64].lstrip().lower()
     found = next((name for mark, name in OTHERS.items() if beginning.startswith(mark.lower())), None)
@@ -144,7 +144,7 @@ def remedy(name: str) -> str:
     return f"pip install 'soundprobe[ffmpeg]' reads it; or {CONVERT}"
 
 
-def _in_ogg(audio: bytes) -> str | None:
+def _in_ogg(audio: Encoded) -> str | None:
     if len(audio) < 28:
         return None
     first = 27 + audio[26]
@@ -152,19 +152,19 @@ def _in_ogg(audio: bytes) -> str | None:
     return next((name for beginning, name in IN_OGG.items() if packet.startswith(beginning)), None)
 
 
-def _in_riff(audio: bytes) -> str | None:
+def _in_riff(audio: Encoded) -> str | None:
     if audio[8:12] != b"WAVE":
         return {b"AVI ": "AVI", b"CDXA": "VCD video", b"RMID": "MIDI"}.get(audio[8:12])
     order = ">" if audio[:4] == b"RIFX" else "<"
     at = 12
     while at + 24 <= len(audio) and audio[at : at + 4] != b"fmt ":
-        (size,) = struct.unpack_from(f"{order}I", audio, at + 4)
+        (size,) = unpack(f"{order}I", audio, at + 4)
         at += 8 + size + size % 2
     if at + 24 > len(audio):
         return None
-    tag, _, _, _, _, bits = struct.unpack_from(f"{order}HHIIHH", audio, at + 8)
+    tag, _, _, _, _, bits = unpack(f"{order}HHIIHH", audio, at + 8)
     if tag == EXTENSIBLE and at + 34 <= len(audio):
-        (tag,) = struct.unpack_from(f"{order}H", audio, at + 32)
+        (tag,) = unpack(f"{order}H", audio, at + 32)
     if bits in READ_BITS.get(tag, ()):
         return None
     if tag in (PCM, FLOATS):

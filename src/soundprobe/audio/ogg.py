@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from soundprobe.audio.encoded import Encoded
 from soundprobe.base.errors import AudioError
 
 HEADER_BYTES = 27
@@ -28,7 +29,7 @@ class _Page(NamedTuple):
     has_audio_header: bool
 
 
-def links(audio: bytes, name: str) -> list[bytes]:
+def links(audio: Encoded, name: str) -> list[Encoded]:
     """The streams that are joined in `audio` ("chained"), mostly one.
 
     The very same object comes back where there is one.
@@ -64,12 +65,12 @@ def links(audio: bytes, name: str) -> list[bytes]:
     return [audio[start:end] for start, end in zip(starts, [*starts[1:], len(audio)], strict=True)]
 
 
-def end(audio: bytes) -> int:
+def end(audio: Encoded) -> int:
     """Where the last page ends."""
     return max((page.end for page in _pages(audio)), default=0)
 
 
-def _pages(audio: bytes) -> Iterator[_Page]:
+def _pages(audio: Encoded) -> Iterator[_Page]:
     """Each page; the last may end beyond the file."""
     at = 0
     while at != -1:

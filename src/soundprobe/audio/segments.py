@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 
 from soundprobe.audio.containers import streams
-from soundprobe.audio.decode import UNKNOWN_FRAMES, AudioInfo, decode_frames, inspect, read_bytes
+from soundprobe.audio.decode import UNKNOWN_FRAMES, AudioInfo, decode_frames, inspect
+from soundprobe.audio.encoded import open_encoded
 from soundprobe.base.errors import AudioError
 from soundprobe.base.records import EncodedAudio
 
@@ -40,7 +41,7 @@ def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:
             file.seek(first)
             frames = file.read(last - first, dtype="int32" if subtype in INTEGERS else "float32")
     else:
-        frames = decode_frames(read_bytes(path), path)[0][first:last]
+        frames, _ = decode_frames(open_encoded(path), path, first, last)
     if len(frames) < last - first:
         raise AudioError(name, "truncated")
     file_bytes = io.BytesIO()
@@ -59,7 +60,7 @@ def duration_s(path: str) -> float | None:
 def _told(path: str) -> tuple[AudioInfo, bool]:
     """What the file is, and whether libsndfile finds just that in it, so that it can seek there."""
     if not os.path.isfile(path):
-        read_bytes(path)  # says why
+        open_encoded(path)  # says why
         raise AudioError(path, "not a file")
     status = os.stat(path)
     return _told_of(path, status.st_size, status.st_mtime_ns)
@@ -67,7 +68,7 @@ def _told(path: str) -> tuple[AudioInfo, bool]:
 
 @lru_cache(maxsize=10_000)
 def _told_of(path: str, size: int, changed_ns: int) -> tuple[AudioInfo, bool]:
-    audio = read_bytes(path)
+    audio = open_encoded(path)
     told = inspect(audio, path)
     if told.decoder or streams(audio, path).parts[0] is not audio:
         return told, False

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from soundprobe.audio.decode import decode, fit_length, read_bytes
+from soundprobe.audio.decode import decode, fit_length
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import ConfigError
 from soundprobe.data.listing import files_below, is_audio

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import AudioInfo, decode_checked, inspect, read_bytes, source_name
+from soundprobe.audio.decode import AudioInfo, inspect, survey
+from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Clips, Embeddings, Source
 from soundprobe.data.readers.locate import explain_missing
@@ -107,18 +108,17 @@ def scan(
 def _look(source: Source, decode_samples: bool, channels: str) -> _Seen:
     name = source_name(source)
     try:
-        audio = read_bytes(source)
+        audio = open_encoded(source)
+        sha256 = digest(audio)
     except AudioError as error:
         return _Seen("", NOTHING, error.reason)
-    sha256 = hashlib.sha256(audio).hexdigest()
     try:
         info = inspect(audio, name)
         if not decode_samples:
             return _Seen(sha256, info, "")
-        wave, findings = decode_checked(audio, sample_rate_hz=info.sample_rate_hz, name=name, channels=channels)
+        return _Seen(sha256, info, "", *survey(audio, name, channels))
     except AudioError as error:
         return _Seen(sha256, NOTHING, error.reason)
-    return _Seen(sha256, info, "", float(np.abs(wave).max(initial=0.0)), findings)
 
 
 def fingerprint(clips: Clips, scanned: Scan) -> str:

@@ -5,7 +5,6 @@ Letters: B clips of one batch, T samples, D the embedding's dimension.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections import deque
@@ -20,7 +19,8 @@ import torch
 from torch import nn
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import DECODE_VERSION, decode_checked, read_bytes, source_name
+from soundprobe.audio.decode import DECODE_VERSION, decode_checked
+from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.errors import AudioError, ConfigError, StoreError
 from soundprobe.base.files import digest_key
@@ -179,7 +179,9 @@ def decode_ahead(
 
 def _decode(job: EmbeddingJob, clip: PlannedClip) -> Decoded:
     model = job.model
-    return decode_scanned(job.clips, job.scanned, clip.row, model.spec.sample_rate_hz, model.channels, job.found)
+    return decode_scanned(
+        job.clips, job.scanned, clip.row, model.spec.sample_rate_hz, clip.samples, model.channels, job.found
+    )
 
 
 def decode_scanned(
@@ -187,10 +189,11 @@ def decode_scanned(
     scanned: Scan,
     row: int,
     sample_rate_hz: int,
+    samples: int,
     channels: str = "mean",
     found: dict[int, Findings] | None = None,
 ) -> Decoded:
-    """The clip at `row`; what is conspicuous about it is put into `found`.
+    """The clip at `row`, at most `samples` of it; what is conspicuous about it is put into `found`.
 
     Raises:
         StoreError: the clip is not what it was when it was scanned, so its fingerprint would be another's.
@@ -200,20 +203,24 @@ def decode_scanned(
     if scanned.errors[row]:
         return AudioError(name, str(scanned.errors[row]))
     try:
-        audio = read_bytes(source)
+        audio = open_encoded(source)
+        sha256 = digest(audio)
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    if hashlib.sha256(audio).hexdigest() != scanned.sha256[row]:
-        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     try:
-        wave, findings = decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels)
+        wave, findings = decode_checked(
+            audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
+        )
+        outcome: Decoded = wave
     except AudioError as error:
-        return error
+        outcome, findings = error, {}
+    if sha256 != scanned.sha256[row] or (not isinstance(audio, bytes) and audio.changed()):
+        raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     if findings and found is not None:
         found[row] = findings
-    return wave
+    return outcome
 
 
 Embedded = list[np.ndarray | AudioError]

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from soundprobe.audio.decode import decode, read_bytes, source_name
+from soundprobe.audio.decode import decode
+from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.hub import parquet_files, read_hub

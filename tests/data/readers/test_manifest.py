@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundprobe.audio.decode import inspect, read_bytes
+from soundprobe.audio.decode import inspect
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.data.readers.manifest import read_manifest
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from soundprobe.audio.decode import read_bytes
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
 from soundprobe.base.files import offline, path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source

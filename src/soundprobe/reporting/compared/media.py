@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.audio.decode import read_bytes
+from soundprobe.audio.encoded import read_bytes
 from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Clips, Source
