@@ -73,7 +73,12 @@ DATA_COLUMNS: Any = Annotated[
 Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help="mean, first or loudest.")]
 DEVICE_HELP = "auto, cpu, cuda or mps."
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help=DEVICE_HELP)]
-BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Clips of one forward pass.")]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size", metavar="N", min=1, help="Clips of one forward pass. Another than 16 makes a set of its own."
+    ),
+]
 DecodingJobs = Annotated[
     int | None, typer.Option("--jobs", metavar="N", min=1, help="Threads that decode. Default: the cores.")
 ]

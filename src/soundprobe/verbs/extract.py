@@ -79,7 +79,9 @@ def extract(
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
-        device: "auto", "cpu", "cuda" or "mps"; batch_size: clips of one forward pass; jobs: decoding threads.
+        device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
+        batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
+            PyTorch's need less memory, too, and change nothing.
         command: kept in `meta.json` as what was run.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
@@ -152,7 +154,7 @@ def extract(
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []
-    networks = _networks_of(run, digest, scanned) if run else ((model, None) for model, _ in models)
+    networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
     for number, (model, belongs) in enumerate(networks):
         job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
         extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
@@ -179,7 +181,9 @@ def _tag(folder: Path, model: LoadedBackbone, weights: Weights) -> None:
     measure_tags(folder, head.names, head.predict_proba, layers[LAST])
 
 
-def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
+def _networks_of(
+    run: FinetunedRun, data_digest: str, scanned: Scan, batch_size: int
+) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
     from soundprobe.embeddings.embed import embedding_key
 
@@ -188,7 +192,7 @@ def _networks_of(run: FinetunedRun, data_digest: str, scanned: Scan) -> Iterator
     for fold in run.folds:
         model = load_network(run, fold, clip_seconds)
         whole = dataclasses.replace(model, weights=dataclasses.replace(model.weights, sha256=run.networks_sha256))
-        about = {**run.describe(), "key": embedding_key(whole, data_digest), "fold": fold}
+        about = {**run.describe(), "key": embedding_key(whole, data_digest, batch_size), "fold": fold}
         yield model, {**about, "network_sha256": model.weights.sha256}
 
 
