@@ -20,8 +20,8 @@ class _State:
 
 def keep_own_stderr() -> None:
     """Lets Python write its messages past standard error's number, so that `hushed` leaves them alone."""
-    shown = sys.stderr
-    if _State.kept is not None or shown is None or shown is not sys.__stderr__:  # a test's own
+    shown = sys.__stderr__
+    if _State.kept is not None or shown is None or sys.stderr is not shown:  # it is a test's own
         return
     try:
         shown.flush()
