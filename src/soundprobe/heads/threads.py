@@ -23,7 +23,7 @@ _usual = 0  # PyTorch's threads before the first of them
 def one_thread() -> Iterator[None]:
     """One thread of numpy's and scipy's BLAS, and of PyTorch where that is imported; their numbers are put back.
 
-    PyTorch's number is at once the calling thread's and the one that new threads begin with, so heads on several threads
+    PyTorch's number is at once the calling thread's and the one that new threads begin with: heads on several threads
     must agree on what to put back. BLAS has one number for all, which the first thread to set it keeps to itself.
     """
     global _inside, _usual
