@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soundprobe.cli.options import Dataset, EmbeddingsFolder, Force, HeadsFolder, Quiet, examples, given_command
+from soundprobe.base.errors import one_line
+from soundprobe.cli.options import Allow, Dataset, EmbeddingsFolder, Force, HeadsFolder, Quiet, examples, given_command
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.heads.catalog import HEADS
-from soundprobe.reporting.wording import one_line, plural, setting_text
+from soundprobe.reporting.wording import plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.fits import FitRecord
@@ -43,6 +44,7 @@ def fit(
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="Of the head: cpu, cuda or auto.")] = "cpu",
+    allow: Allow = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -16,13 +16,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
 from soundprobe.base.files import check_room
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line, plural
+from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
     from soundprobe.audio.live import Live, Raw
@@ -104,6 +104,7 @@ def predict(
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
     ] = 2,
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,

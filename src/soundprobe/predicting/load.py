@@ -111,7 +111,7 @@ def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[st
         raise ConfigError(
             f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
         )
-    if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
+    if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
         raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
     return load_head(about.head, arrays, params)
 
@@ -144,7 +144,7 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         return
     if about.finetuned is None:
         for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
-            file = BACKBONES[name].weights
+            file = BACKBONES.of_record(name, folder).weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
 
@@ -163,6 +163,11 @@ def _networks_of(
 ) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
     place = Path(told.path if weights is None else weights)
+    if weights is None and not place.resolve().is_relative_to(folder.resolve().parents[2]):
+        raise ConfigError(
+            f"The heads in {folder} belong to networks that were fine-tuned in {place}, which lies outside the heads' "
+            f"folder. If you trust what is there, give --weights {place}"
+        )
     if not place.exists():
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "
@@ -222,7 +227,7 @@ def _backbone(
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
     # The published file, too, may lie anywhere.
     asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
-    BACKBONES[name].check_weights(asked)
+    BACKBONES.of_record(name, folder).check_weights(asked)
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.precision import declared, in_half
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.base.printing import one_line
+from soundprobe.base.errors import one_line
 from soundprobe.base.records import Segment as Segment
 from soundprobe.base.records import Source
 from soundprobe.base.records import Timeline as Timeline

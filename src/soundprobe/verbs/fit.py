@@ -126,6 +126,8 @@ def _recipe(
             raise ConfigError(f"There are runs on {', '.join(data)}. Say which with --dataset {data[0]}.")
         found = max(fitting, key=lambda one: one.accuracy)
     record = found.record
+    if head is None:
+        HEADS.of_record(record.head.name, found.folder)
     if record.backbone.finetuned is not None:
         raise ConfigError(
             f"{found.name} has a fine-tuned network for each fold, and none was trained on all clips. "
