@@ -36,13 +36,13 @@ PREDICT_EXAMPLES = examples(
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
     "soundprobe predict clip.wav --tags",
-    "arecord -t raw -f S16_LE -r 48000 | soundprobe predict - --run best --raw s16le --rate 48000 --follow",
+    "soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
 SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
 SHOWN_SEGMENTS = 40
 NAMES_SHOWN = 5
-STDIN = "-"
+STDIN, STDIN_NAME = "-", "stdin"
 TABLE = "table"
 BYTES_OF_MB = 1e6
 
@@ -109,7 +109,10 @@ def predict(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is heard in recordings of any length, by the heads of all folds."""
+    """Say what is heard in recordings of any length.
+
+    By the heads of all folds, or a fit's one; or with --tags.
+    """
     from soundprobe.data.listing import audio_files
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key, write_whole
     from soundprobe.predicting.predictor import Listening
@@ -266,7 +269,7 @@ def _writer(form: str, recordings: int, to: Path | None) -> Any:
 def _live(raw: Raw | None) -> Live:
     from soundprobe.audio.live import Live
 
-    return Live(STDIN, sys.stdin.buffer, raw)
+    return Live(STDIN_NAME, sys.stdin.buffer, raw)
 
 
 @contextmanager
@@ -285,7 +288,7 @@ def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[
             else:
                 with laid.open("wb") as file:
                     shutil.copyfileobj(sys.stdin.buffer, file)
-                sources.append(EncodedAudio(STDIN, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
+                sources.append(EncodedAudio(STDIN_NAME, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
         yield sources
 
 
