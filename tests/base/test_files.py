@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from pathlib import Path
 
@@ -104,4 +103,4 @@ def test_path_name_of_anything_is_one_safe_component(name: str):
 def test_write_json_keeps_unicode_readable(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Bär <script>"})
     assert "Bär <script>" in (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"class": "Bär <script>"}
+    assert read_json(tmp_path / "a.json") == {"class": "Bär <script>"}

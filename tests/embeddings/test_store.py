@@ -11,7 +11,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from soundprobe.base.errors import DataError, StoreError
+from damage import damage
+from soundprobe.base.errors import DataError, SoundprobeWarning, StoreError
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 
@@ -152,8 +153,10 @@ def test_finished_part_of_other_clips_or_half_a_file_is_not_finished(toy_set):
     assert found is not None
     assert found.clips == 3
     assert store.finished_part(part, clips.ids[[0, 6, 3]]) is None
-    part.write_bytes(part.read_bytes()[:200])
-    assert store.finished_part(part, planned) is None
+    for how in ("flipped", "cut"):
+        damage(part, how)
+        with pytest.warns(SoundprobeWarning, match=r"part-00000.parquet is damaged: .* It is made again"):
+            assert store.finished_part(part, planned) is None
     assert store.finished_part(store.part_path(folder, 9), planned) is None
 
 

@@ -13,17 +13,19 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import soundprobe as soundprobe_package
 from command_line import soundprobe
+from damage import damage, sign_again
 from made_sets import rewrite_about
-from soundprobe.base.errors import AudioError, ConfigError, StoreError, WeightsError
+from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.load import check_weights, load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -39,7 +41,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("prediction")
     data = write_urbansound_layout(root / "clips")
     extract(data, backbone="simplecnn", weights="random", seed=3, embeddings=root / "embeddings", progress=False)
-    (done,) = probe(head="linear", embeddings=root / "embeddings", heads=root / "heads", progress=False)
+    where = {"embeddings": root / "embeddings", "heads": root / "heads"}
+    (done,) = probe(head="linear", progress=False, command="soundprobe probe", **where)
     return Trained(root, done.folder)
 
 
@@ -175,6 +178,7 @@ def test_heads_that_take_fewer_numbers_than_the_backbone_gives_are_refused(train
         for name in ("head.mean", "head.scale", "head.weights"):
             tensors[name] = tensors[name][:-1].copy()
         save_file(tensors, path, metadata=told)
+        sign_again(path)
     with pytest.raises(ConfigError, match="take embeddings of 127 numbers, but simplecnn gives 128"):
         load_predictor(copy, device="cpu", progress=False)
 
@@ -188,8 +192,41 @@ def test_heads_of_other_code_than_the_class_has_now_are_refused(trained, tmp_pat
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         told["about"]["code_sha256"] = "ab" * 32
         save_file(tensors, path, metadata={"soundprobe": json.dumps(told)})
+        sign_again(path)
     with pytest.raises(ConfigError, match="other code than linear has now"):
         load_predictor(copy, device="cpu", progress=False)
+
+
+def test_backbone_that_only_the_head_names_is_not_imported(trained, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    rewrite_about(copy, name="hostile:Net")
+    (tmp_path / "hostile.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for opened in (load_predictor, check_weights):
+        with pytest.raises(ConfigError, match="names the backbone hostile:Net.*--allow hostile:Net"):
+            opened(copy, weights=None)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_networks_outside_the_heads_folder_are_not_read_because_a_head_names_them(trained, tmp_path):
+    copy = tmp_path / "heads" / "toy" / "simplecnn-0" / "linear-0"
+    shutil.copytree(trained.head, copy)
+    networks = {"run": "0", "path": str(tmp_path / "elsewhere"), "backbone": "simplecnn", "backbone_key": "0"}
+    networks |= {
+        "key": "0",
+        "fold": 1,
+        "network_sha256": "",
+        "start": "",
+        "seed": 0,
+        "recipe": {},
+        "folds": [1],
+        "networks_sha256": "",
+        "networks": {},
+    }
+    rewrite_about(copy, finetuned=networks)
+    with pytest.raises(ConfigError, match="elsewhere, which lies outside the heads' folder.*--weights"):
+        load_predictor(copy, device="cpu")
 
 
 def test_heads_own_weights_file_that_is_missing_is_named(trained, tmp_path):
@@ -205,9 +242,11 @@ def test_folder_without_heads_and_a_damaged_head_are_one_clear_line(trained, tmp
         load_predictor(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(trained.head, copy)
-    next(copy.glob("fold-*.safetensors")).write_bytes(b"half")
-    with pytest.raises(StoreError, match="can't be read as a trained head"):
-        load_predictor(copy)
+    path = next(copy.glob("fold-*.safetensors"))
+    for how in ("flipped", "cut"):
+        damage(path, how)
+        with pytest.raises(DamagedError, match=r"fold-\d+.safetensors is damaged: .*Run again: soundprobe probe"):
+            load_predictor(copy)
 
 
 @pytest.mark.parametrize("content", [b"", b"no sound at all"])
@@ -309,3 +348,16 @@ def test_heads_on_one_channel_hear_that_channel_of_new_audio(trained, tmp_path):
     (told,) = predict(clip, head=trained.head, channels="first", device="cpu", progress=False)
     assert said.findings == {}
     np.testing.assert_allclose(said.proba, told.proba, atol=1e-6)
+
+
+def test_predictions_of_an_array_a_file_and_a_loaded_predictor_asked_twice_are_the_same(trained, tmp_path):
+    wave = tone(330, 1.0)
+    soundfile.write(tmp_path / "a.wav", wave, RATE_HZ, subtype="FLOAT")
+    (of_file,) = predict(tmp_path, head=trained.head, device="cpu", progress=False)
+    predictor = soundprobe_package.load_predictor(trained.head, device="cpu", progress=False)
+    stereo = np.stack([wave, wave])
+    for said in (*predictor([wave, stereo], sample_rate_hz=RATE_HZ), *predictor((tmp_path / "a.wav").read_bytes())):
+        np.testing.assert_array_equal(said.proba, of_file.proba)
+    assert "data:audio/mpeg" in predictor(wave, sample_rate_hz=RATE_HZ)._repr_html_()
+    with pytest.raises(ConfigError, match="array doesn't say its rate"):
+        predict(wave, head="no such run")  # before anything is loaded

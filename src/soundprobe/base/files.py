@@ -16,10 +16,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
+from soundprobe.base.errors import HARMFUL, DamagedError, StoreError, one_line
 
 KEY_LENGTH = 12
 BUFFER_BYTES = 1024**2
+HARMFUL_IN_JSON = re.compile(rf"(?!\n){HARMFUL.pattern}")  # its own line breaks stay
 MOST_NESTED = 64
 TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
@@ -96,7 +98,7 @@ class _Written(io.RawIOBase):
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; at the end of the block it is flushed to disk and renamed to `path`.
+    """A temporary path beside `path`; at the end of the block it is signed, flushed to disk and renamed to `path`.
 
     Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind. For libraries
     that write to a path alone; `atomic_file` is for all others.
@@ -109,6 +111,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         make_folder(path.parent)
         being_written.add(temporary)
         yield temporary
+        sign(temporary)
         sync_file(temporary)
         os.replace(temporary, path)
         sync_folder(path.parent)
@@ -208,13 +211,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes `content` as indented JSON, atomically. NaN is refused: it isn't JSON."""
-    write_text(path, json_text(content))
+    """Writes `content` as indented JSON with a digest, atomically. NaN is refused: it isn't JSON."""
+    write_text(path, json_text({FIELD: UNSIGNED, **content}))
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """`content` as `write_json` writes it."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL` characters of texts are escaped."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return HARMFUL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain_json(value: Any) -> Any:
@@ -238,19 +242,16 @@ def plain_json(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the JSON file at `path`.
+    """The object in the JSON file at `path`, without its digest.
 
     Raises:
-        StoreError: there is no such file, or it isn't a JSON object.
+        DamagedError: it isn't what was written, or isn't a JSON object. StoreError: there is no such file.
     """
+    content = read_checked(path)
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"No file {path}.") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} can't be read as JSON ({error}). Delete it and run the command that made it."
-        ) from error
+        return checked_metadata(parse_json(content.decode()), path)
+    except ValueError as error:
+        raise DamagedError(path, f"it is not a whole JSON object ({one_line(error)[:200]})") from error
 
 
 def parse_json(text: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def quantised(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[Embeddin
         DataError: no clip can be decoded.
     """
     scheme, file, about = SCHEMES[job.model.spec.name], folder / "network.xml", folder / "network.json"
-    kept = QuantisedRecord.read_if_there(about)
+    kept = QuantisedRecord.read_or_make(about)
     if kept is None or kept.files != _digests(file):
         remove_file(about)
         found = _quantise(job, scheme, file, progress).model_dump()

@@ -1,8 +1,8 @@
 """Embeddings on disk: `embeddings/<dataset>/<backbone>-<key>/part-00000.parquet ...` and `meta.json`.
 
 A part holds the clips' columns and `embedding`, a fixed-size list of D float32. It is written under a temporary name,
-flushed and renamed, so a part that is there is whole. Its file metadata name the clips that it was planned to
-hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
+flushed and renamed, and carries a digest of itself (`base.digests`). Its file metadata name the clips that it was
+planned to hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import Field
 
 from soundprobe.audio.checks import Findings
-from soundprobe.base.errors import DataError, StoreError
-from soundprobe.base.files import atomic_file, path_name
+from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
+from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
+from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
 from soundprobe.base.stored import (
     BackboneRecord,
@@ -56,7 +57,7 @@ class BegunSetRecord(Record):
     """`meta.json` of a set that is being made, or was when its writer was stopped.
 
     Attributes:
-        decode_version: of `soundprobe.audio.decode`; device: where the network ran.
+        decode_version: of `soundprobe.audio.decode`; device: where the network ran; batch_size: clips of one pass.
         command, versions, created: how, with what and when (ISO 8601) it was made.
         finetuned: the network that it is of, where that was fine-tuned without one fold.
         precision_check, quantisation: how near embeddings in 16 bits or int8 are to float32's.
@@ -69,6 +70,7 @@ class BegunSetRecord(Record):
     backbone: BackboneRecord
     decode_version: int = 1
     device: str
+    batch_size: int = BATCH_CLIPS
     command: str
     versions: Settings = Field(default={})
     created: str = ""
@@ -234,9 +236,9 @@ def write_part(
     about = {
         "soundprobe.plan": plan_digest(clips.ids[list(planned)]),
         "soundprobe.failures": json.dumps(dict(failures)),
+        **({"soundprobe.findings": json.dumps(findings)} if findings else {}),
+        "soundprobe.digest": UNSIGNED,
     }
-    if findings:
-        about["soundprobe.findings"] = json.dumps(findings)
     with atomic_file(path) as file:
         # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
         pq.write_table(
@@ -250,21 +252,28 @@ def write_part(
 
 
 def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
-    """The part at `path` if it is there, whole, and holds the clips that it should; else None."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """The part at `path` if it is there, whole, and holds the clips that it should; else None.
 
+    What is damaged is named in a note.
+    """
     if not path.exists():
         return None
     try:
-        file = pq.read_metadata(path)
-    except (OSError, pa.ArrowInvalid):
+        table = _read_table(path)
+    except DamagedError as error:
+        note_damage(error)
         return None
-    about = file.metadata or {}
-    if about.get(b"soundprobe.plan", b"").decode() != plan_digest(planned):
+    about = table.schema.metadata or {}
+    if about.get(b"soundprobe.plan") != plan_digest(planned).encode():
         return None
-    failures, findings = (json.loads(about.get(b"soundprobe." + what, b"{}")) for what in (b"failures", b"findings"))
-    return SetPart(path, file.num_rows, failures, findings)
+    try:
+        failures, findings = (
+            parse_json(about.get(b"soundprobe." + w, b"{}").decode()) for w in (b"failures", b"findings")
+        )
+    except ValueError as error:
+        note_damage(DamagedError(path, f"its metadata are not JSON ({one_line(error)[:100]})"))
+        return None
+    return SetPart(path, len(table), failures, findings)
 
 
 def is_complete(folder: Path) -> bool:
@@ -315,13 +324,17 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     fold belong to that fold: `features` is no array then, see `FoldFeatures`.
 
     Raises:
-        StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
+        DamagedError: a part is gone, not what was written, or not what `meta.json` says; with what mends it.
+        StoreError: the set holds no clips.
     """
     import pyarrow as pa
 
     record = embedding_set.record
     dim = record.backbone.embedding_dim
-    tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
+    try:
+        tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
+    except DamagedError as error:
+        raise error.by(record.command) from error
     if not tables or sum(len(table) for table in tables) == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
     columns = pa.concat_tables([table.drop_columns(["embedding"]) for table in tables], promote_options="permissive")
@@ -353,21 +366,41 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     )
 
 
-def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
+def _read_table(path: Path) -> pa.Table:
+    """Raises DamagedError where the part at `path` is not what was written, or can't be what `write_part` writes."""
+    content = read_checked(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table would import pandas where it is installed
+        with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
             table = file.read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
+        table.validate(full=True)
+        told = {name: table[name].type for name in RESERVED_COLUMNS}
+    except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
+        raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
+    embedding = told["embedding"]
+    texts, numbers = ("clip_id", "class", "group", "audio_sha256"), ("label", "fold")
+    good = all(told[name] == pa.string() for name in texts) and all(told[name] == pa.int64() for name in numbers)
+    if not good or not pa.types.is_fixed_size_list(embedding) or embedding.value_type != pa.float32():
+        raise DamagedError(path, "its columns have other types than an embedding set's")
+    if any(table[name].null_count for name in (*texts, *numbers, "embedding")):
+        raise DamagedError(path, "it lacks values")
+    for chunk in table["embedding"].chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=True)
+        if len(values) and not np.isfinite([values.min(), values.max()]).all():
+            raise DamagedError(path, "it holds embeddings that are not finite")
+    return table
+
+
+def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
+    table = _read_table(path) if path.exists() else None
+    if table is None:
+        raise DamagedError(path, "it is gone")
     for what, found, told in (
         ("clips", len(table), clips),
-        ("numbers a clip", getattr(table.schema.field("embedding").type, "list_size", 0), dim),
+        ("numbers a clip", table.schema.field("embedding").type.list_size, dim),
     ):
         if found != told:
-            raise StoreError(
-                f"{path} holds {found} {what}, meta.json says {told}. Delete it and run the extract command again."
-            )
+            raise DamagedError(path, f"it holds {found} {what}, and meta.json says {told}")
     return table

@@ -59,7 +59,7 @@ class Extra:
         """Measures for the run in `folder`, unless that was done for the same folds before and not `again`."""
         folds, path = record.tested, folder / self.record.FILE
         with locked(folder):
-            kept = None if again else self.record.read_if_there(path)
+            kept = None if again else self.record.read_or_make(path)
             if kept is not None and [entry.fold for entry in kept.folds] == folds:
                 return
             embeddings = with_copies_joined(read()[0]) if plan.exclude_leaks else read()[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -185,6 +184,7 @@ def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
     """
     network = task.plan.build()
     if task.carry_from is not None:
+        results.check_network(task.carry_from)
         network.load_state_dict(load_file(task.carry_from))
     digest = state_digest(network.state_dict())
     if task.carry_from is None and digest != task.initial_sha256:
@@ -289,7 +289,7 @@ def _write(
     path = results.network_path(task.folder, task.fold)
     record = results.NetworkRecord.of({**task.about, "fold": task.fold}, path)
     with atomic_file(path) as file:
-        file.write(save(state, metadata={"soundprobe": json.dumps(record.content)}))
+        file.write(save(state, metadata=results.fold_metadata(record)))
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
     results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
     for path in checkpoints(task.folder, task.fold):

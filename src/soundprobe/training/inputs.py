@@ -23,7 +23,8 @@ from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, DataError, StoreError
+from soundprobe.base.digests import digest_of, note_damage
+from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import make_folder, refused, sync_file
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -37,14 +38,15 @@ CHUNK_CLIPS = 64
 
 class InputsRecord(Record):
     """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason; findings:
-    clip id -> what is conspicuous about its sound."""
+    clip id -> what is conspicuous about its sound; digests: of each array's file, by its name."""
 
     FORMAT: ClassVar[int | None] = None
-    REMEDY: ClassVar[str] = "Delete its folder and run the command again."
+    REMEDY: ClassVar[str] = "Run the command again."
     samples: Count
     waves: bool
     failures: dict[str, str]
     findings: dict[str, Settings] = Field(default={})
+    digests: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +83,12 @@ def prepare_inputs(
     keep_waves: bool,
     bar: Progress,
 ) -> None:
-    """Decodes every clip into `folder`, unless that was done before. `open_inputs` reads it.
+    """Decodes every clip into `folder`, unless that was done before and is whole. `open_inputs` reads it.
 
     Raises:
         StoreError: the disk is full. DataError: no clip can be read.
     """
-    if (folder / "inputs.json").exists():
+    if _is_whole(folder):
         bar.advance(len(clips))
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -130,17 +132,47 @@ def prepare_inputs(
         sync_file(file)
     path = folder / "inputs.json"
     findings = {str(clips.ids[row]): found[row] for row in sorted(found)}
-    content = {"samples": samples, "waves": keep_waves, "failures": failures, "findings": findings}
+    digests = {one.name: digest_of(one) for one in sorted(folder.glob("*.npy"))}
+    content = {
+        "samples": samples, "waves": keep_waves, "failures": failures, "findings": findings, "digests": digests,
+    }  # fmt: skip
     InputsRecord.of(content, path).write(path)
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether `prepare_inputs` has left everything there as it was written. What is damaged is named in a note."""
+    record = InputsRecord.read_or_make(folder / "inputs.json")
+    if record is None:
+        return False
+    needed = {"spectrograms.npy", "lengths.npy", *(["waves.npy"] if record.waves else [])}
+    for name in sorted({*needed, *record.digests}):
+        path = folder / name
+        if not path.exists():
+            note_damage(DamagedError(path, "it is gone"))
+            return False
+        if record.digests and digest_of(path) != record.digests.get(name):
+            note_damage(DamagedError(path))
+            return False
+    return True
+
+
 def open_inputs(folder: Path) -> Inputs:
-    """What `prepare_inputs` left in `folder`."""
+    """What `prepare_inputs` left in `folder`.
+
+    Raises:
+        StoreError: something is missing or no array.
+    """
     record = InputsRecord.read(folder / "inputs.json")
+    try:
+        spectrograms = np.load(folder / "spectrograms.npy", mmap_mode="r")
+        waves = np.load(folder / "waves.npy", mmap_mode="r") if record.waves else None
+        lengths = np.load(folder / "lengths.npy")
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"Can't read the decoded clips in {folder} ({one_line(error)}). {record.REMEDY}") from error
     return Inputs(
-        spectrograms=np.load(folder / "spectrograms.npy", mmap_mode="r"),
-        waves=np.load(folder / "waves.npy", mmap_mode="r") if record.waves else None,
-        lengths=np.load(folder / "lengths.npy"),
+        spectrograms=spectrograms,
+        waves=waves,
+        lengths=lengths,
         samples=record.samples,
         failures=record.failures,
         findings=record.findings,
