@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-<<<<<<< HEAD
-from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
-from soundprobe.base.files import KEPT, refusal_in, refused
-=======
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
->>>>>>> main
+from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo

@@ -89,9 +89,14 @@ def _watch(signals: int) -> None:
 
 
 def _end() -> None:
-    terminal, line = os.dup(2), f"Stopped{_doing()}. What is finished is kept: the same command goes on from there.\n"
+    shown = 2 if sys.stderr is None else sys.stderr.fileno()
+    terminal, line = (
+        os.dup(shown),
+        f"Stopped{_doing()}. What is finished is kept: the same command goes on from there.\n",
+    )
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # one line is enough
+        for handle in (2, shown):  # one line is enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
         for tidy in (_end_workers, _remove_temporary, _flush):
             _within(WITHIN_S / 2, tidy)
         if os.isatty(terminal):
