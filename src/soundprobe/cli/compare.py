@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from soundprobe.base.allowance import Allowance
 from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.cli.options import (
     Channels,
@@ -23,7 +24,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import Allowance, AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
 
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
@@ -20,6 +21,7 @@ from soundprobe.cli.finetune import finetune
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Allow,
     BatchSize,
     Channels,
     DataOrRuns,
@@ -38,7 +40,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
@@ -72,6 +74,7 @@ app.add_typer(runs_app, name="runs")
 
 def main() -> None:
     """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
+    keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         app()
@@ -177,7 +180,9 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
+    allow: Allow = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -210,6 +215,7 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        max_failures=max_failures,
         progress=not quiet,
         command=given_command(),
         on_extraction=_show_extraction,

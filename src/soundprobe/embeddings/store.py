@@ -57,7 +57,7 @@ class BegunSetRecord(Record):
     """`meta.json` of a set that is being made, or was when its writer was stopped.
 
     Attributes:
-        decode_version: of `soundprobe.audio.decode`; device: where the network ran.
+        decode_version: of `soundprobe.audio.decode`; device: where the network ran; batch_size: clips of one pass.
         command, versions, created: how, with what and when (ISO 8601) it was made.
         finetuned: the network that it is of, where that was fine-tuned without one fold.
         precision_check, quantisation: how near embeddings in 16 bits or int8 are to float32's.
@@ -70,6 +70,7 @@ class BegunSetRecord(Record):
     backbone: BackboneRecord
     decode_version: int = 1
     device: str
+    batch_size: int = BATCH_CLIPS
     command: str
     versions: Settings = Field(default={})
     created: str = ""

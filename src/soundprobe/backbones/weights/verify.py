@@ -240,6 +240,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
             size_bytes=file.size_bytes,
             digest_known=expected is not None,
             progress=progress,
+            **({"most_bytes": 2_000_000 * file.size_mb} if file.size_mb else {}),
         )
     except DownloadError as error:
         _refuse(file, str(error))
