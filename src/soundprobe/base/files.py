@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
 from soundprobe.base.errors import HARMFUL, DamagedError, StoreError, one_line
 
@@ -294,6 +296,11 @@ def digest_key(content: Mapping[str, Any]) -> str:
     """
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def leading_digits(sha256: Iterable[str]) -> np.ndarray:
+    """(n,) uint64, sorted: the first 64 bits of hexadecimal digests, enough to know a file again; '' is left out."""
+    return np.unique(np.array([int(one[:16], 16) for one in sha256 if one], dtype=np.uint64))
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,8 @@ from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, dem
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
+from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
@@ -317,6 +319,7 @@ def report(
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
+app.command(epilog=FIT_EXAMPLES)(fit)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 

@@ -1,9 +1,10 @@
-"""Anybody's labels over time: CSV or TSV with a heading, Audacity label tracks, and Raven selection tables."""
+"""Anybody's labels over time: CSV or TSV with a heading, JSON lines, Audacity label tracks, Raven selection tables."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -49,6 +50,9 @@ def read_segments(path: str | Path) -> dict[str, list[Segment]]:
 
 def _segments(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
     first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.lstrip().startswith("{"):
+        yield from _objects(text, place)
+        return
     delimiter = max("\t;,", key=first.count)
     rows = csv.reader(io.StringIO(text), delimiter=delimiter)
     columns: Mapping[str, int] | None = None
@@ -67,6 +71,25 @@ def _segments(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
             if told.get("selection") in seen:
                 continue
             seen.add(told.get("selection", ""))
+        yield _clip(told.get("clip", "")), _segment(told, where)
+
+
+def _objects(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
+    """Of JSON lines, as `soundprobe predict --format jsonl` writes them."""
+    for number, line in enumerate(text.splitlines(), 1):
+        where = f"{place}, line {number}"
+        try:
+            told = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            told = line
+        if told is None:
+            continue
+        if not isinstance(told, dict):
+            raise DataError(f"{where} is no JSON object. Give one a line, with start_s, end_s and label.")
+        texts = {name: str(value) for name, value in told.items() if isinstance(value, str | int | float)}
+        columns = _columns(list(texts), place)
+        values = list(texts.values())
+        told = {name: values[at] for name, at in columns.items()}
         yield _clip(told.get("clip", "")), _segment(told, where)
 
 
