@@ -14,7 +14,7 @@ from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import size_of
 from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
 from soundprobe.cli.output import Json, answer, out, print_table
-from soundprobe.reporting.wording import one_line, percent, plural, setting_text
+from soundprobe.reporting.wording import on_threads, one_line, percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
@@ -61,7 +61,7 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
         "backbone": f"{record.backbone.title}, {record.backbone.weights_label}",
         "head": f"{record.head.title}, seed {record.head.seed}",
         "settings": setting_text(record.head.settings) or "as usual",
-        "made": f"{record.created}, on {record.device or 'cpu'}",
+        "made": f"{record.created}, on {record.device or 'cpu'}{on_threads(record.threads)}",
         "again": "\n".join(dict.fromkeys([*record.backbone.commands, record.command])),
         "folder": f"{run.folder} ({_megabytes(run)} MB)",
     }
