@@ -20,7 +20,7 @@ from made_sets import rewrite_about
 from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.load import check_weights, load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -195,6 +195,38 @@ def test_heads_of_other_code_than_the_class_has_now_are_refused(trained, tmp_pat
         sign_again(path)
     with pytest.raises(ConfigError, match="other code than linear has now"):
         load_predictor(copy, device="cpu", progress=False)
+
+
+def test_backbone_that_only_the_head_names_is_not_imported(trained, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    rewrite_about(copy, name="hostile:Net")
+    (tmp_path / "hostile.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for opened in (load_predictor, check_weights):
+        with pytest.raises(ConfigError, match="names the backbone hostile:Net.*--allow hostile:Net"):
+            opened(copy, weights=None)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_networks_outside_the_heads_folder_are_not_read_because_a_head_names_them(trained, tmp_path):
+    copy = tmp_path / "heads" / "toy" / "simplecnn-0" / "linear-0"
+    shutil.copytree(trained.head, copy)
+    networks = {"run": "0", "path": str(tmp_path / "elsewhere"), "backbone": "simplecnn", "backbone_key": "0"}
+    networks |= {
+        "key": "0",
+        "fold": 1,
+        "network_sha256": "",
+        "start": "",
+        "seed": 0,
+        "recipe": {},
+        "folds": [1],
+        "networks_sha256": "",
+        "networks": {},
+    }
+    rewrite_about(copy, finetuned=networks)
+    with pytest.raises(ConfigError, match="elsewhere, which lies outside the heads' folder.*--weights"):
+        load_predictor(copy, device="cpu")
 
 
 def test_heads_own_weights_file_that_is_missing_is_named(trained, tmp_path):

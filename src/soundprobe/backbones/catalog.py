@@ -279,6 +279,9 @@ class Backbones(Registry[BackboneSpec]):
             return timm_spec(name.removeprefix(TIMM_PREFIX))
         return super().__getitem__(name)
 
+    def _is_address(self, name: str) -> bool:
+        return super()._is_address(name) and not name.startswith(TIMM_PREFIX)
+
     def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
         """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
 

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
+from soundprobe.audio.hushed import keep_own_stderr
+from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
+from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Allow,
     BatchSize,
     Channels,
     DataOrRuns,
@@ -38,19 +42,19 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import VIEW_EXAMPLES, view
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
+
 
 app = typer.Typer(
     name="soundprobe",
@@ -72,6 +76,7 @@ app.add_typer(runs_app, name="runs")
 
 def main() -> None:
     """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
+    keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         app()
@@ -177,7 +182,9 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
+    allow: Allow = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -210,6 +217,7 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        max_failures=max_failures,
         progress=not quiet,
         command=given_command(),
         on_extraction=_show_extraction,
@@ -312,6 +320,7 @@ def report(
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
+app.command(epilog=FIT_EXAMPLES)(fit)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 

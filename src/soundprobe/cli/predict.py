@@ -16,13 +16,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
 from soundprobe.base.files import check_room
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line
+from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
     from soundprobe.audio.live import Live, Raw
@@ -41,6 +41,7 @@ PREDICT_EXAMPLES = examples(
 SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
 SHOWN_SEGMENTS = 40
+NAMES_SHOWN = 5
 STDIN = "-"
 TABLE = "table"
 BYTES_OF_MB = 1e6
@@ -95,11 +96,15 @@ def predict(
     rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of --raw.")] = None,
     channels_in: Annotated[int, typer.Option("--channels-in", metavar="N", help="Of --raw.")] = 1,
     follow: Annotated[bool, typer.Option("--follow", help="Of -: a line for each window, as it comes.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")
+    ] = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
     ] = 2,
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -126,7 +131,8 @@ def predict(
         raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
     else:
         folder = find_folder(clips, heads, run, dataset, weights)
-        load = partial(_load, folder, options)
+        asked["unknown"] = unknown
+        load = partial(_load, folder, options, unknown)
     if follow:
         _follow(load(), _live(source), how, form)
         return
@@ -186,10 +192,11 @@ def predict(
     stop_if_failed(len(failures), len(recordings), allow_failures)
 
 
-def _load(folder: Path, options: Mapping[str, Any]) -> Predictor:
+def _load(folder: Path, options: Mapping[str, Any], unknown: bool) -> Predictor:
     from soundprobe.predicting.load import load_predictor
 
-    return load_predictor(folder, **options)
+    found = load_predictor(folder, **options)
+    return found if unknown else found.without_unknown()
 
 
 def _load_tagger(backbone: str, options: Mapping[str, Any]) -> Predictor:
@@ -300,10 +307,11 @@ def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None
     writer = FORMATS["csv" if form == TABLE else form]()
     if form != TABLE:
         _write(writer.head())
-    for window, proba in predictor.follow(live, how):
+    for window, said in predictor.follow(live, how):
+        proba = said.proba[0]
         order = (-proba).argsort(kind="stable")
         for c in order if predictor.multilabel else order[:1]:
-            if proba[c] < least[c]:
+            if proba[c] < least[c] or predictor.is_unknown(said)[0]:
                 continue
             heard = Segment(window.start_s, window.end_s, names[c], float(proba[c]))
             if form == TABLE:
@@ -311,8 +319,8 @@ def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None
                 times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
                 _write(f"{times}  {100 * heard.probability:5.1f} %  {one_line(heard.label)}\n")
             else:
-                said = Prediction(live.name, names, proba, 0, window.end_s, window.end_s, segments=(heard,))
-                _write(writer.rows(said))
+                end_s = window.end_s
+                _write(writer.rows(Prediction(live.name, names, proba, 0, end_s, end_s, segments=(heard,))))
 
 
 def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
@@ -371,6 +379,9 @@ def _facts(done: Prediction) -> dict[str, Any]:
         "duration_s": round(done.duration_s, 4),
         "heard_s": round(done.heard_s, 4),
         "findings": dict(done.findings),
+        "trained_on": done.trained_on,
+        "unknown": done.is_unknown,
+        "novelty": done.novelty,
         "windows": 0 if done.timeline is None else len(done.timeline.starts_s),
         "segments": [segment_facts(one) for one in done.segments],
     }
@@ -383,11 +394,12 @@ def _print_table(told: Sequence[Mapping[str, Any]], *, with_segments: bool, of_t
     for column in ("clip", "class", "probability", "next"):
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
     for one in told:
-        (first, share), *others = sorted(one["proba"].items(), key=lambda item: -item[1])[:shown_classes]
+        ranked = sorted(one["proba"].items(), key=lambda item: -item[1])[:shown_classes]
+        share, others = ("", ranked) if one["unknown"] else (f"{100 * ranked[0][1]:.1f} %", ranked[1:])
         others = [(name, p) for name, p in others if p >= least]
         following = ", ".join(f"{name} {100 * p:.0f} %" for name, p in others)
-        shown = [Text(one_line(text)) for text in (one["clip"], first)]
-        table.add_row(*shown, f"{100 * share:.1f} %", Text(one_line(following)))
+        shown = [Text(one_line(text)) for text in (one["clip"], one["predicted"])]
+        table.add_row(*shown, share, Text(one_line(following)))
     print_table(table, "next")
     rows = [(one["clip"], segment) for one in told if one["windows"] > 1 for segment in one["segments"]]
     if not with_segments or not rows:
@@ -412,5 +424,9 @@ def _tell(told: Sequence[Mapping[str, Any]], failures: Sequence[AudioError], to:
         err.print(one_line(f"labels -> {to}"), markup=False)
     for note in notes({one["clip"]: one["findings"] for one in told}):
         err.print(one_line(note), markup=False)
+    if known := [one["clip"] for one in told if one["trained_on"]]:
+        named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
+        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"
+        err.print(one_line(line), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)

@@ -16,6 +16,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.predicting.prediction import Segment, Timeline
+from soundprobe.scoring.thresholds import NEVER
 
 NOTHING = -1
 ROUNDING_S = 1e-6
@@ -33,7 +34,7 @@ def edges_s(timeline: Timeline) -> np.ndarray:
 def check_segmenting(threshold: float | Mapping[str, float], min_duration_s: float) -> None:
     """Raises ConfigError where a threshold is no probability, or `min_duration_s` no length."""
     for least in threshold.values() if isinstance(threshold, Mapping) else [threshold]:
-        if not 0 <= least <= 1:
+        if not (0 <= least <= 1 or least == NEVER):
             raise ConfigError(f"A threshold of {least} is not valid: give 0 to 1, such as 0.5.")
     if not 0 <= min_duration_s < math.inf:
         raise ConfigError(f"A least duration of {min_duration_s} s is not valid: give 0 or more, such as 0.5.")
@@ -56,7 +57,7 @@ def thresholds_of(class_names: Sequence[str], threshold: float | Mapping[str, fl
 def segments(
     timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
-    """The stretches in which one class is the most probable, ascending.
+    """The stretches in which one class is the most probable, ascending; none where windows are none of the classes.
 
     Args:
         threshold: a window whose most probable class is less probable belongs to no segment; one for all, or by class,
@@ -71,6 +72,8 @@ def segments(
     least = thresholds_of(names, threshold)
     edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
     sure = timeline.proba.max(axis=1) >= least[best]
+    if timeline.is_unknown is not None:
+        sure &= ~timeline.is_unknown
     shortest_s = min_duration_s - ROUNDING_S
     runs: list[tuple[int, int, int]] = []  # class, first window, one behind the last
     at = 0

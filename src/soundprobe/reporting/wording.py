@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from soundprobe.base.printing import one_line as one_line
+from soundprobe.base.errors import one_line as one_line
 
 if TYPE_CHECKING:
     from soundprobe.scoring.intervals import Interval
