@@ -232,8 +232,9 @@ def test_segments_without_a_clips_name_are_refused_for_several_clips(tmp_path):
 
 def test_segments_beyond_the_clip_and_beyond_the_list_are_counted():
     many = [Segment(0.01 * number, 0.01 * number + 0.005, "dog", 0.5) for number in range(250)]
-    strip = strip_of([*many, Segment(3.0, 4.0, "late", 0.5)], 2.6)
-    assert (len(strip.listed), strip.unlisted, len(strip.lanes)) == (200, 51, 1)
+    strip = strip_of([Segment(0, 1e308, "long", 0.5), *many, Segment(3.0, 4.0, "late", 0.5)], 2.6)
+    assert (len(strip.listed), strip.unlisted, len(strip.lanes)) == (200, 52, 2)
+    assert [one.when for one in strip.listed[:2]] == ["0:00.0\u20130:00.0", "0:00.0\u20130:02.6"]
 
 
 def test_view_of_an_array_shows_it(tmp_path):
