@@ -429,7 +429,8 @@ def _tell(told: Sequence[Mapping[str, Any]], failures: Sequence[AudioError], to:
         err.print(one_line(note), markup=False)
     if known := [one["clip"] for one in told if one["trained_on"]]:
         named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
-        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"
+        whom = "it" if len(known) == 1 else "them"
+        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of {whom} is no test: {named}"
         err.print(one_line(line), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)
