@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first
-use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `predict`, `export`, `runs`, `bench`, `demo`, and `open_data`. They are imported
+on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
+    from soundprobe.verbs.export import export as export
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
     from soundprobe.verbs.import_predictions import import_fold_scores as import_fold_scores
@@ -39,6 +40,7 @@ _HOMES = {
     "bench": "verbs.bench:bench",
     "compare": "workflows.compare:compare",
     "demo": "workflows.demo:demo",
+    "export": "verbs.export:export",
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
     "finetune": "verbs.finetune:finetune",

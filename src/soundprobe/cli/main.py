@@ -15,6 +15,7 @@ from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
+from soundprobe.cli.export import EXPORT_EXAMPLES, export
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
@@ -313,6 +314,7 @@ def report(
 
 app.command(epilog=VIEW_EXAMPLES)(view)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 

@@ -23,9 +23,10 @@ from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.predicting.bundle import is_export, load_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
-from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.scoring.run_names import WHY_NOT, run_folder
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def load_predictor(
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
+    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones, or those
+    of the bundle there.
 
     Args:
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
@@ -60,6 +62,8 @@ def load_predictor(
     if channels is not None:
         check_channels(channels)
     place = Path(folder)
+    if is_export(place):
+        return load_bundle(place, channels=channels, device=device)
     heads, abouts, folds = [], [], []
     for path in _head_files(place):
         result, arrays, record = results.read_fold(path)
@@ -89,7 +93,22 @@ def load_predictor(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.head)
+
+
+def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:
+    """The folder of the run or bundle that `run` names.
+
+    Args:
+        run: "best", a run's name, the beginning of its key, its folder or a bundle's.
+        heads, dataset: see `scoring.run_names.find_run`.
+
+    Raises:
+        ConfigError: no run, or several, are named so.
+    """
+    if run is not None and is_export(Path(run)):
+        return Path(run)
+    return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
 
 
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:
@@ -99,6 +118,8 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
+    if is_export(Path(folder)):
+        return  # which holds them
     about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
     if weights is not None:
         if not Path(weights).exists():

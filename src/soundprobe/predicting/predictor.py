@@ -50,6 +50,7 @@ class Predictor:
     """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned.
 
     `channels` is what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+    `head` is the key in `HEADS` of what all heads are.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Predictor:
     members: tuple[Member, ...]
     device: torch.device
     channels: str | None = None
+    head: str = ""
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:

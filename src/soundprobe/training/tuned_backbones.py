@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
 KIND: Final = "fine-tuned"
+FINETUNED = "-finetuned"
+"""What the names of such backbones end in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +162,7 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
     network.load_state_dict(state)
     label = f"fine-tuned in each fold from {told.weights_label}"
     return LoadedBackbone(
-        spec=dataclasses.replace(
-            plain.spec, name=f"{told.name}-finetuned", title=f"{told.title} fine-tuned in each fold"
-        ),
+        spec=dataclasses.replace(plain.spec, name=told.name + FINETUNED, title=f"{told.title} fine-tuned in each fold"),
         network=network,
         weights=WeightsInfo(KIND, run.networks[fold], label),
         settings={**plain.settings, "clip_seconds": clip_seconds, "run": run.key},

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from soundprobe.predicting.load import CAN_PREDICT, load_predictor
+from soundprobe.predicting.load import find_heads, load_predictor
 from soundprobe.predicting.prediction import Prediction
-from soundprobe.scoring.run_names import run_folder
 
 
 def predict(
@@ -33,6 +32,6 @@ def predict(
         ConfigError: no run, or several, are named so. AudioError: a clip can't be decoded.
     """
     paths = [clips] if isinstance(clips, str | Path) else list(clips)
-    folder = run_folder(heads, head if run is None else run, dataset=dataset, kinds=CAN_PREDICT)
+    folder = find_heads(head if run is None else run, heads=heads, dataset=dataset)
     predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
     return [predictor.predict(str(path)) for path in paths]

@@ -152,10 +152,9 @@ def view(
     predictor = None
     run = head if run is None else run
     if run is not None:
-        from soundprobe.predicting.load import CAN_PREDICT, load_predictor
-        from soundprobe.scoring.run_names import run_folder
+        from soundprobe.predicting.load import find_heads, load_predictor
 
-        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        folder = find_heads(run, heads=heads, dataset=dataset)
         predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
     shown: list[ClipView] = []
     too_large: list[ClipView] = []

@@ -1,0 +1,143 @@
+"""Writing a run's folder for elsewhere: what stands in it, and what is known of it for its card."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soundprobe.backbones.weights.verify import sha256_of
+from soundprobe.base.files import atomic_path
+from soundprobe.base.machine import versions
+from soundprobe.base.registry import code_of
+from soundprobe.data.catalog import LICENCES
+from soundprobe.heads.catalog import HEADS
+from soundprobe.predicting.bundle import (
+    CARD,
+    FILE,
+    LABELS,
+    WEIGHTS,
+    ExportRecord,
+    describe_members,
+    is_export,
+    read_export,
+    write_weights,
+)
+from soundprobe.predicting.card import model_card
+from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.predictor import Predictor
+from soundprobe.scoring.bootstrap import resample
+from soundprobe.scoring.intervals import Interval
+from soundprobe.scoring.predictions import predictions_of
+from soundprobe.scoring.results import read_result
+from soundprobe.scoring.run_names import base_name, named_runs
+
+MODELS = {"onnx": "model.onnx", "torch": "model.pt2", "bundle": WEIGHTS}
+NO_NETWORK = "logmel-stats"
+KEPT = ("name", "key", "dataset", "recordings", "data_licence", "accuracy", "accuracy_std", "macro_f1", "controls")
+"""What a bundle knows that is exported again."""
+OF_DATA = ("name", "fingerprint", "clips", "class_names", "folds")
+"""What leaves of a data set's record: nothing of where it was."""
+
+
+def write_export(
+    source: Path,
+    folder: Path,
+    format: str,
+    *,
+    heads: str | Path,
+    weights: str | Path | None = None,
+    data_licence: str | None = None,
+    address: str = ".",
+    progress: bool = True,
+) -> ExportRecord:
+    """Writes the run or bundle in `source` into `folder`, which is there and empty.
+
+    Args:
+        format, heads, weights, data_licence: as for `soundprobe.export`.
+        address: what the card calls a bundle in its example.
+
+    Raises:
+        SoundprobeError: as `load_predictor`; ExportError: as `soundprobe.export`; StoreError: the run has no result.
+    """
+    known = _known(source, Path(heads))
+    predictor = load_predictor(source, weights=weights, device="cpu", progress=progress)
+    checked = _write_model(predictor, folder / MODELS[format], format)
+    with atomic_path(folder / LABELS) as temporary:
+        temporary.write_text(json.dumps(predictor.class_names, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    content = {
+        "format": ExportRecord.FORMAT,
+        "kind": format,
+        **known,
+        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": versions(),
+        "head": predictor.head,
+        **code_of(HEADS[predictor.head].target),
+        "members": describe_members(predictor),
+        "files": {name: sha256_of(folder / name) for name in (MODELS[format], LABELS)},
+        **({} if checked is None else {"checked": checked}),
+    }
+    if data_licence is not None:
+        content["data_licence"] = data_licence
+    record = ExportRecord.of(content, folder / FILE)
+    record.write(folder / FILE)
+    with atomic_path(folder / CARD) as temporary:
+        temporary.write_text(model_card(record, address), encoding="utf-8")
+    return record
+
+
+def _write_model(predictor: Predictor, path: Path, kind: str) -> Mapping[str, Any] | None:
+    """Writes the file of the model; the content of a `CheckEntry` where it is a graph."""
+    if kind == "bundle":
+        write_weights(predictor, path)
+        return None
+    from soundprobe.predicting.graph import RunGraph, compare, write_onnx, write_program
+
+    graph = RunGraph(predictor)
+    if kind == "onnx":
+        written, runtime = write_onnx(graph, path), f"onnxruntime {version('onnxruntime')}"
+    else:
+        written, runtime = write_program(graph, path), f"torch.export {version('torch')}"
+    return compare(written, predictor, graph.rate_hz, runtime)
+
+
+def _known(source: Path, heads: Path) -> dict[str, Any]:
+    """What a record says of where the heads come from; `heads` is the folder that other runs are below."""
+    if is_export(source):
+        told = read_export(source).content
+        return {name: told[name] for name in KEPT if name in told}
+    record = read_result(source)
+    predictions = predictions_of(source, record)
+    scores = resample(predictions)
+    same = [run for run in named_runs(heads).found if run.record.dataset.identity == record.dataset.identity]
+    (name,) = [run.name for run in same if run.folder.samefile(source)] or [base_name(record)]
+    data = record.dataset
+    known = (
+        data.recordings_known
+        if data.recordings_known is not None
+        else bool((predictions.groups != predictions.ids).any())
+    )
+    return {
+        "name": name,
+        "key": record.head.key,
+        "dataset": {field: record.content["dataset"][field] for field in OF_DATA},
+        **({"recordings": len(np.unique(predictions.groups))} if known else {}),
+        **({"data_licence": LICENCES[data.name]} if data.name in LICENCES else {}),
+        "accuracy": _interval(scores.interval("accuracy")),
+        "accuracy_std": record.summary.accuracy.std_population,
+        "macro_f1": _interval(scores.interval("macro_f1")),
+        "controls": {
+            run.name: run.accuracy
+            for run in same
+            if (run.is_control or NO_NETWORK in run.record.backbone.name) and run.name != name
+        },
+    }
+
+
+def _interval(found: Interval) -> dict[str, float | None]:
+    return {"mean": found.value, "low": found.low, "high": found.high}
