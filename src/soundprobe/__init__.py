@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict`, `export`, `runs`, `bench`, `demo`, and `open_data`. They are imported
-on first use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `predict`, `export`, `push`, `runs`, `bench`, `demo`, and `open_data`. They are
+imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
     from soundprobe.verbs.probe import probe as probe
+    from soundprobe.verbs.push import push as push
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
     from soundprobe.viewing.page import view as view
@@ -49,6 +50,7 @@ _HOMES = {
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",
+    "push": "verbs.push:push",
     "find_run": "scoring.run_names:find_run",
     "remove_run": "verbs.runs:remove_run",
     "runs": "verbs.runs:runs",

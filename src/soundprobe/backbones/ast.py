@@ -154,7 +154,7 @@ class Ast(SpectrogramBackbone):
         """Filter bank (B, F, M) to embeddings (B, D)."""
         inputs = self.ast.embeddings
         patches = inputs.patch_embeddings.projection(spectrogram.unsqueeze(1)).flatten(2).transpose(1, 2)  # (B, P, D)
-        batch = len(spectrogram)
+        batch = spectrogram.shape[0]  # len() would fix it in an exported graph
         tokens = [inputs.cls_token.expand(batch, -1, -1), inputs.distillation_token.expand(batch, -1, -1)]
         hidden = torch.cat([*tokens, patches], dim=1) + inputs.position_embeddings[:, self.kept_positions]
         if may_shortcut(self, hidden):

@@ -43,6 +43,7 @@ from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_t
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
+from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import VIEW_EXAMPLES, view
 from soundprobe.reporting.wording import one_line
@@ -315,6 +316,7 @@ def report(
 app.command(epilog=VIEW_EXAMPLES)(view)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPORT_EXAMPLES)(export)
+app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 

@@ -24,6 +24,7 @@ from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.predicting.bundle import is_export, load_bundle
+from soundprobe.predicting.hub import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
@@ -100,12 +101,14 @@ def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None
     """The folder of the run or bundle that `run` names.
 
     Args:
-        run: "best", a run's name, the beginning of its key, its folder or a bundle's.
+        run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
         heads, dataset: see `scoring.run_names.find_run`.
 
     Raises:
-        ConfigError: no run, or several, are named so.
+        ConfigError: no run, or several, are named so. WeightsError: a bundle on the Hub can't be had.
     """
+    if isinstance(run, str) and run.startswith(PREFIX):
+        return fetch_bundle(run)
     if run is not None and is_export(Path(run)):
         return Path(run)
     return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
