@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from damage import sign_again
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 
@@ -131,3 +132,4 @@ def rewrite_about(folder: Path, **backbone: object) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         told["about"]["backbone"].update(backbone)
         save_file(tensors, path, metadata={"soundprobe": json.dumps(told)})
+        sign_again(path)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.push import push as push
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
-    from soundprobe.viewing.page import view as view
+    from soundprobe.verbs.view import view as view
     from soundprobe.workflows.compare import compare as compare
     from soundprobe.workflows.demo import demo as demo
 
@@ -56,7 +56,7 @@ _HOMES = {
     "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
-    "view": "viewing.page:view",
+    "view": "verbs.view:view",
 }
 __all__ = sorted(_HOMES)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path, digest_key, path_name, read_json, write_json
+from soundprobe.base.files import atomic_file, atomic_path, digest_key, path_name, read_json, write_json
 
 
 def test_atomic_path_when_the_writer_fails_keeps_the_old_file_and_leaves_nothing(tmp_path: Path):
@@ -34,6 +39,43 @@ def test_write_json_where_a_file_stands_for_the_folder_is_one_clear_error(tmp_pa
     (tmp_path / "taken").write_text("")
     with pytest.raises(StoreError, match=r"Can't write .*taken"):
         write_json(tmp_path / "taken" / "a.json", {})
+
+
+def _tensors() -> dict[str, torch.Tensor]:
+    return {"weights": torch.zeros(500_000)}
+
+
+WRITERS = {
+    "json": lambda file: file.write(b"1" * 2_000_000),
+    "parquet": lambda file: pq.write_table(pa.table({"x": np.random.default_rng(0).random(300_000)}), file),
+    "checkpoint": lambda file: torch.save(_tensors(), file),
+    "safetensors": lambda file: file.write(safetensors.torch.save(_tensors())),
+}
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_atomic_file_on_a_disk_that_fails_is_one_line_whatever_library_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str, error: int
+):
+    with atomic_file(tmp_path / "a") as file:
+        file.write(b"old")
+    write, left = os.write, 1_000_000
+
+    def full(handle: int, content: bytes) -> int:
+        nonlocal left
+        if left <= 0:
+            raise OSError(error, os.strerror(error))
+        left -= (done := write(handle, content[:left]))
+        return done
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreError) as told, atomic_file(tmp_path / "a") as file:
+        WRITERS[writer](file)
+    assert str(told.value).startswith(f"Can't write {tmp_path / 'a'}: {os.strerror(error)}. ")
+    assert str(told.value).endswith("What is finished is kept: the same command goes on from there.")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\x00\xff"])
@@ -61,4 +103,4 @@ def test_path_name_of_anything_is_one_safe_component(name: str):
 def test_write_json_keeps_unicode_readable(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Bär <script>"})
     assert "Bär <script>" in (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"class": "Bär <script>"}
+    assert read_json(tmp_path / "a.json") == {"class": "Bär <script>"}

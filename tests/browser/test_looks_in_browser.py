@@ -11,7 +11,7 @@ import soundfile
 
 from result_folders import SAMPLE, write_result, write_run
 from soundprobe.reporting.write import write_report
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone
 
 PRINTED_PX = 688  # an A4 page less its margins of 14 mm

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from browser_trial import HOSTILE
 
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone
 
 AT = """root => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import soundfile
 
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone
 
 

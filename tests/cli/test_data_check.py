@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from damage import sign_again
 from made_sets import make_set
 from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips
@@ -104,6 +105,7 @@ def test_near_copies_are_not_looked_for_in_embeddings_of_other_layers(tmp_path: 
     meta = json.loads((folder / "meta.json").read_text())
     meta["backbone"]["layers"] = {"last": 4, "middle": 2}
     (folder / "meta.json").write_text(json.dumps(meta))
+    sign_again(folder / "meta.json")
     assert find_embeddings(tmp_path, asked) is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from command_line import soundprobe
 from result_folders import ESC10, Data, write_result, write_run
 from soundprobe.base.errors import ConfigError, StoreError
-from soundprobe.embeddings.store import locked
+from soundprobe.base.locks import locked
 from soundprobe.verbs.runs import remove_run, runs
 
 

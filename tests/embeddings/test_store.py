@@ -11,7 +11,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from soundprobe.base.errors import DataError, StoreError
+from damage import damage
+from soundprobe.base.errors import DataError, SoundprobeWarning, StoreError
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 
@@ -152,8 +153,10 @@ def test_finished_part_of_other_clips_or_half_a_file_is_not_finished(toy_set):
     assert found is not None
     assert found.clips == 3
     assert store.finished_part(part, clips.ids[[0, 6, 3]]) is None
-    part.write_bytes(part.read_bytes()[:200])
-    assert store.finished_part(part, planned) is None
+    for how in ("flipped", "cut"):
+        damage(part, how)
+        with pytest.warns(SoundprobeWarning, match=r"part-00000.parquet is damaged: .* It is made again"):
+            assert store.finished_part(part, planned) is None
     assert store.finished_part(store.part_path(folder, 9), planned) is None
 
 
@@ -172,11 +175,3 @@ def test_column_with_a_reserved_name_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(DataError, match="Column 'embedding'"):
         store.write_part(tmp_path / "p.parquet", clips, [0], [0], np.ones((1, 2)), np.full(2, ""), np.zeros(2), {})
     assert not list(tmp_path.iterdir())
-
-
-def test_second_writer_of_a_set_is_turned_away(tmp_path):
-    with store.locked(tmp_path / "set"):
-        with pytest.raises(StoreError, match="Another process is writing"), store.locked(tmp_path / "set"):
-            pass
-    with store.locked(tmp_path / "set"):
-        pass  # free again

@@ -49,7 +49,7 @@ class Target:
 
     Attributes:
         name: "<kind>-<what>"; samples: whole contents, which `read` reads without an error.
-        read: reads the content. It may raise a `SoundprobeError`; anything else is a finding, and so is what it asserts.
+        read: reads the content. It may raise a `SoundprobeError`; anything else is a finding.
         mutate: makes a content another one; by default on the level of bytes.
         limit_s: longer is a hang.
     """

@@ -97,7 +97,7 @@ def test_collect_lists_a_run_that_stopped_before_its_end(broken, heads):
 def test_collect_lists_a_run_with_half_a_result(broken, heads):
     text = (broken / "result.json").read_text()
     (broken / "result.json").write_text(text[: len(text) // 2])
-    assert reason_of(heads) == "result.json is not a whole JSON object"
+    assert reason_of(heads).startswith("result.json is damaged: it is not a whole JSON object")
 
 
 def test_collect_lists_a_run_of_an_unknown_format(broken, heads):
@@ -126,7 +126,8 @@ def test_collect_lists_a_run_whose_result_has_a_wrong_field(broken, heads, path,
 
 def test_collect_lists_a_run_without_predictions(broken, heads):
     (broken / "predictions.parquet").unlink()
-    assert reason_of(heads) == "no predictions.parquet beside result.json"
+    again = "soundprobe probe --backbone ast --head knn --seed 0"
+    assert reason_of(heads) == f"no predictions.parquet beside result.json; run again: {again}"
 
 
 def test_collect_lists_a_run_with_half_its_predictions(broken, heads):

@@ -18,14 +18,12 @@ from soundprobe.base.errors import ConfigError
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.judgements import Judgements
 from soundprobe.reporting.compared.media import MediaOptions
-from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.embedding_map import EDGE, by_pca, by_umap, on_grid, standardised, symbols_of
 from soundprobe.reporting.sections.gallery import OF_ONE_RECORDING, worst
 from soundprobe.reporting.write import write_report
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
-from soundprobe.viewing.sound import COMPACT_RATE_HZ, clip_of_wave
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -124,17 +122,7 @@ def test_second_report_reads_no_audio_again_and_what_no_page_speaks_of_goes(prob
     }
     assert again == page  # the sounds are those that the runs heard, wherever the data went
     assert (beside / "mine.txt").exists()
-
-
-def test_what_another_report_puts_beside_the_page_meanwhile_stays(tmp_path):
-    (tmp_path / "0123456789abcdef.webp").write_bytes(b"of an earlier report")
-    (tmp_path / "00000000000000aa.webp").symlink_to(tmp_path / "nowhere")
-    before = MediaFiles(tmp_path)
-    wave = tone(440, 0.2)
-    MediaFiles(tmp_path).playable("ab" * 32, True, lambda _: clip_of_wave(wave, COMPACT_RATE_HZ, "other"))
-    before.drop_unused([MediaFiles(None)])
-    left = {path.name for path in tmp_path.iterdir() if not path.is_symlink()}
-    assert left == {"abababababababab.webp", f"abababababababab-{len(wave)}.mp3"}
+    assert not (beside / "0123456789abcdef-100.mp3").exists()
 
 
 def test_single_file_holds_its_sounds_and_leaves_none_beside_it(probed):

@@ -10,8 +10,10 @@ import pytest
 import torch
 from small_parts import small_network, small_part
 
+from damage import damage
 from soundprobe.backbones.protocol import SpectrogramBackbone
-from soundprobe.base.errors import StoreError, TrainingError
+from soundprobe.base.digests import read_checked
+from soundprobe.base.errors import SoundprobeWarning, TrainingError
 from soundprobe.base.machine import half_type
 from soundprobe.heads.linear import LinearHead
 from soundprobe.training.averaging import AveragedWeights
@@ -97,11 +99,20 @@ def test_resumed_training_equals_unbroken_training_bit_for_bit(tmp_path: Path, s
     assert all(torch.equal(resumed.weights[name], tensor) for name, tensor in whole.weights.items())
 
 
-def test_damaged_checkpoint_is_named(tmp_path: Path):
+@pytest.mark.parametrize("how", ["cut", "flipped", "foreign"])
+def test_damaged_checkpoint_is_named_and_training_begins_anew(tmp_path: Path, how: str):
     path = tmp_path / "state.pt"
-    path.write_bytes(b"PK half a file")
-    with pytest.raises(StoreError, match=r"state.pt is no whole checkpoint .* Delete it"):
-        train(small_network(), small_part(), None, recipe(), Setting(1, 0, CPU, 1000, path))
+    setting = Setting(1, 0, CPU, 1000, path)
+    whole = train(small_network(), small_part(), None, recipe(), setting)
+    if how == "foreign":
+        path.write_bytes(b"PK half a file")
+    else:
+        damage(path, how)
+    with pytest.warns(SoundprobeWarning, match=r"state.pt is damaged: .* It is made again"):
+        again = train(small_network(), small_part(), None, recipe(), setting)
+    assert numbers(again) == numbers(whole)
+    assert all(torch.equal(again.weights[name], tensor) for name, tensor in whole.weights.items())
+    read_checked(path)
 
 
 def test_training_leaves_the_callers_random_numbers_alone():

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from command_line import soundprobe
+from damage import sign_again
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
@@ -88,6 +89,7 @@ def changed(run: Path, to: Path, **fields: Any) -> Path:
         part, _, field = name.partition("__")
         content[part] = {**content[part], field: value} if field else value
     (folder / "result.json").write_text(json.dumps(content))
+    sign_again(folder / "result.json")
     return folder
 
 
@@ -146,6 +148,7 @@ def test_networks_that_were_trained_again_get_sets_of_their_own(made: Made, tmp_
         about = file.metadata()
     name = next(name for name in state if name.startswith("backbone.") and state[name].ndim > 1)
     save_file({**state, name: state[name] + 0.01}, path, metadata=about)
+    sign_again(path)
     again = extract(finetuned=folder, embeddings=tmp_path / "embeddings", progress=False)
     assert not {outcome.folder.name for outcome in again} & {outcome.folder.name for outcome in made.sets}
 
@@ -286,6 +289,7 @@ def test_network_that_is_trained_again_while_it_is_being_extracted_is_refused(ma
         metadata = file.metadata()
     tensors = load_file(path)
     save_file({**tensors, "backbone.fc1.bias": tensors["backbone.fc1.bias"] + 1}, path, metadata=metadata)
+    sign_again(path)
     with pytest.raises(StoreError, match="trained anew while its embeddings were being made"):
         load_network(run, 2, 0.5)
 

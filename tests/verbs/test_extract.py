@@ -17,6 +17,7 @@ import soundfile
 
 from command_line import soundprobe
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, WeightsError
+from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
 from soundprobe.verbs.extract import extract
@@ -291,7 +292,7 @@ def test_extract_killed_in_mid_run_goes_on_without_embedding_a_finished_part_aga
 
 def test_extract_while_another_process_writes_the_same_set_is_turned_away(toy, tmp_path):
     (first,) = embed(toy, tmp_path)
-    with store.locked(first.folder):
+    with locked(first.folder):
         second = subprocess.run(
             [*EXTRACT, "--data", str(toy), "--embeddings", str(tmp_path)], capture_output=True, text=True
         )

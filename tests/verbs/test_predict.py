@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from command_line import soundprobe
+from damage import damage, sign_again
 from made_sets import rewrite_about
-from soundprobe.base.errors import AudioError, ConfigError, StoreError, WeightsError
+from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
 from soundprobe.predicting.load import load_predictor
@@ -23,7 +24,7 @@ from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
-from soundprobe.viewing.page import view
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -39,7 +40,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("prediction")
     data = write_urbansound_layout(root / "clips")
     extract(data, backbone="simplecnn", weights="random", seed=3, embeddings=root / "embeddings", progress=False)
-    (done,) = probe(head="linear", embeddings=root / "embeddings", heads=root / "heads", progress=False)
+    where = {"embeddings": root / "embeddings", "heads": root / "heads"}
+    (done,) = probe(head="linear", progress=False, command="soundprobe probe", **where)
     return Trained(root, done.folder)
 
 
@@ -175,6 +177,7 @@ def test_heads_that_take_fewer_numbers_than_the_backbone_gives_are_refused(train
         for name in ("head.mean", "head.scale", "head.weights"):
             tensors[name] = tensors[name][:-1].copy()
         save_file(tensors, path, metadata=told)
+        sign_again(path)
     with pytest.raises(ConfigError, match="take embeddings of 127 numbers, but simplecnn gives 128"):
         load_predictor(copy, device="cpu", progress=False)
 
@@ -188,6 +191,7 @@ def test_heads_of_other_code_than_the_class_has_now_are_refused(trained, tmp_pat
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         told["about"]["code_sha256"] = "ab" * 32
         save_file(tensors, path, metadata={"soundprobe": json.dumps(told)})
+        sign_again(path)
     with pytest.raises(ConfigError, match="other code than linear has now"):
         load_predictor(copy, device="cpu", progress=False)
 
@@ -205,9 +209,11 @@ def test_folder_without_heads_and_a_damaged_head_are_one_clear_line(trained, tmp
         load_predictor(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(trained.head, copy)
-    next(copy.glob("fold-*.safetensors")).write_bytes(b"half")
-    with pytest.raises(StoreError, match="can't be read as a trained head"):
-        load_predictor(copy)
+    path = next(copy.glob("fold-*.safetensors"))
+    for how in ("flipped", "cut"):
+        damage(path, how)
+        with pytest.raises(DamagedError, match=r"fold-\d+.safetensors is damaged: .*Run again: soundprobe probe"):
+            load_predictor(copy)
 
 
 @pytest.mark.parametrize("content", [b"", b"no sound at all"])

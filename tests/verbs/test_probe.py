@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from damage import damage
 from made_sets import make_set
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError
+from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning, StoreError
+from soundprobe.base.files import read_json, write_json
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head
@@ -188,9 +191,9 @@ def test_probe_takes_a_result_of_other_folds_or_another_format_for_none(tmp_path
     make_set(tmp_path / "embeddings")
     (done,) = run(tmp_path)
     path = done.folder / "result.json"
-    whole = json.loads(path.read_text())
+    whole = read_json(path)
     for stale in ({**whole, "folds": whole["folds"][:2]}, {**whole, "format": 99}):
-        path.write_text(json.dumps(stale))
+        write_json(path, stale)
         (again,) = run(tmp_path)
         assert not again.reused
         assert len(again.result["folds"]) == 4
@@ -277,10 +280,10 @@ def test_probe_with_a_wrong_option_says_what_is_valid(tmp_path, options, error, 
 @pytest.mark.parametrize("head", [None, "linear", "knn"])
 def test_shuffled_labels_on_several_layers_take_all_of_them_since_none_can_be_chosen(tmp_path, head):
     folder = make_set(tmp_path / "embeddings")
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = read_json(folder / "meta.json")
     size = meta["backbone"]["embedding_dim"]
     meta["backbone"]["layers"] = {"last": size - 2, "middle": 2}
-    (folder / "meta.json").write_text(json.dumps(meta))
+    write_json(folder / "meta.json", meta)
     (done,) = run(tmp_path, head=head, control="shuffled-labels")
     assert {fold.chosen["layers"] for fold in done.record.folds} == {"both"}
 
@@ -290,13 +293,32 @@ def test_probe_without_embeddings_says_how_to_make_some(tmp_path):
         run(tmp_path)
 
 
-def test_probe_of_a_damaged_fold_file_names_it(tmp_path):
+@pytest.mark.parametrize("how", ["cut", "flipped", "lost"])
+@pytest.mark.parametrize("name", ["fold-02.safetensors", "predictions.parquet", "result.json"])
+def test_probe_makes_what_is_damaged_again_and_only_that(tmp_path, name, how):
     make_set(tmp_path / "embeddings")
     (done,) = run(tmp_path)
-    path = results.fold_path(done.folder, 1)
-    path.write_bytes(path.read_bytes()[:100])
-    (done.folder / "result.json").unlink()
-    with pytest.raises(StoreError, match=r"fold-01.safetensors can't be read as a trained head"):
+    times = {path.name: path.stat().st_mtime_ns for path in done.folder.glob("fold-*")}
+    predictions = (done.folder / "predictions.parquet").read_bytes()
+    damage(done.folder / name, how)
+    expected = nullcontext() if how == "lost" else pytest.warns(SoundprobeWarning, match=f"{name} is damaged: .*again")
+    with expected:
+        (again,) = run(tmp_path)
+    assert not again.reused
+    assert (done.folder / "predictions.parquet").read_bytes() == predictions
+    made = {path.name for path in done.folder.glob("fold-*") if path.stat().st_mtime_ns != times[path.name]}
+    assert made == {name} & set(times)
+    assert [one.accuracy for one in again.record.folds] == [one.accuracy for one in done.record.folds]
+    (kept,) = run(tmp_path)
+    assert kept.reused
+
+
+def test_probe_of_a_damaged_part_names_it_and_the_command_that_mends_it(tmp_path):
+    folder = make_set(tmp_path / "embeddings")
+    meta = read_json(folder / "meta.json")
+    write_json(folder / "meta.json", {**meta, "command": "soundprobe extract --backbone toy"})
+    damage(store.part_path(folder, 0), "flipped")
+    with pytest.raises(DamagedError, match=r"part-00000.parquet is damaged: .* Run again: soundprobe extract --backb"):
         run(tmp_path)
 
 

@@ -16,6 +16,7 @@ import yaml
 from command_line import soundprobe
 from hub_server import TOKEN, Hub, serving
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, WeightsError
+from soundprobe.base.files import write_json
 from soundprobe.embeddings.store import SetRecord
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -102,14 +103,15 @@ def test_second_push_is_one_more_commit_and_replaces_what_was_there(root, run, h
     assert not repo.private
 
 
-def test_pushed_set_is_whole_and_says_nothing_of_this_machine(root, hub):
+def test_pushed_set_is_whole_and_says_nothing_of_this_machine(root, hub, tmp_path):
     (folder,) = (root / "embeddings").glob("*/simplecnn-*")
     done = push(folder, repo="me/tones", **QUIET)
     assert done.kind == "dataset"
     _, files = hub.repos["datasets/me/tones"].at("main")
     table = pq.read_table(io.BytesIO(files["part-00000.parquet"]))
     assert (table.num_rows, len(table["embedding"][0])) == (36, 128)
-    assert SetRecord.of(json.loads(files["meta.json"]), "meta.json").embedded == 36
+    (tmp_path / "meta.json").write_bytes(files["meta.json"])
+    assert SetRecord.read(tmp_path / "meta.json").embedded == 36
     assert "configs" in yaml.safe_load(files["README.md"].decode().split("---")[1])
     assert not [name for name, content in files.items() if str(root).encode() in content]
 
@@ -157,13 +159,16 @@ def test_address_that_is_none_is_refused_before_anybody_is_asked(address, hub):
     assert hub.requests == []
 
 
-def test_strangers_repository_is_fetched_without_its_code_and_checked(root, run, hub):
+def test_strangers_repository_is_fetched_without_its_code_and_checked(root, run, hub, tmp_path):
     push(run, repo=REPO, heads=root / "heads", **QUIET)
     key = f"models/{REPO}"
     files = hub.repos[key].at("main")[1]
     record = json.loads(files["export.json"])
+    del record["digest"]
     record["members"][0]["backbones"][0]["name"] = "stranger:Backbone"
-    hub.commit(key, {**files, "export.json": json.dumps(record).encode(), "stranger.py": b"1 / 0", "model.pt": b"\x80"})
+    write_json(tmp_path / "export.json", record)  # and signs it, as anybody can
+    changed = (tmp_path / "export.json").read_bytes()
+    hub.commit(key, {**files, "export.json": changed, "stranger.py": b"1 / 0", "model.pt": b"\x80"})
     with pytest.raises(SoundprobeError, match="Unknown backbone 'stranger:Backbone'"):
         predict("gone.wav", run=f"hf:{REPO}", **QUIET)
     assert not [asked for asked in hub.requests if re.search(r"stranger\.py|model\.pt", asked)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class SoundprobeError(Exception):
@@ -41,6 +42,25 @@ class WeightsError(SoundprobeError):
 
 class StoreError(SoundprobeError):
     """An embedding set or a result on disk is missing, incomplete, busy or inconsistent."""
+
+
+class DamagedError(StoreError):
+    """The file at `path` is not as it was written: bytes changed, or it can't be read as what it should be.
+
+    `why` says it in a few words; the same command that made the file makes it again.
+    """
+
+    def __init__(self, path: Path, why: str = "its bytes are not those that were written", again: str = "") -> None:
+        self.path, self.why, self.again = path, why, again
+        remedy = f"Run again: {again}" if again else "Run the command that made it again"
+        super().__init__(f"{path} is damaged: {why}. {remedy}; only what is damaged is made anew.")
+
+    def by(self, command: str) -> DamagedError:
+        """The same, which names the command that makes the file again, where it is known."""
+        return DamagedError(self.path, self.why, command or self.again)
+
+    def __reduce__(self) -> tuple[type[DamagedError], tuple[Path, str, str]]:
+        return type(self), (self.path, self.why, self.again)
 
 
 class ConfigError(SoundprobeError):

@@ -3,48 +3,149 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import io
 import json
 import math
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
+from soundprobe.base.errors import DamagedError, StoreError, one_line
 
 KEY_LENGTH = 12
+BUFFER_BYTES = 1024**2
 MOST_NESTED = 64
 TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
 
+LOST = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free space there or choose another folder"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make it writable or choose another folder"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Let more files be open at once (ulimit -n 1024)"),
+    **dict.fromkeys(LOST, "See whether its drive is still there and well"),
+}
+"""What to do where the system refuses to read or write, by its number for that."""
+KEPT = "What is finished is kept: the same command goes on from there."
+
+being_written: set[Path] = set()
+"""The temporary files of this process."""
+
+
+def refused(what: str, error: OSError) -> str:
+    """The one line for what the system refused, such as "Can't write x".
+
+    >>> refused("Can't write x", OSError(errno.ENOSPC, "No space left on device"))
+    "Can't write x: No space left on device. Free space there or choose another folder. What is finished is kept: \
+the same command goes on from there."
+    """
+    remedy = REMEDIES.get(error.errno or 0, "Choose another folder")
+    return f"{what}: {error.strerror or error}. {remedy}. {KEPT}"
+
+
+class _Written(io.RawIOBase):
+    """A new file that is written from its beginning.
+
+    It keeps the first error: libraries that write through it tell of one in words of their own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.failed: OSError | None = None
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def tell(self) -> int:
+        return os.lseek(self._handle, 0, os.SEEK_CUR)
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return os.write(self._handle, content)
+        except OSError as error:
+            self.failed = self.failed or error
+            raise
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            os.close(self._handle)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; at the end of the block it is flushed to disk and renamed to `path`.
+    """A temporary path beside `path`; at the end of the block it is signed, flushed to disk and renamed to `path`.
 
-    Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind.
+    Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind. For libraries
+    that write to a path alone; `atomic_file` is for all others.
 
     Raises:
         StoreError: the folder can't be written (full, read-only, no permission).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        being_written.add(temporary)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sign(temporary)
+        sync_file(temporary)
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(
-            f"Can't write {path}: {error.strerror or error}. Free space there or choose another folder."
-        ) from error
+        raise StoreError(refused(f"Can't write {path}", error)) from error
     finally:
         with suppress(OSError):  # gone already, or its folder never came to be
             temporary.unlink()
+        being_written.discard(temporary)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write bytes to, which is at `path` once the block is over; else as `atomic_path`.
+
+    Raises:
+        StoreError: it can't be written, in whatever words the block tells of it.
+    """
+    with atomic_path(path) as temporary, closing(_Written(temporary)) as raw:
+        try:
+            with io.BufferedWriter(raw, BUFFER_BYTES) as file:
+                yield file
+        except Exception as error:
+            raise raw.failed or error from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` as UTF-8 with its own line breaks, atomically."""
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and what is missing above it, so that a power cut leaves them."""
+    missing, place = [], folder
+    while not place.exists() and place != place.parent:
+        missing.append(place)
+        place = place.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync_folder(made.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Takes the file away, where there is one, before anything that is written after it."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -107,6 +208,12 @@ def size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
+def sync_file(path: Path) -> None:
+    """Makes the content of the file at `path` survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename in `folder` survive a power cut, where the system can (not on Windows)."""
     if os.name == "nt":
@@ -114,16 +221,21 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+            raise
     finally:
         os.close(handle)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes `content` as indented JSON, atomically. NaN is refused: it isn't JSON."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    """Writes `content` as indented JSON with a digest, atomically. NaN is refused: it isn't JSON."""
+    write_text(path, json_text({FIELD: UNSIGNED, **content}))
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """`content` as indented JSON."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain_json(value: Any) -> Any:
@@ -147,19 +259,16 @@ def plain_json(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in the JSON file at `path`.
+    """The object in the JSON file at `path`, without its digest.
 
     Raises:
-        StoreError: there is no such file, or it isn't a JSON object.
+        DamagedError: it isn't what was written, or isn't a JSON object. StoreError: there is no such file.
     """
+    content = read_checked(path)
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"No file {path}.") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} can't be read as JSON ({error}). Delete it and run the command that made it."
-        ) from error
+        return checked_metadata(parse_json(content.decode()), path)
+    except ValueError as error:
+        raise DamagedError(path, f"it is not a whole JSON object ({one_line(error)[:200]})") from error
 
 
 def parse_json(text: str) -> dict[str, Any]:

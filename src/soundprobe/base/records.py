@@ -1,6 +1,6 @@
 """What flows between the rooms of soundprobe: clips, embeddings, and results. numpy only.
 
-Letters: N clips, C classes, D the embedding's dimension, n clips of one test fold.
+Letters: N clips, C classes, D the embedding's dimension, n clips of one test fold, W windows of a recording.
 """
 
 from __future__ import annotations
@@ -261,3 +261,23 @@ class RunResult:
     folds: Sequence[FoldResult]
     class_names: tuple[str, ...]
     info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C)."""
+
+    class_names: tuple[str, ...]
+    starts_s: np.ndarray
+    ends_s: np.ndarray
+    proba: np.ndarray
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of one class: seconds from the clip's beginning, the class's name, its mean probability there."""
+
+    start_s: float
+    end_s: float
+    label: str
+    probability: float

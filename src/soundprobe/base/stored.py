@@ -8,6 +8,7 @@ same bytes. What is missing or has another type is one line that names file, fie
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,9 +16,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.digests import note_damage
+from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.files import read_json, write_json
 
+MOST_OF_COMMAND = 1000
 Settings = dict[str, Any]
 """Names and values of any kind: what a backbone or head was set to, what a fold chose, a step of its history."""
 
@@ -52,7 +55,7 @@ class Record(Entry):
 
     FORMAT: ClassVar[int | None] = 1
     OLDER: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
-    REMEDY: ClassVar[str] = "Delete it and run the command that made it."
+    REMEDY: ClassVar[str] = "Run the command that made it again."
     _content: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
@@ -92,9 +95,14 @@ class Record(Entry):
         """The record in the JSON file at `path`.
 
         Raises:
-            StoreError: there is no such file, or it isn't a JSON object. RecordError: as `of`.
+            DamagedError: it isn't what was written, or isn't a JSON object; with the command that it names, if that
+                can be read. StoreError: there is no such file. RecordError: as `of`.
         """
-        return cls.of(read_json(path), path)
+        try:
+            content = read_json(path)
+        except DamagedError as error:
+            raise error.by(command_in(path)) from None
+        return cls.of(content, path)
 
     @classmethod
     def read_if_there(cls, path: Path) -> Self | None:
@@ -106,12 +114,36 @@ class Record(Entry):
         if not path.exists():
             return None
         content = read_json(path)
-        known = content.get("format") in (cls.FORMAT, *cls.OLDER)
+        found = content.get("format")
+        known = cls.FORMAT is None or (type(found) is int and found in (cls.FORMAT, *cls.OLDER))
         return cls.of(content, path) if known else None
+
+    @classmethod
+    def read_or_make(cls, path: Path) -> Self | None:
+        """As `read_if_there`; None also where the file is damaged, with a note that it is made again."""
+        try:
+            return cls.read_if_there(path)
+        except DamagedError as error:
+            note_damage(error)
+        except RecordError as error:
+            note_damage(DamagedError(path, error.reason))
+        return None
 
     def write(self, path: Path) -> None:
         """Writes `content` to `path`, atomically."""
         write_json(path, self.content)
+
+
+def command_in(path: Path) -> str:
+    """The command that the JSON file at `path` says it was made by, however damaged; "" where it can't be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    command = content.get("command") if isinstance(content, dict) else None
+    if not isinstance(command, str) or not command.isprintable() or len(command) > MOST_OF_COMMAND:
+        return ""
+    return command if command.startswith("soundprobe ") else ""
 
 
 def _reason(error: ValidationError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,13 +13,11 @@ from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_fail
 from soundprobe.cli.predict import Channels, Run, Weights, check_clips, find_folder
 from soundprobe.reporting.wording import one_line
 
-if TYPE_CHECKING:
-    pass
-
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
     "soundprobe view recordings/ --to recordings.html",
     "soundprobe view clip.wav --run mn04-linear",
+    "soundprobe view clip.wav --segments labels.csv",
 )
 
 
@@ -27,6 +25,10 @@ def view(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
     run: Run = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option("--segments", metavar="FILE", help="Labels to show: CSV, or Audacity's or Raven's."),
+    ] = None,
     dataset: Dataset = None,
     weights: Weights = None,
     window: Annotated[float, typer.Option("--window", metavar="S", help="Audio in each probability.")] = 1.0,
@@ -41,7 +43,7 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Make a page of clips to see and hear."""
-    from soundprobe.viewing.page import view as show
+    from soundprobe.verbs.view import view as show
 
     check_room(to.parent, 0)
     if run is None:
@@ -51,6 +53,7 @@ def view(
     shown = show(
         clips if len(clips) > 1 else clips[0],
         run=None if run is None else folder,
+        segments=segments,
         weights=weights,
         window_s=window,
         hop_s=hop,

@@ -13,6 +13,7 @@ import numpy as np
 from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.spec import LAST
 from soundprobe.base.files import digest_key
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
@@ -43,8 +44,7 @@ def make_set(
     folder = store.set_folder(root, clips.name, name, key)
     planned = plan_parts(clips, job.scanned, job.model)
     began = time.perf_counter()
-    with store.locked(folder):
-        store.remove_leftovers(folder)
+    with locked(folder):
         found = {
             number: store.finished_part(store.part_path(folder, number), clips.ids[[clip.row for clip in part]])
             for number, part in enumerate(planned)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import write_text
 from soundprobe.data.catalog import LICENCES
 from soundprobe.embeddings.store import SetRecord, is_complete, open_set
 
@@ -39,8 +39,7 @@ def write_set(source: Path, folder: Path, *, data_licence: str | None = None) ->
     path = folder / "meta.json"
     SetRecord.of({**told.content, "dataset": data, "command": ""}, path).write(path)
     name = f"{told.backbone.name}-{told.dataset.name}"
-    with atomic_path(folder / "README.md") as temporary:
-        temporary.write_text(dataset_card(told, name, data_licence), encoding="utf-8")
+    write_text(folder / "README.md", dataset_card(told, name, data_licence))
     return name
 
 

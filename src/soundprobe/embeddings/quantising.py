@@ -29,6 +29,7 @@ from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, DataError, QuantisationError
+from soundprobe.base.files import remove_file, sync_file
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import Count, Entry, Record
 from soundprobe.embeddings.embed import EmbeddingJob, decode_scanned
@@ -90,10 +91,12 @@ def quantised(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[Embeddin
         DataError: no clip can be decoded.
     """
     scheme, file, about = SCHEMES[job.model.spec.name], folder / "network.xml", folder / "network.json"
-    kept = QuantisedRecord.read_if_there(about)
+    kept = QuantisedRecord.read_or_make(about)
     if kept is None or kept.files != _digests(file):
-        about.unlink(missing_ok=True)
+        remove_file(about)
         found = _quantise(job, scheme, file, progress).model_dump()
+        for path in _files(file):
+            sync_file(path)
         kept = QuantisedRecord.of({"format": QuantisedRecord.FORMAT, "files": _digests(file), "check": found}, about)
         kept.write(about)
     network = Int8(job.model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)

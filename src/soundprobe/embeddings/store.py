@@ -1,27 +1,26 @@
 """Embeddings on disk: `embeddings/<dataset>/<backbone>-<key>/part-00000.parquet ...` and `meta.json`.
 
 A part holds the clips' columns and `embedding`, a fixed-size list of D float32. It is written under a temporary name,
-flushed and renamed, so a part that is there is whole. Its file metadata name the clips that it was planned to
-hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
+flushed and renamed, and carries a digest of itself (`base.digests`). Its file metadata name the clips that it was
+planned to hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from soundprobe.audio.checks import Findings
-from soundprobe.base.errors import DataError, StoreError
-from soundprobe.base.files import atomic_path, path_name
+from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
+from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
+from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
 from soundprobe.base.stored import (
     BackboneRecord,
@@ -236,14 +235,14 @@ def write_part(
     about = {
         "soundprobe.plan": plan_digest(clips.ids[list(planned)]),
         "soundprobe.failures": json.dumps(dict(failures)),
+        **({"soundprobe.findings": json.dumps(findings)} if findings else {}),
+        "soundprobe.digest": UNSIGNED,
     }
-    if findings:
-        about["soundprobe.findings"] = json.dumps(findings)
-    with atomic_path(path) as temporary:
+    with atomic_file(path) as file:
         # Floats of embeddings hardly compress: plain pages are as small and need no decoding.
         pq.write_table(
             table.replace_schema_metadata(about),
-            temporary,
+            file,
             compression="none",
             use_dictionary=False,
             write_statistics=False,
@@ -252,50 +251,28 @@ def write_part(
 
 
 def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
-    """The part at `path` if it is there, whole, and holds the clips that it should; else None."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """The part at `path` if it is there, whole, and holds the clips that it should; else None.
 
+    What is damaged is named in a note.
+    """
     if not path.exists():
         return None
     try:
-        file = pq.read_metadata(path)
-    except (OSError, pa.ArrowInvalid):
+        table = _read_table(path)
+    except DamagedError as error:
+        note_damage(error)
         return None
-    about = file.metadata or {}
-    if about.get(b"soundprobe.plan", b"").decode() != plan_digest(planned):
+    about = table.schema.metadata or {}
+    if about.get(b"soundprobe.plan") != plan_digest(planned).encode():
         return None
-    failures, findings = (json.loads(about.get(b"soundprobe." + what, b"{}")) for what in (b"failures", b"findings"))
-    return SetPart(path, file.num_rows, failures, findings)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds `folder` for one writer.
-
-    Raises:
-        StoreError: another process is writing there.
-    """
-    lock = FileLock(folder / ".lock")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"Another process is writing {folder}. Wait for it, then run the command again: finished work is kept."
-        ) from None
-    except OSError as error:
-        raise StoreError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Deletes what a killed writer left under temporary names. Only the holder of the lock may call it."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        failures, findings = (
+            parse_json(about.get(b"soundprobe." + w, b"{}").decode()) for w in (b"failures", b"findings")
+        )
+    except ValueError as error:
+        note_damage(DamagedError(path, f"its metadata are not JSON ({one_line(error)[:100]})"))
+        return None
+    return SetPart(path, len(table), failures, findings)
 
 
 def is_complete(folder: Path) -> bool:
@@ -346,13 +323,17 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     fold belong to that fold: `features` is no array then, see `FoldFeatures`.
 
     Raises:
-        StoreError: a part is missing, unreadable, or holds another number of clips than `meta.json` says.
+        DamagedError: a part is gone, not what was written, or not what `meta.json` says; with what mends it.
+        StoreError: the set holds no clips.
     """
     import pyarrow as pa
 
     record = embedding_set.record
     dim = record.backbone.embedding_dim
-    tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
+    try:
+        tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
+    except DamagedError as error:
+        raise error.by(record.command) from error
     if not tables or sum(len(table) for table in tables) == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
     columns = pa.concat_tables([table.drop_columns(["embedding"]) for table in tables], promote_options="permissive")
@@ -384,21 +365,31 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     )
 
 
-def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
+def _read_table(path: Path) -> pa.Table:
+    """Raises DamagedError where the part at `path` is not what was written, or no table of a part's columns."""
+    content = read_checked(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table would import pandas where it is installed
+        with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
             table = file.read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path} can't be read ({error}). Delete it and run the extract command again.") from error
+        lacking = [name for name in RESERVED_COLUMNS if name not in table.column_names]
+    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
+        raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
+    if lacking:
+        raise DamagedError(path, f"it has no column {lacking[0]!r}")
+    return table
+
+
+def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
+    table = _read_table(path) if path.exists() else None
+    if table is None:
+        raise DamagedError(path, "it is gone")
     for what, found, told in (
         ("clips", len(table), clips),
         ("numbers a clip", getattr(table.schema.field("embedding").type, "list_size", 0), dim),
     ):
         if found != told:
-            raise StoreError(
-                f"{path} holds {found} {what}, meta.json says {told}. Delete it and run the extract command again."
-            )
+            raise DamagedError(path, f"it holds {found} {what}, and meta.json says {told}")
     return table

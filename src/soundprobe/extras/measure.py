@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from soundprobe.base.locks import locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings
 from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
 from soundprobe.embeddings.sets import FeatureSet
-from soundprobe.embeddings.store import locked
 from soundprobe.extras import learning_curve, peeking
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import RunRecord
@@ -59,7 +59,7 @@ class Extra:
         """Measures for the run in `folder`, unless that was done for the same folds before and not `again`."""
         folds, path = record.tested, folder / self.record.FILE
         with locked(folder):
-            kept = None if again else self.record.read_if_there(path)
+            kept = None if again else self.record.read_or_make(path)
             if kept is not None and [entry.fold for entry in kept.folds] == folds:
                 return
             embeddings = with_copies_joined(read()[0]) if plan.exclude_leaks else read()[0]

@@ -90,6 +90,7 @@ class ExportRecord(Record):
         controls: accuracy by the name of each control and run without a network on the same data.
         head: a key of `HEADS`; code_sha256: of another package's, see `registry.code_of`.
         members: what is asked; files: name -> SHA-256, of all other files but the card.
+        trained_s, thresholds: see `Predictor`.
         checked: of a graph.
     """
 
@@ -109,6 +110,8 @@ class ExportRecord(Record):
     head: str
     code_sha256: str | None = None
     members: Annotated[list[MemberEntry], Field(min_length=1)]
+    trained_s: float | None = None
+    thresholds: dict[str, float] | None = None
     files: dict[str, str]
     checked: CheckEntry | None = None
 
@@ -192,7 +195,14 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
     members = tuple(_members(record, path))
     return Predictor(
-        folder, tuple(record.dataset.class_names), members, choose_device(device), channels, head=record.head
+        folder,
+        tuple(record.dataset.class_names),
+        members,
+        choose_device(device),
+        channels,
+        trained_s=record.trained_s,
+        thresholds=record.thresholds,
+        head=record.head,
     )
 
 

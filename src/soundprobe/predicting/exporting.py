@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import write_text
 from soundprobe.base.machine import versions
 from soundprobe.base.registry import code_of
 from soundprobe.data.catalog import LICENCES
@@ -68,8 +68,7 @@ def write_export(
     known = _known(source, Path(heads))
     predictor = load_predictor(source, weights=weights, device="cpu", progress=progress)
     checked = _write_model(predictor, folder / MODELS[format], format)
-    with atomic_path(folder / LABELS) as temporary:
-        temporary.write_text(json.dumps(predictor.class_names, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / LABELS, json.dumps(predictor.class_names, ensure_ascii=False, indent=1) + "\n")
     content = {
         "format": ExportRecord.FORMAT,
         "kind": format,
@@ -78,6 +77,8 @@ def write_export(
         "versions": versions(),
         "head": predictor.head,
         **code_of(HEADS[predictor.head].target),
+        "trained_s": predictor.trained_s,
+        "thresholds": None if predictor.thresholds is None else dict(predictor.thresholds),
         "members": describe_members(predictor),
         "files": {name: sha256_of(folder / name) for name in (MODELS[format], LABELS)},
         **({} if checked is None else {"checked": checked}),
@@ -86,8 +87,7 @@ def write_export(
         content["data_licence"] = data_licence
     record = ExportRecord.of(content, folder / FILE)
     record.write(folder / FILE)
-    with atomic_path(folder / CARD) as temporary:
-        temporary.write_text(model_card(record, address), encoding="utf-8")
+    write_text(folder / CARD, model_card(record, address))
     return record
 
 

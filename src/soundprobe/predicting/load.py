@@ -17,10 +17,10 @@ from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import ConfigError, StoreError, WeightsError
+from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
-from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord
+from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.predicting.bundle import is_export, load_bundle
@@ -67,7 +67,10 @@ def load_predictor(
         return load_bundle(place, channels=channels, device=device)
     heads, abouts, folds = [], [], []
     for path in _head_files(place):
-        result, arrays, record = results.read_fold(path)
+        try:
+            result, arrays, record = results.read_fold(path)
+        except DamagedError as error:
+            raise error.by(command_in(place / "result.json")) from None
         about = record.about
         if about.head == "finetune":
             raise ConfigError(
@@ -94,7 +97,7 @@ def load_predictor(
             f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.head)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, head=about.head)
 
 
 def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:

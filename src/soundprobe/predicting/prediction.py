@@ -10,26 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C)."""
-
-    class_names: tuple[str, ...]
-    starts_s: np.ndarray
-    ends_s: np.ndarray
-    proba: np.ndarray
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of one class: seconds from the clip's beginning, the class's name, its mean probability there."""
-
-    start_s: float
-    end_s: float
-    label: str
-    probability: float
+from soundprobe.base.records import Segment as Segment
+from soundprobe.base.records import Timeline as Timeline
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,18 +1,26 @@
-"""The heads of a run on new audio: which class, and how surely; for a whole clip, or window by window.
+"""The heads of a run on new audio: which class, and how surely; of a whole recording, and window by window.
 
 The head of every fold is asked and their probabilities are averaged: new audio was in no fold, so none of them has seen
 it, and together they are steadier than any one. Where networks were fine-tuned in folds, each head is asked about the
 embedding of its own fold's network.
+
+A recording no longer than a window is embedded as a whole, as `extract` would. A longer one is heard in windows, and
+what is said of it is the mean over them. Windows go through the networks in batches of one shape, filled up where there
+are too few, so what is said of a window depends on its own samples only.
 
 Letters: T samples, W windows, C classes, D the embedding's dimension.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,15 +30,43 @@ from soundprobe.audio.encoded import read_bytes, source_name
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source
 from soundprobe.predicting.prediction import Prediction, Timeline
+from soundprobe.predicting.segments import check_segmenting, segments
+from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:
     import torch
 
     from soundprobe.backbones.load import LoadedBackbone
 
-BATCH_WINDOWS = 16
-LEAST_REST_S = 1e-3
-"""A shorter rest of a clip gets no window of its own: it may come from rounding to samples."""
+BATCH_WINDOWS = 4
+"""Windows of one forward pass, always: with another number the same window gives slightly other numbers."""
+A_DAY_S = 86_400.0
+FILES_AHEAD = 2
+"""Recordings that are decoded while another is embedded."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """How recordings are heard, and what of them becomes a segment.
+
+    Attributes:
+        window_s: None takes as much as the heads were trained on, see `Predictor.trained_s`.
+        hop_s: from one window's beginning to the next one's; None takes half a window.
+        threshold, min_duration_s: see `segments`; None takes the run's own thresholds, where it has any.
+    """
+
+    window_s: float | None = None
+    hop_s: float | None = None
+    threshold: float | Mapping[str, float] | None = None
+    min_duration_s: float = 0.0
+
+    def check(self) -> None:
+        """Raises ConfigError where a value is not valid, as far as can be told without the run."""
+        window_s = self.hop_s if self.window_s is None else self.window_s
+        hop_s = self.window_s if self.hop_s is None else self.hop_s
+        if window_s is not None and hop_s is not None:
+            Grid(window_s, hop_s)
+        check_segmenting(self.threshold or 0.0, self.min_duration_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +77,37 @@ class Member:
     heads: tuple[Any, ...]
 
 
-Decoded = dict[tuple[int, str], tuple[np.ndarray, Findings]]
-"""A clip's samples (T,) and findings by the rates in Hz and the channels that backbones want."""
+@dataclass(frozen=True)
+class _Batch:
+    """Windows of one recording that are embedded together; share: how much of it was heard by then, where known."""
+
+    name: str
+    windows: Sequence[Window]
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a recording."""
+
+    name: str
+    duration_s: float
+    findings: Findings
+
+
+_Heard = _Batch | _End | AudioError
+"""What comes of a recording, in this order: batches, and its end or why there is none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """The heads of one run: one member with all of them, or one for each fold where the networks were fine-tuned.
 
-    `channels` is what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
-    `head` is the key in `HEADS` of what all heads are.
+    Attributes:
+        channels: what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
+        trained_s: how long the clips are that the heads were trained on (their median), where the run says it.
+        thresholds: of classes, below which the run itself reports none of them.
+        head: the key in `HEADS` of what all heads are.
     """
 
     folder: Path
@@ -58,6 +115,8 @@ class Predictor:
     members: tuple[Member, ...]
     device: torch.device
     channels: str | None = None
+    trained_s: float | None = None
+    thresholds: Mapping[str, float] | None = None
     head: str = ""
 
     @property
@@ -68,91 +127,187 @@ class Predictor:
     def heads(self) -> tuple[Any, ...]:
         return tuple(head for member in self.members for head in member.heads)
 
-    def predict(self, source: Source) -> Prediction:
-        """The whole clip, embedded as `extract` would.
+    @property
+    def most_s(self) -> float:
+        """The longest window that every backbone takes."""
+        return min(one.input_samples(A_DAY_S) / one.spec.sample_rate_hz for one in self.backbones)
+
+    def grid(self, listening: Listening) -> Grid:
+        """The windows that `listening` asks for.
 
         Raises:
-            AudioError: it can't be decoded, or its embedding is not finite.
+            ConfigError: a value is not valid, or a backbone doesn't take so long a window.
         """
-        name, audio = source_name(source), read_bytes(source)
-        decoded = self._decode(audio, name)
-        heard_s = float("inf")
+        listening.check()
+        window_s = listening.window_s or min(self.most_s, self.trained_s or self.most_s)
+        if window_s > self.most_s:
+            names = ", ".join(dict.fromkeys(one.spec.name for one in self.backbones))
+            raise ConfigError(f"A window of {window_s:g} s is not valid for {names}: give {self.most_s:g} or less.")
+        return Grid(window_s, listening.hop_s or window_s / 2)
+
+    def predict(self, source: Source, listening: Listening | None = None) -> Prediction:
+        """What the heads say of one recording.
+
+        Raises:
+            AudioError: it can't be decoded, or an embedding is not finite. ConfigError: see `grid`.
+        """
+        (found,) = self.predict_each([source], listening)
+        if isinstance(found, AudioError):
+            raise found
+        return found
+
+    def predict_each(
+        self,
+        sources: Iterable[Source],
+        listening: Listening | None = None,
+        *,
+        files_ahead: int = FILES_AHEAD,
+        on_heard: Callable[[str, float], None] | None = None,
+    ) -> Generator[Prediction | AudioError]:
+        """What the heads say of each recording, or why they can't, in their order and as soon as it is known.
+
+        Args:
+            files_ahead: how many recordings are decoded while another is embedded.
+            on_heard: called with a recording's name and the share of it that was heard.
+
+        Raises:
+            ConfigError: see `grid`.
+        """
+        from soundprobe.embeddings.streams import in_streams, streams_of
+
+        how = listening or Listening()
+        grid = self.grid(how)
+        threshold = how.threshold if how.threshold is not None else self.thresholds or 0.0
+        streams = min(streams_of(one.network, self.device) for one in self.backbones)
         for backbone in self.backbones:
-            rate_hz = backbone.spec.sample_rate_hz
-            duration_s = len(self._of(backbone, decoded)[0]) / rate_hz
-            samples = backbone.input_samples(duration_s)
-            heard_s = min(heard_s, samples / rate_hz, duration_s)
-        proba = self._proba(lambda backbone: [self._of(backbone, decoded)[0]], name)[0]
-        found = {kind: value for _, findings in decoded.values() for kind, value in findings.items()}
-        return Prediction(name, self.class_names, proba, len(self.heads), duration_s, heard_s, found)
+            backbone.network.to(self.device)
+        said: list[tuple[Sequence[Window], np.ndarray]] = []
+        failure: AudioError | None = None
+        with (
+            ThreadPoolExecutor(files_ahead + 1, thread_name_prefix="decode") as pool,
+            closing(read_ahead((self._hear(source, grid) for source in sources), pool, files_ahead)) as heard,
+            closing(in_streams(self._say, heard, streams)) as stream,
+        ):
+            for part, outcome in stream:
+                if isinstance(outcome, np.ndarray) and isinstance(part, _Batch):
+                    said.append((part.windows, outcome))
+                    if on_heard and part.share is not None:
+                        on_heard(part.name, part.share)
+                    continue
+                failure = failure or (outcome if isinstance(outcome, AudioError) else None)
+                if isinstance(part, _Batch):
+                    continue
+                if failure is not None:
+                    yield failure
+                elif isinstance(part, _End):
+                    yield self._prediction(part, said, threshold, how.min_duration_s)
+                said, failure = [], None
 
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
-        """Windows of the clip, each embedded as a clip of its own, padded with silence where the backbone wants more.
+        """Windows of the clip, each embedded as a clip of its own; see `predict` for the errors."""
+        timeline = self.predict(source, Listening(window_s, hop_s)).timeline
+        assert timeline is not None
+        return timeline
 
-        The last window ends with the clip, so it may start less than a hop after the one before it.
+    def _prediction(
+        self,
+        end: _End,
+        said: Sequence[tuple[Sequence[Window], np.ndarray]],
+        threshold: float | Mapping[str, float],
+        min_duration_s: float,
+    ) -> Prediction:
+        heard = [window for some, _ in said for window in some]
+        proba = np.concatenate([each for _, each in said])
+        timeline = Timeline(
+            self.class_names,
+            np.array([window.start_s for window in heard]),
+            np.array([window.end_s for window in heard]),
+            proba,
+        )
+        return Prediction(
+            name=end.name,
+            class_names=self.class_names,
+            proba=proba.mean(axis=0),
+            heads=len(self.heads),
+            duration_s=end.duration_s,
+            heard_s=end.duration_s,
+            findings=end.findings,
+            timeline=timeline,
+            segments=segments(timeline, threshold=threshold, min_duration_s=min_duration_s),
+        )
 
-        Raises:
-            AudioError: as `predict`. ConfigError: a window or hop that is not above 0.
-        """
-        for option, value in (("window", window_s), ("hop", hop_s)):
-            if not 0 < value < float("inf"):
-                raise ConfigError(f"A {option} of {value} s is not valid: give more than 0, such as 0.5.")
-        name, audio = source_name(source), read_bytes(source)
-        decoded = self._decode(audio, name)
-        first = self.backbones[0]
-        duration_s = len(self._of(first, decoded)[0]) / first.spec.sample_rate_hz
-        starts_s = window_starts(duration_s, window_s, hop_s)
+    @property
+    def _wanted(self) -> list[tuple[int, str]]:
+        """The rates in Hz and the channels that backbones want, each once."""
+        return list(dict.fromkeys(map(self._wants, self.backbones)))
 
-        def windows(backbone: LoadedBackbone) -> list[np.ndarray]:
-            rate_hz = backbone.spec.sample_rate_hz
-            first = [round(start * rate_hz) for start in starts_s]
-            wave = self._of(backbone, decoded)[0]
-            return [wave[at : at + max(1, round(window_s * rate_hz))] for at in first]
+    def _wants(self, backbone: LoadedBackbone) -> tuple[int, str]:
+        return backbone.spec.sample_rate_hz, self.channels or backbone.channels
 
-        proba = self._proba(windows, name)
-        return Timeline(self.class_names, starts_s, np.minimum(starts_s + window_s, duration_s), proba)
+    def _hear(self, source: Source, grid: Grid) -> Iterator[_Heard]:
+        name = source_name(source)
+        try:
+            audio = read_bytes(source)
+            found: dict[str, float] = {}
+            reels = []
+            for rate_hz, channels in self._wanted:
+                wave, findings = decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
+                found.update(findings)
+                reels.append(Reel(iter([wave]), rate_hz))
+            for some in _batched(windows(reels, grid)):
+                yield _Batch(name, some)
+            yield _End(name, reels[0].count / reels[0].rate_hz, found)
+        except AudioError as error:
+            yield error
 
-    def _decode(self, audio: bytes, name: str) -> Decoded:
-        wanted = {(backbone.spec.sample_rate_hz, self.channels or backbone.channels) for backbone in self.backbones}
-        return {
-            (rate_hz, channels): decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
-            for rate_hz, channels in wanted
-        }
+    def _say(self, part: _Heard) -> np.ndarray | AudioError | None:
+        """(W, C) of a batch's W windows, or why there is none; None of an end."""
+        if not isinstance(part, _Batch):
+            return part if isinstance(part, AudioError) else None
+        count = len(part.windows)
+        rows = list(part.windows)
+        if not rows[0].whole:
+            rows += rows[-1:] * (BATCH_WINDOWS - count)
+        total = np.zeros((len(rows), len(self.class_names)))
+        for member in self.members:
+            features = np.concatenate([self._embed(backbone, rows) for backbone in member.backbones], axis=1)
+            if not np.isfinite(features).all():
+                return AudioError(part.name, "the backbone's embedding is not finite")
+            for head in member.heads:  # each in the order of its own classes
+                total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
+        return total[:count] / len(self.heads)
 
-    def _of(self, backbone: LoadedBackbone, decoded: Decoded) -> tuple[np.ndarray, Findings]:
-        return decoded[backbone.spec.sample_rate_hz, self.channels or backbone.channels]
-
-    def _embed(self, backbone: LoadedBackbone, waves: Sequence[np.ndarray], name: str) -> np.ndarray:
-        """(W, D) float32 embeddings of W waves, each cut or padded as `extract` does."""
+    def _embed(self, backbone: LoadedBackbone, rows: Sequence[Window]) -> np.ndarray:
+        """(W, D) float32, each window cut or padded as `extract` does."""
         from soundprobe.embeddings.forward import embed_waves, stacked
 
-        rows = []
-        backbone.network.to(self.device)
-        for start in range(0, len(waves), BATCH_WINDOWS):
-            some = waves[start : start + BATCH_WINDOWS]
-            samples = max(backbone.input_samples(len(wave) / backbone.spec.sample_rate_hz) for wave in some)
-            rows.append(embed_waves(backbone.network, *stacked(some, samples), self.device))
-        features = np.concatenate(rows)
-        if not np.isfinite(features).all():
-            raise AudioError(name, "the backbone's embedding is not finite")
-        return features
-
-    def _proba(self, waves_for: Callable[[LoadedBackbone], Sequence[np.ndarray]], name: str) -> np.ndarray:
-        """(W, C): the mean of the heads' probabilities of W waves, each put in the order of `class_names`."""
-        totals = []
-        for member in self.members:
-            parts = [self._embed(backbone, waves_for(backbone), name) for backbone in member.backbones]
-            features = np.concatenate(parts, axis=1)
-            total = np.zeros((len(features), len(self.class_names)))
-            for head in member.heads:
-                total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
-            totals.append(total)
-        return np.sum(totals, axis=0) / len(self.heads)
+        reel = self._wanted.index(self._wants(backbone))
+        waves = [window.waves[reel] for window in rows]
+        samples = max(backbone.input_samples(len(wave) / backbone.spec.sample_rate_hz) for wave in waves)
+        return embed_waves(backbone.network, *stacked(waves, samples), self.device)
 
 
-def window_starts(duration_s: float, window_s: float, hop_s: float) -> np.ndarray:
-    """(W,) where windows start: every hop, and once more so that the last one ends with the clip."""
-    starts_s: np.ndarray = np.arange(max(1, 1 + int((duration_s - window_s) / hop_s + 1e-6))) * hop_s
-    if duration_s - (starts_s[-1] + window_s) > LEAST_REST_S:
-        return np.append(starts_s, duration_s - window_s)
-    return starts_s
+def _batched(found: Iterator[Window]) -> Iterator[list[Window]]:
+    while some := list(islice(found, BATCH_WINDOWS)):
+        yield some
+
+
+Item = TypeVar("Item")
+
+
+def read_ahead(readers: Iterable[Iterator[Item]], pool: ThreadPoolExecutor, ahead: int) -> Generator[Item]:
+    """All that `readers` give, one reader after the other, while the next items are read on `pool`.
+
+    One item of the reader whose turn it is, and the first of each of `ahead` readers behind it.
+    """
+    waiting: deque[tuple[Iterator[Item], Future[Item | None]]] = deque()
+    left = iter(readers)
+    while True:
+        for reader in islice(left, ahead + 1 - len(waiting)):
+            waiting.append((reader, pool.submit(next, reader, None)))
+        if not waiting:
+            return
+        reader, future = waiting.popleft()
+        while (item := future.result()) is not None:
+            future = pool.submit(next, reader, None)
+            yield item

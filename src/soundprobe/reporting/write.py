@@ -6,12 +6,14 @@ import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from soundprobe.base.as_one import write_as_one
 from soundprobe.base.errors import SoundprobeWarning
-from soundprobe.base.files import atomic_path, path_name, write_json
+from soundprobe.base.files import json_text, path_name
+from soundprobe.base.locks import locked
 from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MAX_AUDIO_MB, MediaOptions
-from soundprobe.reporting.compared.media_files import FOLDER, MediaFiles
+from soundprobe.reporting.compared.media_files import FOLDER, drop_unused
 from soundprobe.reporting.content import content_of
 from soundprobe.reporting.render.html import render_page
 from soundprobe.reporting.render.markdown import render_markdown
@@ -48,8 +50,8 @@ def write_report(
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
     The files are `report.html` (needs no network) with its sounds in `report-audio/`, `report.md` and `report.json`
-    (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. Each
-    is written whole or not at all, and the same runs give the same bytes. Where labels are
+    (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. They
+    change together (see `base.as_one`), and the same runs give the same bytes. A second writer waits. Where labels are
     doubted, `label-suspects.csv` stands beside them; see `write_suspects`.
 
     Args:
@@ -87,19 +89,13 @@ def write_report(
                 SoundprobeWarning,
                 stacklevel=2,
             )
-    before = MediaFiles(beside)
-    comparisons = with_media(found, options)
-    content = content_of(comparisons, collection.unreadable, title)
-    page, text = render_page(content), render_markdown(content)
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)
-    _write_text(paths.html, page)
-    _write_text(paths.markdown, text)
-    write_json(paths.json, build_document(content))
-    write_suspects(comparisons, folder)
-    before.drop_unused(one.media.files for one in comparisons if one.media)
+    with locked(folder, wait=True):
+        comparisons = with_media(found, options)
+        content = content_of(comparisons, collection.unreadable, title)
+        page, text = render_page(content), render_markdown(content)
+        document = json_text(build_document(content))
+        write_as_one(folder, "report", {paths.html.name: page, paths.markdown.name: text, paths.json.name: document})
+        write_suspects(comparisons, folder)
+        drop_unused(beside, (name for one in comparisons if one.media for name in one.media.files.used))
     return paths
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")

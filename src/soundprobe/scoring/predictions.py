@@ -12,13 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.digests import read_checked
+from soundprobe.base.errors import DamagedError, StoreError
+from soundprobe.base.stored import RecordError
 from soundprobe.scoring.bootstrap import Predictions
 from soundprobe.scoring.results import RunRecord
 
 
 class UnreadableRunError(Exception):
     """A run's folder can't be read. The message is the reason, short, for the list on the page."""
+
+
+def reason_of(error: StoreError) -> str:
+    """Why a record can't be used, short, for the list on the page."""
+    if isinstance(error, RecordError):
+        return error.reason
+    if isinstance(error, DamagedError):
+        return f"is damaged: {error.why}" + (f"; run again: {error.again}" if error.again else "")
+    return "can't be read"
 
 
 def predictions_of(folder: Path, record: RunRecord) -> Predictions:
@@ -37,21 +48,28 @@ def predictions_of(folder: Path, record: RunRecord) -> Predictions:
     return Predictions(str(folder), ids, table["label"], table["predicted"], table["fold"], groups, classes)
 
 
-def read_predictions(folder: Path, classes: int, has_probabilities: bool = True) -> dict[str, np.ndarray]:
+def read_predictions(
+    folder: Path, classes: int, has_probabilities: bool = True, again: str = ""
+) -> dict[str, np.ndarray]:
     """The columns of predictions.parquet: clip_id (N,) str; fold, label, predicted (N,) int64; and where the run
     `has_probabilities` proba (N, C) float32.
 
     Where the file has them also `group` (N,) str and the clips' further columns as `clip.<name>`, each (N,).
 
+    Args:
+        again: the command that made the run, and makes the file again.
+
     Raises:
         UnreadableRunError: the file is missing, damaged, empty, or its values can't be predictions of C classes.
     """
-    path = folder / "predictions.parquet"
+    path, remedy = folder / "predictions.parquet", f"; run again: {again}" if again else ""
     if not path.exists():
-        raise UnreadableRunError("no predictions.parquet beside result.json")
+        raise UnreadableRunError(f"no predictions.parquet beside result.json{remedy}")
     names = ["clip_id", "fold", "label", "predicted", *(["proba"] if has_probabilities else [])]
     try:
-        with pq.ParquetFile(path) as file:  # pq.read_table would import pandas where it is installed
+        with pq.ParquetFile(
+            pa.BufferReader(read_checked(path))
+        ) as file:  # pq.read_table would import pandas where it is installed
             table = file.read()
         missing = [name for name in names if name not in table.column_names]
         if missing:
@@ -63,8 +81,12 @@ def read_predictions(folder: Path, classes: int, has_probabilities: bool = True)
         if proba is not None:
             widths = pc.list_value_length(proba)
             result["proba"] = proba.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    except (OSError, pa.ArrowException, AttributeError, TypeError, ValueError):
-        raise UnreadableRunError("predictions.parquet is damaged or not a table of predictions") from None
+    except DamagedError as error:
+        raise UnreadableRunError(f"predictions.parquet {reason_of(error.by(again))}") from None
+    except StoreError as error:
+        raise UnreadableRunError(str(error)) from None
+    except (OSError, pa.ArrowException, AttributeError, TypeError, ValueError, MemoryError):
+        raise UnreadableRunError(f"predictions.parquet is damaged or not a table of predictions{remedy}") from None
     n = table.num_rows
     if n == 0:
         raise UnreadableRunError("predictions.parquet holds no predictions")

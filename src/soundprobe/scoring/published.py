@@ -89,7 +89,7 @@ class PublishedRecord(Record):
     """`published.json`: the fold scores that `soundprobe import --per-fold` was given."""
 
     FILE: ClassVar[str] = "published.json"
-    REMEDY: ClassVar[str] = "Delete the folder and import it again."
+    REMEDY: ClassVar[str] = "Import it again."
     name: str
     dataset: DatasetRecord
     folds: list[PublishedFoldRecord] = Field(min_length=1)

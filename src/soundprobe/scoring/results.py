@@ -1,14 +1,15 @@
 """Trained heads and results on disk: `heads/<dataset>/<backbone>-<key>/<head>-<key>/`.
 
 `fold-01.safetensors` ... each hold one fold's head and what it said of its test fold, so a killed run loses one fold at
-most. `predictions.parquet` and `result.json` are written from them at the end; the report needs only those two.
+most. `predictions.parquet` and `result.json` are written from them at the end; the report needs only those two. Each
+carries a digest of itself (`base.digests`); what is damaged counts as not made yet.
 Letters: n clips of one test fold, C classes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -17,10 +18,11 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load, save
 
-from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_path, parse_json
+from soundprobe.base.digests import FIELD, UNSIGNED, check_file, checked_metadata, note_damage, read_checked
+from soundprobe.base.errors import DamagedError, StoreError, one_line
+from soundprobe.base.files import atomic_file, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import (
     Count,
@@ -28,6 +30,7 @@ from soundprobe.base.stored import (
     Entry,
     Fold,
     Record,
+    RecordError,
     ScoredModelRecord,
     Settings,
     UsedBackboneRecord,
@@ -120,7 +123,7 @@ class RunRecord(Record):
         complete: whether `folds` are all of the data set's.
     """
 
-    REMEDY: ClassVar[str] = "Delete the run's folder and run its command again."
+    REMEDY: ClassVar[str] = "Run its command again."
     kind: Literal["probe", "finetune", "import"]
     dataset: TestedDatasetRecord
     backbone: ScoredModelRecord
@@ -210,7 +213,7 @@ class FoldRecord(Record):
     """
 
     FORMAT: ClassVar[int | None] = None
-    REMEDY: ClassVar[str] = "Delete it and run the command again."
+    REMEDY: ClassVar[str] = "Run the command again."
     fold: Fold
     test_ids: list[str]
     chosen: Settings
@@ -309,25 +312,44 @@ def write_fold(
         },
         fold_path(folder, result.fold),
     )
-    with atomic_path(fold_path(folder, result.fold)) as temporary:
-        save_file(tensors, temporary, metadata={"soundprobe": json.dumps(record.content)})
+    with atomic_file(fold_path(folder, result.fold)) as file:
+        file.write(save(tensors, metadata=fold_metadata(record)))
+
+
+def fold_metadata(record: Record) -> dict[str, str]:
+    """What stands in the metadata of a safetensors file."""
+    return {"soundprobe": json.dumps({FIELD: UNSIGNED, **record.content})}
+
+
+def read_metadata(head: bytes, path: Path) -> dict[str, Any]:
+    """What `fold_metadata` wrote, from the first bytes of the safetensors file at `path`, all of its header among them.
+
+    Raises:
+        DamagedError: it is none of ours.
+    """
+    try:
+        size = int.from_bytes(head[:8], "little")
+        about = parse_json(parse_json(head[8 : 8 + size].decode())["__metadata__"]["soundprobe"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(path, f"it has no metadata of soundprobe's ({one_line(error)[:100]})") from error
+    return checked_metadata(about, path)
 
 
 def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord]:
     """A fold's result, its head's arrays, and what is kept with them (`params`, `about`, ...).
 
     Raises:
-        StoreError: the file is missing, cut short, or not one of ours.
+        DamagedError: the file is not what was written, or not one of ours. StoreError: it is missing.
     """
+    content = read_checked(path)
+    record = FoldRecord.of(read_metadata(content, path), path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            record = FoldRecord.of(parse_json(file.metadata()["soundprobe"]), path)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+        tensors = load(content)
         labels, proba = tensors["test.label"], tensors["test.proba"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{path} can't be read as a trained head ({error}). Delete it and run the command again."
-        ) from error
+        if not len(labels) == len(proba) == len(record.test_ids) or labels.ndim != 1 or proba.ndim != 2:
+            raise ValueError("labels, probabilities and ids of other numbers of clips")
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(path, f"it can't be read as a trained head ({one_line(error)[:100]})") from error
     result = FoldResult(
         fold=record.fold,
         ids=np.asarray(record.test_ids, dtype=np.str_),
@@ -343,9 +365,42 @@ def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord
     return result, arrays, record
 
 
-def read_finished_folds(folder: Path, folds: Sequence[int]) -> list[FoldResult]:
-    """Those of `folds` that are on disk, in order."""
-    return [read_fold(fold_path(folder, fold))[0] for fold in sorted(folds) if fold_path(folder, fold).exists()]
+def usable_folds(folder: Path, folds: Sequence[int]) -> list[int]:
+    """Those of `folds` whose files are on disk and whole, that of the network among them where there should be one.
+
+    What is damaged is named in a note.
+    """
+    found = []
+    for fold in sorted(folds):
+        path = fold_path(folder, fold)
+        if not path.exists():
+            continue
+        try:
+            record = read_fold(path)[2]
+            if record.about.head == "finetune":
+                check_network(network_path(folder, fold))
+        except RecordError as error:
+            note_damage(DamagedError(path, error.reason))
+        except DamagedError as error:
+            note_damage(error)
+        else:
+            found.append(fold)
+    return found
+
+
+def check_network(path: Path) -> None:
+    """Raises DamagedError where the network file at `path` is missing or not what was written."""
+    try:
+        check_file(path)
+        with safe_open(path, framework="numpy"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise DamagedError(path, f"it can't be read as a network ({one_line(error)[:100]})") from error
+
+
+def read_finished_folds(folder: Path, folds: Iterable[int]) -> list[FoldResult]:
+    """The results of `folds`, in order."""
+    return [read_fold(fold_path(folder, fold))[0] for fold in sorted(folds)]
 
 
 def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> None:
@@ -375,34 +430,65 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
             **told,
             "group": pa.array(clips.groups[rows].tolist(), pa.string()),
             **columns,
-        }
+        },
+        metadata={"soundprobe.digest": UNSIGNED},
     )
     forget_result(folder)
-    with atomic_path(folder / "predictions.parquet") as temporary:
-        pq.write_table(table, temporary)
+    with atomic_file(folder / "predictions.parquet") as file:
+        pq.write_table(table, file)
     path = folder / "result.json"
     RunRecord.of(summarise(run), path).write(path)
 
 
 def forget_result(folder: Path) -> None:
     """Takes `result.json` away: what is in the folder is about to change."""
-    (folder / "result.json").unlink(missing_ok=True)
+    remove_file(folder / "result.json")
 
 
 def is_current(folder: Path, folds: Sequence[int]) -> bool:
-    """Whether the folder's result is there, readable, and of just those of `folds` whose files are there."""
-    try:
-        tested = read_result(folder).tested
-    except StoreError:
+    """Whether the folder's result and predictions are there, whole, and of just `folds`.
+
+    What is damaged is named in a note.
+    """
+    path = folder / "result.json"
+    if not path.exists():
         return False
-    return set(tested) == {fold for fold in folds if fold_path(folder, fold).exists()}
+    try:
+        record = read_result(folder)
+        path = folder / "predictions.parquet"
+        if set(record.tested) != set(folds):
+            return False
+        if predicted_clips(path) != sum(entry.test_clips for entry in record.folds):
+            raise DamagedError(path, "it holds another number of clips than result.json says")
+    except DamagedError as error:
+        note_damage(error)
+        return False
+    except StoreError:  # lost, or of another version
+        return False
+    return True
+
+
+def predicted_clips(path: Path) -> int:
+    """How many clips `predictions.parquet` at `path` has.
+
+    Raises:
+        DamagedError: it is not what was written, or no Parquet file. StoreError: it is missing.
+    """
+    content = read_checked(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(pa.BufferReader(content)).metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
 
 
 def read_result(folder: Path) -> RunRecord:
     """`result.json` of the run in `folder`.
 
     Raises:
-        StoreError: it is missing, unreadable, or of another version.
+        DamagedError: it is not what was written. StoreError: it is missing, or of another version.
     """
     return RunRecord.read(folder / "result.json")
 

@@ -9,7 +9,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class TrialRecord(Record):
         epochs: the numbers of them after which that was done; seconds: so far.
     """
 
-    REMEDY: ClassVar[str] = "Delete it: its trial then begins anew."
     frozen: JudgedRecord
     judged: list[JudgedRecord]
     epochs: list[Count]
@@ -114,7 +113,7 @@ def run_trial(recipe: FinetuneRecipe, choices: ChooseTable, split: InnerSplit, s
         seen = judge(network.to(setting.device), split.validation, setting.device, table.batch_size)
         return {"settings": settings, "log_loss": seen.loss, "accuracy": seen.accuracy}
 
-    trial = TrialRecord.read_if_there(path)
+    trial = TrialRecord.read_or_make(path)
     content = (
         {"format": TrialRecord.FORMAT, "frozen": judged(split.probed, {}), "judged": [], "epochs": [], "seconds": 0.0}
         if trial is None

@@ -21,7 +21,6 @@ from soundprobe.base.records import Clips, FoldResult, RunResult
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import check_any_there, fingerprint, scan
 from soundprobe.embeddings.embed import embedding_key
-from soundprobe.embeddings.store import remove_leftovers
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
@@ -104,12 +103,14 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
     if force:
         results.forget_result(folder)
         _forget(folder, wanted)
-    missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
-    if not missing and results.is_current(folder, folds):
+    usable = results.usable_folds(folder, folds)
+    missing = [fold for fold in wanted if fold not in usable]
+    for fold in set(wanted).difference(missing):  # done, but for what its last act takes away
+        for path in checkpoints(folder, fold):
+            path.unlink()
+    if not missing and results.is_current(folder, usable):
         return FinishedRun(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
-    remove_leftovers(folder)
-    remove_leftovers(folder / "checkpoints")
     inputs, device = folder / "inputs", torch.device(job.device)
     keep_waves = any(True for _ in job.augmentations.of_stage("wave"))
     title = f"{job.model.spec.name}, {job.clips.name}"
@@ -119,7 +120,7 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
         with live_table(f"fine-tune {title}", folder, missing, job.recipe.training.epochs, shown=progress):
             for _ in run_tasks(run_fold, [(task,) for task in _tasks(job, folder, inputs, missing)], jobs=jobs):
                 pass
-    finished = results.read_finished_folds(folder, folds)
+    finished = results.read_finished_folds(folder, {*usable, *missing})
     decoded = open_inputs(inputs) if inputs.is_dir() else None  # a finished run's are gone
     failures = (set() if decoded is None else set(decoded.failures)) | _untested(job.clips, finished)
     said = [] if decoded is None else notes(decoded.findings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_file
 from soundprobe.base.records import FoldResult
 from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
@@ -185,6 +184,7 @@ def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
     """
     network = task.plan.build()
     if task.carry_from is not None:
+        results.check_network(task.carry_from)
         network.load_state_dict(load_file(task.carry_from))
     digest = state_digest(network.state_dict())
     if task.carry_from is None and digest != task.initial_sha256:
@@ -288,8 +288,8 @@ def _write(
     state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
     path = results.network_path(task.folder, task.fold)
     record = results.NetworkRecord.of({**task.about, "fold": task.fold}, path)
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"soundprobe": json.dumps(record.content)})
+    with atomic_file(path) as file:
+        file.write(save(state, metadata=results.fold_metadata(record)))
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
     results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
     for path in checkpoints(task.folder, task.fold):

@@ -23,7 +23,9 @@ from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, DataError, StoreError
+from soundprobe.base.digests import digest_of, note_damage
+from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError
+from soundprobe.base.files import make_folder, refused, sync_file
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import Count, Record, Settings
@@ -36,14 +38,15 @@ CHUNK_CLIPS = 64
 
 class InputsRecord(Record):
     """`inputs.json`: samples: T of every clip; waves: whether they are kept; failures: clip id -> reason; findings:
-    clip id -> what is conspicuous about its sound."""
+    clip id -> what is conspicuous about its sound; digests: of each array's file, by its name."""
 
     FORMAT: ClassVar[int | None] = None
-    REMEDY: ClassVar[str] = "Delete its folder and run the command again."
+    REMEDY: ClassVar[str] = "Run the command again."
     samples: Count
     waves: bool
     failures: dict[str, str]
     findings: dict[str, Settings] = Field(default={})
+    digests: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +83,16 @@ def prepare_inputs(
     keep_waves: bool,
     bar: Progress,
 ) -> None:
-    """Decodes every clip into `folder`, unless that was done before. `open_inputs` reads it.
+    """Decodes every clip into `folder`, unless that was done before and is whole. `open_inputs` reads it.
 
     Raises:
         StoreError: the disk is full. DataError: no clip can be read.
     """
-    if (folder / "inputs.json").exists():
+    if _is_whole(folder):
         bar.advance(len(clips))
         return
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_folder(folder)
     samples = input_samples(model, scanned)
     network = model.on_spectrograms().to(device)
     with torch.inference_mode():
@@ -125,10 +128,32 @@ def prepare_inputs(
         if isinstance(array, np.memmap):
             array.flush()
     np.save(folder / "lengths.npy", lengths)
+    for file in folder.iterdir():
+        sync_file(file)
     path = folder / "inputs.json"
     findings = {str(clips.ids[row]): found[row] for row in sorted(found)}
-    content = {"samples": samples, "waves": keep_waves, "failures": failures, "findings": findings}
+    digests = {one.name: digest_of(one) for one in sorted(folder.glob("*.npy"))}
+    content = {
+        "samples": samples, "waves": keep_waves, "failures": failures, "findings": findings, "digests": digests,
+    }  # fmt: skip
     InputsRecord.of(content, path).write(path)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether `prepare_inputs` has left everything there as it was written. What is damaged is named in a note."""
+    record = InputsRecord.read_or_make(folder / "inputs.json")
+    if record is None:
+        return False
+    needed = {"spectrograms.npy", "lengths.npy", *(["waves.npy"] if record.waves else [])}
+    for name in sorted({*needed, *record.digests}):
+        path = folder / name
+        if not path.exists():
+            note_damage(DamagedError(path, "it is gone"))
+            return False
+        if record.digests and digest_of(path) != record.digests.get(name):
+            note_damage(DamagedError(path))
+            return False
+    return True
 
 
 def open_inputs(folder: Path) -> Inputs:
@@ -153,10 +178,8 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             with path.open("rb+") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            raise StoreError(
-                f"Can't reserve {math.ceil(size / 2**20)} MiB for the decoded clips in {path.parent}: {error.strerror}."
-                " Free space there or choose another folder with --heads."
-            ) from error
+            what = f"Can't reserve {math.ceil(size / 2**20)} MiB for the decoded clips in {path.parent}"
+            raise StoreError(refused(what, error)) from error
     return array
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_file
 from soundprobe.base.progress import said_now_and_then
 from soundprobe.scoring.results import fold_path
 
@@ -29,7 +30,7 @@ def history_path(folder: Path, fold: int) -> Path:
 
 def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
     """One row an epoch, in full precision; what doesn't exist is an empty cell. Atomic."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True) as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)

@@ -64,6 +64,8 @@ def train(
     state = TrainingState(network, training, recipe, setting)
     if setting.checkpoint:
         state.restore(setting.checkpoint)
+        if setting.on_epoch and state.course.history:  # a killed run may have kept an epoch without telling of it
+            setting.on_epoch(state.course.history)
     epochs = table.epochs if setting.stop_after is None else setting.stop_after
     while state.course.epoch < epochs and not has_stopped(state.course, table):
         began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import atomic_path
+from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, note_damage, read_checked
+from soundprobe.base.errors import DamagedError, StoreError, one_line
+from soundprobe.base.files import atomic_file
 from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.feeding import Feed, augmentations_of
@@ -116,7 +117,7 @@ class TrainingState:
         """Goes on from the checkpoint at `path`, where there is one.
 
         Raises:
-            StoreError: it is damaged, or of another network or optimiser.
+            StoreError: it is of another network or optimiser.
         """
         saved = load_checkpoint(path)
         if saved is None:
@@ -154,26 +155,32 @@ def make_optimiser(table: TrainingTable, groups: list[dict[str, Any]]) -> torch.
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes `state` (tensors, numbers, texts, lists and mappings of them) to `path`, atomically.
+    """Writes `state` (tensors, numbers, texts, lists and mappings of them) to `path`, atomically, with a digest.
 
     Raises:
         StoreError: the disk is full or can't be written.
     """
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    with atomic_file(path) as file:
+        torch.save({FIELD: UNSIGNED, **state}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """What `save_checkpoint` wrote, on the CPU; None where there is no such file. Runs no code from it.
 
-    Raises:
-        StoreError: the file is damaged.
+    A damaged file is taken away, with a note: what it was of begins anew.
     """
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise StoreError(
-            f"{path} is no whole checkpoint ({one_line(error)[:100]}). Delete it: its fold then begins anew."
-        ) from error
+        content = read_checked(path)
+        try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # of whatever kind: PyTorch's reader has no list of them
+            raise DamagedError(path, f"it is no whole checkpoint ({one_line(error)[:100]})") from error
+        if not isinstance(state, dict):
+            raise DamagedError(path, "it is no checkpoint")
+        return checked_metadata(state, path)
+    except DamagedError as error:
+        note_damage(error)
+        path.unlink()
+        return None

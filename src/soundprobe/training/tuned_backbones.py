@@ -18,8 +18,9 @@ import numpy as np
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import ConfigError, DataError, StoreError
-from soundprobe.base.files import digest_key, parse_json, printable
+from soundprobe.base.digests import read_checked
+from soundprobe.base.errors import ConfigError, DamagedError, DataError, StoreError, one_line
+from soundprobe.base.files import digest_key, printable
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.scan import Scan
@@ -171,21 +172,26 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
 
 def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
     """The network's tensors, checked to be what the fold's record describes."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
-    result, arrays, _ = results.read_fold(results.fold_path(run.folder, fold))
     try:
-        with safe_open(path, framework="pt") as file:
-            about = results.NetworkRecord.of(parse_json(file.metadata()["soundprobe"]), path)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} can't be read as a network ({error}). Fine-tune again with --force.") from error
+        result, arrays, _ = results.read_fold(results.fold_path(run.folder, fold))
+        content = read_checked(path)
+        about = results.NetworkRecord.of(results.read_metadata(content, path), path)
+        tensors = load(content)
+        head = tensors["head.weight"].numpy().T
+    except DamagedError as error:
+        raise error.by(run.record.command) from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        why = f"it can't be read as a network ({one_line(error)[:100]})"
+        raise DamagedError(path, why, run.record.command) from error
     if sha256_of(path) != run.networks[fold]:
         raise StoreError(f"{path} was trained anew while its embeddings were being made. Run the same command again.")
     own = (
         about.fold == result.fold == fold
         and about.dataset.fingerprint == run.dataset.fingerprint
-        and np.array_equal(tensors["head.weight"].numpy().T, arrays["weights"])
+        and np.array_equal(head, arrays.get("weights", ()))
     )
     if not own:
         raise StoreError(

@@ -123,9 +123,9 @@ def extract(
     check_needed(data, asked, progress=progress)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    check_room(
-        Path(embeddings), 4 * len(clips) * _new_numbers(Path(embeddings), clips.name, [spec for spec, _ in asked], run)
-    )
+    new = _new_numbers(Path(embeddings), clips.name, [spec for spec, _ in asked], run)
+    if new:
+        check_room(Path(embeddings), 4 * len(clips) * new)
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob

@@ -12,11 +12,11 @@ from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.embeddings.needed import check_needed
-from soundprobe.embeddings.store import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
 
@@ -107,7 +107,8 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         )
     wanted = _wanted(clips, only_folds)
     begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
-    check_room(Path(heads), 0 if begun else 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
+    if not begun:
+        check_room(Path(heads), 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.finetuning import make_job, run_job
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.base.files import digest_key, path_name, printable
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
@@ -29,7 +30,6 @@ from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.readers.predictions import Predictions, listed, match_predictions
 from soundprobe.data.readers.table import read_table
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
-from soundprobe.embeddings.store import locked
 from soundprobe.scoring import results
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import FinishedRun, ImportRecord, RunRecord
@@ -111,7 +111,8 @@ def import_predictions(
     key = digest_key({"predictions": content, "seed": seed})
     folder = _model_folder(Path(heads), clips, name, model_key) / f"import-{key}"
     with locked(folder.parent):
-        if (folder / "result.json").exists():
+        found = _fold_results(told, clips)
+        if results.is_current(folder, [one.fold for one in found]):
             return FinishedRun(folder, results.read_result(folder), reused=True)
         _hide(_others(folder, seed, force, name))  # first, so that a stop here never leaves both
         imported = ImportRecord(
@@ -144,7 +145,7 @@ def import_predictions(
         heard = {"audio_sha256": scanned.sha256, "duration_s": scanned.duration_s}  # as the store keeps them
         results.write_result(
             folder,
-            RunResult(_fold_results(told, clips), clips.class_names, info),
+            RunResult(found, clips.class_names, info),
             replace(clips, columns={**clips.columns, **heard}),
         )
     done = results.read_result(folder)
@@ -205,9 +206,9 @@ def import_fold_scores(
     folder = _model_folder(Path(heads), clips, name, model_key) / f"published-{key}"
     path = folder / PublishedRecord.FILE
     with locked(folder.parent):
-        if path.exists():
-            return FinishedPublication(folder, PublishedRecord.read(path), reused=True)
-        others = [one for one in folder.parent.glob("published-*") if one.is_dir()]
+        if kept := PublishedRecord.read_or_make(path):
+            return FinishedPublication(folder, kept, reused=True)
+        others = [one for one in folder.parent.glob("published-*") if one.is_dir() and one != folder]
         if others and not force:
             raise ConfigError(f"{name} was published with other scores before ({others[0]}). {_instead('')}")
         _hide(others)
@@ -342,6 +343,8 @@ def _others(folder: Path, seed: int, force: bool, name: str) -> list[Path]:
     """
     found = []
     for other in folder.parent.glob("import-*"):
+        if other == folder:
+            continue
         try:
             if RunRecord.read(other / "result.json").head.seed == seed:
                 found.append(other)

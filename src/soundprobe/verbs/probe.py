@@ -20,13 +20,13 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import digest_key, path_name
+from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.base.registry import code_of
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
-from soundprobe.embeddings.store import locked
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
@@ -204,8 +204,9 @@ def _run(
             results.forget_result(folder)
             for fold in wanted:
                 results.fold_path(folder, fold).unlink(missing_ok=True)
-        missing = [fold for fold in wanted if not results.fold_path(folder, fold).exists()]
-        if not missing and results.is_current(folder, features.folds):
+        done = results.usable_folds(folder, features.folds)
+        missing = [fold for fold in wanted if fold not in done]
+        if not missing and results.is_current(folder, done):
             return FinishedRun(folder, results.read_result(folder), reused=True)
         began = time.perf_counter()
         embeddings, left_out = read()
@@ -247,7 +248,7 @@ def _run(
                     jobs=jobs,
                     run=run_folds,
                 )
-        finished = results.read_finished_folds(folder, features.folds)
+        finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, StoreError
-from soundprobe.embeddings.store import locked
+from soundprobe.base.locks import LOCK, locked, removed_path
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs, same_folder
 
 
@@ -58,10 +58,9 @@ def remove_folder(folder: Path) -> None:
     Raises:
         StoreError: it is being written, or can't be taken away.
     """
-    gone, lock = folder.with_name(f".{folder.name}.removed"), folder.parent / ".lock"
+    gone, lock = removed_path(folder), folder.parent / LOCK
     try:
         with locked(folder.parent) if lock.exists() else nullcontext(), locked(folder):  # an import holds the former
-            shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)  # nobody reads half a run
         shutil.rmtree(gone)
         if not set(folder.parent.iterdir()) - {lock}:

@@ -5,6 +5,7 @@ Every page that has players includes `STYLE` and `SCRIPT` once. The script finds
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from soundprobe.viewing.sound import Playable
 from soundprobe.viewing.spectrogram import Spectrogram
+from soundprobe.viewing.strip import Block
 
 FREQUENCIES_HZ = (100, 200, 500, 1000, 2000, 4000, 8000, 16_000)
 LEAST_GAP = 9.0
@@ -20,13 +22,16 @@ LEAST_GAP = 9.0
 STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600)
 
 
-def player(clip: Playable, label: str, *, ticks: bool = False, key: str = "") -> Markup:
+def player(
+    clip: Playable, label: str, *, ticks: bool = False, key: str = "", lanes: Sequence[Sequence[Block]] = ()
+) -> Markup:
     """The HTML of a player.
 
     Args:
         label: what the clip is, for those who can't see it; escaped here.
         ticks: whether frequencies and times stand beside the picture, of a clip whose spectrogram is known.
         key: written as `data-clip`, for scripts that look for it.
+        lanes: labelled segments to lay under the spectrogram.
     """
     return Markup(  # noqa: S704 - the template escapes
         templates()
@@ -39,6 +44,7 @@ def player(clip: Playable, label: str, *, ticks: bool = False, key: str = "") ->
             seconds=round(clip.duration_s, 4),
             frequencies=frequency_ticks(clip.spectrogram) if ticks and clip.spectrogram else (),
             times=time_ticks(clip.duration_s) if ticks else (),
+            lanes=lanes,
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -178,7 +179,7 @@ def failure(file: WeightFile) -> str:
 def leftovers(file: WeightFile) -> set[str]:
     """What lies in the cache beside the lock, without the common prefix of the names."""
     path = location(file)
-    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock"}
+    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock", ".lock.holder"}
 
 
 # Fetching
@@ -238,6 +239,23 @@ def test_fetch_when_the_file_changes_between_tries_never_splices_two_versions(si
     site.drops, site.drop_after, site.honour_if_range = 1, 150_000, honour
     site.etag_after_drop, site.content_after_drop = '"v2"', OTHER
     assert fetch(pinned(site, OTHER), progress=False).read_bytes() == OTHER
+
+
+def test_fetch_that_resumes_from_a_part_with_other_bytes_starts_over(site: Site) -> None:
+    file = pinned(site)
+    part = location(file).with_name(location(file).name + ".part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"0" * 1000)
+    part.with_name(part.name + ".from").write_text(json.dumps({"url": file.url, "validator": site.etag}))
+    assert fetch(file, progress=False).read_bytes() == site.content
+
+
+def test_fetch_takes_away_the_note_of_a_download_that_was_killed_after_its_last_byte(site: Site) -> None:
+    file = pinned(site)
+    path = fetch(file, progress=False)
+    path.with_name(path.name + ".part.from").write_text("{}")
+    fetch(file, progress=False)
+    assert leftovers(file) == {""}
 
 
 def test_fetch_with_no_validator_resumes_only_where_a_digest_was_given(site: Site) -> None:
@@ -379,7 +397,7 @@ def test_fetch_by_two_processes_at_once_downloads_once(site: Site) -> None:
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, text=True) for _ in range(2)]
     os.close(writer)
     with open(reader) as messages:
-        assert "Waiting for another process that is fetching file.bin" in messages.readline()
+        assert "Another process is fetching file.bin" in messages.readline()
         site.hold.set()
         assert messages.read() == ""
     for process in processes:

@@ -15,15 +15,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from soundprobe.base.errors import StoreError, WeightsError
-from soundprobe.base.files import atomic_path, cache_folder, offline, sync_folder
+from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
+from soundprobe.base.locks import held_lock
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -140,12 +139,13 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
     """
     path = location(file)
     if path.exists():
+        _remove_left_over(path)
         return _check_present(file, path)
     if offline():
         _refuse(file, f"not in the cache, and {offline()} forbids to fetch it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _one_process(path, file.filename):
+        make_folder(path.parent)
+        with held_lock(path.with_name(path.name + ".lock"), f"fetching {file.filename}", wait=True):
             if path.exists():
                 return _check_present(file, path)
             _download(file, path, progress)
@@ -161,6 +161,16 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"Can't read {path}: {error.strerror or error}.") from error
+
+
+def _remove_left_over(path: Path) -> None:
+    """Takes away the note of a download that was stopped between its last two steps."""
+    part = path.with_name(path.name + ".part")
+    if part.with_name(part.name + ".from").exists():
+        from soundprobe.backbones.weights.download import remove_partial
+
+        with suppress(OSError):  # a cache that can't be written is as good
+            remove_partial(part)
 
 
 def _check_present(file: WeightFile, path: Path) -> Path:
@@ -197,7 +207,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
     from soundprobe.backbones.weights.download import DownloadError, download, remove_partial
 
     part = path.with_name(path.name + ".part")
-    expected = known_digest(file)
+    expected, resumed = known_digest(file), part.exists()
     try:
         stated = download(
             resolved_url(file),
@@ -214,13 +224,15 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
     if found != expected:
         size = part.stat().st_size
         remove_partial(part)
+        if resumed:  # a power cut leaves a file of the right length with other bytes in it
+            _download(file, path, progress)
+            return
         if expected is None:
             _refuse(file, "the server states no sha256, so what it sent can't be verified and was removed", found)
         _refuse(file, f"the download ({size} bytes) has the wrong digest and was removed", found, expected)
     if file.sha256 is None:
         _write_digest(file, found)
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
+    sync_file(part)
     os.replace(part, path)
     sync_folder(path.parent)
     remove_partial(part)
@@ -228,27 +240,9 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
 
 def _write_digest(file: WeightFile, digest: str) -> None:
     try:
-        with atomic_path(digest_path(file)) as temporary:
-            temporary.write_text(f"{digest}  {location(file).name}\n", encoding="ascii")
+        write_text(digest_path(file), f"{digest}  {location(file).name}\n")
     except StoreError as error:
         raise WeightsError(str(error)) from error
-
-
-@contextmanager
-def _one_process(path: Path, label: str) -> Iterator[None]:
-    """Only one process at a time; the others wait, and say so. The lock goes with its holder, however that ends."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_name(path.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Waiting for another process that is fetching {label} ...", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _refuse(file: WeightFile, reason: str, found: str | None = None, expected: str | None = None) -> NoReturn:

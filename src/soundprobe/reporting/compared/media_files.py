@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soundprobe.base.files import atomic_path
+from soundprobe.base.files import atomic_file
 from soundprobe.viewing.sound import COMPACT_RATE_HZ, PageClip, Playable
 
 FOLDER = "report-audio"
@@ -77,25 +77,16 @@ class MediaFiles:
         """Notes that the page speaks of the clip's files."""
         self.used.update(url.removeprefix(f"{FOLDER}/") for url in (clip.sound, clip.picture) if url)
 
-    def drop_unused(self, made: Iterable[MediaFiles] = ()) -> None:
-        """Deletes what the page doesn't speak of: what is left of earlier ones, nobody would know to be old.
-
-        What came to lie there since `self` was made stays, as another report may be making it.
-
-        Args:
-            made: what the page was made with.
-        """
-        if self.folder is None:
-            return
-        several = (self, *made)
-        there = {name for one in several for name, _ in (*one.sounds.values(), *one.pictures.values())}
-        with suppress(OSError):  # it isn't there, holds something, or can't be written
-            for name in there.difference(*(one.used for one in several)):
-                (self.folder / name).unlink(missing_ok=True)
-            self.folder.rmdir()
-
     def _write(self, name: str, content: bytes) -> tuple[str, int]:
         assert self.folder is not None
-        with atomic_path(self.folder / name) as temporary:
-            temporary.write_bytes(content)
+        with atomic_file(self.folder / name) as file:
+            file.write(content)
         return name, len(content)
+
+
+def drop_unused(folder: Path, used: Iterable[str]) -> None:
+    """Deletes what is ours in `folder` and not `used` by the page: nobody would know that it is of earlier ones."""
+    with suppress(OSError):  # it isn't there, holds something else, or can't be written
+        for name in {path.name for path in folder.iterdir() if _OURS.fullmatch(path.name)}.difference(used):
+            (folder / name).unlink()
+        folder.rmdir()

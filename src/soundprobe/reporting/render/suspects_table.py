@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
-from soundprobe.base.files import atomic_path, printable
+from soundprobe.base.files import atomic_file, printable, remove_file
 from soundprobe.base.records import EncodedAudio
 from soundprobe.data.corrections import COLUMNS, READ, from_cell, to_cell
 from soundprobe.data.readers.table import read_table
@@ -68,11 +69,11 @@ def _filled(path: Path) -> dict[str, dict[str, str]]:
 
 def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
     if not rows:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         return
     names = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     # With a byte order mark: without one Excel takes UTF-8 for the system's own encoding.
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
+    with atomic_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="", write_through=True) as file:
         table = csv.DictWriter(file, names, restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

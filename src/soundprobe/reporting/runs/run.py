@@ -114,7 +114,7 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
     """
     path = folder.relative_to(heads_folder).as_posix()
     record = read_record(folder)
-    table = read_predictions(folder, len(record.dataset.class_names), record.has_probabilities)
+    table = read_predictions(folder, len(record.dataset.class_names), record.has_probabilities, record.command)
     y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
     told = {entry.fold: entry for entry in record.folds}
     _agree(record, "the folds of `folds`", sorted(told), np.unique(fold).tolist())

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.stored import RecordError
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
-from soundprobe.scoring.predictions import UnreadableRunError
+from soundprobe.scoring.predictions import UnreadableRunError, reason_of
 from soundprobe.scoring.results import RunRecord, read_result
 
 
@@ -24,11 +23,6 @@ def read_record(folder: Path) -> RunRecord:
         return read_result(folder)
     except StoreError as error:
         raise UnreadableRunError(f"result.json {reason_of(error)}") from None
-
-
-def reason_of(error: StoreError) -> str:
-    """Why a record can't be used, short, for the list on the page."""
-    return error.reason if isinstance(error, RecordError) else "is not a whole JSON object"
 
 
 def read_extras(folder: Path) -> dict[str, Any]:

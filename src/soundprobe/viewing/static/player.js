@@ -15,12 +15,18 @@ globalThis.soundprobePlayers = (() => {
     let frame = 0;
     // Where more than the picture follows the sound, as class probabilities do, they stand in one .clip with it.
     const scene = root.closest(".clip") || root;
+    const segments = [...scene.querySelectorAll("button[data-from]")];
 
     function show() {
       const end = seconds();
       const now = Math.min(audio.currentTime, end);
       scene.style.setProperty("--at", end ? now / end : 0);
       elapsed.textContent = audio.error ? unheard() : `${now.toFixed(1)} / ${end.toFixed(1)} s`;
+      for (const one of segments) {
+        const within = root.classList.contains("begun") && now >= Number(one.dataset.from) && now < Number(one.dataset.to);
+        if (within) one.setAttribute("aria-current", "true");
+        else one.removeAttribute("aria-current");
+      }
       slider.setAttribute("aria-valuemax", end.toFixed(2));
       slider.setAttribute("aria-valuenow", now.toFixed(2));
       slider.setAttribute("aria-valuetext", `${now.toFixed(1)} of ${end.toFixed(1)} seconds`);
@@ -68,6 +74,12 @@ globalThis.soundprobePlayers = (() => {
     for (const name of ["timeupdate", "seeked", "ended", "durationchange"]) audio.addEventListener(name, show);
     audio.addEventListener("error", show);
     button.addEventListener("click", toggle);
+    for (const one of segments) {
+      one.addEventListener("click", () => {
+        seek(Number(one.dataset.from));
+        play();
+      });
+    }
     slider.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       slider.setPointerCapture(event.pointerId);

@@ -1,0 +1,75 @@
+"""What an hour-long recording takes: memory above an idle process's, and seconds, to scan it and to decode 4 s of it.
+
+    python benchmarks/long_recordings.py [HOURS]
+
+Each format in a process of its own; noise at 44.1 kHz with two channels, which compresses badly, and silence, which
+compresses well. M4A needs `soundprobe[ffmpeg]`.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+RATE_HZ = 44_100
+MINUTE = (0.1 * np.random.default_rng(0).normal(size=(60 * RATE_HZ, 2))).astype(np.float32)
+FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG", "silent.flac": "FLAC", "m4a": ""}
+
+
+def write(path: Path, minutes: int, format: str) -> None:
+    if not format:
+        import av
+
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=RATE_HZ, layout="stereo")
+            for _ in range(minutes):
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(MINUTE.T), format="fltp", layout="stereo")
+                frame.sample_rate = RATE_HZ
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return
+    with soundfile.SoundFile(path, "w", RATE_HZ, 2, format=format) as file:
+        for _ in range(minutes):
+            file.write(MINUTE * (".silent" not in path.name))
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(path: str) -> None:
+    from soundprobe.audio.decode import decode, inspect
+    from soundprobe.audio.encoded import digest, open_encoded
+
+    base, began = peak_mb(), time.monotonic()
+    audio = open_encoded(path)
+    digest(audio)
+    frames = inspect(audio, path).frames
+    scanned = time.monotonic()
+    assert len(decode(audio, sample_rate_hz=32_000, name=path, samples=4 * 32_000)) == 4 * 32_000
+    decoded = time.monotonic()
+    print(
+        f"| {Path(path).name} | {Path(path).stat().st_size / 1e6:.1f} MB | {frames / RATE_HZ / 3600:.2f} h "
+        f"| {peak_mb() - base:.0f} MB | {scanned - began:.2f} s | {decoded - scanned:.2f} s |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--measure"]:
+        measure(sys.argv[2])
+    else:
+        minutes = round(60 * float(sys.argv[1] if len(sys.argv) > 1 else 1))
+        print("| file | size | length | memory | scan | decode 4 s |\n|---|---|---|---|---|---|", flush=True)
+        for ending, format in FORMATS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"a.{ending}"
+                write(path, minutes, format)
+                subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)

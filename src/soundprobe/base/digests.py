@@ -1,0 +1,174 @@
+"""Files that carry a digest of themselves, so that damage to them shows when they are opened.
+
+A file's metadata hold `MARK` and 32 hexadecimal digits: the XXH3 (128 bits) of all its bytes, with zeros in place of
+these digits. So file and digest are put in place by one rename and can't disagree, whenever a writer is stopped, and a
+file that is copied or moved takes its digest along. A JSON object has it as the field "digest", safetensors and
+`torch.save` as that of a mapping in their metadata, Parquet as metadata of the schema. Where a format has no place for
+it, the record beside the file names `digest_of` it.
+
+XXH3 notices accidents, not forgery. benchmarks/digests.py measures what it costs.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import xxhash
+
+from soundprobe.base.errors import DamagedError, SoundprobeWarning, StoreError
+
+MARK = "xxh3-128:"
+ZEROS = "0" * 32
+UNSIGNED = MARK + ZEROS
+"""What a writer puts into a file's metadata; `sign` fills in the digits."""
+FIELD = "digest"
+HEAD = 4096
+"""Bytes at a file's beginning in which the mark stands, but for Parquet, whose metadata are at its end."""
+CHUNK = 1 << 20
+_noted: set[str] = set()
+
+
+def sign(path: Path) -> None:
+    """Fills in the digest in the file at `path`, where it has a place for one. Nobody else may have it open."""
+    with path.open("rb+") as file:
+        at = _place(file, UNSIGNED)
+        if at is not None:
+            digest = _digest(file, None)
+            file.seek(at + len(MARK))
+            file.write(digest.encode())
+
+
+def read_checked(path: Path) -> bytes:
+    """The bytes of the file at `path`, which are those that were written.
+
+    A file of an earlier version, without a digest, is read with a note.
+
+    Raises:
+        DamagedError: they are others. StoreError: there is no such file, or it can't be read now.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"No file {path}.") from None
+    except OSError as error:
+        raise StoreError(f"Can't read {path}: {error.strerror or error}.") from error
+    at = _place_in(content[:HEAD], 0, MARK)
+    if at is None and content[-4:] == b"PAR1":
+        start = max(0, len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
+        at = _place_in(content[start:], start, MARK)
+    if at is None:
+        _note(path)
+        return content
+    digits = slice(at + len(MARK), at + len(UNSIGNED))
+    whole = memoryview(content)
+    digest = xxhash.xxh3_128(whole[: digits.start])
+    digest.update(ZEROS.encode())
+    digest.update(whole[digits.stop :])
+    if digest.hexdigest().encode() != content[digits]:
+        raise DamagedError(path)
+    return content
+
+
+def check_file(path: Path) -> None:
+    """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
+    try:
+        with path.open("rb") as file:
+            at = _place(file, MARK)
+            if at is None:
+                _note(path)
+                return
+            file.seek(at + len(MARK))
+            told = file.read(len(ZEROS))
+            found = _digest(file, at + len(MARK))
+    except FileNotFoundError:
+        raise DamagedError(path, "it is gone") from None
+    except OSError as error:
+        raise StoreError(f"Can't read {path}: {error.strerror or error}.") from error
+    if found.encode() != told:
+        raise DamagedError(path)
+
+
+def is_signed(path: Path) -> bool:
+    """Whether the file at `path` carries a digest, right or wrong. Raises OSError where it can't be read."""
+    with path.open("rb") as file:
+        return _place(file, MARK) is not None
+
+
+def digest_of(path: Path) -> str:
+    """The digest of all bytes at `path`, for a record that stands beside it. Raises OSError where it can't be read."""
+    with path.open("rb") as file:
+        return MARK + _digest(file, None)
+
+
+def checked_metadata(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`content` of a file that was checked, without its digest.
+
+    Raises:
+        DamagedError: it has one that the check could not see.
+    """
+    content = dict(content)
+    told = content.pop(FIELD, MARK)
+    if not (isinstance(told, str) and told.startswith(MARK)):
+        raise DamagedError(path)
+    return content
+
+
+def note_damage(error: DamagedError) -> None:
+    """Says that what is damaged is being made again."""
+    warnings.warn(f"{error.path} is damaged: {error.why}. It is made again.", SoundprobeWarning, stacklevel=3)
+
+
+def _place(file: IO[bytes], wanted: str) -> int | None:
+    """Where `wanted` stands in the file: in its first bytes, or among the metadata of Parquet."""
+    file.seek(0)
+    at = _place_in(file.read(HEAD), 0, wanted)
+    size = file.seek(0, os.SEEK_END)
+    if at is not None or size < 12:
+        return at
+    file.seek(-8, os.SEEK_END)
+    end = file.read(8)
+    if end[4:] != b"PAR1":
+        return None
+    start = max(0, size - 8 - int.from_bytes(end[:4], "little"))
+    file.seek(start)
+    return _place_in(file.read(), start, wanted)
+
+
+def _place_in(content: bytes, start: int, wanted: str) -> int | None:
+    at = content.find(wanted.encode())
+    return None if at < 0 or at + len(UNSIGNED) > len(content) else start + at
+
+
+def _digest(file: IO[bytes], digits_at: int | None) -> str:
+    """Of all of the file, its own digits at `digits_at` taken for zeros."""
+    file.seek(0)
+    digest = xxhash.xxh3_128()
+    for start, chunk in _chunks(file):
+        if digits_at is not None and start - len(ZEROS) < digits_at < start + len(chunk):
+            for at in range(max(digits_at, start), min(digits_at + len(ZEROS), start + len(chunk))):
+                chunk[at - start] = ord("0")
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(file: IO[bytes]) -> Iterator[tuple[int, memoryview]]:
+    buffer, start = bytearray(CHUNK), 0
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        yield start, view[:count]
+        start += count
+
+
+def _note(path: Path) -> None:
+    """Once in a process: thousands of files may be of an earlier version."""
+    if not _noted:
+        _noted.add(str(path))
+        warnings.warn(
+            f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.",
+            SoundprobeWarning,
+            stacklevel=3,
+        )

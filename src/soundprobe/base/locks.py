@@ -1,0 +1,107 @@
+"""One writer a folder: others wait for it, or say who it is. What a dead one left half-written goes with its lock."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from soundprobe.base.errors import StoreError
+from soundprobe.base.files import make_folder, refused
+
+LOCK, HOLDER = ".lock", ".holder"
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+held: list[Path] = []
+"""The folders that this process writes, the latest last."""
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds `folder`, which is made where it is missing, for one writer, and clears it of what a dead one left.
+
+    The lock ends with its process, however that ends. A folder that is there and can't be written is not held: what is
+    finished in it can be used, and whoever writes there is told.
+
+    Args:
+        wait: until another writer is done, which is said; else that is an error.
+
+    Raises:
+        StoreError: another process is writing there, named by its number, its machine and since when; or `folder` can't
+            be made.
+    """
+    with ExitStack() as stack:
+        there = folder.is_dir()
+        try:
+            make_folder(folder)
+            stack.enter_context(held_lock(folder / LOCK, f"writing {folder}", wait=wait))
+            remove_leftovers(folder)
+            held.append(folder)
+            stack.callback(held.remove, folder)
+        except OSError as error:
+            if not (there and error.errno in READ_ONLY):
+                raise StoreError(refused(f"Can't write {folder}", error)) from error
+        yield
+
+
+@contextmanager
+def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
+    """Holds the lock file at `path`; beside it stands who does.
+
+    Args:
+        doing: what its holder is, such as "writing x"; wait: see `locked`.
+
+    Raises:
+        StoreError: another process holds it. OSError: it can't be written.
+    """
+    lock, holder = FileLock(path), path.with_name(path.name + HOLDER)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        other = f"Another process is {doing}{_told(holder)}."
+        if not wait:
+            raise StoreError(f"{other} Wait for it, then run the command again: finished work is kept.") from None
+        print(f"{other} Waiting for it ...", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with suppress(OSError):  # nobody needs it to write
+            holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink()
+        lock.release()
+
+
+def _told(holder: Path) -> str:
+    try:
+        known = json.loads(holder.read_text(encoding="utf-8"))
+        return f" (process {known['process']:d} on {known['host']}, since {known['since']})"
+    except (OSError, ValueError, KeyError, TypeError):  # it has just begun, or is an older version's
+        return ""
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Deletes what a dead writer left under temporary names, and a folder that was being taken away before this one.
+
+    Folders below with a lock of their own are their own writers'. Only the holder of the lock may call it.
+    """
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+        if path.parent == folder or not (path.parent / LOCK).exists():
+            path.unlink(missing_ok=True)
+    shutil.rmtree(removed_path(folder), ignore_errors=True)
+
+
+def removed_path(folder: Path) -> Path:
+    """What `folder` is called while it is taken away."""
+    return folder.with_name(f".{folder.name}.removed")

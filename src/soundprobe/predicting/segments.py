@@ -1,0 +1,78 @@
+"""Windows to segments: stretches of one class.
+
+A window speaks for the time that is nearer to its middle than to another's; the first and the last reach to the
+recording's ends. So segments never overlap, and their borders are half a hop from a window's middle.
+
+Letters: W windows, C classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.predicting.prediction import Segment, Timeline
+
+NOTHING = -1
+ROUNDING_S = 1e-6
+
+
+def edges_s(timeline: Timeline) -> np.ndarray:
+    """(W + 1,) between which edges each window speaks, ascending."""
+    middles = (timeline.starts_s + timeline.ends_s) / 2
+    edges: np.ndarray = np.concatenate([timeline.starts_s[:1], (middles[1:] + middles[:-1]) / 2, timeline.ends_s[-1:]])
+    return edges
+
+
+def check_segmenting(threshold: float | Mapping[str, float], min_duration_s: float) -> None:
+    """Raises ConfigError where a threshold is no probability, or `min_duration_s` no length."""
+    for least in threshold.values() if isinstance(threshold, Mapping) else [threshold]:
+        if not 0 <= least <= 1:
+            raise ConfigError(f"A threshold of {least} is not valid: give 0 to 1, such as 0.5.")
+    if not 0 <= min_duration_s < math.inf:
+        raise ConfigError(f"A least duration of {min_duration_s} s is not valid: give 0 or more, such as 0.5.")
+
+
+def segments(
+    timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
+) -> tuple[Segment, ...]:
+    """The stretches in which one class is the most probable, ascending.
+
+    Args:
+        threshold: a window whose most probable class is less probable belongs to no segment; one for all, or by class,
+            where a class that is left out has none.
+        min_duration_s: shorter stretches are left out, and those of one class on both sides of such a gap are one.
+
+    Raises:
+        ConfigError: see `check_segmenting`; or a class of `threshold` is none of the timeline's.
+    """
+    check_segmenting(threshold, min_duration_s)
+    names = timeline.class_names
+    if isinstance(threshold, Mapping):
+        for name in threshold:
+            if name not in names:
+                raise ConfigError(unknown("class", name, names))
+        least = np.array([threshold.get(name, 0.0) for name in names])
+    else:
+        least = np.full(len(names), threshold)
+    edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
+    sure = timeline.proba.max(axis=1) >= least[best]
+    shortest_s = min_duration_s - ROUNDING_S
+    runs: list[tuple[int, int, int]] = []  # class, first window, one behind the last
+    at = 0
+    for label, run in itertools.groupby(np.where(sure, best, NOTHING).tolist()):
+        first, at = at, at + len(list(run))
+        if label == NOTHING or edges[at] - edges[first] < shortest_s:
+            continue
+        if runs and runs[-1][0] == label and edges[first] - edges[runs[-1][2]] < shortest_s:
+            runs[-1] = (label, runs[-1][1], at)
+        else:
+            runs.append((label, first, at))
+    return tuple(
+        Segment(float(edges[first]), float(edges[end]), names[label], float(timeline.proba[first:end, label].mean()))
+        for label, first, end in runs
+    )

@@ -1,0 +1,155 @@
+"""`soundprobe view`: clips to see and to hear, and what a trained head, or anybody, says of them over time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soundprobe.audio.checks import notes as sound_notes
+from soundprobe.audio.decode import check_channels
+from soundprobe.audio.encoded import source_name
+from soundprobe.audio.from_python import sources_of
+from soundprobe.base.errors import AudioError, ConfigError, DataError
+from soundprobe.base.records import Segment, Source
+from soundprobe.data.listing import audio_files
+from soundprobe.viewing.label_files import read_segments
+from soundprobe.viewing.page import ClipView, View, clip_view
+
+MOST_CLIPS = 50
+MOST_MB = 50.0
+BYTES_OF_MB = 1_000_000
+NAMES_SHOWN = 5
+
+
+def view(
+    clips: Any,
+    *,
+    sample_rate_hz: float | None = None,
+    run: str | Path | None = None,
+    head: str | Path | None = None,
+    segments: str | Path | Sequence[Segment] | None = None,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
+    weights: str | Path | None = None,
+    window_s: float = 1.0,
+    hop_s: float = 0.5,
+    limit: int = MOST_CLIPS,
+    max_mb: float = MOST_MB,
+    channels: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> View:
+    """The spectrogram with a moving playhead of a clip, of several, or of every clip in a folder.
+
+    Args:
+        clips: an audio file, a folder (looked through with its subfolders), sound in memory (see `sources_of`), or
+            several of these; sample_rate_hz: of arrays.
+        run, head, heads, dataset: whose heads, see `predict`; then class probabilities over time stand under each
+            spectrogram, the mean over the heads of all folds, in windows of `window_s` every `hop_s`.
+        segments: labelled stretches to show instead of the heads' own, or a file of them: CSV with start, end,
+            label and, if you have it, probability and clip; Audacity's labels; Raven's selections.
+        weights, device: of the heads' backbone, see `load_predictor`.
+        limit: at most so many clips of what is named; a note says how many are left out.
+        max_mb: how many million bytes sounds and pictures may take; a clip that doesn't fit any more is left out, and
+            a note names it.
+        channels: what becomes of a clip's: "mean" (what is shown by default), "first" or "loudest". None takes for the
+            probabilities what the head's embeddings were made of.
+
+    Raises:
+        DataError: there is no audio in the folder. AudioError: a clip that was named can't be decoded.
+        ConfigError: `limit`, `max_mb`, a window or a hop is not valid; the run is not one of a probe.
+    """
+    if limit < 1:
+        raise ConfigError(f"--limit {limit} is not valid: give 1 or more.")
+    if channels is not None:
+        check_channels(channels)
+    if not 0 < max_mb < math.inf:
+        raise ConfigError(f"--max-mb {max_mb:g} is not valid: give more than 0, such as {MOST_MB:g}.")
+    found = list(_found(clips, sample_rate_hz))
+    if not found:
+        raise DataError("No clip given. Name an audio file or a folder of them.")
+    labels = {} if segments is None else _labels(segments, [source for source, _ in found])
+    predictor = None
+    run = head if run is None else run
+    if run is not None:
+        from soundprobe.predicting.load import find_heads, load_predictor
+
+        folder = find_heads(run, heads=heads, dataset=dataset)
+        predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
+    shown: list[ClipView] = []
+    too_large: list[ClipView] = []
+    notes, failed, taken = [], 0, 0
+    for source, from_folder in found[:limit]:
+        try:
+            timeline = None if predictor is None else predictor.timeline(source, window_s=window_s, hop_s=hop_s)
+            mine = labels.get(_name(source), ())
+            clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=mine)
+        except AudioError as error:
+            if not from_folder:
+                raise
+            failed += 1
+            notes.append(f"{error.name} is not shown: {error.reason}.")
+            continue
+        if taken + clip.page_bytes > max_mb * BYTES_OF_MB:
+            too_large.append(clip)
+        else:
+            taken += clip.page_bytes
+            shown.append(clip)
+    place = source_name(clips if isinstance(clips, str | Path) else found[0][0])
+    if too_large:
+        notes.append(_too_large_note(too_large, taken, max_mb))
+    if not shown and too_large:
+        raise DataError(f"No clip of {place} fits on the page. {notes[-1]}")
+    if not shown:
+        raise DataError(f"None of the {len(notes)} clips in {place} can be shown. {notes[0]}")
+    notes += sound_notes({clip.name: clip.findings for clip in shown})
+    if len(found) > limit:
+        notes.append(f"The first {limit} of {len(found)} clips; --limit {len(found)} shows all.")
+    if predictor is not None:
+        notes.append(
+            f"The probabilities are the mean of {len(predictor.heads)} heads, one of each fold, in windows of "
+            f"{window_s:g} s every {hop_s:g} s: new audio was in no fold. A clip of the training data was seen by some."
+        )
+    one = isinstance(clips, str | Path) or len(found) == 1
+    title = (Path(place).name or place) if one else f"{len(shown)} clips"
+    return View(title, tuple(shown), tuple(notes), failed)
+
+
+def _found(clips: Any, sample_rate_hz: float | None) -> Iterable[tuple[Source, bool]]:
+    """Each clip's source, and whether it was found in a folder."""
+    for source in sources_of(clips, sample_rate_hz):
+        if isinstance(source, str | Path) and Path(source).is_dir():
+            yield from ((path, True) for path in audio_files(Path(source)))
+        else:
+            yield (Path(source) if isinstance(source, str) else source), False
+
+
+def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source]) -> Mapping[str, Sequence[Segment]]:
+    """The segments that were given, by the name of the clip that they are of."""
+    given = read_segments(segments) if isinstance(segments, str | Path) else {"": list(segments)}
+    names = [_name(source) for source in sources]
+    if "" in given:
+        if len(sources) > 1:
+            raise DataError(
+                f"The segments don't say of which of the {len(sources)} clips they are. Name one clip, or give the "
+                "file a column clip with the recordings' names."
+            )
+        return {names[0]: given[""]}
+    if not set(names) & set(given):
+        of = ", ".join(list(given)[:NAMES_SHOWN])
+        raise DataError(f"The segments are of {of}, and none of the clips is called so. Name those recordings.")
+    return given
+
+
+def _name(source: Source) -> str:
+    return Path(source_name(source)).name
+
+
+def _too_large_note(clips: Sequence[ClipView], taken: int, max_mb: float) -> str:
+    names = ", ".join(clip.name for clip in clips[:NAMES_SHOWN])
+    more = f" and {len(clips) - NAMES_SHOWN} more" if len(clips) > NAMES_SHOWN else ""
+    # Rounded up to 2 digits, so that what the note asks for is enough.
+    needed = math.ceil(100 * (taken + sum(clip.page_bytes for clip in clips)) / BYTES_OF_MB) / 100
+    return f"Left out, beyond {max_mb:g} MB: {names}{more}; --max-mb {needed:.2f} shows all."
