@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
@@ -28,13 +30,13 @@ from soundprobe.predicting.hub import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
-from soundprobe.training.tuned_backbones import load_network, open_run
+from soundprobe.training.tuned_backbones import FinetunedRun, load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe",)
-"""The kinds of runs that have heads on embeddings."""
+CAN_PREDICT = ("probe", "finetune")
+"""The kinds of runs that have heads."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
 
@@ -56,7 +58,7 @@ def load_predictor(
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
+        ConfigError: the backbone that can be loaded is not theirs, or its network answers in segments.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
@@ -65,6 +67,8 @@ def load_predictor(
     place = Path(folder)
     if is_export(place):
         return load_bundle(place, channels=channels, device=device)
+    if _is_finetuned(place):
+        return _finetuned(place, channels, device)
     heads, abouts, folds = [], [], []
     for path in _head_files(place):
         try:
@@ -72,10 +76,6 @@ def load_predictor(
         except DamagedError as error:
             raise error.by(command_in(place / "result.json")) from None
         about = record.about
-        if about.head == "finetune":
-            raise ConfigError(
-                f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
-            )
         if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
             raise ConfigError(
                 f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
@@ -124,8 +124,8 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
-    if is_export(Path(folder)):
-        return  # which holds them
+    if is_export(Path(folder)) or _is_finetuned(Path(folder)):
+        return  # which hold them
     about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
     if weights is not None:
         if not Path(weights).exists():
@@ -136,6 +136,44 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
             file = BACKBONES[name].weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
+
+
+def _is_finetuned(place: Path) -> bool:
+    return (place / "result.json").exists() and results.read_result(place).kind == "finetune"
+
+
+def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
+    """The networks of a fine-tuning run, each with the head that it was trained with."""
+    from soundprobe.backbones.protocol import SpectrogramBackbone
+
+    run = open_run(place)
+    told, class_names = run.record.backbone, tuple(run.dataset.class_names)
+    seconds, members = _trained_seconds(run), []
+    for fold in run.folds:
+        network = load_network(run, fold, seconds, shortcuts=False)
+        if type(network.network).embed_segments is not SpectrogramBackbone.embed_segments:
+            raise ConfigError(
+                f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
+                "embeddings with --finetuned and probe those."
+            )
+        _, arrays, _ = results.read_fold(results.fold_path(place, fold))
+        width = len(arrays["weights"])
+        plain = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32), **arrays}
+        params = {"settings": {}, "classes": list(range(len(class_names))), "chosen": {}}
+        members.append(Member((network,), (load_head("linear", plain, params),)))
+    return Predictor(place, class_names, tuple(members), choose_device(device), channels, head="linear")
+
+
+def _trained_seconds(run: FinetunedRun) -> float | None:
+    """The length that every clip had in training, as `FinetunedRun.clip_seconds`, by the clips that it tested."""
+    from soundprobe.scoring.predictions import table_of
+
+    told = run.record.backbone
+    heard = table_of(run.folder, run.record).get("clip.duration_s")
+    if heard is None:  # of an older version: the network's own rule
+        return told.settings["clip_seconds"]
+    spec = BACKBONES[told.name]
+    return spec.input_samples(float(heard.max()), told.settings["clip_seconds"]) / spec.sample_rate_hz
 
 
 def _head_files(place: Path) -> list[Path]:

@@ -32,17 +32,25 @@ def reason_of(error: StoreError) -> str:
     return "can't be read"
 
 
+def table_of(folder: Path, record: RunRecord) -> dict[str, np.ndarray]:
+    """The columns of `read_predictions` of the run in `folder` with the record `record`.
+
+    Raises:
+        StoreError: they can't be read.
+    """
+    try:
+        return read_predictions(folder, len(record.dataset.class_names), record.has_probabilities, record.command)
+    except UnreadableRunError as error:
+        raise StoreError(f"{folder}: {error}.") from error
+
+
 def predictions_of(folder: Path, record: RunRecord) -> Predictions:
     """What is scored, of the run in `folder` with the record `record`.
 
     Raises:
-        StoreError: see `read_predictions`.
+        StoreError: they can't be read.
     """
-    classes = len(record.dataset.class_names)
-    try:
-        table = read_predictions(folder, classes, record.has_probabilities)
-    except UnreadableRunError as error:
-        raise StoreError(f"{folder}: {error}. {RunRecord.REMEDY}") from error
+    classes, table = len(record.dataset.class_names), table_of(folder, record)
     ids = table["clip_id"]
     groups = table.get("group", ids)
     return Predictions(str(folder), ids, table["label"], table["predicted"], table["fold"], groups, classes)

@@ -134,11 +134,11 @@ def open_run(path: str | Path) -> FinetunedRun:
     return FinetunedRun(folder, record, {fold: sha256_of(results.network_path(folder, fold)) for fold in folds})
 
 
-def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts: bool = True) -> LoadedBackbone:
+def load_network(run: FinetunedRun, fold: int, clip_seconds: float | None, *, shortcuts: bool = True) -> LoadedBackbone:
     """The network that never saw `fold`, without its head, as a backbone called "<name>-finetuned".
 
     Args:
-        clip_seconds: the length of every clip in training, which its embeddings keep.
+        clip_seconds: the length of every clip in training, which its embeddings keep; None for the network's own rule.
         shortcuts: see `Backbone.allow_shortcuts`.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -81,8 +81,16 @@ def push(
         else:
             from soundprobe.predicting.exporting import write_export
 
-            how = {"heads": heads, "weights": weights, "data_licence": data_licence, "progress": progress}
-            name = write_export(source, folder, "bundle", address=f"{PREFIX}{repo}", **how).name
+            name = write_export(
+                source,
+                folder,
+                "bundle",
+                heads=heads,
+                weights=weights,
+                data_licence=data_licence,
+                address=f"{PREFIX}{repo}",
+                progress=progress,
+            ).name
         files = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         card = (folder / "README.md").read_text(encoding="utf-8")
         told = Pushed(kind, repo, private, files, card)
@@ -100,8 +108,6 @@ def _api() -> HfApi:
 
 
 def _send(api: HfApi, told: Pushed, folder: Path, name: str) -> Pushed:
-    from dataclasses import replace
-
     try:
         url = api.create_repo(told.repo, repo_type=told.kind, private=told.private, exist_ok=True)
         done = api.upload_folder(
