@@ -200,8 +200,11 @@ def _set(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
 
 BACKBONE = ("members", 0, "backbones", 0)
 HOSTILE = {
-    "a head that is an address": (_set("head", value="os:system"), "Unknown head 'os:system'"),
-    "a backbone that is an address": (_set(*BACKBONE, "name", value="antigravity:Class"), "Unknown backbone 'antigrav"),
+    "a head that is an address": (_set("head", value="os:system"), "names the head os:system, which is neither"),
+    "a backbone that is an address": (
+        _set(*BACKBONE, "name", value="antigravity:Class"),
+        "names the backbone antigravity:Class",
+    ),
     "a backbone without a name": (_set(*BACKBONE, "name", value=7), "no valid field 'members.0.backbones.0.name'"),
     "a method for a setting": (
         _set("members", 0, "heads", 0, "params", "settings", "predict_proba", value=1),

@@ -169,7 +169,7 @@ def test_strangers_repository_is_fetched_without_its_code_and_checked(root, run,
     write_json(tmp_path / "export.json", record)  # and signs it, as anybody can
     changed = (tmp_path / "export.json").read_bytes()
     hub.commit(key, {**files, "export.json": changed, "stranger.py": b"1 / 0", "model.pt": b"\x80"})
-    with pytest.raises(SoundprobeError, match="Unknown backbone 'stranger:Backbone'"):
+    with pytest.raises(SoundprobeError, match="names the backbone stranger:Backbone, which is neither"):
         predict("gone.wav", run=f"hf:{REPO}", **QUIET)
     assert not [asked for asked in hub.requests if re.search(r"stranger\.py|model\.pt", asked)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import StoreError, one_line
 from soundprobe.base.files import make_folder, refused
 
 LOCK, HOLDER = ".lock", ".holder"
@@ -70,7 +70,7 @@ def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
         other = f"Another process is {doing}{_told(holder)}."
         if not wait:
             raise StoreError(f"{other} Wait for it, then run the command again: finished work is kept.") from None
-        print(f"{other} Waiting for it ...", file=sys.stderr, flush=True)
+        print(one_line(f"{other} Waiting for it ..."), file=sys.stderr, flush=True)
         lock.acquire()
     try:
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, ran_out_of_memory
+from soundprobe.audio.hushed import keep_own_stderr
+from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
@@ -21,6 +22,7 @@ from soundprobe.cli.finetune import finetune
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Allow,
     BatchSize,
     Channels,
     DataOrRuns,
@@ -39,20 +41,20 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.view import VIEW_EXAMPLES, view
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 FAILURES_SHOWN = 10
 KEPT = "What is finished is kept: the same command goes on from there."
+
 
 app = typer.Typer(
     name="soundprobe",
@@ -74,6 +76,7 @@ app.add_typer(runs_app, name="runs")
 
 def main() -> None:
     """The console script. A user's mistake is one line; anything else is a bug and keeps its traceback."""
+    keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         app()
@@ -179,7 +182,9 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
+    allow: Allow = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -212,6 +217,7 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        max_failures=max_failures,
         progress=not quiet,
         command=given_command(),
         on_extraction=_show_extraction,

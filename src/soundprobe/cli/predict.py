@@ -11,10 +11,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, DataError, Lacking
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.predicting.prediction import Prediction
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
 PREDICT_EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
+    "soundprobe predict clip.wav --tags",
 )
-SHOWN_CLASSES = 3
+SHOWN_CLASSES, SHOWN_TAGS = 3, 6
+LEAST_TAG = 0.05
 
 Run = Annotated[
     str | None,
@@ -40,11 +41,18 @@ Channels = Annotated[
 def predict(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
     run: Run = None,
+    tags: Annotated[
+        bool, typer.Option("--tags", help="AudioSet's tags instead, by a pretrained network: no run.")
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="Whose tags. Default: mn04.")
+    ] = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -53,10 +61,17 @@ def predict(
     from soundprobe.audio.checks import notes
     from soundprobe.data.listing import audio_files
     from soundprobe.predicting.load import load_predictor
+    from soundprobe.predicting.tagging import TAGGING, load_tagger
 
-    folder = find_folder(clips, heads, run, dataset, weights)
+    how: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
+    if tags:
+        check_tags(clips, run, backbone or TAGGING, weights)
+        predictor = load_tagger(backbone or TAGGING, **how)
+    elif backbone is not None:
+        raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
+    else:
+        predictor = load_predictor(find_folder(clips, heads, run, dataset, weights), **how)
     paths = [path for place in clips for path in audio_files(place)]
-    predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
     predictions, failures = [], []
     for path in paths:
         try:
@@ -98,6 +113,24 @@ def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: st
     return folder
 
 
+def check_tags(clips: Sequence[Path], run: str | None, backbone: str, weights: str | None) -> None:
+    """Whether clips can be tagged, as far as can be told without torch.
+
+    Raises:
+        SoundprobeError: a run is given, the backbone has no tags, weights are missing, or all that was named as clips.
+    """
+    from soundprobe.predicting.tagging import check_tagger
+
+    if run is not None:
+        raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
+    lacking = Lacking()
+    with lacking.noted():
+        check_clips(clips)
+    with lacking.noted():
+        check_tagger(backbone, weights)
+    lacking.tell()
+
+
 def check_clips(clips: Sequence[Path]) -> None:
     """Raises DataError where none of them is there."""
     if not any(os.path.exists(place) for place in clips):
@@ -122,9 +155,9 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     for column in ("clip", "class", "probability", "next"):
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
     for done in predictions:
-        order = (-done.proba).argsort(kind="stable")[:SHOWN_CLASSES]
-        others = ", ".join(f"{done.class_names[c]} {100 * done.proba[c]:.0f} %" for c in order[1:])
-        first = f"{100 * done.proba[order[0]]:.1f} %"
+        said = done.most_probable(SHOWN_TAGS, LEAST_TAG) if done.multilabel else done.most_probable(SHOWN_CLASSES)
+        others = ", ".join(f"{name} {100 * share:.0f} %" for name, share in said[1:])
+        first = f"{100 * said[0][1]:.1f} %"
         table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
     print_table(table, "next")
     for done in predictions:

@@ -10,11 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.base.files import size_of
 from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
 from soundprobe.cli.output import Json, answer, out, print_table
-from soundprobe.reporting.wording import one_line, percent, plural, setting_text
+from soundprobe.reporting.wording import percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
@@ -126,7 +126,7 @@ def _table(found: Sequence[NamedRun]) -> Table:
     for run in found:
         made = run.record.created.replace("T", " ")[:16]
         cells = (_score(run), _folds(run), made, _megabytes(run), _mark(run))
-        table.add_row(run.name, Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
+        table.add_row(Text(one_line(run.name)), Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
     return table
 
 

@@ -1,7 +1,7 @@
 """A run in a folder of its own: `export.json` says what it is, `model.safetensors` holds networks and heads.
 
 Such a folder may be a stranger's. Its JSON is checked as such, and nothing in it names code: backbones and heads are
-those of the catalogue and of installed packages.
+those of the catalogue and of installed packages, or what the user allows by its address.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import Field
 
 from soundprobe.audio.decode import check_channels
-from soundprobe.backbones.catalog import BACKBONES, TIMM_PREFIX
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import ConfigError, StoreError, unknown
+from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.files import atomic_path
 from soundprobe.base.machine import choose_device
 from soundprobe.base.registry import code_of
@@ -186,10 +186,10 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
             f"{folder} is an export for other runtimes ({record.kind}), whose {CARD} says how to call it. To predict "
             "here, export with --format bundle."
         )
-    _check_head(record, folder)
-    for member in record.members:
-        for told in member.backbones:
-            _check_name(plain_name(told), folder)
+    if code_of(HEADS.of_record(record.head, folder / FILE).target).get("code_sha256") != record.code_sha256:
+        raise ConfigError(
+            f"The heads in {folder} were trained by other code than {record.head} has now. Install that version."
+        )
     path = folder / WEIGHTS
     if sha256_of(path) != record.files.get(WEIGHTS):
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
@@ -245,12 +245,13 @@ def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> Lo
     from soundprobe.embeddings.precision import declared, in_half
 
     settings, name = told.settings, plain_name(told)
+    known = BACKBONES.of_record(name, path.with_name(FILE))
     seconds, layers, precision = settings.get("clip_seconds"), settings.get("layers", LAST), told.precision
     channels = settings.get("channels", "mean")
     if not (seconds is None or isinstance(seconds, int | float)) or not isinstance(layers, str | type(None)):
         raise StoreError(f"{path.with_name(FILE)} has no valid settings of {name!r}. {ExportRecord.REMEDY}")
     check_channels(channels)
-    weights = None if BACKBONES[name].parameters == 0 else "random"
+    weights = None if known.parameters == 0 else "random"
     how: dict[str, Any] = {"clip_seconds": seconds, "layers": layers, "shortcuts": False, "progress": False}
     plain = load_backbone(name, weights=weights, **how).on_channels(channels)
     plain = declared(plain, precision) if precision in HALF_TYPES else plain
@@ -272,20 +273,6 @@ def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> Lo
     spec = dataclasses.replace(plain.spec, name=told.name, title=told.title)
     found = LoadedBackbone(spec, plain.network, info, dict(settings))
     return in_half(found) if precision in HALF_TYPES else found
-
-
-def _check_head(record: ExportRecord, folder: Path) -> None:
-    if record.head not in set(HEADS):  # not `in HEADS`, which knows addresses that were asked for before
-        raise ConfigError(f"{folder}: {unknown('head', record.head, HEADS)} Install the package that has it.")
-    if code_of(HEADS[record.head].target).get("code_sha256") != record.code_sha256:
-        raise ConfigError(
-            f"The heads in {folder} were trained by other code than {record.head} has now. Install that version."
-        )
-
-
-def _check_name(name: str, folder: Path) -> None:
-    if not name.startswith(TIMM_PREFIX) and name not in set(BACKBONES):
-        raise ConfigError(f"{folder}: {unknown('backbone', name, BACKBONES)} Install the package that has it.")
 
 
 def _check_fits(head: Any, width: int, n_classes: int, path: Path) -> None:

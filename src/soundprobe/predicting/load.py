@@ -41,46 +41,50 @@ SEED = re.compile(r"random \(seed (\d+)\)")
 
 
 def load_predictor(
-    folder: str | Path,
+    run: str | Path | None,
     *,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones, or those
-    of the bundle there.
+    """The heads of a run or bundle and their backbones, loaded once, to be asked many times.
 
     Args:
+        run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
+        heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
         channels: see `Predictor`.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: the backbone that can be loaded is not theirs, or its network answers in segments.
+        ConfigError: no run, or several, are named so, its network answers in segments, or the backbone that can be
+            loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = Path(folder)
+    place = find_heads(run, heads=heads, dataset=dataset)
     if is_export(place):
         return load_bundle(place, channels=channels, device=device)
     if _is_finetuned(place):
         return _finetuned(place, channels, device)
-    heads, abouts, folds = [], [], []
+    trained, abouts, folds = [], [], []
     for path in _head_files(place):
         try:
             result, arrays, record = results.read_fold(path)
         except DamagedError as error:
             raise error.by(command_in(place / "result.json")) from None
         about = record.about
-        if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
+        if code_of(HEADS.of_record(about.head, path).target).get("code_sha256") != about.code_sha256:
             raise ConfigError(
                 f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
             )
-        heads.append(load_head(about.head, arrays, record.params))
+        trained.append(load_head(about.head, arrays, record.params))
         abouts.append(about)
         folds.append(result.fold)
     about = abouts[0]
@@ -88,13 +92,13 @@ def load_predictor(
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
-        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, trained, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(trained)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
-    if width != heads[0].n_features_in_:
+    if width != trained[0].n_features_in_:
         raise ConfigError(
-            f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
+            f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
     return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, head=about.head)
@@ -133,7 +137,7 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         return
     if about.finetuned is None:
         for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
-            file = BACKBONES[name].weights
+            file = BACKBONES.of_record(name, folder).weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
 
@@ -190,6 +194,11 @@ def _networks_of(
 ) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
     place = Path(told.path if weights is None else weights)
+    if weights is None and not place.resolve().is_relative_to(folder.resolve().parents[2]):
+        raise ConfigError(
+            f"The heads in {folder} belong to networks that were fine-tuned in {place}, which lies outside the heads' "
+            f"folder. If you trust what is there, give --weights {place}"
+        )
     if not place.exists():
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "
@@ -249,7 +258,7 @@ def _backbone(
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
     # The published file, too, may lie anywhere.
     asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
-    BACKBONES[name].check_weights(asked)
+    BACKBONES.of_record(name, folder).check_weights(asked)
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.precision import declared, in_half
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,10 +27,13 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import decode_checked
 from soundprobe.audio.encoded import read_bytes, source_name
+from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.records import Source
+from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
-from soundprobe.predicting.segments import check_segmenting, segments
+from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.segments import check_segmenting, segments, segments_of_each
 from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:
@@ -108,6 +111,7 @@ class Predictor:
         trained_s: how long the clips are that the heads were trained on (their median), where the run says it.
         thresholds: of classes, below which the run itself reports none of them.
         head: the key in `HEADS` of what all heads are.
+        multilabel: whether each class is a yes or no of its own, so that several may be heard at once.
     """
 
     folder: Path
@@ -118,6 +122,7 @@ class Predictor:
     trained_s: float | None = None
     thresholds: Mapping[str, float] | None = None
     head: str = ""
+    multilabel: bool = False
 
     @property
     def backbones(self) -> tuple[LoadedBackbone, ...]:
@@ -126,6 +131,22 @@ class Predictor:
     @property
     def heads(self) -> tuple[Any, ...]:
         return tuple(head for member in self.members for head in member.heads)
+
+    def __call__(
+        self, sound: Any, *, sample_rate_hz: float | None = None, listening: Listening | None = None
+    ) -> Predictions:
+        """What the heads say of each clip of `sound`, which may be anything that Python has; see `sources_of`.
+
+        Raises:
+            SoundprobeError: as `sources_of` and `predict`.
+        """
+        sources = [source for source, _ in with_folders(sources_of(sound, sample_rate_hz))]
+        found = Predictions()
+        for source, said in zip(sources, self.predict_each(sources, listening), strict=True):
+            if isinstance(said, AudioError):
+                raise said
+            found.append(replace(said, source=source))
+        return found
 
     @property
     def most_s(self) -> float:
@@ -224,6 +245,7 @@ class Predictor:
             np.array([window.end_s for window in heard]),
             proba,
         )
+        stretches = segments_of_each if self.multilabel else segments
         return Prediction(
             name=end.name,
             class_names=self.class_names,
@@ -233,7 +255,8 @@ class Predictor:
             heard_s=end.duration_s,
             findings=end.findings,
             timeline=timeline,
-            segments=segments(timeline, threshold=threshold, min_duration_s=min_duration_s),
+            segments=stretches(timeline, threshold=threshold, min_duration_s=min_duration_s),
+            multilabel=self.multilabel,
         )
 
     @property

@@ -28,6 +28,7 @@ from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_
 from soundprobe.base.registry import code_of
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
 from soundprobe.scoring.protocol_controls import (
@@ -170,9 +171,11 @@ def probe(
             for seed in dict.fromkeys(seeds):
                 own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
                 plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
-                done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
-                for extra in wanted:
-                    extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=not done.reused)
+                with one_thread():
+                    done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    for extra in wanted:
+                        again = not done.reused
+                        extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=again)
                 probes.append(done)
                 if on_probe:
                     on_probe(done)
@@ -246,7 +249,7 @@ def _run(
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
                     jobs=jobs,
-                    run=run_folds,
+                    run=lambda function, *rest, **how: run_folds(OnOneThread(function), *rest, **how),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
