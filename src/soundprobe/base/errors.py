@@ -53,6 +53,10 @@ class AudioError(SoundprobeError):
         return type(self), (self.name, self.reason)
 
 
+class ClipReadError(AudioError):
+    """The system failed while a clip was read, which says nothing about the clip."""
+
+
 class WeightsError(SoundprobeError):
     """Pretrained weights are missing, can't be fetched, or are not the file that they should be."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
 from pathlib import Path
@@ -12,12 +11,15 @@ import typer
 
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
+from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
+from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
@@ -45,13 +47,13 @@ from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.runs import app as runs_app
+from soundprobe.cli.stopping import ended_by_signals
 from soundprobe.cli.view import VIEW_EXAMPLES, view
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 FAILURES_SHOWN = 10
-KEPT = "What is finished is kept: the same command goes on from there."
 
 
 app = typer.Typer(
@@ -77,15 +79,14 @@ def main() -> None:
     keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
-        app()
+        with ended_by_signals():
+            app()
     except SoundprobeError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        err.print(f"Stopped. {KEPT}")
-        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail(f"The disk is full: {error.filename or 'standard output'} can't be written. Free some. {KEPT}")
+        told = refusal_in(error)
+        if told is not None:
+            _fail(refused(f"Can't read or write {told.filename or 'here'}", told))
         if not ran_out_of_memory(error):
             raise
         _fail(f"Memory ran out. Give a smaller --batch-size or fewer --jobs, where the command has them. {KEPT}")
@@ -318,6 +319,7 @@ def report(
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
+app.command(epilog=FIT_EXAMPLES)(fit)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 

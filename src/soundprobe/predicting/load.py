@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +18,25 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
+from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
+from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe",)
+CAN_PREDICT = ("probe", "fit")
 """The kinds of runs that have heads on embeddings."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
@@ -65,26 +70,26 @@ def load_predictor(
     if channels is not None:
         check_channels(channels)
     place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-    trained, abouts, folds = [], [], []
-    for path in _head_files(place):
-        try:
-            result, arrays, record = results.read_fold(path)
-        except DamagedError as error:
-            raise error.by(command_in(place / "result.json")) from None
-        about = record.about
-        if about.head == "finetune":
-            raise ConfigError(
-                f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
-            )
-        if code_of(HEADS.of_record(about.head, path).target).get("code_sha256") != about.code_sha256:
-            raise ConfigError(
-                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
-            )
-        trained.append(load_head(about.head, arrays, record.params))
-        abouts.append(about)
-        folds.append(result.fold)
-    about = abouts[0]
-    if any(other.backbone.key != about.backbone.key for other in abouts):
+    told: dict[str, Any] = {}
+    kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
+    folds = []
+    if (place / FitRecord.FILE).exists():
+        fit, arrays = read_fit(place)
+        kept.append((fit.about, part(arrays, "head."), fit.params))
+        told = _told(fit, arrays)
+    else:
+        files = _head_files(place)
+        for path in files:
+            try:
+                result, arrays, record = results.read_fold(path)
+            except DamagedError as error:
+                raise error.by(command_in(place / "result.json")) from None
+            kept.append((record.about, arrays, record.params))
+            folds.append(result.fold)
+        told["known"] = results.known_clips(place, files)
+    trained = [_head(of, arrays, params, place) for of, arrays, params in kept]
+    about = kept[0][0]
+    if any(other.backbone.key != about.backbone.key for other, *_ in kept):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
@@ -97,7 +102,29 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s, **told)
+
+
+def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
+    """The saved head, once its code is known to be what it was."""
+    if about.head == "finetune":
+        raise ConfigError(
+            f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
+        )
+    if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
+        raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
+    return load_head(about.head, arrays, params)
+
+
+def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit brings for its `Predictor` besides the head."""
+    found: dict[str, Any] = {"known": arrays.get("trained.sha256", leading_digits(()))}
+    if fit.thresholds is not None:
+        classes = fit.thresholds.classes.items()
+        found["thresholds"] = {name: NEVER if one.threshold is None else one.threshold for name, one in classes}
+    if fit.novelty is not None:
+        found["novelty"] = Novelty.from_arrays(part(arrays, "novelty."), fit.novelty.threshold)
+    return found
 
 
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:
@@ -107,7 +134,10 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
-    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    place = Path(folder)
+    is_fit = (place / FitRecord.FILE).exists()
+    origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
+    about = origin.backbone
     if weights is not None:
         if not Path(weights).exists():
             raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
