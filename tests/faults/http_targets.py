@@ -6,11 +6,14 @@ import gzip
 import hashlib
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
 import httpx
+import pytest
 from mutate import Target, mutate_bytes
 
 from soundprobe.backbones.weights import download as downloading
@@ -57,12 +60,6 @@ class _Handler(StreamRequestHandler):
 
 
 def targets(folder: Path) -> list[Target]:
-    # As it is, but that no certificates are read each time: nothing here is encrypted.
-    headers, timeout = {"Accept-Encoding": "identity"}, downloading.TIMEOUT
-    downloading.open_client = lambda url: httpx.Client(  # type: ignore[assignment]
-        headers=headers, timeout=timeout, verify=False, trust_env=False, max_redirects=downloading.MOST_REDIRECTS
-    )
-    downloading.RETRY_WAITS_S, downloading.LONGEST_WAIT_S = (0.0, 0.0), 0.0
     server = _Server(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     return [
@@ -85,9 +82,22 @@ def fetch(server: _Server, part: Path, size_bytes: int | None, content: bytes) -
     downloading.remove_partial(part)
     url = f"http://127.0.0.1:{server.server_address[1]}/file"
     try:
-        download(url, part, label="a", size_bytes=size_bytes, digest_known=True, progress=False, most_bytes=MOST_BYTES)
+        with _at_once():
+            download(
+                url, part, label="a", size_bytes=size_bytes, digest_known=True, progress=False, most_bytes=MOST_BYTES
+            )
     finally:
         there = part.stat().st_size if part.exists() else 0
         assert there <= (size_bytes or MOST_BYTES), there
     if size_bytes is not None:
         assert there == size_bytes
+
+
+@contextmanager
+def _at_once() -> Iterator[None]:
+    """No waits between tries, and no certificates read for each: nothing here is encrypted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(downloading, "RETRY_WAITS_S", (0.0, 0.0))
+        patch.setattr(downloading, "LONGEST_WAIT_S", 0.0)
+        patch.setattr(downloading.httpx, "Client", partial(httpx.Client, verify=False))
+        yield

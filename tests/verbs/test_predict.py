@@ -13,6 +13,7 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import soundprobe as soundprobe_package
 from command_line import soundprobe
 from damage import damage, sign_again
 from made_sets import rewrite_about
@@ -347,3 +348,16 @@ def test_heads_on_one_channel_hear_that_channel_of_new_audio(trained, tmp_path):
     (told,) = predict(clip, head=trained.head, channels="first", device="cpu", progress=False)
     assert said.findings == {}
     np.testing.assert_allclose(said.proba, told.proba, atol=1e-6)
+
+
+def test_predictions_of_an_array_a_file_and_a_loaded_predictor_asked_twice_are_the_same(trained, tmp_path):
+    wave = tone(330, 1.0)
+    soundfile.write(tmp_path / "a.wav", wave, RATE_HZ, subtype="FLOAT")
+    (of_file,) = predict(tmp_path, head=trained.head, device="cpu", progress=False)
+    predictor = soundprobe_package.load_predictor(trained.head, device="cpu", progress=False)
+    stereo = np.stack([wave, wave])
+    for said in (*predictor([wave, stereo], sample_rate_hz=RATE_HZ), *predictor((tmp_path / "a.wav").read_bytes())):
+        np.testing.assert_array_equal(said.proba, of_file.proba)
+    assert "data:audio/mpeg" in predictor(wave, sample_rate_hz=RATE_HZ)._repr_html_()
+    with pytest.raises(ConfigError, match="array doesn't say its rate"):
+        predict(wave, head="no such run")  # before anything is loaded

@@ -36,7 +36,7 @@ def make_set(
         SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
     """
     spec, clips = job.model.spec, job.clips
-    key, name, fold = embedding_key(job.model, origin["fingerprint"]), spec.name, None
+    key, name, fold = embedding_key(job.model, origin["fingerprint"], job.batch_size), spec.name, None
     if belongs is not None:
         fold = int(belongs["fold"])
         key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
@@ -92,6 +92,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "backbone": job.model.describe(),
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
+        "batch_size": job.batch_size,
         "command": command,
         "versions": versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -28,13 +28,14 @@ from soundprobe.backbones.weights.verify import (
     WeightFile,
     digest_path,
     fetch,
+    fetched_mark,
     is_cached,
     location,
     offline,
     resolved_url,
     sha256_of,
 )
-from soundprobe.base.errors import WeightsError
+from soundprobe.base.errors import SoundprobeWarning, WeightsError
 
 CONTENT = np.random.default_rng(0).bytes(600_000)
 OTHER = np.random.default_rng(1).bytes(600_000)
@@ -195,9 +196,9 @@ def failure(file: WeightFile) -> str:
 
 
 def leftovers(file: WeightFile) -> set[str]:
-    """What lies in the cache beside the lock, without the common prefix of the names."""
+    """What lies in the cache beside the lock and the mark, without the common prefix of the names."""
     path = location(file)
-    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock", ".lock.holder"}
+    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock", ".lock.holder", ".fetched"}
 
 
 # Fetching
@@ -499,13 +500,38 @@ def test_fetch_by_revision_when_no_digest_is_stated_is_refused(site: Site) -> No
     assert leftovers(file) == set()
 
 
-def test_fetch_by_revision_damaged_after_the_download_is_noticed(site: Site) -> None:
+@pytest.mark.parametrize("how", ["file", "digest", "both"])
+@pytest.mark.parametrize("by", ["revision", "digest"])
+def test_fetch_of_a_file_that_was_fetched_and_is_damaged_fetches_it_again(
+    site: Site, by: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.linked_etag = digest(CONTENT)
-    file = on_hub(site)
+    file = on_hub(site) if by == "revision" else pinned(site)
+    path = fetch(file, progress=False)
+    if how != "digest":
+        path.write_bytes(OTHER)
+    if how != "file":
+        digest_path(file).write_text(f"{digest(OTHER)[:-1]}x")
+    if by == "digest" and how == "digest":  # nobody asks for it
+        fetch(file, progress=False)
+        return
+    monkeypatch.setenv("SOUNDPROBE_OFFLINE", "1")
+    with pytest.raises(WeightsError):
+        fetch(file, progress=False)
+    monkeypatch.delenv("SOUNDPROBE_OFFLINE")
+    with pytest.warns(SoundprobeWarning, match=r"is damaged. It is fetched again"):
+        assert fetch(file, progress=False).read_bytes() == CONTENT
+    fetch(file, progress=False)
+
+
+def test_fetch_of_a_damaged_file_that_the_user_put_there_keeps_it(site: Site) -> None:
+    file = pinned(site)
     fetch(file, progress=False).write_bytes(OTHER)
+    fetched_mark(file).unlink()
     message = failure(file)
     assert digest(CONTENT) in message
     assert digest(OTHER) in message
+    assert location(file).read_bytes() == OTHER
 
 
 def test_fetch_by_revision_of_a_file_put_there_by_hand_asks_the_server(site: Site) -> None:
