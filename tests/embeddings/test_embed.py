@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.base.errors import AudioError
 from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
@@ -91,41 +93,36 @@ def test_embed_parts_of_clips_that_end_in_another_order_gives_each_its_own(job: 
 
 
 @pytest.mark.parametrize(
-    ("clips", "batch_size", "streams", "sizes"),
+    ("clips", "batch_size", "sizes"),
     [
-        (1, 16, 2, [1]),
-        (2, 16, 2, [1, 1]),
-        (16, 16, 2, [8, 8]),
-        (17, 16, 2, [9, 8]),
-        (33, 16, 2, [9, 8, 8, 8]),
-        (32, 16, 1, [16, 16]),
-        (20, 16, 1, [10, 10]),
-        (3, 1, 4, [1, 1, 1]),
+        (1, 16, [1]),
+        (2, 16, [1, 1]),
+        (16, 16, [8, 8]),
+        (17, 16, [9, 8]),
+        (33, 16, [9, 8, 8, 8]),
+        (64, 16, [16, 16, 16, 16]),
+        (3, 1, [1, 1, 1]),
     ],
 )
-def test_batches_give_every_stream_as_many_of_nearly_one_size(
-    clips: int, batch_size: int, streams: int, sizes: list[int]
+def test_batches_of_one_length_are_an_even_number_of_nearly_one_size(
+    clips: int, batch_size: int, sizes: list[int]
 ) -> None:
     part = [pipeline.PlannedClip(row, 100) for row in range(clips)]
-    made = list(batches({7: part}, batch_size, streams))
+    made = list(batches({7: part}, batch_size))
     assert [len(batch.clips) for batch in made] == sizes
     assert [clip for batch in made for clip in batch.clips] == part
     assert {batch.part for batch in made} == {7}
 
 
-def test_embed_parts_in_streams_gives_the_embeddings_of_one_stream(
-    job: EmbeddingJob, threads: Callable[[int], None], tmp_path: Path
-) -> None:
-    import pyarrow.parquet
+def test_embedding_that_is_not_finite_is_the_failure_of_its_clip_alone(job: EmbeddingJob) -> None:
+    class Breaks(Backbone):
+        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            return waves[:, :1].expand(-1, 384)
 
-    plan = dict(enumerate(plan_parts(job.clips, job.scanned, job.model)))
-    found = {}
-    for count in (1, 2):
-        threads(count)
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        ((_, part),) = pipeline.embed_parts(job, plan, folder, Progress(lambda clips: None))
-        table = pyarrow.parquet.read_table(part.path)
-        found[count] = table["clip_id"].to_pylist(), np.array(table["embedding"].to_pylist())
-    assert found[1][0] == found[2][0]
-    np.testing.assert_allclose(found[1][1], found[2][1], rtol=1e-4, atol=1e-5 * np.abs(found[1][1]).max())
+    (batch, *_) = batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH)
+    waves = [np.full(100, value, dtype=np.float32) for value in (0.5, np.inf, 0.25)]
+    found = pipeline.embed_batch(replace(job, model=replace(job.model, network=Breaks())), batch, waves)
+    assert [isinstance(one, AudioError) for one in found] == [False, True, False]
+    name = Path(str(job.clips.sources[batch.clips[1].row])).name
+    assert name in str(found[1])
+    assert "the backbone's embedding is not finite" in str(found[1])

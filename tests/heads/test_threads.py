@@ -1,4 +1,4 @@
-"""PyTorch's number of threads is what it was, however many stacks are solved at once."""
+"""A head has one thread wherever it is trained, and the numbers of threads are put back, however many are trained."""
 
 from __future__ import annotations
 
@@ -6,56 +6,71 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from soundprobe.heads.threads import threads_for
+from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.threads import OnOneThread, one_thread
 
 
 @pytest.fixture(autouse=True)
 def three_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
-    yield
+    with threadpool_limits(3, user_api="blas"):
+        yield
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("multiplications", "threads"), [(1e6, 1), (1e9, 3)])
-def test_small_stacks_get_one_thread_and_the_number_is_put_back(multiplications: float, threads: int) -> None:
-    with threads_for(multiplications):
-        assert torch.get_num_threads() == threads
-    assert torch.get_num_threads() == 3
+def counts() -> tuple[int, set[int]]:
+    """PyTorch's threads and those of every BLAS."""
+    return torch.get_num_threads(), {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
 
-def test_stacks_on_two_threads_that_overlap_put_back_what_was_before_the_first() -> None:
+def test_one_thread_is_of_pytorch_and_blas_and_both_are_put_back() -> None:
+    with one_thread():
+        with one_thread():
+            assert counts() == (1, {1})
+    assert counts() == (3, {3})
+
+
+def test_heads_on_two_threads_that_overlap_put_back_what_was_before_the_first() -> None:
     first_inside, second_inside, first_outside = threading.Event(), threading.Event(), threading.Event()
 
-    def first() -> None:
-        with threads_for(1e6):
+    def first() -> int:
+        with one_thread():
             first_inside.set()
             assert second_inside.wait(10)
         first_outside.set()
+        return torch.get_num_threads()
 
     def second() -> int:
         assert first_inside.wait(10)
-        with threads_for(1e6):  # begins where the first has made 1 the number of new threads
+        with one_thread():  # begins where the first has made 1 the number of new threads
             second_inside.set()
             assert first_outside.wait(10)
             return torch.get_num_threads()
 
     with ThreadPoolExecutor(2) as pool:
-        done, number = pool.submit(first), pool.submit(second)
-        done.result()
-        assert number.result() == 1
+        done, inside = pool.submit(first), pool.submit(second)
+        assert (done.result(), inside.result()) == (3, 1)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 3
 
 
-def test_large_stack_beside_a_small_one_gets_all_threads() -> None:
-    with threads_for(1e6), ThreadPoolExecutor(1) as pool:
+@pytest.mark.parametrize("name", list(HEADS))
+def test_head_on_other_numbers_of_threads_learns_the_same_bits(name: str) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(1000) % 4
+    X = (rng.standard_normal((4, 300))[labels] + 4 * rng.standard_normal((1000, 300))).astype(np.float32)
+    quick = {"linear": {"strengths": [0.01]}, "mlp": {"widths": [256], "max_epochs": 1}}.get(name, {})
 
-        def large() -> int:
-            with threads_for(1e9):
-                return torch.get_num_threads()
+    def learnt(threads: int) -> list[bytes]:
+        torch.set_num_threads(threads)
+        with threadpool_limits(threads, user_api="blas"):
+            head = OnOneThread(make_head(name, **quick).fit)(X, labels, labels // 2 + np.arange(1000) // 8)
+            return [array.tobytes() for array in (*head.state_dict().values(), head.predict_proba(X[:100]))]
 
-        assert pool.submit(large).result() == 3
+    assert learnt(1) == learnt(3)

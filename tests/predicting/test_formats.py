@@ -11,6 +11,7 @@ import pytest
 from soundprobe.base.errors import ConfigError
 from soundprobe.predicting.formats import FORMATS, check_format, format_of
 from soundprobe.predicting.prediction import Prediction, Segment
+from soundprobe.viewing.label_files import read_segments
 
 
 def prediction(name: str = "dawn.wav", *found: Segment) -> Prediction:
@@ -76,3 +77,13 @@ def test_format_that_is_unknown_or_untold_is_refused():
         check_format("ravn")
     with pytest.raises(ConfigError, match=r"a\.doc doesn't say .* --format"):
         format_of(Path("a.doc"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_written_in_any_format_is_read_back_by_view(tmp_path, form):
+    path = tmp_path / "labels.txt"
+    path.write_text(written(form, prediction()), encoding="utf-8")
+    ((clip, found),) = read_segments(path).items()
+    assert clip == ("" if form == "audacity" else "dawn.wav")
+    assert [(one.label, one.start_s, one.end_s) for one in found] == [("siren", 0.0, 2.5), ("dog bark", 2.5, 4.0)]
+    assert found[0].probability == pytest.approx(np.nan if form == "audacity" else 0.9123, abs=1e-4, nan_ok=True)

@@ -125,8 +125,8 @@ def test_follow_gives_a_window_before_the_next_hop_is_written(noise_predictor, n
     writer.start()
     found = []
     with os.fdopen(reading, "rb") as pipe:
-        for one, proba in noise_predictor.follow(Live("-", pipe, Raw("f32le", RATE_HZ)), Listening(2.0, 1.0)):
-            found.append((one.start_s, proba))
+        for one, said in noise_predictor.follow(Live("-", pipe, Raw("f32le", RATE_HZ)), Listening(2.0, 1.0)):
+            found.append((one.start_s, said.proba[0]))
             seen.release()
     writer.join()
     assert not late

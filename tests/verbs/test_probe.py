@@ -322,12 +322,27 @@ def test_probe_of_a_damaged_part_names_it_and_the_command_that_mends_it(tmp_path
         run(tmp_path)
 
 
-def test_probe_with_parallel_folds_gives_the_same_predictions(tmp_path):
-    make_set(tmp_path / "embeddings")
-    (one,) = run(tmp_path)
-    (two,) = run(tmp_path, heads=tmp_path / "other", jobs=2, engine="threads")
-    a, b = (pq.read_table(done.folder / "predictions.parquet") for done in (one, two))
-    np.testing.assert_allclose(np.array(a["proba"].to_pylist()), np.array(b["proba"].to_pylist()), atol=1e-5)
+def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path):
+    make_set(tmp_path / "embeddings", n=720, dim=300)
+    given = {"settings": {"strengths": [0.01]}}
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        (usual,) = run(tmp_path, **given)
+    finally:
+        torch.set_num_threads(before)
+    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"jobs": 2, "engine": "dask"}]
+    made = [run(tmp_path, heads=tmp_path / f"{number}", **given, **way)[0] for number, way in enumerate(ways)]
+    for fold in (3, 1, 2, 4):
+        (last,) = run(tmp_path, heads=tmp_path / "in turn", only_folds=[fold], **given)
+    for path in sorted(usual.folder.glob("fold-*.safetensors")):
+        result, arrays, _ = results.read_fold(path)
+        for other in (*made, last):
+            its_result, its_arrays, _ = results.read_fold(other.folder / path.name)
+            assert its_result.proba.tobytes() == result.proba.tobytes()
+            assert {name: array.tobytes() for name, array in its_arrays.items()} == {
+                name: array.tobytes() for name, array in arrays.items()
+            }
 
 
 def test_probe_of_shuffled_labels_stays_near_chance(tmp_path):

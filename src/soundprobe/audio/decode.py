@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from soundprobe.audio.encoded import Encoded, Reader
 from soundprobe.audio.encoded import read_bytes as read_bytes
 from soundprobe.audio.encoded import source_name as source_name
 from soundprobe.audio.formats import not_audio, other_format
+from soundprobe.audio.hushed import hushed
 from soundprobe.base.errors import AudioError, ConfigError, unknown
 
 DECODE_VERSION = 1
@@ -389,8 +390,10 @@ def _open_found(found: Streams, name: str) -> Sound:
 def _open_whole(audio: Encoded, name: str, mended: str = "") -> Sound:
     """A file that is one stream."""
     reader = Reader(audio)
+    quiet = nullcontext if audio.startswith(MAGIC) else hushed
     try:
-        file = ForwardFile(reader)
+        with quiet():
+            file = ForwardFile(reader)
     except soundfile.LibsndfileError as error:
         if reader.failed:
             raise reader.failed from error
@@ -404,7 +407,8 @@ def _open_whole(audio: Encoded, name: str, mended: str = "") -> Sound:
 
     def read(frames: int) -> np.ndarray:
         try:
-            block = file.read(frames, dtype="float32")
+            with quiet():
+                block = file.read(frames, dtype="float32")
         except soundfile.LibsndfileError as error:
             raise reader.failed or AudioError(name, "truncated or damaged") from error
         if reader.failed:

@@ -11,10 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from soundprobe.base.errors import one_line
+from soundprobe.base.terminal import Terminal
 
 _display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 
@@ -44,7 +46,7 @@ def _pace(rate: float, unit: str) -> str:
 
 
 def _bars(shown: bool) -> RichProgress:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
     return RichProgress(
         *columns,
@@ -131,4 +133,4 @@ def said_now_and_then(text: Callable[[], str]) -> Iterator[None]:
 
 def say(line: str) -> None:
     """At once, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)

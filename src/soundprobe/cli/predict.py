@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
 from soundprobe.base.files import check_room
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
-from soundprobe.reporting.wording import one_line
+from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
     from soundprobe.audio.live import Live, Raw
@@ -35,10 +35,13 @@ PREDICT_EXAMPLES = examples(
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
+    "soundprobe predict clip.wav --tags",
     "arecord -t raw -f S16_LE -r 48000 | soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
-SHOWN_CLASSES = 3
+SHOWN_CLASSES, SHOWN_TAGS = 3, 6
+LEAST_TAG = 0.05
 SHOWN_SEGMENTS = 40
+NAMES_SHOWN = 5
 STDIN, STDIN_NAME = "-", "stdin"
 TABLE = "table"
 BYTES_OF_MB = 1e6
@@ -60,6 +63,12 @@ def predict(
         list[Path], typer.Argument(metavar="CLIP...", help="Audio files, folders of them, or - for standard input.")
     ],
     run: Run = None,
+    tags: Annotated[
+        bool, typer.Option("--tags", help="AudioSet's tags instead, by a pretrained network: no run.")
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="Whose tags. Default: mn04.")
+    ] = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
@@ -87,11 +96,15 @@ def predict(
     rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of --raw.")] = None,
     channels_in: Annotated[int, typer.Option("--channels-in", metavar="N", help="Of --raw.")] = 1,
     follow: Annotated[bool, typer.Option("--follow", help="Of -: a line for each window, as it comes.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")
+    ] = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
     ] = 2,
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -107,8 +120,19 @@ def predict(
     form = _form(form, to, as_json=as_json, follow=follow)
     if to is not None:
         check_room(to.parent, 0)
-    folder = find_folder(clips, heads, run, dataset, weights)
-    load = partial(_load, folder, weights, channels, device, quiet)
+    options: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
+    asked: dict[str, Any] = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
+    load: Callable[[], Predictor]
+    if tags:
+        folder = Path(check_tags(clips, run, backbone, weights))
+        asked["tags"] = [str(folder), weights, os.stat(weights).st_mtime_ns if weights else None]
+        load = partial(_load_tagger, str(folder), options)
+    elif backbone is not None:
+        raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
+    else:
+        folder = find_folder(clips, heads, run, dataset, weights)
+        asked["unknown"] = unknown
+        load = partial(_load, folder, options, unknown)
     if follow:
         _follow(load(), _live(source), how, form)
         return
@@ -120,7 +144,6 @@ def predict(
     writer = _writer(form, len(recordings), to)
     labels, answers = None, {}
     if to is not None and _is_folder(to):
-        asked = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
         labels = LabelFolder(to, recordings, asked_key(folder, asked), writer.ending)
         answers = labels.finished(recordings)
         if answers:
@@ -163,16 +186,23 @@ def predict(
         write_whole(to, writer.head() + text)
     told = [answers[recording.path] for recording in recordings if recording.path in answers]
     if form == TABLE or to is not None:
-        _print_table(told, with_segments=form == TABLE)
+        _print_table(told, with_segments=form == TABLE, of_tags=tags)
     _tell(told, failures, to)
     answer(as_json, clips=told, failures={failure.name: failure.reason for failure in failures})
     stop_if_failed(len(failures), len(recordings), allow_failures)
 
 
-def _load(folder: Path, weights: str | None, channels: str | None, device: str, quiet: bool) -> Predictor:
+def _load(folder: Path, options: Mapping[str, Any], unknown: bool) -> Predictor:
     from soundprobe.predicting.load import load_predictor
 
-    return load_predictor(folder, weights=weights, channels=channels, device=device, progress=not quiet)
+    found = load_predictor(folder, **options)
+    return found if unknown else found.without_unknown()
+
+
+def _load_tagger(backbone: str, options: Mapping[str, Any]) -> Predictor:
+    from soundprobe.predicting.tagging import load_tagger
+
+    return load_tagger(backbone, **options)
 
 
 def _raw(clips: Sequence[Path], raw: str | None, rate: int | None, channels_in: int, follow: bool) -> Raw | None:
@@ -268,7 +298,7 @@ def _write(text: str) -> None:
 
 
 def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None:
-    """A line for each window whose most probable class reaches its threshold."""
+    """A line for each window whose most probable class reaches its threshold, and for each tag that does."""
     from soundprobe.predicting.formats import FORMATS, segment_facts
     from soundprobe.predicting.prediction import Prediction, Segment
     from soundprobe.predicting.segments import thresholds_of
@@ -277,17 +307,20 @@ def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None
     writer = FORMATS["csv" if form == TABLE else form]()
     if form != TABLE:
         _write(writer.head())
-    for window, proba in predictor.follow(live, how):
-        best = int(proba.argmax())
-        if proba[best] < least[best]:
-            continue
-        heard = Segment(window.start_s, window.end_s, names[best], float(proba[best]))
-        if form == TABLE:
-            facts = segment_facts(heard)
-            label = one_line(heard.label)
-            _write(f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}  {100 * heard.probability:5.1f} %  {label}\n")
-        else:
-            _write(writer.rows(Prediction(live.name, names, proba, 0, window.end_s, window.end_s, segments=(heard,))))
+    for window, said in predictor.follow(live, how):
+        proba = said.proba[0]
+        order = (-proba).argsort(kind="stable")
+        for c in order if predictor.multilabel else order[:1]:
+            if proba[c] < least[c] or predictor.is_unknown(said)[0]:
+                continue
+            heard = Segment(window.start_s, window.end_s, names[c], float(proba[c]))
+            if form == TABLE:
+                facts = segment_facts(heard)
+                times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
+                _write(f"{times}  {100 * heard.probability:5.1f} %  {one_line(heard.label)}\n")
+            else:
+                end_s = window.end_s
+                _write(writer.rows(Prediction(live.name, names, proba, 0, end_s, end_s, segments=(heard,))))
 
 
 def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
@@ -309,6 +342,25 @@ def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: st
     return folder
 
 
+def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, weights: str | None) -> str:
+    """The backbone whose tags are asked for.
+
+    Raises:
+        SoundprobeError: a run is given, the backbone has no tags, weights are missing, or all that was named as clips.
+    """
+    from soundprobe.predicting.tagging import TAGGING, check_tagger
+
+    if run is not None:
+        raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
+    lacking = Lacking()
+    with lacking.noted():
+        check_clips(clips)
+    with lacking.noted():
+        check_tagger(backbone or TAGGING, weights)
+    lacking.tell()
+    return backbone or TAGGING
+
+
 def check_clips(clips: Sequence[Path]) -> None:
     """Raises DataError where none of them is there."""
     if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
@@ -327,21 +379,27 @@ def _facts(done: Prediction) -> dict[str, Any]:
         "duration_s": round(done.duration_s, 4),
         "heard_s": round(done.heard_s, 4),
         "findings": dict(done.findings),
+        "trained_on": done.trained_on,
+        "unknown": done.is_unknown,
+        "novelty": done.novelty,
         "windows": 0 if done.timeline is None else len(done.timeline.starts_s),
         "segments": [segment_facts(one) for one in done.segments],
     }
 
 
-def _print_table(told: Sequence[Mapping[str, Any]], *, with_segments: bool) -> None:
+def _print_table(told: Sequence[Mapping[str, Any]], *, with_segments: bool, of_tags: bool) -> None:
     """What is said of each clip as a whole; and the segments of those that were heard in windows."""
+    shown_classes, least = (SHOWN_TAGS, LEAST_TAG) if of_tags else (SHOWN_CLASSES, 0.0)
     table = Table(box=None, pad_edge=False)
     for column in ("clip", "class", "probability", "next"):
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
     for one in told:
-        (first, share), *others = sorted(one["proba"].items(), key=lambda item: -item[1])[:SHOWN_CLASSES]
+        ranked = sorted(one["proba"].items(), key=lambda item: -item[1])[:shown_classes]
+        share, others = ("", ranked) if one["unknown"] else (f"{100 * ranked[0][1]:.1f} %", ranked[1:])
+        others = [(name, p) for name, p in others if p >= least]
         following = ", ".join(f"{name} {100 * p:.0f} %" for name, p in others)
-        shown = [Text(one_line(text)) for text in (one["clip"], first)]
-        table.add_row(*shown, f"{100 * share:.1f} %", Text(one_line(following)))
+        shown = [Text(one_line(text)) for text in (one["clip"], one["predicted"])]
+        table.add_row(*shown, share, Text(one_line(following)))
     print_table(table, "next")
     rows = [(one["clip"], segment) for one in told if one["windows"] > 1 for segment in one["segments"]]
     if not with_segments or not rows:
@@ -366,5 +424,9 @@ def _tell(told: Sequence[Mapping[str, Any]], failures: Sequence[AudioError], to:
         err.print(one_line(f"labels -> {to}"), markup=False)
     for note in notes({one["clip"]: one["findings"] for one in told}):
         err.print(one_line(note), markup=False)
+    if known := [one["clip"] for one in told if one["trained_on"]]:
+        named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
+        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"
+        err.print(one_line(line), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +22,8 @@ from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import DECODE_VERSION, decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, ConfigError, StoreError
+from soundprobe.base.allowance import Allowance
+from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -66,10 +67,31 @@ class EmbeddingJob:
     batch_size: int
     jobs: int | None
     found: dict[int, Findings] = field(default_factory=dict)
+    max_failures: Allowance | None = None
+
+    def check_failures(self, parts: Iterable[store.SetPart]) -> None:
+        """Raises DataError where more clips failed in `parts` or while they were scanned than are allowed."""
+        bad = np.flatnonzero(self.scanned.errors != "")
+        failed = {str(self.clips.ids[row]): str(self.scanned.errors[row]) for row in bad}
+        kept = 0
+        for part in parts:
+            failed |= part.failures
+            kept += part.clips
+        if self.max_failures is not None and not self.max_failures.covers(len(failed), len(self.clips)):
+            clip, reason = next(iter(failed.items()))
+            raise DataError(
+                f"{len(failed)} of {len(self.clips)} clips fail, more than --max-failures {self.max_failures}; "
+                f"the first: {clip}: {reason}. {kept} clips are embedded and kept: the same command with a higher "
+                "--max-failures goes on from there."
+            )
 
 
-def embedding_key(model: LoadedBackbone, data_fingerprint: str) -> str:
-    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips."""
+def embedding_key(model: LoadedBackbone, data_fingerprint: str, batch_size: int = store.BATCH_CLIPS) -> str:
+    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips.
+
+    And of the batch size, which is part of it where it isn't the usual one: some layers' sums round otherwise (CNN14's
+    and the small networks', by 1e-6 of the largest number).
+    """
     spec = model.spec
     return digest_key(
         {
@@ -82,6 +104,7 @@ def embedding_key(model: LoadedBackbone, data_fingerprint: str) -> str:
             "weights_sha256": model.weights.sha256,
             "decode_version": DECODE_VERSION,
             "data": data_fingerprint,
+            **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
         }
     )
 
@@ -108,7 +131,7 @@ def embed_parts(
     streams = streams_of(job.model.network, job.device)
     with (
         ThreadPoolExecutor(job.jobs or DECODE_THREADS, thread_name_prefix="decode") as pool,
-        closing(decode_ahead(job, batches(left, job.batch_size, streams), pool)) as decoded_batches,
+        closing(decode_ahead(job, batches(left, job.batch_size), pool)) as decoded_batches,
         closing(in_streams(lambda ready: embed_batch(job, *ready), decoded_batches, streams)) as stream,
     ):
         for number, group in itertools.groupby(stream, key=lambda item: item[0][0].part):
@@ -139,15 +162,16 @@ def embed_parts(
             )
 
 
-def batches(parts: Mapping[int, Sequence[PlannedClip]], batch_size: int, streams: int = 1) -> Iterator[Batch]:
+def batches(parts: Mapping[int, Sequence[PlannedClip]], batch_size: int) -> Iterator[Batch]:
     """The parts' clips in batches of at most `batch_size` clips of one length and one part.
 
-    Clips of one length make a multiple of `streams` batches of nearly one size, so that no stream is left without.
+    They hang on the part and nothing else, so that its numbers do. Clips of one length make an even number of batches
+    of nearly one size, so that of two streams none is left without.
     """
     for number, part in parts.items():
         for _, run in itertools.groupby(part, key=lambda clip: clip.samples):
             same = list(run)
-            count = min(len(same), -(-len(same) // (batch_size * streams)) * streams)
+            count = min(len(same), -(-len(same) // (batch_size * 2)) * 2)
             for which in np.array_split(np.arange(len(same)), count):
                 yield Batch(number, [same[clip] for clip in which])
 
@@ -199,17 +223,19 @@ def decode_scanned(
     try:
         audio = open_encoded(source)
         sha256 = digest(audio)
+        outcome: Decoded
+        try:
+            outcome, findings = decode_checked(
+                audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
+            )
+        except ClipReadError:
+            raise
+        except AudioError as error:
+            outcome, findings = error, {}
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    try:
-        wave, findings = decode_checked(
-            audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
-        )
-        outcome: Decoded = wave
-    except AudioError as error:
-        outcome, findings = error, {}
     if sha256 != scanned.sha256[row] or (not isinstance(audio, bytes) and audio.changed()):
         raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     if findings and found is not None:

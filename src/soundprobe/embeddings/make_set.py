@@ -36,7 +36,7 @@ def make_set(
         SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
     """
     spec, clips = job.model.spec, job.clips
-    key, name, fold = embedding_key(job.model, origin["fingerprint"]), spec.name, None
+    key, name, fold = embedding_key(job.model, origin["fingerprint"], job.batch_size), spec.name, None
     if belongs is not None:
         fold = int(belongs["fold"])
         key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
@@ -52,6 +52,7 @@ def make_set(
         done = {number: part for number, part in found.items() if part is not None}
         if belongs is None:
             done |= copy_parts(job, {number: planned[number] for number in found if number not in done}, folder)
+        job.check_failures(done.values())
         reused = sum(part.clips for part in done.values())
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
@@ -61,7 +62,9 @@ def make_set(
             began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
-                done.update(embed_parts(job, left, folder, bar))
+                for number, part in embed_parts(job, left, folder, bar):
+                    done[number] = part
+                    job.check_failures(done.values())
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
             store.write_meta(
@@ -89,6 +92,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "backbone": job.model.describe(),
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
+        "batch_size": job.batch_size,
         "command": command,
         "versions": versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -57,7 +57,7 @@ class BegunSetRecord(Record):
     """`meta.json` of a set that is being made, or was when its writer was stopped.
 
     Attributes:
-        decode_version: of `soundprobe.audio.decode`; device: where the network ran.
+        decode_version: of `soundprobe.audio.decode`; device: where the network ran; batch_size: clips of one pass.
         command, versions, created: how, with what and when (ISO 8601) it was made.
         finetuned: the network that it is of, where that was fine-tuned without one fold.
         precision_check, quantisation: how near embeddings in 16 bits or int8 are to float32's.
@@ -70,6 +70,7 @@ class BegunSetRecord(Record):
     backbone: BackboneRecord
     decode_version: int = 1
     device: str
+    batch_size: int = BATCH_CLIPS
     command: str
     versions: Settings = Field(default={})
     created: str = ""
@@ -366,7 +367,7 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
 
 def _read_table(path: Path) -> pa.Table:
-    """Raises DamagedError where the part at `path` is not what was written, or no table of a part's columns."""
+    """Raises DamagedError where the part at `path` is not what was written, or can't be what `write_part` writes."""
     content = read_checked(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -374,11 +375,21 @@ def _read_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
             table = file.read()
-        lacking = [name for name in RESERVED_COLUMNS if name not in table.column_names]
-    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
+        table.validate(full=True)
+        told = {name: table[name].type for name in RESERVED_COLUMNS}
+    except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
         raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
-    if lacking:
-        raise DamagedError(path, f"it has no column {lacking[0]!r}")
+    embedding = told["embedding"]
+    texts, numbers = ("clip_id", "class", "group", "audio_sha256"), ("label", "fold")
+    good = all(told[name] == pa.string() for name in texts) and all(told[name] == pa.int64() for name in numbers)
+    if not good or not pa.types.is_fixed_size_list(embedding) or embedding.value_type != pa.float32():
+        raise DamagedError(path, "its columns have other types than an embedding set's")
+    if any(table[name].null_count for name in (*texts, *numbers, "embedding")):
+        raise DamagedError(path, "it lacks values")
+    for chunk in table["embedding"].chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=True)
+        if len(values) and not np.isfinite([values.min(), values.max()]).all():
+            raise DamagedError(path, "it holds embeddings that are not finite")
     return table
 
 
@@ -388,7 +399,7 @@ def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
         raise DamagedError(path, "it is gone")
     for what, found, told in (
         ("clips", len(table), clips),
-        ("numbers a clip", getattr(table.schema.field("embedding").type, "list_size", 0), dim),
+        ("numbers a clip", table.schema.field("embedding").type.list_size, dim),
     ):
         if found != told:
             raise DamagedError(path, f"it holds {found} {what}, and meta.json says {told}")

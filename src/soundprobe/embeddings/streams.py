@@ -1,7 +1,8 @@
-"""Several batches in the network at once, each on a thread or a few of its own, in their order.
+"""Several batches in the network at once, each on a thread of its own, in their order.
 
 What a network makes of one batch then stays near one core, and no core waits for the others within a layer
-(benchmarks/streams.py shows what that gains).
+(benchmarks/streams.py shows what that gains). A batch has one thread on any machine, because several would add up some
+layers' sums in another order.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import torch
 
 from soundprobe.backbones.protocol import Backbone
 
-MOST_STREAMS = 4
-"""Batches in the network at once: each needs memory of its own; CNN14 stays under 3 GB with so many."""
+MOST_STREAMS = 16
+"""Batches in the network at once: each needs memory of its own, AST most: 0.6 GB."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
 def streams_of(network: Backbone, device: torch.device) -> int:
-    """How many batches go through `network` at once: on a CPU one for each of PyTorch's threads, up to four."""
+    """How many batches go through `network` at once: on a CPU one for each of PyTorch's threads."""
     if device.type != "cpu" or network.fills_cores:
         return 1
     return min(MOST_STREAMS, torch.get_num_threads())
@@ -36,15 +37,14 @@ def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int
             yield item, work(item)
         return
     threads = torch.get_num_threads()
-    shares = iter([threads // streams + (number < threads % streams) for number in range(streams)])
 
-    def take_share() -> None:
+    def take_one() -> None:
         torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
-        torch.set_num_threads(next(shares))
+        torch.set_num_threads(1)
 
     waiting: deque[tuple[Item, Future[Made]]] = deque()
     try:
-        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_share) as pool:
+        with ThreadPoolExecutor(streams, thread_name_prefix="network", initializer=take_one) as pool:
             try:
                 for item in items:
                     waiting.append((item, pool.submit(work, item)))

@@ -25,13 +25,17 @@ def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
             made = store.open_set(other) if other != folder and precision_of(job.model) == "fp32" else None
         except StoreError:
             continue
-        if made and made.fold is None and made.key == embedding_key(job.model, made.record.dataset.fingerprint):
+        if (
+            made
+            and made.fold is None
+            and made.key == embedding_key(job.model, made.record.dataset.fingerprint, job.batch_size)
+        ):
             found.append(made)
     return found
 
 
 def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path) -> dict[int, store.SetPart]:
-    """Writes those parts of `left` all of whose clips, the same bytes by the same ids, one twin has embeddings of.
+    """Writes those parts of `left` that one twin has, planned alike and of the same bytes: their batches were the same.
 
     None of a clip that version 1 of decoding may have read in part: no set says by which its own were decoded.
     """
@@ -48,7 +52,8 @@ def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], fol
         for number, planned in left.items():
             rows = [clip.row for clip in planned]
             ids = clips.ids[rows].tolist()
-            if number in done or [heard.get(clip) for clip in ids] != scanned.sha256[rows].tolist():
+            alike = number not in done and store.finished_part(store.part_path(twin.folder, number), ids)
+            if not alike or [heard.get(clip) for clip in ids] != scanned.sha256[rows].tolist():
                 continue
             features = np.asarray(known.features)[np.searchsorted(known.ids, ids)]
             findings = {clip: dict(twin.record.findings[clip]) for clip in ids if clip in twin.record.findings}

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, TrainingError
 from soundprobe.heads.inference import checked_proba
 from soundprobe.heads.scaling import scaler_of, standardised
 
@@ -47,6 +47,7 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
         Raises:
             ConfigError: a setting is not valid.
+            TrainingError: what was learnt is not finite.
             SplitError: settings are to be chosen, but every class comes from one recording.
             ValueError: scikit-learn's: shapes differ, values are not finite, there is one class only.
         """
@@ -67,6 +68,12 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         self.inner_loss_: float | None = None
         recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
         self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
+        for name, array in self.state_dict().items():
+            if not np.isfinite(array).all():
+                raise TrainingError(
+                    f"The {name} that {type(self).__name__} has learnt hold NaN or infinity, with "
+                    f"{self.chosen_ or 'its settings'}. Leave such settings out."
+                )
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:

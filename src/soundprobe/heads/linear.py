@@ -87,30 +87,32 @@ class LinearHead(Head):
 
         from soundprobe.heads.feature_matrix import FeatureMatrix
         from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
+        from soundprobe.heads.threads import one_thread
 
-        strengths = sorted({float(strength) for strength in self.strengths})
-        history: list[dict[str, Any]] = []
-        chosen, start = strengths[0], None
-        features = FeatureMatrix.of(torch.from_numpy(Z).to(head_device(self.device)))
-        splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
-        gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
-        if splits:
-            stack = SoftmaxStack.of_splits(features, labels, splits)
-            best = (float("inf"), float("inf"))
-            for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                scores = _scores(stack, labels, splits, strength, found)
-                history += scores
-                loss = float(np.mean([score["log_loss"] for score in scores]))
-                wrong = 1 - float(np.mean([score["accuracy"] for score in scores]))
-                lost = (loss, 0.0) if self.criterion == "log-loss" else (wrong, loss)
-                if lost < best:
-                    best, chosen = lost, strength
-                    start = stack.on_given_features(found.x).mean(dim=0).view(1, -1)
-                elif self.criterion == "log-loss" and loss > RISEN * best[0]:
-                    break
-            self.inner_loss_ = best[0]
-        stack = SoftmaxStack.of_all(features, labels)
-        found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
+        with one_thread():
+            strengths = sorted({float(strength) for strength in self.strengths})
+            history: list[dict[str, Any]] = []
+            chosen, start = strengths[0], None
+            features = FeatureMatrix.of(torch.from_numpy(Z).to(head_device(self.device)))
+            splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
+            gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
+            if splits:
+                stack = SoftmaxStack.of_splits(features, labels, splits)
+                best = (float("inf"), float("inf"))
+                for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
+                    scores = _scores(stack, labels, splits, strength, found)
+                    history += scores
+                    loss = float(np.mean([score["log_loss"] for score in scores]))
+                    wrong = 1 - float(np.mean([score["accuracy"] for score in scores]))
+                    lost = (loss, 0.0) if self.criterion == "log-loss" else (wrong, loss)
+                    if lost < best:
+                        best, chosen = lost, strength
+                        start = stack.on_given_features(found.x).mean(dim=0).view(1, -1)
+                    elif self.criterion == "log-loss" and loss > RISEN * best[0]:
+                        break
+                self.inner_loss_ = best[0]
+            stack = SoftmaxStack.of_all(features, labels)
+            found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
         solution = stack.on_given_features(found.x)[0].cpu().numpy()
         self.weights_, self.bias_ = solution[:, :-1].T.copy(), solution[:, -1].copy()
         self.n_iter_, converged = int(found.iterations), bool(found.converged)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from soundprobe.base.errors import TrainingError
 from soundprobe.base.machine import head_device
 from soundprobe.heads.head import Head, check_numbers
 from soundprobe.heads.inference import mlp_proba
@@ -95,11 +96,10 @@ class MLPHead(Head):
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
         from soundprobe.heads.mlp_training import Rows, train
-        from soundprobe.heads.threads import threads_for
+        from soundprobe.heads.threads import one_thread
 
-        largest_step = self.inner_splits * self.batch_size * Z.shape[1] * max(self.widths)
         # Whatever mode the caller is in, training needs gradients.
-        with torch.inference_mode(False), torch.enable_grad(), threads_for(largest_step):
+        with torch.inference_mode(False), torch.enable_grad(), one_thread():
             history = self._select(Z, labels, groups)
             best = min(history, key=lambda h: h["log_loss"])
             self.inner_loss_ = best["log_loss"]
@@ -128,6 +128,11 @@ class MLPHead(Head):
             epochs = train(rows, [own for own, _ in splits], self.recipe_for(width, rate, len(Z)))
             for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
                 losses, accuracies = validate(rows, members, [val for _, val in splits])
+                if not np.isfinite(losses).all():
+                    raise TrainingError(
+                        f"The MLP's loss is not finite at width {width}, learning rate {rate:g}, epoch {epoch}. "
+                        "Leave that learning rate out."
+                    )
                 step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
                 scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
                 of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}

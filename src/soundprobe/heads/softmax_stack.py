@@ -18,7 +18,6 @@ from scipy.linalg.blas import ssyrk
 from soundprobe.heads.feature_matrix import FeatureMatrix
 from soundprobe.heads.lbfgs import History, Precondition, Solution, minimise
 from soundprobe.heads.scaling import split_scalers
-from soundprobe.heads.threads import threads_for
 
 PASSES_SAVED = 100
 """Evaluations of a problem that a preconditioner saves, roughly, from a comparison at D 2,048."""
@@ -126,10 +125,10 @@ class SoftmaxStack:
             gram: see `gram_of`; it speeds the solution up and does not change where it is.
             start: (S, C * (D + 1)), or from zero; history: see `minimise`.
         """
-        C, (N, D) = len(self.one_hot), self.features.values.shape
+        C, D = len(self.one_hot), self.features.values.shape[1]
         x = self.means.new_zeros(len(self.n_rows), C * (D + 1)) if start is None else start
         penalties = self.penalties(strength)
-        with torch.inference_mode(), threads_for(x.numel() * N):
+        with torch.inference_mode():
             return minimise(
                 partial(self.evaluate, penalties),
                 x,

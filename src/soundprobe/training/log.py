@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from soundprobe.base.files import atomic_file
 from soundprobe.base.progress import said_now_and_then
+from soundprobe.base.terminal import Terminal
 from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")
@@ -31,7 +31,7 @@ def history_path(folder: Path, fold: int) -> Path:
 def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
     """One row an epoch, in full precision; what doesn't exist is an empty cell. Atomic."""
     with atomic_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True) as file:
-        writer = csv.DictWriter(file, list(history[0]))
+        writer = csv.DictWriter(file, list(history[-1]))  # what an older version lacks is empty
         writer.writeheader()
         writer.writerows(history)
 
@@ -68,7 +68,7 @@ def tensorboard_writer(folder: Path, first_epoch: int) -> Callable[[dict[str, An
 @contextmanager
 def live_table(title: str, folder: Path, folds: Sequence[int], epochs: int, *, shown: bool) -> Iterator[None]:
     """A table of the folds in training on a terminal, else a line now and then; nothing where `shown` is false."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if not shown:
         yield
         return
