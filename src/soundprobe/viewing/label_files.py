@@ -10,8 +10,7 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from soundprobe.base.errors import DataError
-from soundprobe.base.printing import one_line
+from soundprobe.base.errors import DataError, one_line
 from soundprobe.base.records import Segment
 
 NAMES: Mapping[str, tuple[str, ...]] = {
