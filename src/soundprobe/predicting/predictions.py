@@ -48,7 +48,7 @@ class Predictions(list[Prediction]):
         """A table with a row a clip, a segment or a window.
 
         Args:
-            rows: "clips" (clip, class, probability, duration_s, heard_s, novelty, trained_on, and a column p_<class> for
+            rows: "clips" (clip, class, probability, duration_s, heard_s, novelty, trained_on, and p_<class> for
                 each), "segments" (clip, start_s, end_s, class, probability) or "windows" (clip, start_s, end_s,
                 p_<class>).
 
