@@ -53,6 +53,19 @@ the same command goes on from there."
     return f"{what}: {error.strerror or error}. {remedy}. {KEPT}"
 
 
+def refusal_in(error: BaseException | None) -> OSError | None:
+    """What the system refused, where `error` comes of that, in whatever words a library tells it; else None."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            return error
+        if isinstance(error, OSError | ImportError | RuntimeError):
+            for number in REMEDIES:
+                if os.strerror(number) in str(error):
+                    return OSError(number, os.strerror(number))
+        error = error.__cause__ or error.__context__
+    return None
+
+
 class _Written(io.RawIOBase):
     """A new file that is written from its beginning.
 
@@ -124,7 +137,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             with io.BufferedWriter(raw, BUFFER_BYTES) as file:
                 yield file
         except Exception as error:
-            raise raw.failed or error from error
+            if raw.failed is None or raw.failed is error:
+                raise
+            raise raw.failed from error
 
 
 def write_text(path: Path, text: str) -> None:

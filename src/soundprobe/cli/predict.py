@@ -42,7 +42,7 @@ SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
 SHOWN_SEGMENTS = 40
 NAMES_SHOWN = 5
-STDIN = "-"
+STDIN, STDIN_NAME = "-", "stdin"
 TABLE = "table"
 BYTES_OF_MB = 1e6
 
@@ -266,7 +266,7 @@ def _writer(form: str, recordings: int, to: Path | None) -> Any:
 def _live(raw: Raw | None) -> Live:
     from soundprobe.audio.live import Live
 
-    return Live(STDIN, sys.stdin.buffer, raw)
+    return Live(STDIN_NAME, sys.stdin.buffer, raw)
 
 
 @contextmanager
@@ -285,7 +285,7 @@ def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[
             else:
                 with laid.open("wb") as file:
                     shutil.copyfileobj(sys.stdin.buffer, file)
-                sources.append(EncodedAudio(STDIN, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
+                sources.append(EncodedAudio(STDIN_NAME, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
         yield sources
 
 

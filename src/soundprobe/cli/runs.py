@@ -15,7 +15,7 @@ from soundprobe.base.files import size_of
 from soundprobe.cli.fit import fit_facts, lines_of_fit
 from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
 from soundprobe.cli.output import Json, answer, out, print_table
-from soundprobe.reporting.wording import percent, plural, setting_text
+from soundprobe.reporting.wording import on_threads, percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
@@ -64,7 +64,7 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
         "head": f"{record.head.title}, seed {record.head.seed}",
         "settings": setting_text(record.head.settings) or "as usual",
         **({} if run.fit is None else {"fit": "\n".join(lines_of_fit(run.fit))}),
-        "made": f"{made.created}, on {made.device or 'cpu'}",
+        "made": f"{made.created}, on {made.device or 'cpu'}{on_threads(record.threads)}",
         "again": "\n".join(dict.fromkeys([*record.backbone.commands, record.command, made.command])),
         "folder": f"{run.folder} ({_megabytes(run)} MB)",
     }

@@ -151,8 +151,13 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
 
 def _head_files(place: Path) -> list[Path]:
     files = sorted(place.glob("fold-*.safetensors"))
-    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
-        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if (place / "result.json").exists():
+        record = results.read_result(place)
+        if record.kind == "import":
+            raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+        lost = next((path for fold in record.tested if not (path := results.fold_path(place, fold)).exists()), None)
+        if lost is not None:
+            raise DamagedError(lost, "it is gone", record.command)
     if not files:
         raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
     return files

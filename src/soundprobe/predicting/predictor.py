@@ -13,11 +13,13 @@ Letters: T samples, W windows, C classes, D the embedding's dimension.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     import torch
 
     from soundprobe.backbones.load import LoadedBackbone
+    from soundprobe.backbones.protocol import Backbone
     from soundprobe.heads.novelty import Novelty
 
 BATCH_WINDOWS = 4
@@ -382,7 +385,17 @@ class Predictor:
         reel = self._wanted.index(self._wants(backbone))
         waves = [window.waves[reel] for window in rows]
         samples = max(backbone.input_samples(len(wave) / backbone.spec.sample_rate_hz) for wave in waves)
-        return embed_waves(backbone.network, *stacked(waves, samples), self.device)
+        network = backbone.network if rows[0].whole else self._for_windows[id(backbone)]
+        return embed_waves(network, *stacked(waves, samples), self.device)
+
+    @cached_property
+    def _for_windows(self) -> Mapping[int, Backbone]:
+        """The same networks with their shortcuts, which many windows repay and a single clip doesn't."""
+        networks = {}
+        for backbone in self.backbones:
+            networks[id(backbone)] = network = copy.copy(backbone.network)
+            network.allow_shortcuts(True)
+        return networks
 
 
 def _batched(found: Iterator[Window]) -> Iterator[list[Window]]:

@@ -117,6 +117,7 @@ class RunRecord(Record):
 
     Attributes:
         device: where it was trained; mixed_precision: the 16-bit type, of a fine-tuning run that had one.
+        threads: PyTorch's in a fine-tuning run, on whose number the last digits hang; several where folds differ.
         command, versions, created, seconds: how, with what, when (ISO 8601) and how long it was made.
         overfitting: of a fine-tuning run, see `soundprobe.scoring.overfitting`.
         imported: of a run of the kind "import".
@@ -130,6 +131,7 @@ class RunRecord(Record):
     head: HeadRecord
     device: str = ""
     mixed_precision: str | None = None
+    threads: list[int] = Field(default=[])
     command: str
     versions: Settings
     created: str
