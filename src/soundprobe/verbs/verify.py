@@ -29,7 +29,8 @@ from soundprobe.scoring.results import check_network, fold_path, network_path, p
 State = Literal["damaged", "gone", "left over", "unsigned"]
 RECORDS = ("meta.json", "result.json", "peeking.json", "learning-curve.json", "published.json", "network.json")
 PIECES = re.compile(
-    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|inputs\.json"
+    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
+    r"(inputs|tags)\.json"
 )
 NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
 """Files whose digests stand in the record beside them."""
