@@ -94,7 +94,11 @@ def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Pa
     assert probed.returncode == 0, probed.stderr
     assert "accuracy" in probed.stdout
     head = next((tmp_path / "heads").glob("*/*/*"))
-    predicted = soundprobe("predict", str(clips / rows[0]["file"]), "--head", str(head))
+    predict = ("predict", str(clips / rows[0]["file"]), "--head", str(head))
+    refused = soundprobe(*predict)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"give --allow {backbone}" in refused.stderr
+    predicted = soundprobe(*predict, "--allow", "soundprobe_example.centroid:CentroidHead", "--allow", backbone)
     assert predicted.returncode == 0, predicted.stderr
 
 

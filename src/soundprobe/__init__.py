@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first
-use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `fit`, `predict` (or `load_predictor`, to ask many times), `tags`, `runs`,
+`bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from soundprobe.data.catalog import open_data as open_data
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
+    from soundprobe.predicting.load import load_predictor as load_predictor
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
+    from soundprobe.verbs.fit import fit as fit
     from soundprobe.verbs.import_predictions import import_fold_scores as import_fold_scores
     from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
+    from soundprobe.verbs.predict import tags as tags
     from soundprobe.verbs.probe import probe as probe
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
@@ -42,8 +45,10 @@ _HOMES = {
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
     "finetune": "verbs.finetune:finetune",
+    "fit": "verbs.fit:fit",
     "import_fold_scores": "verbs.import_predictions:import_fold_scores",
     "import_predictions": "verbs.import_predictions:import_predictions",
+    "load_predictor": "predicting.load:load_predictor",
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",
@@ -52,6 +57,7 @@ _HOMES = {
     "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
+    "tags": "verbs.predict:tags",
     "view": "verbs.view:view",
 }
 __all__ = sorted(_HOMES)

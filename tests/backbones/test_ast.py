@@ -13,6 +13,7 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 
 from soundprobe.backbones.ast import Ast, config, kept_positions
 from soundprobe.backbones.load import load_backbone, misfits
+from soundprobe.backbones.tags import load_tag_head
 from soundprobe.base.errors import WeightsError
 
 RATE_HZ = 16_000
@@ -139,3 +140,18 @@ def test_ast_file_with_another_patch_grid_is_refused(full: Ast, tmp_path: Path) 
     torch.save({"audio_spectrogram_transformer.embeddings.position_embeddings": torch.zeros(1, 514, 768)}, file)
     with pytest.raises(WeightsError, match=r"position_embeddings \(1, 514, 768\) for \(1, 1214, 768\)"):
         load_backbone("ast", weights=file)
+
+
+def test_ast_tags_equal_transformers_classifier(tmp_path: Path) -> None:
+    settings = config()
+    settings.num_hidden_layers, settings.max_length, settings.num_labels = 1, 100, 527
+    model = ASTForAudioClassification(settings).eval()
+    torch.nn.init.normal_(model.classifier.layernorm.weight)
+    model.save_pretrained(tmp_path)
+    head = load_tag_head("ast", tmp_path / "model.safetensors")
+    inputs = reference_input(sounds(16_000, RATE_HZ), frames=100)
+    with torch.inference_mode():
+        expected = model(inputs).logits
+        ours = head.layers(model.audio_spectrogram_transformer(inputs).pooler_output)
+    assert relative(ours, expected) < 1e-4
+    assert head.predict_proba(np.zeros((2, 768), np.float32)).shape == (2, 527)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from backbone_inputs import Loader, real_clip, sounds
@@ -15,6 +16,7 @@ from torch import nn
 
 from soundprobe.backbones.load import misfits
 from soundprobe.backbones.panns import Panns
+from soundprobe.backbones.tags import load_tag_head
 
 LOADING = """
 import sys
@@ -159,3 +161,15 @@ def test_panns_loading_runs_no_wget_imports_no_original_and_leaves_home_empty(tm
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["[]", "[]"]
     assert not mark.exists()
+
+
+def test_panns_tags_equal_the_originals_clipwise_output(ours: Panns, original: nn.Module, tmp_path: Path) -> None:
+    torch.save({"iteration": 600_000, "model": original.state_dict()}, tmp_path / "cnn14.pth")
+    head = load_tag_head("panns", tmp_path / "cnn14.pth")
+    wave = sounds(32_000, 32_000)
+    with torch.inference_mode():
+        expected = original(wave)["clipwise_output"].numpy()
+        tags = head.predict_proba(ours(wave).numpy())
+    assert (tags.shape, len(head.names)) == (expected.shape, 527)
+    np.testing.assert_allclose(tags, expected, atol=1e-4)
+    assert tags.std() > 0.01

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from soundprobe.base import registry as registries
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
-from soundprobe.base.registry import Registry, code_of, resolve
+from soundprobe.base.registry import Registry, allow, code_of, resolve
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,28 @@ def test_address_of_nothing_is_one_line(address: str) -> None:
     with pytest.raises(ConfigError, match="can't be imported") as caught:
         registry()[address]
     assert "\n" not in str(caught.value)
+
+
+def test_address_that_only_a_record_names_is_not_imported(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registries, "_allowed", set())
+    (package / "hostile.py").write_text(f"open({str(package / 'ran')!r}, 'w').close()\nclass Thing: spec = None\n")
+    with pytest.raises(ConfigError, match="some/head names the thing hostile:Thing, .* give --allow hostile:Thing"):
+        registry().of_record("hostile:Thing", "some/head")
+    assert "hostile" not in sys.modules
+    assert not (package / "ran").exists()
+
+
+@pytest.mark.parametrize("way", ["named before", "allowed", "installed"])
+def test_address_or_name_of_a_record_is_followed_where_the_user_knows_it(
+    way: str, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registries, "_allowed", set())
+    things, name = registry(), "good" if way == "installed" else "other_things:Good"
+    if way == "named before":
+        assert things[name]
+    if way == "allowed":
+        allow([name])
+    assert things.of_record(name, "some/head").target == "other_things:Good"
 
 
 def test_unknown_name_says_what_there_is() -> None:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from soundprobe.base.records import FoldResult, RunResult
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings.sets import find_feature_sets, read_features
+from soundprobe.predicting.prediction import Prediction, Segment, Timeline
+from soundprobe.predicting.predictions import Predictions
 from soundprobe.reporting.write import ReportPaths
 from soundprobe.scoring.results import write_result
+from sounds import RATE_HZ, tone
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -62,3 +66,17 @@ def write_made_run(root: Path, seed: int) -> dict[str, float]:
     folder = root / "heads" / clips.name / f"{features.name}-{features.key}" / "linear-0123456789ab"
     write_result(folder, RunResult(folds, embeddings.class_names, info), embeddings)
     return confidence
+
+
+def made_predictions(folder: Path) -> Predictions:
+    """Two recordings of 2 s with classes over time, segments that overlap, and a hostile name."""
+    class_names, starts = ("dog", HOSTILE, "siren"), np.arange(4) / 2
+    timeline = Timeline(class_names, starts, starts + 0.5, np.array([[0.8, 0.1, 0.1]] * 2 + [[0.1, 0.2, 0.7]] * 2))
+    segments = (Segment(0.0, 1.0, "dog", 0.8), Segment(0.5, 2.0, HOSTILE, 0.25), Segment(1.0, 2.0, "siren", 0.7))
+    found = Predictions()
+    for number in (1, 2):
+        path = folder / f"clip {number}.wav"
+        soundfile.write(path, tone(440 * number, 2.0), RATE_HZ)
+        proba = timeline.proba.mean(axis=0)
+        found.append(Prediction(str(path), class_names, proba, 4, 2.0, 2.0, {}, timeline, segments, source=path))
+    return found

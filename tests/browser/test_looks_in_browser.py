@@ -7,12 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-import soundfile
+from browser_trial import made_predictions
 
 from result_folders import SAMPLE, write_result, write_run
 from soundprobe.reporting.write import write_report
-from soundprobe.verbs.view import view
-from sounds import RATE_HZ, tone
 
 PRINTED_PX = 688  # an A4 page less its margins of 14 mm
 OPEN_ALL = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
@@ -66,9 +64,7 @@ def test_axe_finds_nothing_wrong_with_the_report(report, trial, open_page, audit
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_wrong_with_the_page_of_view(tmp_path, open_page, audit_page, width, scheme):
-    for number in (1, 2):
-        soundfile.write(tmp_path / f"clip {number}.wav", tone(440 * number, 1.0), RATE_HZ)
-    seen = open_page(view(tmp_path).save(tmp_path / "view.html"), width=width, color_scheme=scheme)
+    seen = open_page(made_predictions(tmp_path).view().save(tmp_path / "view.html"), width=width, color_scheme=scheme)
     assert audit_page(seen.page) == []
     assert (seen.requests, seen.errors) == ([], [])
 

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from command_line import soundprobe
 from damage import sign_again
 from made_sets import make_set
 from soundprobe.base.errors import DataError
@@ -183,6 +184,23 @@ def test_check_counts_what_is_odd_about_the_sound_and_leaves_silence_to_the_audi
     assert "digital silence" not in text
     code, text = check("--data", str(clips), "--channels", "first", "--embeddings", str(tmp_path / "none"))
     assert "channels are mixed" not in text
+
+
+def test_check_of_damaged_mp3_files_names_them_and_lets_no_library_speak(tmp_path):
+    for number in range(6):
+        place = tmp_path / "clips" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place / f"{number}.mp3", 0.1 * np.random.default_rng(number).normal(size=22_050), 22_050)
+        damaged = bytearray((place / f"{number}.mp3").read_bytes())
+        for at in range(900, len(damaged), 150):
+            damaged[at] ^= 0x55
+        (place / f"{number}.mp3").write_bytes(damaged)
+    done = soundprobe("data", "check", "clips", "--folds", "2", "--quiet", cwd=tmp_path)
+    assert "mpg123" not in done.stderr + done.stdout
+    assert "resync" not in done.stderr + done.stdout
+    assert "clips" in done.stdout
+    missing = soundprobe("data", "check", "no-such", cwd=tmp_path)
+    assert missing.stderr.startswith("Error: ")
 
 
 def test_check_shows_names_without_terminal_codes_and_on_one_line(tmp_path):

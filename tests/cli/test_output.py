@@ -23,10 +23,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from command_line import soundprobe
+from soundprobe.base.allowance import parse_allowance
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import plain_json
 from soundprobe.cli.main import app
-from soundprobe.cli.output import Output, fits, out, parse_allowance, print_table
+from soundprobe.cli.output import Output, fits, out, print_table
 from sounds import write_urbansound_layout
 
 QUIET = ["--quiet"]
@@ -140,7 +141,7 @@ def test_every_verb_that_may_fail_in_part_allows_it(place, line):
 @pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "%", "5%%", "1e2%"])
 def test_allowance_that_is_neither_number_nor_share_is_refused(text):
     with pytest.raises(ConfigError, match="give a number of clips or a share"):
-        parse_allowance(text)
+        parse_allowance(text, "--allow-failures")
 
 
 def test_piped_table_has_a_line_for_each_row_however_wide():

@@ -122,6 +122,8 @@ def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
         ("import clips/metadata/UrbanSound8K.csv --name my-cnn --data nowhere", "nowhere"),
         ("import clips/metadata/UrbanSound8k.csv --name a --data clips", "The nearest name there is UrbanSound8K.csv"),
         ("compare clips --baseline clips/metadata/UrbanSound.csv", "The nearest name there is UrbanSound8K.csv"),
+        ("fit --head mlp", "Score it first: soundprobe probe --head mlp"),
+        ("fit --run simplecnn-untrained-linear --embeddings nowhere", "Make them again: soundprobe extract"),
         ("report --heads nowhere", "No runs found"),
         ("report --baseline zzz", "zzz"),
         ("data check nowhere", "Unknown data set 'nowhere'"),

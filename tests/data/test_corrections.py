@@ -46,10 +46,28 @@ def test_a_table_that_a_spreadsheet_saved_with_semicolons_is_read(clips, tmp_pat
     assert found.labels.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("text", ["dog", "=1+1", "-b", "+x", "@x", "'=1", "''-x", "'tis", "", "\tx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dog",
+        "=1+1",
+        "-b",
+        "+x",
+        "@x",
+        "'=1",
+        "''-x",
+        "'tis",
+        "",
+        "\tx",
+        " =1",
+        "\u00a0\u200b@x",
+        "\uff1d1",
+        "\ufeff\uff0bx",
+    ],
+)
 def test_cells_come_back_and_none_begins_as_a_formula(text):
     assert from_cell(to_cell(text)) == text
-    assert to_cell(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
+    assert to_cell(text).lstrip("\u200b\ufeff \u00a0")[:1] not in ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b")
     assert from_cell(text) == (
         text[1:] if text.startswith(("'=", "''-")) else text
     )  # as a spreadsheet may give it back

@@ -11,8 +11,10 @@ Case i of a target is a function of its name, the seed and i alone.
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 import json
+import os
 import random
 import signal
 import sys
@@ -165,10 +167,13 @@ def mutate_json(content: bytes, draw: random.Random) -> bytes:
             other, at = draw.choice(list(_fields(whole)))
             place[name] = json.loads(json.dumps(other[at]))
         else:
-            place[name] = value
+            place[name] = copy.deepcopy(value)
         if not whole:
             break
-    return json.dumps(whole).encode()
+    try:
+        return json.dumps(whole).encode()
+    except RecursionError:
+        return b'{"a":' * 3000
 
 
 def _fields(content: Any) -> Iterator[tuple[Any, Any]]:
@@ -204,11 +209,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--memory-gb", type=float, default=0.0, help="cap of the address space")
+    parser.add_argument("--shown", type=int, default=5, help="findings of a target that are printed")
     given = parser.parse_args()
     if given.memory_gb:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (int(given.memory_gb * 2**30),) * 2)
+    warnings.simplefilter("ignore")
+    os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         targets = all_targets(Path(scratch), given.only)
         each, found = -(-given.cases // len(targets)), 0
@@ -219,8 +227,10 @@ def main() -> int:
                     read += target.check(given.seed, number)
                 except FoundError as error:
                     own += 1
-                    if own <= 5:
-                        traceback.print_exception(error)
+                    if own <= given.shown:
+                        cause = error.__cause__ or error
+                        last = traceback.extract_tb(cause.__traceback__)[-1]
+                        print(f"FOUND {error} ({last.filename}:{last.lineno})", flush=True)
             found += own
             print(
                 f"{target.name}: {each} cases, {read} read, {each - read - own} refused, {own} findings, "
@@ -232,4 +242,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import mutate  # this module by the name that the targets know it by
+
+    sys.exit(mutate.main())

@@ -13,6 +13,7 @@ import pytest
 from pages import Page
 
 from result_folders import SAMPLE, Data, write_run
+from soundprobe.embeddings.store import set_folder
 from soundprobe.reporting import sections
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of, with_media
 from soundprobe.reporting.compared.media import MediaOptions
@@ -81,6 +82,12 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     curve = {"format": 1, "shares": [1.0], "folds": [{"fold": 1, "points": [point]}]}
     (first / "learning-curve.json").write_text(json.dumps(curve))
     found = comparisons_of(collect_runs(heads).by_dataset())
+    best = found[0].ranked[0].first.backbone
+    folder = set_folder(heads.parent / "embeddings", found[0].name, str(best["name"]), str(best["key"]))
+    folder.mkdir(parents=True)
+    tags = [{"name": "Bark <b>", "mean": 0.5, "elsewhere": 0.1}, {"name": "Speech", "mean": 0.2, "elsewhere": 0.2}]
+    heard = [{"name": "dog_bark", "clips": 9, "tags": tags}]
+    (folder / "tags.json").write_text(json.dumps({"format": 1, "backbone": "mn04", "title": "mn04", "classes": heard}))
     (one,) = with_media(found, MediaOptions(embeddings=heads.parent / "embeddings"))
     return one
 

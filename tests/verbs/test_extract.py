@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from command_line import soundprobe
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, WeightsError
+from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
@@ -147,6 +147,25 @@ def test_extract_with_bad_clips_names_each_and_keeps_the_rest(toy, tmp_path):
     found = read(outcome.folder)
     assert len(found) == 30
     assert {item["clip_id"] for item in found.meta["failures"]} == set(outcome.failures)
+
+
+def test_extract_with_more_failures_than_allowed_stops_early_and_keeps_what_it_has(toy, tmp_path, monkeypatch):
+    data = shutil.copytree(toy, tmp_path / "data")
+    bad = sorted(data.glob("audio/fold1/*.wav"))[:3]
+    bad[0].write_bytes(b"")
+    for path in bad[1:]:  # only decoding them shows it
+        soundfile.write(path, np.full(22_050, np.nan, np.float32), 22_050, subtype="FLOAT")
+    monkeypatch.setattr(pipeline, "PART_CLIPS", 6)
+    with pytest.raises(DataError, match=r"^1 of 36 clips fail, more than --max-failures 0; .* 0 clips are embedded"):
+        embed(data, tmp_path / "out", max_failures=0)
+    assert not list((tmp_path / "out").glob("*/*/part-*.parquet"))
+    with pytest.raises(DataError, match=r"clips fail, more than --max-failures 5%; the first: .*: empty file\. "):
+        embed(data, tmp_path / "out", max_failures="5%")
+    kept = list((tmp_path / "out").glob("*/*/part-*.parquet"))
+    assert 0 < len(kept) < 6
+    (outcome,) = embed(data, tmp_path / "out", max_failures="8.4 %")
+    assert (outcome.clips, len(outcome.failures)) == (33, 3)
+    assert outcome.reused >= 6 * len(kept) - 3
 
 
 def test_extract_of_nothing_but_bad_clips_ends_and_probe_can_say_so(tmp_path):

@@ -13,13 +13,14 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+import soundprobe as soundprobe_package
 from command_line import soundprobe
 from damage import damage, sign_again
 from made_sets import rewrite_about
 from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.load import check_weights, load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -196,6 +197,38 @@ def test_heads_of_other_code_than_the_class_has_now_are_refused(trained, tmp_pat
         load_predictor(copy, device="cpu", progress=False)
 
 
+def test_backbone_that_only_the_head_names_is_not_imported(trained, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained.head, copy)
+    rewrite_about(copy, name="hostile:Net")
+    (tmp_path / "hostile.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for opened in (load_predictor, check_weights):
+        with pytest.raises(ConfigError, match="names the backbone hostile:Net.*--allow hostile:Net"):
+            opened(copy, weights=None)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_networks_outside_the_heads_folder_are_not_read_because_a_head_names_them(trained, tmp_path):
+    copy = tmp_path / "heads" / "toy" / "simplecnn-0" / "linear-0"
+    shutil.copytree(trained.head, copy)
+    networks = {"run": "0", "path": str(tmp_path / "elsewhere"), "backbone": "simplecnn", "backbone_key": "0"}
+    networks |= {
+        "key": "0",
+        "fold": 1,
+        "network_sha256": "",
+        "start": "",
+        "seed": 0,
+        "recipe": {},
+        "folds": [1],
+        "networks_sha256": "",
+        "networks": {},
+    }
+    rewrite_about(copy, finetuned=networks)
+    with pytest.raises(ConfigError, match="elsewhere, which lies outside the heads' folder.*--weights"):
+        load_predictor(copy, device="cpu")
+
+
 def test_heads_own_weights_file_that_is_missing_is_named(trained, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(trained.head, copy)
@@ -315,3 +348,16 @@ def test_heads_on_one_channel_hear_that_channel_of_new_audio(trained, tmp_path):
     (told,) = predict(clip, head=trained.head, channels="first", device="cpu", progress=False)
     assert said.findings == {}
     np.testing.assert_allclose(said.proba, told.proba, atol=1e-6)
+
+
+def test_predictions_of_an_array_a_file_and_a_loaded_predictor_asked_twice_are_the_same(trained, tmp_path):
+    wave = tone(330, 1.0)
+    soundfile.write(tmp_path / "a.wav", wave, RATE_HZ, subtype="FLOAT")
+    (of_file,) = predict(tmp_path, head=trained.head, device="cpu", progress=False)
+    predictor = soundprobe_package.load_predictor(trained.head, device="cpu", progress=False)
+    stereo = np.stack([wave, wave])
+    for said in (*predictor([wave, stereo], sample_rate_hz=RATE_HZ), *predictor((tmp_path / "a.wav").read_bytes())):
+        np.testing.assert_array_equal(said.proba, of_file.proba)
+    assert "data:audio/mpeg" in predictor(wave, sample_rate_hz=RATE_HZ)._repr_html_()
+    with pytest.raises(ConfigError, match="array doesn't say its rate"):
+        predict(wave, head="no such run")  # before anything is loaded

@@ -12,7 +12,9 @@ import soundfile
 
 import soundprobe
 from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
+from soundprobe.base.records import Segment
 from soundprobe.viewing.player import clock, time_ticks
+from soundprobe.viewing.strip import strip_of
 from sounds import RATE_HZ, tone
 
 
@@ -166,3 +168,75 @@ def test_view_of_channels_that_cancel_says_so_and_shows_the_channel_that_is_aske
     assert said not in soundprobe.view(tmp_path / "apart.wav", channels="loudest").notes
     with pytest.raises(ConfigError, match="'both'"):
         soundprobe.view(tmp_path / "apart.wav", channels="both")
+
+
+LABELS = {
+    "csv": "start,end,label,probability\n0,0.2,dog,0.75\n0.1,0.4,<b>cat</b>,\n",
+    "semicolons": "clip;onset;offset;event_label\nx\\a.wav;0;0,2;dog\nb.wav;0;1;owl\n/x/a.wav;0.1;0.4;<b>cat</b>\n",
+    "jsonl": '{"clip": "a.wav", "start_s": 0, "end_s": 0.2, "label": "dog", "probability": 0.75}\n'
+    '{"clip": "a.wav", "start_s": 0.1, "end_s": 0.4, "label": "<b>cat</b>"}\n',
+    "audacity": "0.000000\t0.200000\tdog\n\\\t100.0\t2000.0\n0.1\t0.4\t<b>cat</b>\n",
+    "raven": "Selection\tView\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\tConfidence\n"
+    "1\tWaveform 1\t60.0\t60.2\ta.wav\t0.0\tdog\t0.75\n1\tSpectrogram 1\t60.0\t60.2\ta.wav\t0.0\tdog\t0.75\n"
+    "2\tWaveform 1\t60.1\t60.4\ta.wav\t0.1\t<b>cat</b>\t\n",
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_segments_of_anybodys_file_lie_under_the_spectrogram_and_stand_in_a_list(tmp_path, kind):
+    (tmp_path / "labels.txt").write_text("\ufeff" + LABELS[kind], encoding="utf-8")
+    shown = soundprobe.view(write(tmp_path / "a.wav", 0.5), segments=tmp_path / "labels.txt")
+    (clip,) = shown.clips
+    assert [(one.label, one.start_s, one.end_s) for one in clip.segments.listed] == [
+        ("dog", 0.0, pytest.approx(0.2)),
+        ("<b>cat</b>", pytest.approx(0.1), pytest.approx(0.4)),
+    ]
+    assert [one.share for one in clip.segments.listed] == ["75\u00a0%" if kind in ("csv", "jsonl", "raven") else "", ""]
+    assert len(clip.segments.lanes) == 2  # they overlap
+    assert (clip.segments.lanes[1][0].left, clip.segments.lanes[1][0].width) == (20.0, 60.0)
+    text = shown.html()
+    assert "<b>cat" not in text
+    assert [found["data-from"] for tag, found in tags(text) if "data-from" in found] == ["0.0", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no segments"),
+        ("start,end,label\n", "has no segments"),
+        ("from,until,what\n0,1,dog\n", "has no column start or end or label .*from, until, what"),
+        ("start,end,label\n0,one,dog\n", r"line 2: '0' to 'one' is no stretch of time"),
+        ("start,end,label\n2,1,dog\n", r"line 2: '2' to '1' is no stretch"),
+        ("start,end,label\nnan,1,dog\n", "line 2: 'nan' to '1'"),
+        ("start,end,label,score\n0,1,dog,75\n", "line 2: '75' is no probability"),
+        ("start,end,label,clip\n0,1,dog,other.wav\n", "of other.wav, and none of the clips is called so"),
+        ('{"start": 0}\n', "has no column end or label"),
+        ('{"start": 0, "end": 1, "label": "dog"}\n[]\n', "line 2 is no JSON object"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (None, "Can't read the segments"),
+    ],
+)
+def test_segments_that_are_none_are_one_clear_line(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=message):
+        soundprobe.view(write(tmp_path / "a.wav"), segments=tmp_path / "labels.csv")
+
+
+def test_segments_without_a_clips_name_are_refused_for_several_clips(tmp_path):
+    write(tmp_path / "clips" / "a.wav")
+    write(tmp_path / "clips" / "b.wav")
+    with pytest.raises(DataError, match="don't say of which of the 2 clips"):
+        soundprobe.view(tmp_path / "clips", segments=[Segment(0, 1, "dog", 0.5)])
+
+
+def test_segments_beyond_the_clip_and_beyond_the_list_are_counted():
+    many = [Segment(0.01 * number, 0.01 * number + 0.005, "dog", 0.5) for number in range(250)]
+    strip = strip_of([Segment(0, 1e308, "long", 0.5), *many, Segment(3.0, 4.0, "late", 0.5)], 2.6)
+    assert (len(strip.listed), strip.unlisted, len(strip.lanes)) == (200, 52, 2)
+    assert [one.when for one in strip.listed[:2]] == ["0:00.0\u20130:00.0", "0:00.0\u20130:02.6"]
+
+
+def test_view_of_an_array_shows_it(tmp_path):
+    (clip,) = soundprobe.view(tone(440, 0.5), sample_rate_hz=RATE_HZ).clips
+    assert (clip.name, clip.facts) == ("array", "0.50 s, 22,050 Hz, mono")

@@ -12,6 +12,7 @@ import soundfile
 from soundprobe.audio.containers import streams
 from soundprobe.audio.decode import UNKNOWN_FRAMES, AudioInfo, decode_frames, inspect
 from soundprobe.audio.encoded import open_encoded
+from soundprobe.audio.hushed import hushed
 from soundprobe.base.errors import AudioError
 from soundprobe.base.records import EncodedAudio
 
@@ -36,7 +37,7 @@ def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:
     rate_hz, subtype = told.sample_rate_hz, "FLOAT"
     first, last = _frames(start_s, end_s, rate_hz, told.frames, name)
     if is_plain:
-        with soundfile.SoundFile(path) as file:
+        with hushed(), soundfile.SoundFile(path) as file:
             subtype = file.subtype if file.subtype in INTEGERS else "FLOAT"
             file.seek(first)
             frames = file.read(last - first, dtype="int32" if subtype in INTEGERS else "float32")
@@ -72,7 +73,7 @@ def _told_of(path: str, size: int, changed_ns: int) -> tuple[AudioInfo, bool]:
     told = inspect(audio, path)
     if told.decoder or streams(audio, path).parts[0] is not audio:
         return told, False
-    with soundfile.SoundFile(path) as file:
+    with hushed(), soundfile.SoundFile(path) as file:
         return told, file.frames in (told.frames, UNKNOWN_FRAMES)
 
 

@@ -17,7 +17,7 @@ from transformers import ASTConfig, ASTModel
 from soundprobe.backbones.fast.ast_layers import TOKENS, prepare_ast, through_layers
 from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import full_precision
-from soundprobe.backbones.protocol import SpectrogramBackbone
+from soundprobe.backbones.protocol import SpectrogramBackbone, tensors_of
 
 SAMPLE_RATE_HZ = 16_000
 FRAME = 400  # samples, 25 ms
@@ -29,6 +29,7 @@ PREEMPHASIS = 0.97
 FULL_SECONDS = 10.24
 PATCH, STRIDE = 16, 10  # frames or mel bands
 FULL_FRAMES = 1024
+CLASSES = 527
 
 RENAMED = (
     (r"^audio_spectrogram_transformer\.", ""),
@@ -149,6 +150,12 @@ class Ast(SpectrogramBackbone):
             for layer in self.ast.layers:
                 hidden = layer(hidden)
         return self.ast.layernorm(hidden[:, :TOKENS]).mean(dim=1)
+
+    @classmethod
+    def tag_head(cls, tensors: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """Embeddings (B, D) to logits (B, 527), and the layers' tensors in the published file."""
+        layers = nn.Sequential(nn.LayerNorm(768, eps=1e-12), nn.Linear(768, CLASSES))
+        return layers, tensors_of({"0": "classifier.layernorm", "1": "classifier.dense"}, tensors)
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

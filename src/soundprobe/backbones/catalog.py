@@ -7,11 +7,16 @@ timm's image networks are not in the table: there are over a thousand, and a spe
 
 from __future__ import annotations
 
-from soundprobe.backbones.spec import FLOATS, BackboneSpec, Layers
+from pathlib import Path
+
+from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Layers
 from soundprobe.backbones.weights.verify import WeightFile
+from soundprobe.base.errors import ConfigError
 from soundprobe.base.registry import Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
+
+AUDIOSET = "soundprobe.backbones.audioset:CLASSES"
 
 LOG_MEL_64 = {
     "version": 1,
@@ -57,6 +62,7 @@ PANNS = BackboneSpec(
         licence="CC BY 4.0",
         note="trained on AudioSet, mAP 0.431",
     ),
+    tags=AUDIOSET,
     gmacs=7.99,
     source="Kong et al. 2020, arXiv 1912.10211; github.com/qiuqiangkong/audioset_tagging_cnn",
     licence="CC BY 4.0",
@@ -97,6 +103,7 @@ AST = BackboneSpec(
         licence="BSD-3-Clause",
         note="trained on ImageNet and AudioSet, mAP 0.459",
     ),
+    tags=AUDIOSET,
     gmacs=130.5,
     source="Gong et al. 2021, arXiv 2104.01778; github.com/YuanGongND/ast",
     licence="BSD-3-Clause",
@@ -137,6 +144,7 @@ MN04 = BackboneSpec(
         licence="MIT",
         note="trained on AudioSet, mAP 0.432",
     ),
+    tags=AUDIOSET,
     gmacs=0.0442,
     source="Schmid et al. 2022, arXiv 2211.04772; github.com/fschmid56/EfficientAT",
     licence="MIT",
@@ -270,6 +278,24 @@ class Backbones(Registry[BackboneSpec]):
 
             return timm_spec(name.removeprefix(TIMM_PREFIX))
         return super().__getitem__(name)
+
+    def _is_address(self, name: str) -> bool:
+        return super()._is_address(name) and not name.startswith(TIMM_PREFIX)
+
+    def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
+        """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
+
+        Raises:
+            ConfigError: it was trained on none, or its weights are random. WeightsError: see `check_weights`.
+        """
+        spec = self[name]
+        if not spec.tags:
+            having = ", ".join(sorted(one.name for one in self.usable() if one.tags))
+            raise ConfigError(f"{name} has no tags of its own. Those that have some: {having}.")
+        if weights == RANDOM:
+            raise ConfigError(f"Random weights of {name} know no tags. Leave --weights out, or give a file.")
+        spec.check_weights(weights)
+        return spec
 
 
 TIMM_PREFIX = "timm:"

@@ -14,7 +14,7 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import PowerSpectrogram, full_precision
 from soundprobe.backbones.mobilenetv3 import Bottleneck, ConvNorm, InvertedResidual, SqueezeExcitation, width_of
-from soundprobe.backbones.protocol import SpectrogramBackbone
+from soundprobe.backbones.protocol import SpectrogramBackbone, tensors_of
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024
@@ -115,9 +115,12 @@ class Mn04(SpectrogramBackbone):
                 means[number] = maps.mean(dim=(2, 3))
         return torch.cat([means[number] for number in self.pooled], dim=1)
 
-    def logits(self, wave: Tensor) -> Tensor:
-        """Wave (B, T) to (B, C) logits of AudioSet's classes, each a yes or no of its own (sigmoid)."""
-        return self.classifier(self.features(self.spectrogram(wave).unsqueeze(1)))
+    @classmethod
+    def tag_head(cls, tensors: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """Embeddings (B, D) to (B, C) logits, and the layers' tensors in the published file."""
+        layers = nn.Sequential(nn.Linear(384, 512), nn.Hardswish(), nn.Linear(512, CLASSES))
+        names = {"0": "classifier.2", "2": "classifier.5"}
+        return layers, tensors_of(names, tensors)
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

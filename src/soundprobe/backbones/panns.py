@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
 from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import POWER_FLOOR, PowerSpectrogram, full_precision
-from soundprobe.backbones.protocol import SpectrogramBackbone
+from soundprobe.backbones.protocol import SpectrogramBackbone, tensors_of
 
 SAMPLE_RATE_HZ = 32_000
 N_FFT = 1024
@@ -122,6 +122,11 @@ class Panns(SpectrogramBackbone):
         if spectrogram.shape[2] >= SHORTEST and may_shortcut(self, spectrogram):
             return embed_cnn14(self.prepared.of(self.cnn), spectrogram)
         return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))
+
+    @classmethod
+    def tag_head(cls, tensors: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """Embeddings (B, D) to logits (B, 527), and the layer's tensors in the published file."""
+        return nn.Sequential(nn.Linear(2048, CLASSES)), tensors_of({"0": "cnn.fc_audioset"}, cls.convert(tensors))
 
     @classmethod
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,3 +113,17 @@ class SpectrogramBackbone(nn.Module, Backbone):
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """A file's tensors under this module's names; its own state dict passes unchanged."""
         return dict(state_dict)
+
+
+def tensors_of(layers: Mapping[str, str], tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a file's `tensors` the weights and biases of some layers, by their new names; what is missing is left out.
+
+    Args:
+        layers: new name -> name in the file.
+    """
+    return {
+        f"{new}.{kind}": tensors[f"{old}.{kind}"]
+        for new, old in layers.items()
+        for kind in ("weight", "bias")
+        if f"{old}.{kind}" in tensors
+    }

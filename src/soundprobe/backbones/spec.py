@@ -55,6 +55,9 @@ class BackboneSpec:
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
             that returns their name, for the label, and raises WeightsError where they can't be had.
+        tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
+            on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
+            (B, C) logits, and their tensors by the layers' names among those of the file.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
@@ -78,6 +81,7 @@ class BackboneSpec:
     trainable: bool = False
     weights: WeightFile | None = None
     loads_own_weights: bool = False
+    tags: str = ""
     gmacs: float = 0.0
     source: str = ""
     licence: str = ""

@@ -6,18 +6,35 @@ The command line prints a `SoundprobeError` without a traceback and exits with 1
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff" + TURNING + "]")
+"""Control characters, line breaks, half characters, and what could turn the text around it about."""
+
+
+def one_line(text: object) -> str:
+    """`text` on one line, without `HARMFUL` characters; an exception's kind where it says nothing."""
+    shown = str(text)
+    if not shown.isascii() or not shown.isprintable() or "  " in shown or shown != shown.strip():
+        shown = " ".join(HARMFUL.sub(" ", re.sub(f"[{TURNING}]", "", shown)).split())
+    return shown or (type(text).__name__ if isinstance(text, BaseException) else "")
 
 
 class SoundprobeError(Exception):
     """A mistake that the user can mend. The message names the value, what is valid, and the remedy.
 
-    `several` are those that it is made of, where it tells of more than one.
+    It is one line, whatever characters stand in the names that it tells. `several` are those that it is made of, each
+    on a line, where it tells of more than one.
     """
 
     several: tuple[SoundprobeError, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.several)) or one_line(super().__str__())
 
 
 class DataError(SoundprobeError):
@@ -36,6 +53,10 @@ class AudioError(SoundprobeError):
         return type(self), (self.name, self.reason)
 
 
+class ClipReadError(AudioError):
+    """The system failed while a clip was read, which says nothing about the clip."""
+
+
 class WeightsError(SoundprobeError):
     """Pretrained weights are missing, can't be fetched, or are not the file that they should be."""
 
@@ -44,13 +65,16 @@ class StoreError(SoundprobeError):
     """An embedding set or a result on disk is missing, incomplete, busy or inconsistent."""
 
 
+OTHER_BYTES = "its bytes are not those that were written"
+
+
 class DamagedError(StoreError):
     """The file at `path` is not as it was written: bytes changed, or it can't be read as what it should be.
 
     `why` says it in a few words; the same command that made the file makes it again.
     """
 
-    def __init__(self, path: Path, why: str = "its bytes are not those that were written", again: str = "") -> None:
+    def __init__(self, path: Path, why: str = OTHER_BYTES, again: str = "") -> None:
         self.path, self.why, self.again = path, why, again
         remedy = f"Run again: {again}" if again else "Run the command that made it again"
         super().__init__(f"{path} is damaged: {why}. {remedy}; only what is damaged is made anew.")
@@ -95,13 +119,16 @@ class Lacking:
             raise self.errors[0]
         if self.errors:
             weights = all(isinstance(error, WeightsError) for error in self.errors)
-            together = (WeightsError if weights else SoundprobeError)("\n".join(map(str, self.errors)))
+            together = (WeightsError if weights else SoundprobeError)(f"{len(self.errors)} things are missing")
             together.several = tuple(self.errors)
             raise together
 
 
 class SoundprobeWarning(UserWarning):
-    """Something that the user should know, though the run goes on."""
+    """Something that the user should know, though the run goes on. One line, as errors are."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
@@ -121,8 +148,3 @@ def unknown(kind: str, value: str, available: Iterable[str]) -> str:
     near = difflib.get_close_matches(value, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"Unknown {kind} {value!r}.{hint} Available: {', '.join(names) or 'none'}."
-
-
-def one_line(error: BaseException) -> str:
-    """Another library's error in its own words without line breaks, or its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__

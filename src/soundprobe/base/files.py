@@ -16,11 +16,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
-from soundprobe.base.errors import DamagedError, StoreError, one_line
+from soundprobe.base.errors import HARMFUL, DamagedError, StoreError, one_line
 
 KEY_LENGTH = 12
 BUFFER_BYTES = 1024**2
+HARMFUL_IN_JSON = re.compile(rf"(?!\n){HARMFUL.pattern}")  # its own line breaks stay
 MOST_NESTED = 64
 TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
@@ -48,6 +51,19 @@ the same command goes on from there."
     """
     remedy = REMEDIES.get(error.errno or 0, "Choose another folder")
     return f"{what}: {error.strerror or error}. {remedy}. {KEPT}"
+
+
+def refusal_in(error: BaseException | None) -> OSError | None:
+    """What the system refused, where `error` comes of that, in whatever words a library tells it; else None."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            return error
+        if isinstance(error, OSError | ImportError | RuntimeError):
+            for number in REMEDIES:
+                if os.strerror(number) in str(error):
+                    return OSError(number, os.strerror(number))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class _Written(io.RawIOBase):
@@ -121,7 +137,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             with io.BufferedWriter(raw, BUFFER_BYTES) as file:
                 yield file
         except Exception as error:
-            raise raw.failed or error from error
+            if raw.failed is None or raw.failed is error:
+                raise
+            raise raw.failed from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -200,8 +218,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """`content` as indented JSON."""
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL` characters of texts are escaped."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return HARMFUL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain_json(value: Any) -> Any:
@@ -277,6 +296,11 @@ def digest_key(content: Mapping[str, Any]) -> str:
     """
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def leading_digits(sha256: Iterable[str]) -> np.ndarray:
+    """(n,) uint64, sorted: the first 64 bits of hexadecimal digests, enough to know a file again; '' is left out."""
+    return np.unique(np.array([int(one[:16], 16) for one in sha256 if one], dtype=np.uint64))
 
 
 def printable(text: str) -> str:

@@ -11,10 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from soundprobe.base.errors import one_line
+from soundprobe.base.terminal import Terminal
 
 _display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 
@@ -23,7 +25,7 @@ _display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 class Progress:
     """`advance(n)` moves the bar by n."""
 
-    advance: Callable[[int], None]
+    advance: Callable[[float], None]
 
 
 class PaceColumn(ProgressColumn):
@@ -44,7 +46,7 @@ def _pace(rate: float, unit: str) -> str:
 
 
 def _bars(shown: bool) -> RichProgress:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
     return RichProgress(
         *columns,
@@ -70,7 +72,7 @@ FIRST_LINE_S, NEXT_LINE_S = 10.0, 60.0
 
 
 @contextmanager
-def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
+def progress_bar(title: str, total: float, unit: str, *, shown: bool = True) -> Iterator[Progress]:
     """A bar for `total` units on a terminal, else a line now and then; nothing where `shown` is false."""
     outer = _display.get()
     with _bars(shown) if outer is None else nullcontext(outer) as bars:
@@ -131,4 +133,4 @@ def said_now_and_then(text: Callable[[], str]) -> Iterator[None]:
 
 def say(line: str) -> None:
     """At once, on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)

@@ -97,6 +97,25 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
                 raise ConfigError(unknown(self.kind, name, [*self, *self._also]))
         return self._read[name]
 
+    def of_record(self, name: str, where: str | Path) -> AnySpec:
+        """The spec that a record on disk names. An address in it is followed only where the user gave it, too.
+
+        Args:
+            where: the record, for the message.
+
+        Raises:
+            ConfigError: as by subscripting, or it is code that the user didn't name.
+        """
+        if self._is_address(name) and name not in self and name not in _allowed:
+            raise ConfigError(
+                f"{where} names the {self.kind} {name}, which is neither soundprobe's nor an installed package's, and "
+                f"to use it is to run its code. If you trust it, give --allow {name}"
+            )
+        return self[name]
+
+    def _is_address(self, name: str) -> bool:
+        return ":" in name
+
     def usable(self) -> list[AnySpec]:
         """Its own, then those of other packages that can be read; what can't be is said once."""
         return [*self.own.values(), *self.usable_added()]
@@ -129,6 +148,14 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         if spec is found and not spec.target:
             raise ConfigError(f"{self.kind} {name!r}: the spec at {address} says no target. Give it one, or its class.")
         return replace(spec, name=name, target=spec.target or address)
+
+
+_allowed: set[str] = set()
+
+
+def allow(names: Iterable[str]) -> None:
+    """Lets records name these addresses ("package.module:Name"), whose code is then run: see `Registry.of_record`."""
+    _allowed.update(names)
 
 
 def resolve(address: str, what: str) -> Any:

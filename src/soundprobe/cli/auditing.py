@@ -9,11 +9,10 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from soundprobe.base.errors import SoundprobeError
+from soundprobe.base.errors import SoundprobeError, one_line
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import Audit, ListedClip
 from soundprobe.data.audit.leaks import Identical, NearPair
-from soundprobe.reporting.wording import one_line
 
 SHOWN = 10
 CLOSEST_SHOWN = 3

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.allowance import Allowance
+from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.cli.options import (
     Channels,
     DecodingJobs,
@@ -23,8 +24,7 @@ from soundprobe.cli.options import (
     opens_data,
     whole_numbers,
 )
-from soundprobe.cli.output import Allowance, AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
-from soundprobe.reporting.wording import one_line
+from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
 
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared

@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from soundprobe.base.errors import one_line
 from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, MadeFolds, Quiet, examples, opens_data
 from soundprobe.cli.output import AllowFailures, Json, answer, fits, out, stop_if_failed
-from soundprobe.reporting.wording import one_line, plural, recordings_in_two_folds
+from soundprobe.reporting.wording import plural, recordings_in_two_folds
 
 ROWS_SHOWN = 20
 

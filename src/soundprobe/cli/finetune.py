@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from soundprobe.base.errors import one_line
 from soundprobe.cli.options import (
     Channels,
     Data,
@@ -22,7 +23,6 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
-from soundprobe.reporting.wording import one_line
 
 if TYPE_CHECKING:
     from soundprobe.scoring.results import FinishedRun

@@ -19,11 +19,13 @@ from soundprobe.base.files import printable
 
 
 class ExitCode(IntEnum):
-    """How a command ended. 0 is good, and 2 is typer's own for a command line that it can't parse."""
+    """How a command ended. 0 is good, and 2 is typer's own for a command line that it can't parse.
+
+    What Ctrl-C ended has `stopping.INTERRUPTED`.
+    """
 
     ERROR = 1
     SOME_FAILED = 3  # finished, but some clips could not be used
-    INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
 DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
@@ -99,6 +101,21 @@ def _silence(quiet: bool) -> bool:
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", callback=_silence)]
+
+
+def _allow(names: list[str] | None) -> list[str] | None:
+    from soundprobe.base.registry import allow
+
+    allow(names or ())
+    return names
+
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="NAME", help="Code of others that the run may name: package.module:Class.", callback=_allow
+    ),
+]
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console, ConsoleDimensions
+from rich.console import ConsoleDimensions
 from rich.measure import Measurement
 from rich.table import Table
 
-from soundprobe.base.errors import ConfigError
-from soundprobe.base.files import plain_json, printable
+from soundprobe.base.allowance import Allowance, parse_allowance
+from soundprobe.base.files import json_text, plain_json
+from soundprobe.base.terminal import Terminal
 from soundprobe.cli.options import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PIPED_WIDTH = 10_000
 """A file or a pipe has no width: what reads it wants a row on a line."""
 
 
-class Output(Console):
+class Output(Terminal):
     """Text and tables; as wide as the terminal, and as wide as they are where there is none."""
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -91,8 +91,7 @@ Json = Annotated[
 def answer(asked: bool, **content: Any) -> None:
     """Writes `content` as a JSON object, where `--json` asks for it; null stands for what JSON has no number for."""
     if asked and _Asked.stream is not None:
-        text = json.dumps(plain_json(content), indent=1, ensure_ascii=False, allow_nan=False)
-        _Asked.stream.write(printable(text) + "\n")
+        _Asked.stream.write(json_text(plain_json(content)))
 
 
 def run_facts(done: FinishedRun) -> dict[str, Any]:
@@ -117,37 +116,24 @@ def run_facts(done: FinishedRun) -> dict[str, Any]:
     }
 
 
-class Allowance(NamedTuple):
-    """How many clips may fail: a number, or a share of all."""
-
-    number: float
-    is_percent: bool
-
-    def covers(self, failed: int, of: int) -> bool:
-        return failed <= (self.number * of / 100 if self.is_percent else self.number)
-
-
-def parse_allowance(text: str) -> Allowance:
-    """Of "10" or "2.5%".
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?) ?%", text.strip())
-    if match is None:
-        raise ConfigError(
-            f"--allow-failures {text!r} is not valid: give a number of clips or a share, such as 10 or 1%."
-        )
-    return Allowance(float(match[1] or match[2]), match[1] is None)
-
-
 AllowFailures = Annotated[
     Allowance | None,
     typer.Option(
         "--allow-failures",
-        parser=parse_allowance,
+        parser=partial(parse_allowance, option="--allow-failures"),
         metavar="N|P%",
         help="Exit with 0, not 3, while no more clips fail.",
+    ),
+]
+
+
+MaxFailures = Annotated[
+    Allowance | None,
+    typer.Option(
+        "--max-failures",
+        parser=partial(parse_allowance, option="--max-failures"),
+        metavar="N|P%",
+        help="Stop as soon as more clips fail.",
     ),
 ]
 

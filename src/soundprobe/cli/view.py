@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from soundprobe.base.errors import one_line
 from soundprobe.base.files import check_room
-from soundprobe.cli.options import Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
 from soundprobe.cli.predict import Channels, Run, Weights, check_clips, find_folder
-from soundprobe.reporting.wording import one_line
 
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
@@ -38,6 +38,7 @@ def view(
     channels: Channels = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,

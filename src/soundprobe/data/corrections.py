@@ -19,8 +19,9 @@ READ = ("clip", "given", "correction")
 """What is read of it: a clip's id, its label when the table was made, and the right one; "" says nothing."""
 BEFORE = "label_before_correction"
 """The column of `Clips` that keeps what was corrected, "" elsewhere: so runs know it, and never mix with older ones."""
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""How a cell begins that a spreadsheet may take for a formula, and run."""
+BLANKS = r"\s\x00-\x1f\xad\u200b-\u200f\u2060\ufeff"
+FORMULA = re.compile(rf"'*(?:[\t\r\n]|[{BLANKS}]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212\ufe62\ufe63\ufe66\ufe6b])")
+"""How a cell begins that a spreadsheet may take for a formula, and run: in full width too, and behind blanks."""
 
 
 def to_cell(text: str) -> str:

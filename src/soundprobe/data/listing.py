@@ -10,6 +10,7 @@ from pathlib import Path
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.records import EncodedAudio, Source
 
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders; hidden files, such as AppleDouble's "._a.wav", begin with a dot."""
@@ -114,6 +115,19 @@ def audio_files(place: Path) -> list[Path]:
     if not files:
         raise DataError(f"{place} holds no audio files ({', '.join(AUDIO_ENDINGS)}). Name another folder or a file.")
     return files
+
+
+def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:
+    """Each source, folders as the audio files in them, and whether it was found in one.
+
+    Raises:
+        DataError: as `audio_files`.
+    """
+    for source in sources:
+        if isinstance(source, EncodedAudio):
+            yield source, False
+        else:
+            yield from ((path, path != Path(source)) for path in audio_files(Path(source)))
 
 
 def counted_endings(files: Iterable[Path]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +22,8 @@ from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import DECODE_VERSION, decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
-from soundprobe.base.errors import AudioError, ConfigError, StoreError
+from soundprobe.base.allowance import Allowance
+from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -66,6 +67,23 @@ class EmbeddingJob:
     batch_size: int
     jobs: int | None
     found: dict[int, Findings] = field(default_factory=dict)
+    max_failures: Allowance | None = None
+
+    def check_failures(self, parts: Iterable[store.SetPart]) -> None:
+        """Raises DataError where more clips failed in `parts` or while they were scanned than are allowed."""
+        bad = np.flatnonzero(self.scanned.errors != "")
+        failed = {str(self.clips.ids[row]): str(self.scanned.errors[row]) for row in bad}
+        kept = 0
+        for part in parts:
+            failed |= part.failures
+            kept += part.clips
+        if self.max_failures is not None and not self.max_failures.covers(len(failed), len(self.clips)):
+            clip, reason = next(iter(failed.items()))
+            raise DataError(
+                f"{len(failed)} of {len(self.clips)} clips fail, more than --max-failures {self.max_failures}; "
+                f"the first: {clip}: {reason}. {kept} clips are embedded and kept: the same command with a higher "
+                "--max-failures goes on from there."
+            )
 
 
 def embedding_key(model: LoadedBackbone, data_fingerprint: str, batch_size: int = store.BATCH_CLIPS) -> str:
@@ -205,17 +223,19 @@ def decode_scanned(
     try:
         audio = open_encoded(source)
         sha256 = digest(audio)
+        outcome: Decoded
+        try:
+            outcome, findings = decode_checked(
+                audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
+            )
+        except ClipReadError:
+            raise
+        except AudioError as error:
+            outcome, findings = error, {}
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    try:
-        wave, findings = decode_checked(
-            audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
-        )
-        outcome: Decoded = wave
-    except AudioError as error:
-        outcome, findings = error, {}
     if sha256 != scanned.sha256[row] or (not isinstance(audio, bytes) and audio.changed()):
         raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     if findings and found is not None:

@@ -52,6 +52,7 @@ def make_set(
         done = {number: part for number, part in found.items() if part is not None}
         if belongs is None:
             done |= copy_parts(job, {number: planned[number] for number in found if number not in done}, folder)
+        job.check_failures(done.values())
         reused = sum(part.clips for part in done.values())
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
@@ -61,7 +62,9 @@ def make_set(
             began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
-                done.update(embed_parts(job, left, folder, bar))
+                for number, part in embed_parts(job, left, folder, bar):
+                    done[number] = part
+                    job.check_failures(done.values())
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
             store.write_meta(

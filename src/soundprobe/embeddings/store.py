@@ -367,7 +367,7 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
 
 def _read_table(path: Path) -> pa.Table:
-    """Raises DamagedError where the part at `path` is not what was written, or no table of a part's columns."""
+    """Raises DamagedError where the part at `path` is not what was written, or can't be what `write_part` writes."""
     content = read_checked(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -375,11 +375,21 @@ def _read_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
             table = file.read()
-        lacking = [name for name in RESERVED_COLUMNS if name not in table.column_names]
-    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
+        table.validate(full=True)
+        told = {name: table[name].type for name in RESERVED_COLUMNS}
+    except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
         raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
-    if lacking:
-        raise DamagedError(path, f"it has no column {lacking[0]!r}")
+    embedding = told["embedding"]
+    texts, numbers = ("clip_id", "class", "group", "audio_sha256"), ("label", "fold")
+    good = all(told[name] == pa.string() for name in texts) and all(told[name] == pa.int64() for name in numbers)
+    if not good or not pa.types.is_fixed_size_list(embedding) or embedding.value_type != pa.float32():
+        raise DamagedError(path, "its columns have other types than an embedding set's")
+    if any(table[name].null_count for name in (*texts, *numbers, "embedding")):
+        raise DamagedError(path, "it lacks values")
+    for chunk in table["embedding"].chunks:
+        values = chunk.flatten().to_numpy(zero_copy_only=True)
+        if len(values) and not np.isfinite([values.min(), values.max()]).all():
+            raise DamagedError(path, "it holds embeddings that are not finite")
     return table
 
 
@@ -389,7 +399,7 @@ def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
         raise DamagedError(path, "it is gone")
     for what, found, told in (
         ("clips", len(table), clips),
-        ("numbers a clip", getattr(table.schema.field("embedding").type, "list_size", 0), dim),
+        ("numbers a clip", table.schema.field("embedding").type.list_size, dim),
     ):
         if found != told:
             raise DamagedError(path, f"it holds {found} {what}, and meta.json says {told}")

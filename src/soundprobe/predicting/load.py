@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,81 +18,113 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
-from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.results import HeadOriginRecord
+from soundprobe.scoring.run_names import WHY_NOT, run_folder
+from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe",)
+CAN_PREDICT = ("probe", "fit")
 """The kinds of runs that have heads on embeddings."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
 
 def load_predictor(
-    folder: str | Path,
+    run: str | Path | None,
     *,
+    heads: str | Path = "heads",
+    dataset: str | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of the run in `folder` (`heads/<dataset>/<backbone>-<key>/<head>-<key>`) and their backbones.
+    """The heads of a run and their backbones, loaded once, to be asked many times.
 
     Args:
+        run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
+        heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
         channels: see `Predictor`.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: the heads are of a fine-tuned network, or the backbone that can be loaded is not theirs.
+        ConfigError: no run, or several, are named so, the heads are of a fine-tuned network, or the backbone that can
+            be loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = Path(folder)
-    heads, abouts, folds = [], [], []
-    for path in _head_files(place):
-        try:
-            result, arrays, record = results.read_fold(path)
-        except DamagedError as error:
-            raise error.by(command_in(place / "result.json")) from None
-        about = record.about
-        if about.head == "finetune":
-            raise ConfigError(
-                f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
-            )
-        if code_of(HEADS[about.head].target).get("code_sha256") != about.code_sha256:
-            raise ConfigError(
-                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
-            )
-        heads.append(load_head(about.head, arrays, record.params))
-        abouts.append(about)
-        folds.append(result.fold)
-    about = abouts[0]
-    if any(other.backbone.key != about.backbone.key for other in abouts):
+    place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+    told: dict[str, Any] = {}
+    kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
+    folds = []
+    if (place / FitRecord.FILE).exists():
+        fit, arrays = read_fit(place)
+        kept.append((fit.about, part(arrays, "head."), fit.params))
+        told = _told(fit, arrays)
+    else:
+        files = _head_files(place)
+        for path in files:
+            try:
+                result, arrays, record = results.read_fold(path)
+            except DamagedError as error:
+                raise error.by(command_in(place / "result.json")) from None
+            kept.append((record.about, arrays, record.params))
+            folds.append(result.fold)
+        told["known"] = results.known_clips(place, files)
+    trained = [_head(of, arrays, params, place) for of, arrays, params in kept]
+    about = kept[0][0]
+    if any(other.backbone.key != about.backbone.key for other, *_ in kept):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
-        members = tuple(Member((network,), (head,)) for network, head in zip(networks, heads, strict=True))
+        members = tuple(Member((network,), (head,)) for network, head in zip(networks, trained, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(heads)),)
+        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(trained)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
-    if width != heads[0].n_features_in_:
+    if width != trained[0].n_features_in_:
         raise ConfigError(
-            f"The heads in {place} take embeddings of {heads[0].n_features_in_} numbers, but "
+            f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s, **told)
+
+
+def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
+    """The saved head, once its code is known to be what it was."""
+    if about.head == "finetune":
+        raise ConfigError(
+            f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
+        )
+    if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
+        raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
+    return load_head(about.head, arrays, params)
+
+
+def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit brings for its `Predictor` besides the head."""
+    found: dict[str, Any] = {"known": arrays.get("trained.sha256", leading_digits(()))}
+    if fit.thresholds is not None:
+        classes = fit.thresholds.classes.items()
+        found["thresholds"] = {name: NEVER if one.threshold is None else one.threshold for name, one in classes}
+    if fit.novelty is not None:
+        found["novelty"] = Novelty.from_arrays(part(arrays, "novelty."), fit.novelty.threshold)
+    return found
 
 
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:
@@ -102,22 +134,30 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
-    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    place = Path(folder)
+    is_fit = (place / FitRecord.FILE).exists()
+    origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
+    about = origin.backbone
     if weights is not None:
         if not Path(weights).exists():
             raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
         return
     if about.finetuned is None:
         for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
-            file = BACKBONES[name].weights
+            file = BACKBONES.of_record(name, folder).weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
 
 
 def _head_files(place: Path) -> list[Path]:
     files = sorted(place.glob("fold-*.safetensors"))
-    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
-        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if (place / "result.json").exists():
+        record = results.read_result(place)
+        if record.kind == "import":
+            raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+        lost = next((path for fold in record.tested if not (path := results.fold_path(place, fold)).exists()), None)
+        if lost is not None:
+            raise DamagedError(lost, "it is gone", record.command)
     if not files:
         raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
     return files
@@ -128,6 +168,11 @@ def _networks_of(
 ) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
     place = Path(told.path if weights is None else weights)
+    if weights is None and not place.resolve().is_relative_to(folder.resolve().parents[2]):
+        raise ConfigError(
+            f"The heads in {folder} belong to networks that were fine-tuned in {place}, which lies outside the heads' "
+            f"folder. If you trust what is there, give --weights {place}"
+        )
     if not place.exists():
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "
@@ -187,7 +232,7 @@ def _backbone(
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
     # The published file, too, may lie anywhere.
     asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
-    BACKBONES[name].check_weights(asked)
+    BACKBONES.of_record(name, folder).check_weights(asked)
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.precision import declared, in_half
 

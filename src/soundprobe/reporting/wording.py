@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from soundprobe.base.errors import one_line as one_line
 
 if TYPE_CHECKING:
     from soundprobe.scoring.intervals import Interval
@@ -13,18 +14,6 @@ if TYPE_CHECKING:
     from soundprobe.scoring.paired_tests import SignTest
 
 MISSING = "–"
-# Characters that could turn the text around them about (bidirectional overrides and isolates).
-TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def one_line(text: object) -> str:
-    """`text` on one line, without control characters or characters that reorder what stands around them."""
-    shown = "".join(
-        " " if char.isspace() or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") else char
-        for char in str(text)
-        if char not in TURNING
-    )
-    return " ".join(shown.split())
 
 
 def percent(share: float | None, digits: int = 1) -> str:

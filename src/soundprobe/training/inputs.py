@@ -24,7 +24,7 @@ from pydantic import Field
 from soundprobe.audio.checks import Findings
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.digests import digest_of, note_damage
-from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError
+from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import make_folder, refused, sync_file
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -157,12 +157,22 @@ def _is_whole(folder: Path) -> bool:
 
 
 def open_inputs(folder: Path) -> Inputs:
-    """What `prepare_inputs` left in `folder`."""
+    """What `prepare_inputs` left in `folder`.
+
+    Raises:
+        StoreError: something is missing or no array.
+    """
     record = InputsRecord.read(folder / "inputs.json")
+    try:
+        spectrograms = np.load(folder / "spectrograms.npy", mmap_mode="r")
+        waves = np.load(folder / "waves.npy", mmap_mode="r") if record.waves else None
+        lengths = np.load(folder / "lengths.npy")
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"Can't read the decoded clips in {folder} ({one_line(error)}). {record.REMEDY}") from error
     return Inputs(
-        spectrograms=np.load(folder / "spectrograms.npy", mmap_mode="r"),
-        waves=np.load(folder / "waves.npy", mmap_mode="r") if record.waves else None,
-        lengths=np.load(folder / "lengths.npy"),
+        spectrograms=spectrograms,
+        waves=waves,
+        lengths=lengths,
         samples=record.samples,
         failures=record.failures,
         findings=record.findings,

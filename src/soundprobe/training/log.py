@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from soundprobe.base.files import atomic_file
 from soundprobe.base.progress import said_now_and_then
+from soundprobe.base.terminal import Terminal
 from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")
@@ -68,7 +68,7 @@ def tensorboard_writer(folder: Path, first_epoch: int) -> Callable[[dict[str, An
 @contextmanager
 def live_table(title: str, folder: Path, folds: Sequence[int], epochs: int, *, shown: bool) -> Iterator[None]:
     """A table of the folds in training on a terminal, else a line now and then; nothing where `shown` is false."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if not shown:
         yield
         return

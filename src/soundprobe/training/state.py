@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundprobe.backbones.weights.state_dicts import check_not_packed
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, StoreError, one_line
 from soundprobe.base.files import atomic_file
@@ -174,6 +175,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     try:
         content = read_checked(path)
         try:
+            check_not_packed(path)
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # of whatever kind: PyTorch's reader has no list of them
             raise DamagedError(path, f"it is no whole checkpoint ({one_line(error)[:100]})") from error

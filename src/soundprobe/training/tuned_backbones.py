@@ -122,6 +122,7 @@ def open_run(path: str | Path) -> FinetunedRun:
             f"--finetuned {folder}: its network was carried over from fold to fold, so it was trained on the clips of "
             "every fold but the first before it was tested on them. Fine-tune without --carry-over."
         )
+    BACKBONES.of_record(record.backbone.name, folder)
     folds = record.dataset.folds
     missing = [fold for fold in folds if fold not in record.tested or not results.network_path(folder, fold).exists()]
     if missing:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
+from soundprobe.base.allowance import Allowance, parse_allowance
 from soundprobe.base.config import names_in
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.progress import progress_bar
@@ -52,6 +53,7 @@ def extract(
     folds: int = MADE_FOLDS,
     limit: int | None = None,
     channels: str = "mean",
+    max_failures: int | str | Allowance | None = None,
     progress: bool = True,
     command: str = "",
     on_extraction: Callable[[Extraction], None] | None = None,
@@ -76,6 +78,7 @@ def extract(
             fold may be scored on. Weights, lengths and clips are then the run's own.
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
+        max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
         device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
             PyTorch's need less memory, too, and change nothing.
@@ -93,6 +96,8 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
+    if isinstance(max_failures, int | str):
+        max_failures = parse_allowance(str(max_failures), "--max-failures")
     how = settle(data, folds, limit, opening)
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
@@ -138,7 +143,7 @@ def extract(
     check_device(precision, torch_device)
     load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "progress": progress}
     models = [
-        declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels)
+        (declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels), one)
         for spec, one in asked
         for drawn in (seeds if one == RANDOM else seeds[:1])
     ]
@@ -149,12 +154,31 @@ def extract(
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = []
-    for model, belongs in _networks_of(run, digest, scanned, batch_size) if run else ((one, None) for one in models):
-        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs)
+    networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
+    for number, (model, belongs) in enumerate(networks):
+        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
         extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
+        if belongs is None and extractions[-1].clips:
+            _tag(extractions[-1].folder, model, models[number][1])
         if on_extraction:
             on_extraction(extractions[-1])
     return extractions
+
+
+def _tag(folder: Path, model: LoadedBackbone, weights: Weights) -> None:
+    """What the network's own classifier hears in each class, beside its set, where it has one and was trained."""
+    from soundprobe.backbones.tags import load_tag_head
+    from soundprobe.embeddings.tag_means import FILE, TagsRecord, measure_tags
+
+    layers = model.layers or {LAST: model.spec.embedding_dim}
+    trained = model.spec.tags and model.weights.kind in ("pretrained", "file")
+    if not trained or LAST not in layers or TagsRecord.read_or_make(folder / FILE) is not None:
+        return
+    try:
+        head = load_tag_head(model.spec.name, weights, progress=False)
+    except WeightsError:  # a file of one's own may have no classifier
+        return
+    measure_tags(folder, head.names, head.predict_proba, layers[LAST])
 
 
 def _networks_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from soundprobe.audio.encoded import source_name
 from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError, DataError
 from soundprobe.base.records import Segment, Source
-from soundprobe.data.listing import audio_files
+from soundprobe.data.listing import with_folders
+from soundprobe.predicting.predictor import Listening
 from soundprobe.viewing.label_files import read_segments
 from soundprobe.viewing.page import ClipView, View, clip_view
 
@@ -67,26 +68,27 @@ def view(
         check_channels(channels)
     if not 0 < max_mb < math.inf:
         raise ConfigError(f"--max-mb {max_mb:g} is not valid: give more than 0, such as {MOST_MB:g}.")
-    found = list(_found(clips, sample_rate_hz))
+    found = list(with_folders(sources_of(clips, sample_rate_hz)))
     if not found:
         raise DataError("No clip given. Name an audio file or a folder of them.")
     labels = {} if segments is None else _labels(segments, [source for source, _ in found])
     predictor = None
     run = head if run is None else run
     if run is not None:
-        from soundprobe.predicting.load import CAN_PREDICT, load_predictor
-        from soundprobe.scoring.run_names import run_folder
+        from soundprobe.predicting.load import load_predictor
 
-        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-        predictor = load_predictor(folder, weights=weights, channels=channels, device=device, progress=progress)
+        predictor = load_predictor(
+            run, heads=heads, dataset=dataset, weights=weights, channels=channels, device=device, progress=progress
+        )
     shown: list[ClipView] = []
     too_large: list[ClipView] = []
     notes, failed, taken = [], 0, 0
     for source, from_folder in found[:limit]:
         try:
-            timeline = None if predictor is None else predictor.timeline(source, window_s=window_s, hop_s=hop_s)
-            mine = labels.get(_name(source), ())
-            clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=mine)
+            said = None if predictor is None else predictor.predict(source, Listening(window_s, hop_s))
+            stretches = labels.get(_name(source), ()) if said is None or labels else said.segments
+            timeline = None if said is None else said.timeline
+            clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=stretches)
         except AudioError as error:
             if not from_folder:
                 raise
@@ -109,22 +111,15 @@ def view(
     if len(found) > limit:
         notes.append(f"The first {limit} of {len(found)} clips; --limit {len(found)} shows all.")
     if predictor is not None:
+        count = len(predictor.heads)
+        whose = f"the mean of {count} heads, one of each fold," if count > 1 else "of one head"
         notes.append(
-            f"The probabilities are the mean of {len(predictor.heads)} heads, one of each fold, in windows of "
-            f"{window_s:g} s every {hop_s:g} s: new audio was in no fold. A clip of the training data was seen by some."
+            f"The probabilities are {whose} in windows of {window_s:g} s every {hop_s:g} s. They are no test of a clip "
+            "that heads were trained on."
         )
     one = isinstance(clips, str | Path) or len(found) == 1
     title = (Path(place).name or place) if one else f"{len(shown)} clips"
     return View(title, tuple(shown), tuple(notes), failed)
-
-
-def _found(clips: Any, sample_rate_hz: float | None) -> Iterable[tuple[Source, bool]]:
-    """Each clip's source, and whether it was found in a folder."""
-    for source in sources_of(clips, sample_rate_hz):
-        if isinstance(source, str | Path) and Path(source).is_dir():
-            yield from ((path, True) for path in audio_files(Path(source)))
-        else:
-            yield (Path(source) if isinstance(source, str) else source), False
 
 
 def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source]) -> Mapping[str, Sequence[Segment]]:

@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import AudioInfo, decode, decode_checked, inspect
-from soundprobe.audio.encoded import read_bytes, source_name
+from soundprobe.audio.encoded import open_encoded, source_name
 from soundprobe.base.files import printable, write_text
 from soundprobe.base.records import Segment, Source, Timeline
 from soundprobe.viewing.player import clock, player, static, templates
@@ -121,23 +121,27 @@ def clip_view(
     Raises:
         AudioError: it can't be decoded.
     """
-    name, audio = source_name(source), read_bytes(source)
+    name, audio = source_name(source), open_encoded(source)
     told = inspect(audio, name)
-    wave, findings = decode_checked(audio, sample_rate_hz=FULL_RATE_HZ, name=name, channels=channels)
-    kept = wave[: round(LONGEST_S * FULL_RATE_HZ)]
+
+    def most(rate_hz: int) -> dict[str, Any]:
+        samples = round(LONGEST_S * rate_hz)
+        return {"sample_rate_hz": rate_hz, "name": name, "channels": channels, "samples": samples}
+
+    wave, findings = decode_checked(audio, **most(FULL_RATE_HZ))
     shown_name = Path(name).name or name
-    clip = clip_of_wave(kept, FULL_RATE_HZ, shown_name)
+    clip = clip_of_wave(wave, FULL_RATE_HZ, shown_name)
     # What the file can't hold is not drawn as silence: 16 kHz audio ends at 8 kHz.
     if told.sample_rate_hz < FULL_RATE_HZ and told.sample_rate_hz >= 2000:
-        own = decode(audio, sample_rate_hz=told.sample_rate_hz, name=name, channels=channels)
-        drawn = clip_of_wave(own[: round(LONGEST_S * told.sample_rate_hz)], told.sample_rate_hz, "", with_sound=False)
+        own = decode(audio, **most(told.sample_rate_hz))
+        drawn = clip_of_wave(own, told.sample_rate_hz, "", with_sound=False)
         clip = replace(clip, picture=drawn.picture, spectrogram=drawn.spectrogram)
     bands, others = _bands(timeline, clip) if timeline is not None else ((), 0)
     strip = strip_of(segments, clip.duration_s)
     shown = clip.inline()
     return ClipView(
         name=shown_name,
-        facts=_facts(told, len(kept) < len(wave)),
+        facts=_facts(told, told.duration_s > LONGEST_S),
         player=player(shown, shown_name, ticks=True, lanes=strip.lanes),
         bands=bands,
         others=others,

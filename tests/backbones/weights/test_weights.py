@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,13 +28,14 @@ from soundprobe.backbones.weights.verify import (
     WeightFile,
     digest_path,
     fetch,
+    fetched_mark,
     is_cached,
     location,
     offline,
     resolved_url,
     sha256_of,
 )
-from soundprobe.base.errors import WeightsError
+from soundprobe.base.errors import SoundprobeWarning, WeightsError
 
 CONTENT = np.random.default_rng(0).bytes(600_000)
 OTHER = np.random.default_rng(1).bytes(600_000)
@@ -64,6 +67,8 @@ class Site:
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     port: int = 0
     hold: threading.Event | None = None
+    trickle: tuple[int, float] | None = None
+    """Answers never end: so many bytes at a time, with so many seconds between."""
 
     def url(self, path: str = "/file.bin") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -98,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
     def answer_file(self, site: Site) -> None:
         if site.hold is not None:
             site.hold.wait(20)
+        if site.trickle is not None:
+            return self.trickle(*site.trickle)
         content, size = site.content, len(site.content)
         headers = {"ETag": site.etag} if site.etag else {}
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
@@ -108,6 +115,18 @@ class Handler(BaseHTTPRequestHandler):
         if start >= size:
             return self.answer(416, b"", {**headers, "Content-Range": f"bytes */{size}"})
         return self.answer(206, content[start:], {**headers, "Content-Range": f"bytes {start}-{size - 1}/{size}"})
+
+    def trickle(self, chunk: int, pause_s: float) -> None:
+        self.send_response(200)
+        self.send_header("ETag", '"v1"')
+        self.end_headers()
+        self.close_connection = True
+        while True:
+            try:
+                self.wfile.write(bytes(chunk))
+            except OSError:
+                return
+            time.sleep(pause_s)
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         site = self.site
@@ -177,9 +196,9 @@ def failure(file: WeightFile) -> str:
 
 
 def leftovers(file: WeightFile) -> set[str]:
-    """What lies in the cache beside the lock, without the common prefix of the names."""
+    """What lies in the cache beside the lock and the mark, without the common prefix of the names."""
     path = location(file)
-    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock", ".lock.holder"}
+    return {p.name.removeprefix(path.name) for p in path.parent.iterdir()} - {".lock", ".lock.holder", ".fetched"}
 
 
 # Fetching
@@ -328,6 +347,37 @@ def test_fetch_when_the_stated_size_differs_fetches_no_body(site: Site) -> None:
     assert "600004 bytes where 600000 are expected" in failure(pinned(site, size=True))
 
 
+@pytest.mark.parametrize(("known", "most"), [(True, len(CONTENT)), (False, 300_000)])
+def test_fetch_of_an_answer_without_end_stops_at_the_size_or_the_cap(
+    site: Site, known: bool, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download.download, "__kwdefaults__", {"most_bytes": 300_000})
+    site.trickle = (65_536, 0.0)
+    file = pinned(site, size=known)
+    assert f"sends more than the {most} bytes" in failure(file)
+    assert leftovers(file) == set()
+    assert len(site.bodies) == 1
+
+
+def test_fetch_of_more_than_the_cap_by_its_header_fetches_no_body(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download.download, "__kwdefaults__", {"most_bytes": 300_000})
+    file = pinned(site)
+    assert "has 600000 bytes, and no more than 300000 are fetched" in failure(file)
+    assert leftovers(file) == set()
+
+
+def test_fetch_below_the_least_rate_is_given_up_and_goes_on_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SLOW_S", 0.3)
+    site.trickle = (10, 0.05)
+    file = pinned(site)
+    assert "slower than 1000 bytes a second for 0 s" in failure(file)
+    assert leftovers(file) == {".part", ".part.from"}
+    site.trickle = None
+    site.content = bytes(len(location(file).with_name(location(file).name + ".part").read_bytes())) + CONTENT[500:]
+    file = pinned(site, site.content)
+    assert fetch(file, progress=False).read_bytes() == site.content
+
+
 def test_fetch_cut_short_without_a_stated_length_is_refused(site: Site) -> None:
     site.state_length, site.drops, site.drop_after = False, 1, 1000
     message = failure(pinned(site))
@@ -435,13 +485,38 @@ def test_fetch_by_revision_when_no_digest_is_stated_is_refused(site: Site) -> No
     assert leftovers(file) == set()
 
 
-def test_fetch_by_revision_damaged_after_the_download_is_noticed(site: Site) -> None:
+@pytest.mark.parametrize("how", ["file", "digest", "both"])
+@pytest.mark.parametrize("by", ["revision", "digest"])
+def test_fetch_of_a_file_that_was_fetched_and_is_damaged_fetches_it_again(
+    site: Site, by: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.linked_etag = digest(CONTENT)
-    file = on_hub(site)
+    file = on_hub(site) if by == "revision" else pinned(site)
+    path = fetch(file, progress=False)
+    if how != "digest":
+        path.write_bytes(OTHER)
+    if how != "file":
+        digest_path(file).write_text(f"{digest(OTHER)[:-1]}x")
+    if by == "digest" and how == "digest":  # nobody asks for it
+        fetch(file, progress=False)
+        return
+    monkeypatch.setenv("SOUNDPROBE_OFFLINE", "1")
+    with pytest.raises(WeightsError):
+        fetch(file, progress=False)
+    monkeypatch.delenv("SOUNDPROBE_OFFLINE")
+    with pytest.warns(SoundprobeWarning, match=r"is damaged. It is fetched again"):
+        assert fetch(file, progress=False).read_bytes() == CONTENT
+    fetch(file, progress=False)
+
+
+def test_fetch_of_a_damaged_file_that_the_user_put_there_keeps_it(site: Site) -> None:
+    file = pinned(site)
     fetch(file, progress=False).write_bytes(OTHER)
+    fetched_mark(file).unlink()
     message = failure(file)
     assert digest(CONTENT) in message
     assert digest(OTHER) in message
+    assert location(file).read_bytes() == OTHER
 
 
 def test_fetch_by_revision_of_a_file_put_there_by_hand_asks_the_server(site: Site) -> None:
@@ -617,6 +692,22 @@ def test_load_state_dict_of_a_malicious_pickle_is_refused_and_runs_nothing(tmp_p
         load_state_dict(path)
     assert "\n" not in str(caught.value)
     assert not mark.exists()
+
+
+def test_load_state_dict_of_a_packed_file_is_refused_before_it_unpacks(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"w": torch.zeros(1_000_000)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for one in plain.infolist():
+            packed.writestr(one.filename, plain.read(one))
+    assert (tmp_path / "packed.pt").stat().st_size < 10_000
+    with pytest.raises(WeightsError, match="is a packed zip file"):
+        load_state_dict(tmp_path / "packed.pt")
+    assert load_state_dict(tmp_path / "plain.pt")["w"].shape == (1_000_000,)
 
 
 def test_load_state_dict_of_a_whole_module_is_refused_with_the_conversion(tmp_path: Path) -> None:

@@ -102,3 +102,10 @@ def test_guessed_column_gets_its_type(values: list[str], expected: np.ndarray) -
 def test_require_missing_column_lists_what_is_there() -> None:
     with pytest.raises(DataError, match=r"t\.csv has no column 'y', 'z'\. It has x; needed are x, y, z"):
         column("1").require(("x", "y", "z"))
+
+
+@pytest.mark.parametrize("path", ["../a.wav", "x/../../a.wav", "/etc/a.wav", "..\\a.wav", "C:\\a.wav", "C:a.wav"])
+def test_inner_paths_that_lead_out_of_the_folder_are_refused_with_the_row(path: str) -> None:
+    with pytest.raises(DataError, match=r"line 3: x .* leads out of the data set's folder"):
+        column("a.wav", path).inner_paths("x")
+    assert column("a.wav", "x/b.wav", "x/../..c.wav").inner_paths("x")[2] == "x/../..c.wav"

@@ -14,17 +14,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from soundprobe.base.errors import SoundprobeError, one_line
 from soundprobe.base.progress import Lines
+from soundprobe.base.terminal import Terminal
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 RETRY_WAITS_S = (0.5, 2.0, 5.0)
 """Pauses before another try. They start again whenever a try brought new bytes."""
 LONGEST_WAIT_S = 60.0
 """The most that a server's Retry-After is obeyed for."""
+MOST_BYTES = 16 * 1024**3
+"""Of a file whose size is not known beforehand."""
+LEAST_BYTES_PER_S = 1_000
+SLOW_S = 60.0
+"""A download that stays slower than that for so long is given up; the next run goes on from what is there."""
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MOST_REDIRECTS = 10
@@ -35,6 +40,10 @@ Show = Callable[[int, int | None], None]
 
 class DownloadError(SoundprobeError):
     """The file could not be fetched. The message is a short reason, without the URL."""
+
+
+class _TooMuchError(DownloadError):
+    """The server sends more than there may be; the partial file was removed."""
 
 
 class _SplicedError(Exception):
@@ -89,7 +98,14 @@ def ask_digest(url: str) -> str | None:
 
 
 def download(
-    url: str, part: Path, *, label: str, size_bytes: int | None, digest_known: bool, progress: bool
+    url: str,
+    part: Path,
+    *,
+    label: str,
+    size_bytes: int | None,
+    digest_known: bool,
+    progress: bool,
+    most_bytes: int = MOST_BYTES,
 ) -> str | None:
     """Fetch the whole of `url` into `part`, going on from the bytes that are there.
 
@@ -98,6 +114,7 @@ def download(
         part: the partial file; its folder exists. After an error it stays, so that the next call resumes.
         label: what the progress bar calls it.
         size_bytes: the whole file's size, where it is known; a server with a file of another size is refused.
+        most_bytes: else no more than that is fetched, whatever the server says.
         digest_known: the caller will check the bytes against a digest that it had beforehand, so that a resume which
             no validator guards is safe.
         progress: show a bar on stderr.
@@ -106,7 +123,8 @@ def download(
         The sha256 that the server states (`stated_digest`), or None.
 
     Raises:
-        DownloadError: no connection, an answer other than the file, too many interruptions, no room on the disk.
+        DownloadError: no connection, an answer other than the file, more bytes than there may be, too many
+            interruptions, less than `LEAST_BYTES_PER_S` for `SLOW_S`, no room on the disk.
     """
     waits = iter(RETRY_WAITS_S)
     begun = False
@@ -123,7 +141,7 @@ def download(
         while True:
             before = _size(part)
             try:
-                return _try_once(client, url, part, size_bytes, digest_known, show)
+                return _try_once(client, url, part, size_bytes, most_bytes, digest_known, show)
             except (httpx.HTTPError, httpx.InvalidURL, _SplicedError, OSError) as error:
                 if _size(part) > before:
                     begun, waits = True, iter(RETRY_WAITS_S)
@@ -140,7 +158,13 @@ def remove_partial(part: Path) -> None:
 
 
 def _try_once(
-    client: httpx.Client, url: str, part: Path, size_bytes: int | None, digest_known: bool, show: Show
+    client: httpx.Client,
+    url: str,
+    part: Path,
+    size_bytes: int | None,
+    most_bytes: int,
+    digest_known: bool,
+    show: Show,
 ) -> str | None:
     """One request. Returns the stated digest when `part` is whole; raises httpx's errors, OSError or _SplicedError."""
     offset, validator = _left_over(part, url, digest_known)
@@ -162,20 +186,34 @@ def _try_once(
         total = _total_bytes(response, offset)
         if size_bytes is not None and total not in (None, size_bytes):
             raise DownloadError(f"the server's file has {total} bytes where {size_bytes} are expected")
+        most = most_bytes if size_bytes is None else size_bytes
+        if (total or 0) > most:
+            raise DownloadError(f"the server's file has {total} bytes, and no more than {most} are fetched")
         if not offset:
             remove_partial(part)
             _note_path(part).write_text(json.dumps({"url": url, "validator": _validator(response)}))
-        _append(response, part, offset, total, show)
+        try:
+            _append(response, part, offset, total, most, show)
+        except _TooMuchError:
+            remove_partial(part)
+            raise
         return stated_digest(response)
 
 
-def _append(response: httpx.Response, part: Path, offset: int, total: int | None, show: Show) -> None:
+def _append(response: httpx.Response, part: Path, offset: int, total: int | None, most: int, show: Show) -> None:
     show(offset, total)
+    began, had = time.monotonic(), offset
     with part.open("ab") as stream:
         for chunk in response.iter_raw():  # as they come: a chunk size would hold bytes back, and lose them in a break
-            stream.write(chunk)
             offset += len(chunk)
+            if offset > most:
+                raise _TooMuchError(f"the server sends more than the {most} bytes that there may be")
+            stream.write(chunk)
             show(offset, total)
+            if (passed_s := time.monotonic() - began) >= SLOW_S:
+                if offset - had < LEAST_BYTES_PER_S * passed_s:
+                    raise DownloadError(f"slower than {LEAST_BYTES_PER_S} bytes a second for {passed_s:.0f} s")
+                began, had = time.monotonic(), offset
 
 
 def _left_over(part: Path, url: str, digest_known: bool) -> tuple[int, str | None]:
@@ -251,7 +289,7 @@ def _reason(error: Exception) -> str:
 
 
 def _progress_bar(progress: bool) -> Progress:
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

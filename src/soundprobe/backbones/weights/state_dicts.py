@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,23 @@ def _read_safetensors(path: Path) -> object:
         raise WeightsError(f"{path} is not a whole safetensors file ({one_line(error)}). Fetch it again.") from error
 
 
+def check_not_packed(path: Path) -> None:
+    """Raises WeightsError where a zip file would unpack to more than it is: torch.save packs nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return  # none, or damaged: PyTorch says so
+    packed = any(one.compress_type != zipfile.ZIP_STORED for one in held)
+    if packed or sum(one.file_size for one in held) > path.stat().st_size:
+        raise WeightsError(
+            f"{path} is a packed zip file, which PyTorch doesn't write and which may unpack to any size. Save it again "
+            "with torch.save(model.state_dict(), FILE)."
+        )
+
+
 def _read_torch(path: Path) -> object:
+    check_not_packed(path)
     import torch
 
     try:

@@ -15,12 +15,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from soundprobe.base.errors import StoreError, WeightsError
+from soundprobe.base.errors import SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
 from soundprobe.base.locks import held_lock
 
@@ -125,8 +126,8 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
     """The path of the verified file, downloaded first where it is not in the cache.
 
     A download resumes where an earlier one stopped, is checked before it takes its name, and takes it in one step.
-    Two processes at once: the second waits, and finds the file. A file put there by hand is checked too, and never
-    deleted.
+    Two processes at once: the second waits, and finds the file. One that was fetched before and is damaged is fetched
+    again; a file put there by hand is checked too, and never deleted.
 
     Args:
         file: what to fetch.
@@ -138,16 +139,19 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
             or `HF_HUB_OFFLINE` is set and the file is missing.
     """
     path = location(file)
-    if path.exists():
+    if (there := _present(file, path)) is not None:
         _remove_left_over(path)
-        return _check_present(file, path)
+        return there
     if offline():
         _refuse(file, f"not in the cache, and {offline()} forbids to fetch it")
     try:
         make_folder(path.parent)
         with held_lock(path.with_name(path.name + ".lock"), f"fetching {file.filename}", wait=True):
+            if (there := _present(file, path)) is not None:
+                return there
             if path.exists():
-                return _check_present(file, path)
+                warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
+                digest_path(file).unlink(missing_ok=True)
             _download(file, path, progress)
     except OSError as error:
         _refuse(file, f"can't write to the cache ({error.strerror or error})")
@@ -173,10 +177,30 @@ def _remove_left_over(path: Path) -> None:
             remove_partial(part)
 
 
-def _check_present(file: WeightFile, path: Path) -> Path:
-    """`path`, after its bytes were checked. It is the user's: a wrong file is named, never removed."""
-    expected = known_digest(file)
+def fetched_mark(file: WeightFile) -> Path:
+    """What stands beside a file that was fetched, and not beside one that the user put there."""
+    path = location(file)
+    return path.with_name(path.name + ".fetched")
+
+
+def _present(file: WeightFile, path: Path) -> Path | None:
+    """`path`, after its bytes were checked; None where it is to be fetched: it isn't there, or was and is damaged.
+
+    Raises:
+        WeightsError: it is not the right file, and is the user's or can't be fetched now.
+    """
+    if not path.exists():
+        return None
+    ours = fetched_mark(file).exists() and not offline()
     found = sha256_of(path)
+    try:
+        expected = known_digest(file)
+    except WeightsError:
+        if ours:
+            return None
+        raise
+    if ours and expected not in (None, found):
+        return None
     if expected is None:
         if offline():
             _refuse(file, f"{path} can't be verified, because {offline()} forbids to ask for its digest", found)
@@ -216,6 +240,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
             size_bytes=file.size_bytes,
             digest_known=expected is not None,
             progress=progress,
+            **({"most_bytes": 2_000_000 * file.size_mb} if file.size_mb else {}),
         )
     except DownloadError as error:
         _refuse(file, str(error))
@@ -232,6 +257,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
         _refuse(file, f"the download ({size} bytes) has the wrong digest and was removed", found, expected)
     if file.sha256 is None:
         _write_digest(file, found)
+    _write_beside(fetched_mark(file), resolved_url(file))
     sync_file(part)
     os.replace(part, path)
     sync_folder(path.parent)
@@ -239,8 +265,12 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
 
 
 def _write_digest(file: WeightFile, digest: str) -> None:
+    _write_beside(digest_path(file), f"{digest}  {location(file).name}")
+
+
+def _write_beside(path: Path, line: str) -> None:
     try:
-        write_text(digest_path(file), f"{digest}  {location(file).name}\n")
+        write_text(path, f"{line}\n")
     except StoreError as error:
         raise WeightsError(str(error)) from error
 

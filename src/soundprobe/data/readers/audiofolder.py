@@ -53,6 +53,7 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
     rows: list[str] = []
     for folder, table in tables:
         table.require((PATH,))
+        table.inner_paths(PATH)
         for name in names:
             values = list(table.columns.get(name, [""] * len(table)))
             merged[name] += (

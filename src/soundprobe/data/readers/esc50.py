@@ -52,7 +52,7 @@ def read_esc50(path: str | Path) -> Clips:
         raise DataError(f"{Path(path) / FOLDER / TABLE} is missing. ESC-50's layout needs it, with audio beside meta.")
     table = read_table(metadata)
     table.require(COLUMNS)
-    files = table.texts("filename")
+    files = table.inner_paths("filename")
     audio = find_audio(metadata, files)
     if audio is None:
         raise DataError(

@@ -295,6 +295,7 @@ def _offline() -> Iterator[None]:
 def _build(parts: Parts, label: str, name: str, columns: str | None, how: FoldOptions) -> Clips:
     import datasets
 
+    within = None if Path(label).exists() else Path(datasets.config.HF_CACHE_HOME)
     features = next(iter(parts.values())).features
     audio = _audio_column(features, label)
     texts: dict[str, list[str]] = {column: [] for column in features if column != audio}
@@ -317,7 +318,7 @@ def _build(parts: Parts, label: str, name: str, columns: str | None, how: FoldOp
                 "mend it."
             ) from error
         encoded = part.select_columns([audio]).cast_column(audio, datasets.Audio(decode=False)).with_format("arrow")
-        reads += [partial(_read_row, encoded, audio, row) for row in range(len(part))]
+        reads += [partial(_read_row, encoded, audio, row, within) for row in range(len(part))]
         splits += [split] * len(part)
     table = Table(label, texts, [f"row {row + 1}" for row in range(len(reads))])
     official = next((known for known in (COLUMNS, esc50.COLUMNS) if set(known) <= set(texts)), None)
@@ -378,12 +379,17 @@ def _sources(label: str, ids: Sequence[str], reads: Sequence[Any]) -> list[Sourc
     return [EncodedAudio(name, partial(read, name)) for name, read in zip(names, reads, strict=True)]
 
 
-def _read_row(audio: Any, column: str, row: int, name: str) -> bytes:
-    """The encoded bytes of one row of an Arrow-formatted `Dataset`, or of the file that it names."""
+def _read_row(audio: Any, column: str, row: int, within: Path | None, name: str) -> bytes:
+    """The encoded bytes of one row of an Arrow-formatted `Dataset`, or of the file that it names.
+
+    A table from the Hub names files `within` the cache alone; one on this machine may name any, as a manifest does.
+    """
     value = audio[row][column][0]
     content = value["bytes"].as_py()
     if content is None:
         path = value["path"].as_py()
+        if path and within is not None and not Path(path).resolve().is_relative_to(within.resolve()):
+            raise AudioError(name, "its table names a file outside the cache")
         if path and Path(path).is_file():
             return read_bytes(path)
         raise AudioError(name, "missing file")

@@ -6,11 +6,12 @@ import codecs
 import csv
 import io
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TextIO
 
 import numpy as np
@@ -59,6 +60,15 @@ class Table:
         values = [value.strip() for value in self.columns[name]]
         if not all(values):
             raise self.error(values.index(""), f"{name} is empty.")
+        return values
+
+    def inner_paths(self, name: str) -> list[str]:
+        """As `texts`; raises DataError also where a path leads out of the folder that it is told for."""
+        values = self.texts(name)
+        for row, value in enumerate(values):
+            path = os.path.normpath(value.replace("\\", "/"))
+            if path.startswith(("/", "..")) or PureWindowsPath(path).drive:
+                raise self.error(row, f"{name} {value!r} leads out of the data set's folder. Give a manifest for that.")
         return values
 
     def unique_texts(self, name: str) -> list[str]:

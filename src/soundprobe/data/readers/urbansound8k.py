@@ -109,7 +109,7 @@ def _files(table: Table) -> list[str]:
     """Each clip's path below the folder of the folds."""
     table.require(COLUMNS)
     folds = table.integers("fold", lowest=1).tolist()
-    return [f"fold{fold}/{name}" for fold, name in zip(folds, table.texts("slice_file_name"), strict=True)]
+    return [f"fold{fold}/{name}" for fold, name in zip(folds, table.inner_paths("slice_file_name"), strict=True)]
 
 
 def _below(audio: Path, files: Sequence[str]) -> list[Source]:

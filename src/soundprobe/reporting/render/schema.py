@@ -24,6 +24,9 @@ of a class without clips) is null.
                    "label_suspects": {"row": index in "rows" of the run that is asked, "clips": [{"clip", "fold",
                                       "recording" or null, "given", "suggested": class names, "probability" of the
                                       suggested}], most contradicted recording first} or null,
+                   "tags": null, or what a network's own classifier hears in each class: {"backbone", "title",
+                            "classes": [{"name", "clips", "tags": [{"name", "mean", "elsewhere": in the other
+                                         classes' clips}]}]},
                    "baselines": [{"kind": "no_network", "untrained", "own" or "from_scratch", "row"}], the
                                 best row of each kind that does without pretraining, best first,
                    "over_baselines": [PAIR] of the best pretrained row less each of them,
@@ -106,7 +109,7 @@ BACKBONE_FIELDS = """
 """
 DATASET_ORDER = """
     name fingerprint clips failed class_names folds published verdict figures checks next unmeasured best audit
-    hardest_recordings label_suspects baselines over_baselines own over_own without_leaks optimistic rows
+    hardest_recordings label_suspects tags baselines over_baselines own over_own without_leaks optimistic rows
 """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy

@@ -19,6 +19,7 @@ ORDER = (
     "conditions",
     "gallery",
     "label_suspects",
+    "pretrained_tags",
     "ranking",
     "pretraining",
     "statistics",
