@@ -197,7 +197,7 @@ def joined(data: str, weights: str) -> str:
             grid = predictor.grid(asked)
             nearest = [float(np.abs(borders_s - start).min()) for start, _, _ in found]
             lines.append(
-                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments of at least {asked.min_duration_s:g} s: "
+                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments from {asked.min_duration_s:g} s on: "
                 f"F1 {segment_f1(truth, found):.3f}; "
                 f"{len(found)} segments of {len(truth)} clips, borders off by {np.median(nearest):.2f} s (median)"
             )
