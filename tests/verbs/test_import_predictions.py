@@ -264,7 +264,7 @@ def test_one_of_several_imports_is_the_baseline_only_by_its_name(probed, heads):
 def test_published_folds_stand_beside_the_runs_and_are_compared_with_the_best(probed, heads, tmp_path):
     published = {"name": "paper", "data": probed.data, "heads": heads, "progress": False}
     done = import_fold_scores([0.5, 0.25, 0.75, 0.5], **published)
-    assert done.describe() == "paper (as published): accuracy 0.500 over 4 folds"
+    assert done.describe() == "paper (as published): accuracy 50.0 % over 4 folds"
     assert import_fold_scores([0.5, 0.25, 0.75, 0.5], **published).reused
     with pytest.raises(ConfigError, match="published with other scores before"):
         import_fold_scores([0.5, 0.25, 0.75, 0.6], **published)

@@ -37,7 +37,8 @@ RECORDS = (
     "network.json",
 )
 PIECES = re.compile(
-    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)"
+    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
+    r"(inputs|tags)\.json"
 )
 NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
 """Files whose digests stand in the record beside them."""
