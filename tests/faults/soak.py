@@ -68,7 +68,7 @@ def main(count: int) -> int:
     more_files = max(files for _, files in late) - max(files for _, files in early)
     most_mb, most_files = max(mb for mb, _ in early), max(files for _, files in early)
     print(
-        f"{done.clips} clips and {len(done.failures)} damaged ones in {seconds:.0f} s. Until {EARLY:.0%} of the time at "
+        f"{done.clips} clips and {len(done.failures)} damaged in {seconds:.0f} s. Until {EARLY:.0%} of the time at "
         f"most {most_mb:.0f} MB and {most_files} open files, later {growth_mb:+.1f} MB and {more_files:+d} files."
     )
     return int(growth_mb > MOST_GROWTH_MB or more_files > MOST_MORE_FILES)
