@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-mutations figures lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-mutations soak figures lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -44,6 +44,10 @@ test-quick: install
 N ?= 100000
 test-mutations: install
 	$(BIN)/python tests/faults/mutate.py $(N) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+
+# 20,000 clips through extract: flat memory and open files; fails where they aren't.
+soak: install
+	$(BIN)/python tests/faults/soak.py
 
 # The tables of README and docs that stand between marks, hours of computing; goes on where it was stopped, and fails
 # where a figure is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
