@@ -67,7 +67,7 @@ class Table:
         values = self.texts(name)
         for row, value in enumerate(values):
             path = os.path.normpath(value.replace("\\", "/"))
-            if path.startswith(("/", "..")) or PureWindowsPath(path).drive:
+            if path == ".." or path.startswith(("/", "../")) or PureWindowsPath(path).drive:
                 raise self.error(row, f"{name} {value!r} leads out of the data set's folder. Give a manifest for that.")
         return values
 
