@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-mutations soak coverage mutants figures lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-mutations soak coverage mutants figures exports lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -64,6 +64,10 @@ soak: install
 # where a figure is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
 figures: install
 	$(BIN)/python docs/figures.py run $(WHICH)
+
+# What exported graphs give beside their runs on real clips: make exports DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
+exports: install
+	$(BIN)/python benchmarks/exports.py --data "$(DATA)" $(if $(MN04),--weights "mn04=$(MN04)")
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
