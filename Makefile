@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-mutations soak coverage mutants figures exports lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -73,6 +73,11 @@ exports: install
 lowest:
 	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,ffmpeg,int8,tensorboard,test SUPPORTED="3.11 3.12" install
 	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
+
+# Every point at which a command is killed, cut off from its disk or stopped, and states after a power cut; hours. Goes on with
+# SEED=4, say. FAULTS="--points 500" draws as many.
+test-faults: install
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/faults $(BIN)/python tests/faults/harness.py --seed $(or $(SEED),0) --seeds 4 --power 100 $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .
