@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from command_line import soundprobe
-from damage import sign_again
-from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
+from damage import damage, sign_again
+from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import make_head
+from soundprobe.predicting.load import load_predictor
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate
 from soundprobe.training.fold_training import NetworkPlan
 from soundprobe.training.networks import probabilities
 from soundprobe.training.tuned_backbones import load_network, open_run
+from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import Extraction, extract
 from soundprobe.verbs.finetune import finetune
 from soundprobe.verbs.predict import predict
@@ -72,7 +74,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("finetuned")
     data = write_urbansound_layout(root / "clips", seconds=0.5)
     (root / "quick.toml").write_text(RECIPE)
-    run = finetune(str(data), config=str(root / "quick.toml"), heads=root / "heads", progress=False).folder
+    where: Any = {"config": str(root / "quick.toml"), "heads": root / "heads"}
+    run = finetune(str(data), progress=False, command="soundprobe finetune RUN", **where).folder
     sets = extract(finetuned=run, embeddings=root / "embeddings", progress=False, command="soundprobe extract RUN")
     return Made(root, data, run, tuple(sets))
 
@@ -93,6 +96,23 @@ def changed(run: Path, to: Path, **fields: Any) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["fold-02-network.safetensors", "fold-02.safetensors"])
+def test_damaged_network_is_named_and_its_fold_alone_trained_again(made: Made, tmp_path: Path, name: str):
+    run = shutil.copytree(made.run, tmp_path / "heads" / Path(*made.run.parts[-3:-1]) / made.run.name)
+    times = {path.name: path.stat().st_mtime_ns for path in run.glob("*.safetensors")}
+    damage(run / name)
+    with pytest.raises(DamagedError, match=rf"{name} is damaged: .*Run again: soundprobe finetune RUN"):
+        load_network(open_run(run), 2, 0.5)
+    with pytest.warns(SoundprobeWarning, match=rf"{name} is damaged: .*It is made again"):
+        again = finetune(str(made.data), config=str(made.root / "quick.toml"), heads=tmp_path / "heads", progress=False)
+    assert again.folder == run
+    assert not again.reused
+    anew = {path.name for path in run.glob("*.safetensors") if path.stat().st_mtime_ns != times[path.name]}
+    assert anew == {"fold-02-network.safetensors", "fold-02.safetensors"}
+    assert [one.accuracy for one in again.record.folds] == [one.accuracy for one in results.read_result(made.run).folds]
+    load_network(open_run(run), 2, 0.5)
+
+
 def test_each_fold_has_embeddings_of_all_clips_that_say_their_fold(made: Made):
     assert [outcome.fold for outcome in made.sets] == [1, 2, 3]
     assert {outcome.clips for outcome in made.sets} == {36}
@@ -101,6 +121,18 @@ def test_each_fold_has_embeddings_of_all_clips_that_say_their_fold(made: Made):
     assert {about["run"] for about in tuned} == {made.run.name.removeprefix("finetune-")}
     assert len({about["key"] for about in tuned}) == 1
     assert len({about["network_sha256"] for about in tuned}) == len({outcome.folder for outcome in made.sets}) == 3
+
+
+def test_run_of_networks_predicts_and_is_bundled_and_each_says_what_it_said_of_its_fold(made: Made, tmp_path: Path):
+    folder = export(made.run, to=tmp_path / "bundle", format="bundle", heads=made.root / "heads", progress=False).folder
+    for place in (made.run, folder):
+        predictor = load_predictor(place, device="cpu")
+        assert len(predictor.members) == len(made.sets)
+        for fold, member in enumerate(predictor.members, 1):
+            result, _, _ = results.read_fold(results.fold_path(made.run, fold))
+            alone, clip = replace(predictor, members=(member,)), str(result.ids[0])
+            (path,) = made.data.glob(f"audio/*/{clip}")
+            np.testing.assert_allclose(alone.predict(str(path)).proba, result.proba[0], atol=1e-5)
 
 
 def test_embeddings_of_a_fold_are_those_of_the_network_that_never_trained_on_it(made: Made):

@@ -65,13 +65,16 @@ class StoreError(SoundprobeError):
     """An embedding set or a result on disk is missing, incomplete, busy or inconsistent."""
 
 
+OTHER_BYTES = "its bytes are not those that were written"
+
+
 class DamagedError(StoreError):
     """The file at `path` is not as it was written: bytes changed, or it can't be read as what it should be.
 
     `why` says it in a few words; the same command that made the file makes it again.
     """
 
-    def __init__(self, path: Path, why: str = "its bytes are not those that were written", again: str = "") -> None:
+    def __init__(self, path: Path, why: str = OTHER_BYTES, again: str = "") -> None:
         self.path, self.why, self.again = path, why, again
         remedy = f"Run again: {again}" if again else "Run the command that made it again"
         super().__init__(f"{path} is damaged: {why}. {remedy}; only what is damaged is made anew.")
@@ -94,6 +97,10 @@ class TrainingError(SoundprobeError):
 
 class QuantisationError(SoundprobeError):
     """A network in fewer bits differs too much from the same in float32 on the user's clips."""
+
+
+class ExportError(SoundprobeError):
+    """A run can't be written in a format, or what was written doesn't give its numbers."""
 
 
 class Lacking:

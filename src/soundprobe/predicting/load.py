@@ -9,30 +9,39 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.novelty import Novelty
+from soundprobe.predicting.bundle import is_export, load_bundle
+from soundprobe.predicting.hub import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
+from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
-from soundprobe.training.tuned_backbones import load_network, open_run
+from soundprobe.scoring.thresholds import NEVER
+from soundprobe.training.tuned_backbones import FinetunedRun, load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe",)
-"""The kinds of runs that have heads on embeddings."""
+CAN_PREDICT = ("probe", "finetune", "fit")
+"""The kinds of runs that have heads."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
 
@@ -46,7 +55,7 @@ def load_predictor(
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of a run and their backbones, loaded once, to be asked many times.
+    """The heads of a run or bundle and their backbones, loaded once, to be asked many times.
 
     Args:
         run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
@@ -57,34 +66,38 @@ def load_predictor(
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: no run, or several, are named so, the heads are of a fine-tuned network, or the backbone that can
-            be loaded is not theirs.
+        ConfigError: no run, or several, are named so, its network answers in segments, or the backbone that can be
+            loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
-    trained, abouts, folds = [], [], []
-    for path in _head_files(place):
-        try:
-            result, arrays, record = results.read_fold(path)
-        except DamagedError as error:
-            raise error.by(command_in(place / "result.json")) from None
-        about = record.about
-        if about.head == "finetune":
-            raise ConfigError(
-                f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
-            )
-        if code_of(HEADS.of_record(about.head, path).target).get("code_sha256") != about.code_sha256:
-            raise ConfigError(
-                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
-            )
-        trained.append(load_head(about.head, arrays, record.params))
-        abouts.append(about)
-        folds.append(result.fold)
-    about = abouts[0]
-    if any(other.backbone.key != about.backbone.key for other in abouts):
+    place = find_heads(run, heads=heads, dataset=dataset)
+    if is_export(place):
+        return load_bundle(place, channels=channels, device=device)
+    if _is_finetuned(place):
+        return _finetuned(place, channels, device)
+    told: dict[str, Any] = {}
+    kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
+    folds = []
+    if (place / FitRecord.FILE).exists():
+        fit, arrays = read_fit(place)
+        kept.append((fit.about, part(arrays, "head."), fit.params))
+        told = _told(fit, arrays)
+    else:
+        files = _head_files(place)
+        for path in files:
+            try:
+                result, arrays, record = results.read_fold(path)
+            except DamagedError as error:
+                raise error.by(command_in(place / "result.json")) from None
+            kept.append((record.about, arrays, record.params))
+            folds.append(result.fold)
+        told["known"] = results.known_clips(place, files)
+    trained = [_head(of, arrays, params, place) for of, arrays, params in kept]
+    about = kept[0][0]
+    if any(other.backbone.key != about.backbone.key for other, *_ in kept):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
@@ -97,7 +110,51 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels)
+    return Predictor(
+        place,
+        tuple(about.class_names),
+        members,
+        choose_device(device),
+        channels,
+        about.clip_s,
+        head=about.head,
+        **told,
+    )
+
+
+def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:
+    """The folder of the run or bundle that `run` names.
+
+    Args:
+        run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
+        heads, dataset: see `scoring.run_names.find_run`.
+
+    Raises:
+        ConfigError: no run, or several, are named so. WeightsError: a bundle on the Hub can't be had.
+    """
+    if isinstance(run, str) and run.startswith(PREFIX):
+        return fetch_bundle(run)
+    if run is not None and is_export(Path(run)):
+        return Path(run)
+    return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+
+
+def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
+    """The saved head, once its code is known to be what it was."""
+    if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
+        raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
+    return load_head(about.head, arrays, params)
+
+
+def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit brings for its `Predictor` besides the head."""
+    found: dict[str, Any] = {"known": arrays.get("trained.sha256", leading_digits(()))}
+    if fit.thresholds is not None:
+        classes = fit.thresholds.classes.items()
+        found["thresholds"] = {name: NEVER if one.threshold is None else one.threshold for name, one in classes}
+    if fit.novelty is not None:
+        found["novelty"] = Novelty.from_arrays(part(arrays, "novelty."), fit.novelty.threshold)
+    return found
 
 
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:
@@ -107,7 +164,12 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
-    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    place = Path(folder)
+    if is_export(place) or _is_finetuned(place):
+        return  # which hold them
+    is_fit = (place / FitRecord.FILE).exists()
+    origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
+    about = origin.backbone
     if weights is not None:
         if not Path(weights).exists():
             raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
@@ -119,10 +181,53 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
                 check_may_fetch(name, file, instead="")
 
 
+def _is_finetuned(place: Path) -> bool:
+    return (place / "result.json").exists() and results.read_result(place).kind == "finetune"
+
+
+def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
+    """The networks of a fine-tuning run, each with the head that it was trained with."""
+    from soundprobe.backbones.protocol import SpectrogramBackbone
+
+    run = open_run(place)
+    told, class_names = run.record.backbone, tuple(run.dataset.class_names)
+    seconds, members = _trained_seconds(run), []
+    for fold in run.folds:
+        network = load_network(run, fold, seconds, shortcuts=False)
+        if getattr(type(network.network), "embed_segments", None) is not SpectrogramBackbone.embed_segments:
+            raise ConfigError(
+                f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
+                "embeddings with --finetuned and probe those."
+            )
+        _, arrays, _ = results.read_fold(results.fold_path(place, fold))
+        width = len(arrays["weights"])
+        plain = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32), **arrays}
+        params = {"settings": {}, "classes": list(range(len(class_names))), "chosen": {}}
+        members.append(Member((network,), (load_head("linear", plain, params),)))
+    return Predictor(place, class_names, tuple(members), choose_device(device), channels, head="linear")
+
+
+def _trained_seconds(run: FinetunedRun) -> float | None:
+    """The length that every clip had in training, as `FinetunedRun.clip_seconds`, by the clips that it tested."""
+    from soundprobe.scoring.predictions import table_of
+
+    told = run.record.backbone
+    heard = table_of(run.folder, run.record).get("clip.duration_s")
+    if heard is None:  # of an older version: the network's own rule
+        return told.settings["clip_seconds"]
+    spec = BACKBONES[told.name]
+    return spec.input_samples(float(heard.max()), told.settings["clip_seconds"]) / spec.sample_rate_hz
+
+
 def _head_files(place: Path) -> list[Path]:
     files = sorted(place.glob("fold-*.safetensors"))
-    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
-        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if (place / "result.json").exists():
+        record = results.read_result(place)
+        if record.kind == "import":
+            raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+        lost = next((path for fold in record.tested if not (path := results.fold_path(place, fold)).exists()), None)
+        if lost is not None:
+            raise DamagedError(lost, "it is gone", record.command)
     if not files:
         raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
     return files

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from soundprobe.audio.decode import decode
+from soundprobe.audio.decode import DECODE_VERSION, decode
+from soundprobe.audio.encoded import Encoded
+from soundprobe.base.files import digest_key
 from soundprobe.viewing.spectrogram import Spectrogram, picture, spectrogram
 
 COMPACT_RATE_HZ = 22_050
@@ -22,6 +24,16 @@ COMPACT_RATE_HZ = 22_050
 FULL_RATE_HZ = 44_100
 COMPRESSION = 0.7
 """libsndfile's scale from 0 (best) to 1 (smallest), with a variable bitrate."""
+PICTURES = 1  # a change of how spectrograms are drawn counts it up
+MADE_BY = "v" + digest_key(
+    {
+        "decode": DECODE_VERSION,
+        "compression": COMPRESSION,
+        "pictures": PICTURES,
+        "libsndfile": soundfile.__libsndfile_version__,
+    }
+)
+"""Names what makes sounds and pictures of a clip's bytes: with another, they are made again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +77,7 @@ class PageClip:
         return Playable(sound, picture, self.duration_s, len(sound or "") + len(picture), self.spectrogram)
 
 
-def page_clip(audio: bytes, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ, with_sound: bool = True) -> PageClip:
+def page_clip(audio: Encoded, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ, with_sound: bool = True) -> PageClip:
     """The clip in the encoded bytes `audio`.
 
     Raises:
