@@ -35,7 +35,7 @@ demo: install
 	$(BIN)/soundprobe demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: install
 	$(BIN)/python -m pytest $(QUICK)
