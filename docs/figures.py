@@ -21,16 +21,21 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from soundprobe.base.machine import versions
+from soundprobe.embeddings.sets import find_feature_sets, read_features
+from soundprobe.heads.catalog import load_head
+from soundprobe.heads.novelty import Novelty, out_of_fold
 from soundprobe.reporting.runs.run_files import read_predictions
 from soundprobe.scoring.bootstrap import Predictions, Scores, resample
+from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.paired_tests import average, kfold_ratio, paired
 from soundprobe.scoring.results import RunRecord, read_result
 from soundprobe.training.log import read_history
@@ -44,6 +49,7 @@ SHARED = Path(os.environ.get("SOUNDPROBE_SHARED", ROOT.parent / "shared"))
 WEIGHTS = SHARED / "weights" / "mn04_as_mAP_432.pt"
 FROZEN_TOLERANCE = 0.005  # heads on stored embeddings: another processor's rounding moves a clip or two
 TRAINED_TOLERANCE = 0.01  # at least; see `tolerance`
+SURE = 0.9  # a probability that people take for certainty
 Seeds = dict[str, list[float]]
 """A run's accuracy in each fold, by the seed of its weights or its training."""
 
@@ -144,6 +150,13 @@ def check(names: Sequence[str]) -> list[str]:
                 wrong.append(f"{data} {figure['name']}, {head}: not all of it has been run")
             elif abs(mean(now[head]) - mean(seeds)) > tolerance(figure, seeds):
                 wrong.append(f"{data} {figure['name']}, {head}: {mean(now[head]):.4f}, recorded {mean(seeds):.4f}")
+    if wrong:
+        return wrong
+    content = json.loads(RECORDED.read_text())
+    for data, other, shared in PLAN["unheard"] if not names else ():
+        now, then = unheard(data, other, shared)["auroc"], content["unheard"][f"{data} {other}"]["auroc"]
+        if abs(now - then) > FROZEN_TOLERANCE:
+            wrong.append(f"{data} against {other}: AUROC {now:.3f}, recorded {then:.3f}")
     return wrong
 
 
@@ -209,6 +222,57 @@ def last_epoch(name: str) -> dict[str, float]:
     return {column: float(np.mean([float(fold[last][column]) for fold in folds])) for column in columns}
 
 
+def fit_of(data: str) -> Path:
+    """The folder of the fit of mn04's linear head on a data set."""
+    (path,) = (MADE / data / "frozen/mn04/heads").glob(f"*/*/*/{FitRecord.FILE}")
+    return path.parent
+
+
+def unheard(data: str, other: str, shared: str) -> dict[str, float]:
+    """What a fit on `data` makes of the classes of `other` but the `shared` one, none of which it was trained on."""
+    told, arrays = read_fit(fit_of(data))
+    assert told.novelty
+    head = load_head(told.about.head, part(arrays, "head."), told.params)
+    novelty = Novelty.from_arrays(part(arrays, "novelty."), told.novelty.threshold)
+    own, strange = (
+        read_features(find_feature_sets(MADE / one / "frozen/mn04/embeddings")[0])[0] for one in (data, other)
+    )
+    rows = np.asarray(strange.features)[strange.labels != strange.class_names.index(shared)]
+    mine = out_of_fold(np.asarray(own.features), own.labels, own.folds, np.unique(own.folds).tolist())
+    theirs, sure = novelty.score(rows), head.predict_proba(rows).max(axis=1) >= SURE
+    auroc = roc_auc_score(np.repeat([0, 1], [len(mine), len(theirs)]), np.concatenate([mine, theirs]))
+    passing = ~novelty.is_unknown(theirs)
+    return {
+        "auroc": round(float(auroc), 3),
+        "sure": round(float(sure.mean()), 3),
+        "called": round(float(passing.mean()), 3),
+        "called_sure": round(float((sure & passing).mean()), 3),
+        "passed": round(told.novelty.passed, 3),
+    }
+
+
+def precision(data: str) -> dict[str, float | None]:
+    """What the thresholds of a fit reach, each fold judged by those of the others."""
+    told = read_fit(fit_of(data))[0]
+    asked = told.thresholds
+    assert asked
+    share = sum(one.told for one in asked.classes.values()) / sum(one.clips for one in asked.classes.values())
+    reached = None if asked.reached is None else round(asked.reached, 3)
+    return {"told": round(share, 3), "reached": reached, "without": round(told.run.summary.accuracy.mean, 3)}
+
+
+def unheard_cells(found: Mapping[str, float] | None) -> list[str]:
+    if found is None:
+        return ["–"] * 6
+    shares = (1.0, *(found[name] for name in ("sure", "called", "called_sure", "passed")))
+    return [number(found["auroc"]), *(f"{100 * share:.1f} %" for share in shares)]
+
+
+def precision_cells(found: Mapping[str, float | None] | None) -> list[str]:
+    shares = [None] * 3 if found is None else [found[name] for name in ("told", "reached", "without")]
+    return ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
+
+
 def record(names: Sequence[str]) -> None:
     """Writes what is there to docs/figures.json; what `names` do not mean stays as it was recorded."""
     before = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
@@ -216,20 +280,32 @@ def record(names: Sequence[str]) -> None:
     for figure, data in wanted(names):
         if found := measured(figure, data):
             runs[f"{data} {figure['name']}"] = found
-    comparisons = {
-        f"{data} {one['run']} - {one['reference']}": compare(one, data)
-        for one in PLAN["comparison"]
-        for data in one["data"]
-        if all(f"{data} {split(one[side])[0]}" in runs for side in ("run", "reference"))
+
+    def there(data: str, *figures: str) -> bool:
+        return all((MADE / data / split(one)[0] / "heads").exists() for one in figures)
+
+    mn04 = "frozen/mn04"
+    found: dict[str, dict[str, Any]] = {
+        "comparisons": {
+            f"{data} {one['run']} - {one['reference']}": compare(one, data)
+            for one in PLAN["comparison"]
+            for data in one["data"]
+            if there(data, one["run"], one["reference"])
+        },
+        "salience": {
+            f"{data} {name}": salience(data, *split(name)) for data, name in PLAN["salience"] if there(data, name)
+        },
+        "overfitting": {name: last_epoch(name) for name in PLAN["overfitting"] if there("urbansound8k", name)},
+        "unheard": {
+            f"{data} {other}": unheard(data, other, shared)
+            for data, other, shared in PLAN["unheard"]
+            if there(data, mn04) and there(other, mn04)
+        },
+        "precision": {data: precision(data) for data in PLAN["data"] if there(data, mn04)},
     }
-    told = {
-        f"{data} {name}": salience(data, *split(name))
-        for data, name in PLAN["salience"]
-        if f"{data} {split(name)[0]}" in runs
-    }
-    losses = {name: last_epoch(name) for name in PLAN["overfitting"] if f"urbansound8k {name}" in runs}
     machine = {"processor": processor(), "threads": 1, "versions": versions()}
-    content = {"machine": machine, "runs": runs, "comparisons": comparisons, "salience": told, "overfitting": losses}
+    kept = {name: {**before.get(name, {}), **new} for name, new in found.items()}
+    content = {"machine": machine, "runs": runs, **kept}
     RECORDED.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
@@ -290,13 +366,20 @@ def table(spec: Mapping[str, Any], content: Mapping[str, Any]) -> str:
 
     lines = [["", *(TITLES.get(data, data) for data in spec["data"])]]
     for row in spec["rows"]:
-        history = history_cells(content["overfitting"].get(row[1])) if spec["kind"] == "history" else None
-        lines.append([row[0], *(history or (cell(data, row) for data in spec["data"]))])
+        cells = CELLS.get(spec["kind"])
+        whole = cells[1](content[cells[0]].get(row[1])) if cells else None
+        lines.append([row[0], *(whole or (cell(data, row) for data in spec["data"]))])
     lines = [line for line in lines if any(text != "–" for text in line[1:])]
     rows = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([rows[0], "|---" * (1 + len(spec["data"])) + "|", *rows[1:]])
 
 
+CELLS: dict[str, tuple[str, Callable[[Any], list[str]]]] = {
+    "history": ("overfitting", history_cells),
+    "unheard": ("unheard", unheard_cells),
+    "precision": ("precision", precision_cells),
+}
+"""Of the tables whose rows are measured whole: where that stands in docs/figures.json, and how it is shown."""
 TITLES = {"urbansound8k": "UrbanSound8K, 397 clips", "esc10": "ESC-10, 400 clips", "plus": "UrbanSound8K, 1,185 clips"}
 
 

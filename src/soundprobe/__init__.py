@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `predict` (or `load_predictor`, to ask many times), `tags`, `export`, `push`,
-`runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `fit`, `predict` (or `load_predictor`, to ask many times), `tags`, `export`,
+`push`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.export import export as export
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
+    from soundprobe.verbs.fit import fit as fit
     from soundprobe.verbs.import_predictions import import_fold_scores as import_fold_scores
     from soundprobe.verbs.import_predictions import import_predictions as import_predictions
     from soundprobe.verbs.predict import predict as predict
@@ -47,6 +48,7 @@ _HOMES = {
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
     "finetune": "verbs.finetune:finetune",
+    "fit": "verbs.fit:fit",
     "import_fold_scores": "verbs.import_predictions:import_fold_scores",
     "import_predictions": "verbs.import_predictions:import_predictions",
     "load_predictor": "predicting.load:load_predictor",

@@ -124,6 +124,8 @@ def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
         ("finetune -b simplecnn --data clips --heads full/here", "no folder"),
         ("import nothing.csv --name my-cnn --data clips", "No such file"),
         ("import clips/metadata/UrbanSound8K.csv --name my-cnn --data nowhere", "nowhere"),
+        ("fit --head mlp", "Score it first: soundprobe probe --head mlp"),
+        ("fit --run simplecnn-untrained-linear --embeddings nowhere", "Make them again: soundprobe extract"),
         ("report --heads nowhere", "No runs found"),
     ],
 )

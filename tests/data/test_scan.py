@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.records import Clips, EncodedAudio
 from soundprobe.data.readers.urbansound8k import read_urbansound8k
 from soundprobe.data.scan import Scan, fingerprint, recordings_across_folds, scan, summarise
@@ -79,6 +81,41 @@ def test_scan_decoding_samples_finds_what_headers_hide(tmp_path: Path) -> None:
     assert found.errors[4] == "NaN or infinite samples"
     assert found.errors[5].startswith("truncated")
     assert found.duration_s[4] == 0.0
+
+
+def failing(times: int) -> EncodedAudio:
+    """A clip whose disk fails so often before it gives the bytes."""
+    content, tries = encoded(1.0), iter(range(times))
+
+    def read() -> bytes:
+        if next(tries, None) is not None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return content
+
+    return EncodedAudio("good.wav", read)
+
+
+def test_scan_where_the_disk_fails_for_a_moment_tries_again(tmp_path: Path) -> None:
+    clips = make_clips(tmp_path / "a")
+    again = replace(clips, sources=[failing(2), *clips.sources[1:]])
+    assert fingerprint(again, scan(again)) == fingerprint(clips, scan(clips))
+
+
+def test_scan_where_the_disk_goes_on_failing_stops_instead_of_calling_the_clip_bad(tmp_path: Path) -> None:
+    clips = make_clips(tmp_path / "a")
+    with pytest.raises(DataError, match=r"Can't read good\.wav: Input/output error\. See whether its drive is"):
+        scan(replace(clips, sources=[failing(99), *clips.sources[1:]]))
+
+
+def test_scan_of_a_drive_that_goes_away_stops_instead_of_calling_the_rest_missing(tmp_path: Path) -> None:
+    clips = make_clips(tmp_path / "a")
+
+    def unplug(_: int) -> None:
+        if (tmp_path / "a").exists():
+            (tmp_path / "a").rename(tmp_path / "unplugged")
+
+    with pytest.raises(DataError, match=r"good\.wav was there a moment ago\. See whether its drive"):
+        scan(clips, jobs=1, on_progress=unplug)
 
 
 def test_scan_no_threads_is_refused(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.base.errors import AudioError
 from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
@@ -108,3 +112,17 @@ def test_batches_of_one_length_are_an_even_number_of_nearly_one_size(
     assert [len(batch.clips) for batch in made] == sizes
     assert [clip for batch in made for clip in batch.clips] == part
     assert {batch.part for batch in made} == {7}
+
+
+def test_embedding_that_is_not_finite_is_the_failure_of_its_clip_alone(job: EmbeddingJob) -> None:
+    class Breaks(Backbone):
+        def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            return waves[:, :1].expand(-1, 384)
+
+    (batch, *_) = batches({0: plan_parts(job.clips, job.scanned, job.model)[0]}, BATCH)
+    waves = [np.full(100, value, dtype=np.float32) for value in (0.5, np.inf, 0.25)]
+    found = pipeline.embed_batch(replace(job, model=replace(job.model, network=Breaks())), batch, waves)
+    assert [isinstance(one, AudioError) for one in found] == [False, True, False]
+    name = Path(str(job.clips.sources[batch.clips[1].row])).name
+    assert name in str(found[1])
+    assert "the backbone's embedding is not finite" in str(found[1])

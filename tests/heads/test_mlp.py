@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from soundprobe.base.errors import TrainingError
 from soundprobe.heads.mlp import MLPHead
 from soundprobe.heads.mlp_training import MemberRecipe, Members, Rows, train, validate
 
@@ -129,3 +130,11 @@ def test_train_with_more_steps_than_a_members_rows_stays_finite() -> None:
     recipe = MemberRecipe(4, 1, learning_rate=1e-2, weight_decay=0, dropout=0.5, batch_size=1, seed=0)
     _, losses = next(train(rows, [np.arange(120), np.arange(5)], recipe))
     assert np.isfinite(losses).all()
+
+
+def test_mlp_whose_loss_is_not_a_number_names_width_rate_and_epoch():
+    labels = np.arange(60) % 3
+    X = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
+    head = MLPHead(widths=(8,), learning_rates=(10.0,), weight_decay=10.0)  # each step makes weights 99 times as large
+    with pytest.raises(TrainingError, match=r"not finite at width 8, learning rate 10, epoch \d+\. Leave that"):
+        head.fit(X, labels)

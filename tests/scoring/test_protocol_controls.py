@@ -18,9 +18,9 @@ from soundprobe.base.errors import ConfigError
 from soundprobe.base.records import Embeddings
 from soundprobe.data.catalog import open_data
 from soundprobe.data.synth.generate import write_synth
+from soundprobe.embeddings.head_plan import with_copies_joined
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.extras.learning_curve import deal_recordings, first_share, measure_learning_curve
-from soundprobe.extras.measure import with_copies_joined
 from soundprobe.extras.peeking import measure_peeking
 from soundprobe.heads.catalog import make_head
 from soundprobe.reporting.compared.comparison import comparisons_of

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 from small_parts import small_network, small_part
 
-from soundprobe.augment.compose import build_augmentations
+from soundprobe.augment.compose import Augmentations, build_augmentations
+from soundprobe.base.errors import TrainingError
 from soundprobe.training.feeding import Feed
 
 CPU = torch.device("cpu")
@@ -43,3 +45,18 @@ def test_unmixed_clips_have_their_class_and_weight_and_a_weight_of_nothing_is_no
     assert targets.isfinite().all()
     kept = part.weights > 0
     assert targets.argmax(dim=1)[torch.from_numpy(kept)].tolist() == part.labels[kept].tolist()
+
+
+class Breaks:
+    """Ruins the second of each batch."""
+
+    def __call__(self, spectrogram: torch.Tensor, *_: object) -> torch.Tensor:
+        return torch.cat([spectrogram[:1], spectrogram[1:2] / 0, spectrogram[2:]])
+
+
+def test_augmentation_that_gives_infinity_is_named_with_the_clip():
+    part = small_part(6)
+    feed = feed_of(part, [])
+    feed.augmentations = Augmentations((("spec_augment", Breaks()),))
+    with pytest.raises(TrainingError, match=rf"Of '{part.ids[3]}': \[augment.spec_augment\] gives NaN or infinity"):
+        feed.batch(np.array([5, 3, 1]), torch.Generator())

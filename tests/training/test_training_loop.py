@@ -99,6 +99,19 @@ def test_resumed_training_equals_unbroken_training_bit_for_bit(tmp_path: Path, s
     assert all(torch.equal(resumed.weights[name], tensor) for name, tensor in whole.weights.items())
 
 
+def test_training_that_goes_on_with_other_threads_says_so_and_tells_each_epochs_number(tmp_path: Path):
+    before, path = torch.get_num_threads(), tmp_path / "state.pt"
+    try:
+        torch.set_num_threads(2)
+        train(small_network(), small_part(), None, recipe(), Setting(4, 0, CPU, 1000, path, 1))
+        torch.set_num_threads(3)
+        with pytest.warns(SoundprobeWarning, match=r"Fold 4 goes on with 3 threads after 2: .* OMP_NUM_THREADS=2"):
+            resumed = train(small_network(), small_part(), None, recipe(epochs=2), Setting(4, 0, CPU, 1000, path))
+    finally:
+        torch.set_num_threads(before)
+    assert [line["threads"] for line in resumed.history] == [2, 3]
+
+
 @pytest.mark.parametrize("how", ["cut", "flipped", "foreign"])
 def test_damaged_checkpoint_is_named_and_training_begins_anew(tmp_path: Path, how: str):
     path = tmp_path / "state.pt"

@@ -21,6 +21,7 @@ from soundprobe.base.files import parse_json, write_json
 from soundprobe.predicting.load import load_predictor
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
+from soundprobe.verbs.fit import fit
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 from sounds import write_urbansound_layout
@@ -139,6 +140,24 @@ def test_bundle_predicts_without_heads_cache_or_network(trained, exported, tmp_p
     (said,) = predict(trained.clip, run="bundle", heads="none", device="cpu", **QUIET)
     np.testing.assert_array_equal(said.proba, here.proba)
     assert said.class_names == here.class_names
+
+
+def test_bundle_of_a_fit_brings_thresholds_distance_and_known_clips_and_no_score_of_its_own(trained, tmp_path):
+    where = {"heads": trained.root / "heads", **QUIET}
+    fitted = fit(run=trained.run, precision=0.9, embeddings=trained.root / "embeddings", **where)
+    folder = export(fitted.folder, to=tmp_path / "bundle", format="bundle", **where).folder
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).uniform(-1, 1, RATE_HZ), RATE_HZ)
+    for clip in (trained.clip, tmp_path / "noise.wav"):
+        (here,), (said,) = (predict(clip, run=run, device="cpu", **QUIET) for run in (fitted.folder, folder))
+        np.testing.assert_array_equal(said.proba, here.proba)
+        assert (said.novelty, said.is_unknown, said.trained_on) == (here.novelty, here.is_unknown, here.trained_on)
+    assert here.novelty is not None
+    first, second = (load_predictor(place, device="cpu") for place in (fitted.folder, folder))
+    assert first.thresholds == second.thresholds
+    np.testing.assert_array_equal(first.known, second.known)
+    card = (folder / "README.md").read_text()
+    assert "the head, trained on all clips, has none" in card
+    assert "told from this probability on" in card
 
 
 def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):

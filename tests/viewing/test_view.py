@@ -173,6 +173,8 @@ def test_view_of_channels_that_cancel_says_so_and_shows_the_channel_that_is_aske
 LABELS = {
     "csv": "start,end,label,probability\n0,0.2,dog,0.75\n0.1,0.4,<b>cat</b>,\n",
     "semicolons": "clip;onset;offset;event_label\nx\\a.wav;0;0,2;dog\nb.wav;0;1;owl\n/x/a.wav;0.1;0.4;<b>cat</b>\n",
+    "jsonl": '{"clip": "a.wav", "start_s": 0, "end_s": 0.2, "label": "dog", "probability": 0.75}\n'
+    '{"clip": "a.wav", "start_s": 0.1, "end_s": 0.4, "label": "<b>cat</b>"}\n',
     "audacity": "0.000000\t0.200000\tdog\n\\\t100.0\t2000.0\n0.1\t0.4\t<b>cat</b>\n",
     "raven": "Selection\tView\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\tConfidence\n"
     "1\tWaveform 1\t60.0\t60.2\ta.wav\t0.0\tdog\t0.75\n1\tSpectrogram 1\t60.0\t60.2\ta.wav\t0.0\tdog\t0.75\n"
@@ -189,7 +191,7 @@ def test_segments_of_anybodys_file_lie_under_the_spectrogram_and_stand_in_a_list
         ("dog", 0.0, pytest.approx(0.2)),
         ("<b>cat</b>", pytest.approx(0.1), pytest.approx(0.4)),
     ]
-    assert [one.share for one in clip.segments.listed] == ["75\u00a0%" if kind in ("csv", "raven") else "", ""]
+    assert [one.share for one in clip.segments.listed] == ["75\u00a0%" if kind in ("csv", "jsonl", "raven") else "", ""]
     assert len(clip.segments.lanes) == 2  # they overlap
     assert (clip.segments.lanes[1][0].left, clip.segments.lanes[1][0].width) == (20.0, 60.0)
     text = shown.html()
@@ -208,6 +210,8 @@ def test_segments_of_anybodys_file_lie_under_the_spectrogram_and_stand_in_a_list
         ("start,end,label\nnan,1,dog\n", "line 2: 'nan' to '1'"),
         ("start,end,label,score\n0,1,dog,75\n", "line 2: '75' is no probability"),
         ("start,end,label,clip\n0,1,dog,other.wav\n", "of other.wav, and none of the clips is called so"),
+        ('{"start": 0}\n', "has no column end or label"),
+        ('{"start": 0, "end": 1, "label": "dog"}\n[]\n', "line 2 is no JSON object"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
         (None, "Can't read the segments"),
     ],
@@ -228,8 +232,9 @@ def test_segments_without_a_clips_name_are_refused_for_several_clips(tmp_path):
 
 def test_segments_beyond_the_clip_and_beyond_the_list_are_counted():
     many = [Segment(0.01 * number, 0.01 * number + 0.005, "dog", 0.5) for number in range(250)]
-    strip = strip_of([*many, Segment(3.0, 4.0, "late", 0.5)], 2.6)
-    assert (len(strip.listed), strip.unlisted, len(strip.lanes)) == (200, 51, 1)
+    strip = strip_of([Segment(0, 1e308, "long", 0.5), *many, Segment(3.0, 4.0, "late", 0.5)], 2.6)
+    assert (len(strip.listed), strip.unlisted, len(strip.lanes)) == (200, 52, 2)
+    assert [one.when for one in strip.listed[:2]] == ["0:00.0\u20130:00.0", "0:00.0\u20130:02.6"]
 
 
 def test_view_of_an_array_shows_it(tmp_path):

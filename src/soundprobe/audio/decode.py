@@ -10,7 +10,7 @@ T is the number of samples, C of channels.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class AudioInfo:
     decoder: str = ""
 
 
-class _ForwardFile(soundfile.SoundFile):
+class ForwardFile(soundfile.SoundFile):
     """A SoundFile that is only read onwards.
 
     SoundFile seeks to where it is after every read, which fails at the end of a FLAC stream of unknown length.
@@ -147,22 +147,49 @@ def decode_checked(
     return (wave if samples is None or len(wave) <= samples else wave[:samples].copy()), found
 
 
-def decode_blocks(audio: Encoded, *, sample_rate_hz: int, name: str, channels: str = "mean") -> Iterator[np.ndarray]:
-    """The wave that `decode` gives, in blocks (n,) float32 that follow each other, in memory that doesn't grow with T.
+class WaveBlocks(Iterator[np.ndarray]):
+    """A wave in blocks (n,) float32 that follow each other, in memory that doesn't grow with T.
 
-    The samples are those of `decode` to the bit. Where the blocks end says nothing, and may change.
+    Where the blocks end says nothing, and may change.
+
+    Attributes:
+        told_s: how long its header says that it is, in seconds; None where only decoding tells.
+
+    Raises:
+        AudioError: as `decode`, as soon as it shows.
+    """
+
+    def __init__(self, sound: Sound, channel: int | None, sample_rate_hz: int) -> None:
+        self.told_s = None if sound.frames is None else sound.frames / sound.rate_hz
+        self._looked = _Looked(channel, sound.name)
+        self._blocks = self._read(sound, sample_rate_hz)
+
+    def _read(self, sound: Sound, sample_rate_hz: int) -> Generator[np.ndarray]:
+        with closing(sound):
+            yield from _resampled(self._looked.waves(sound.blocks()), sound.rate_hz, sample_rate_hz)
+        if not self._looked.any:
+            raise AudioError(sound.name, "no samples")
+
+    def __next__(self) -> np.ndarray:
+        return next(self._blocks)
+
+    @property
+    def findings(self) -> checks.Findings:
+        """What `soundprobe.audio.checks` has to say of all that was read so far."""
+        return self._looked.found
+
+
+def decode_blocks(audio: Encoded, *, sample_rate_hz: int, name: str, channels: str = "mean") -> WaveBlocks:
+    """The wave that `decode` gives, to the bit, in blocks.
 
     Args:
         audio: of `soundprobe.audio.encoded.open_encoded`, which leaves a large file on the disk.
 
     Raises:
-        AudioError: as `decode`, as soon as it shows.
+        AudioError: as `decode`, here or as soon as it shows.
     """
-    with closing(_open(audio, name)) as sound:
-        looked = _Looked(sound.pick(channels, audio), name)
-        yield from _resampled(looked.waves(sound.blocks()), sound.rate_hz, sample_rate_hz)
-    if not looked.any:
-        raise AudioError(name, "no samples")
+    sound = _open(audio, name)
+    return WaveBlocks(sound, sound.pick(channels, audio), sample_rate_hz)
 
 
 def survey(audio: Encoded, name: str, channels: str = "mean") -> tuple[float, checks.Findings]:
@@ -217,8 +244,8 @@ def fit_length(wave: np.ndarray, samples: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Sound:
-    """An encoded file that was opened: what its header says, and its samples in blocks.
+class Sound:
+    """Sound that was opened: what its header says, and its samples in blocks.
 
     `frames` is None where only decoding tells. `blocks()`, called once, yields (n,) or (n, C) float32 of about
     `BLOCK_SAMPLES`; `whole` reads all at once, where that is not None.
@@ -325,7 +352,7 @@ def _collect(waves: Iterator[np.ndarray], samples: int | None, name: str) -> np.
     return np.concatenate(kept)
 
 
-def _open(audio: Encoded, name: str) -> _Sound:
+def _open(audio: Encoded, name: str) -> Sound:
     if not len(audio):
         raise AudioError(name, "empty file")
     found = streams(audio, name)
@@ -356,17 +383,17 @@ def _open(audio: Encoded, name: str) -> _Sound:
     return sound
 
 
-def _open_found(found: Streams, name: str) -> _Sound:
+def _open_found(found: Streams, name: str) -> Sound:
     return _open_joined(found, name) if len(found.parts) > 1 else _open_whole(found.parts[0], name, found.mended)
 
 
-def _open_whole(audio: Encoded, name: str, mended: str = "") -> _Sound:
+def _open_whole(audio: Encoded, name: str, mended: str = "") -> Sound:
     """A file that is one stream."""
     reader = Reader(audio)
     quiet = nullcontext if audio.startswith(MAGIC) else hushed
     try:
         with quiet():
-            file = _ForwardFile(reader)
+            file = ForwardFile(reader)
     except soundfile.LibsndfileError as error:
         if reader.failed:
             raise reader.failed from error
@@ -405,10 +432,10 @@ def _open_whole(audio: Encoded, name: str, mended: str = "") -> _Sound:
         return frames
 
     at_once = whole if told is not None else None
-    return _Sound(name, file.samplerate, file.channels, told, mended, blocks, at_once, file.close)
+    return Sound(name, file.samplerate, file.channels, told, mended, blocks, at_once, file.close)
 
 
-def _open_foreign(audio: Encoded, kind: str, name: str) -> _Sound:
+def _open_foreign(audio: Encoded, kind: str, name: str) -> Sound:
     """What FFmpeg reads: its rate and channels are those of the first block."""
     blocks = ffmpeg.blocks(audio, kind, name)
     first = next(blocks, None)
@@ -425,10 +452,10 @@ def _open_foreign(audio: Encoded, kind: str, name: str) -> _Sound:
                 raise AudioError(name, TOO_LONG)
             yield each
 
-    return _Sound(name, rate_hz, channels, None, "FFmpeg", limited, None, blocks.close)
+    return Sound(name, rate_hz, channels, None, "FFmpeg", limited, None, blocks.close)
 
 
-def _open_joined(found: Streams, name: str) -> _Sound:
+def _open_joined(found: Streams, name: str) -> Sound:
     """Encoded files that follow each other; each is opened when the one before has ended."""
     kinds = set()
     for part in found.parts:
@@ -443,7 +470,7 @@ def _open_joined(found: Streams, name: str) -> _Sound:
                 yield from sound.blocks()
 
     rate_hz, channels = next(iter(kinds))
-    return _Sound(name, rate_hz, channels, None, found.mended, blocks, None, lambda: None)
+    return Sound(name, rate_hz, channels, None, found.mended, blocks, None, lambda: None)
 
 
 def _one_channel(frames: np.ndarray, channels: str) -> np.ndarray:

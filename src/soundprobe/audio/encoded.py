@@ -5,6 +5,7 @@ Both are sliced, searched and joined alike, so that what looks at headers needn'
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -14,7 +15,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, overload
 
-from soundprobe.base.errors import AudioError
+from soundprobe.base.errors import AudioError, ClipReadError
 from soundprobe.base.records import EncodedAudio, Source
 
 MAX_BYTES = 32 * 1024**3
@@ -194,8 +195,14 @@ def source_name(source: Source) -> str:
     return source.name if isinstance(source, EncodedAudio) else os.fspath(source)
 
 
+OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+"""What the system says of a file itself, again and again; the rest may pass."""
+
+
 def unreadable(name: str, error: Exception) -> AudioError:
-    return AudioError(name, f"unreadable: {getattr(error, 'strerror', None) or error}")
+    passing = isinstance(error, OSError) and error.errno not in (None, *OF_THE_FILE)
+    kind = ClipReadError if passing else AudioError
+    return kind(name, f"unreadable: {getattr(error, 'strerror', None) or error}")
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -207,7 +214,8 @@ def open_encoded(source: Source) -> Encoded:
     """The encoded bytes of a clip: those of a file above `IN_MEMORY_BYTES` stay where they are.
 
     Raises:
-        AudioError: "missing file", "not a file", "larger than 32 GiB" or "unreadable: ..." (no permission, disk error).
+        AudioError: "missing file", "not a file", "larger than 32 GiB" or "unreadable: ..." (no permission); a
+            ClipReadError where the system fails.
     """
     name = source_name(source)
     try:

@@ -12,7 +12,7 @@ from torch import Tensor
 from soundprobe.augment.background_noise import BackgroundNoise
 from soundprobe.augment.catalog import AUGMENTATIONS, Stage, make_augmentation
 from soundprobe.augment.noise_bank import NoiseBank
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Augmentations:
 
     def of_stage(self, stage: Stage) -> Iterator[Any]:
         """The augmentations that act on `stage`, in order."""
-        return (step for name, step in self.steps if AUGMENTATIONS[name].stage == stage)
+        return (step for _, step in self._named(stage))
+
+    def _named(self, stage: Stage) -> Iterator[tuple[str, Any]]:
+        return ((name, step) for name, step in self.steps if AUGMENTATIONS[name].stage == stage)
 
     def tables(self) -> list[dict[str, Any]]:
         """The recipe's tables again, with every default written out: what a run records and its key covers."""
@@ -61,26 +64,45 @@ class Augmentations:
             noise: training clips to draw noise from, needed where `needs_noise`.
             recordings: (B,) int64, the source recording of each clip, numbered as the bank's.
         """
-        for step in self.of_stage("wave"):
+        for name, step in self._named("wave"):
             if isinstance(step, BackgroundNoise):
                 wave, lengths = step(wave, lengths, sample_rate_hz, generator, noise=noise, recordings=recordings)
             else:
                 wave, lengths = step(wave, lengths, sample_rate_hz, generator)
+            _check_finite(name, wave)
         return wave, lengths
 
     @torch.no_grad()
     def spectrogram(self, spectrogram: Tensor, generator: torch.Generator, frames: Tensor | None = None) -> Tensor:
         """Spectrogram (B, F, M), augmented; frames (B,) int64 says how many of each clip are audio."""
-        for step in self.of_stage("spectrogram"):
+        for name, step in self._named("spectrogram"):
             spectrogram = step(spectrogram, generator, frames)
+            _check_finite(name, spectrogram)
         return spectrogram
 
     @torch.no_grad()
     def mix(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Waves or spectrograms (B, ...) and one-hot or soft targets (B, C) float, mixed among the batch."""
-        for step in self.of_stage("batch"):
+        for name, step in self._named("batch"):
             inputs, targets = step(inputs, targets, generator)
+            _check_finite(name, inputs)
+            _check_finite(name, targets)
         return inputs, targets
+
+
+class NotFiniteError(TrainingError):
+    """An augmentation gave NaN or infinity for the clips at `rows` of its batch."""
+
+    def __init__(self, name: str, rows: Sequence[int]) -> None:
+        super().__init__(f"[augment.{name}] gives NaN or infinity. Mend it, or leave it out.")
+        self.rows = rows
+
+
+def _check_finite(name: str, batch: Tensor) -> None:
+    """Raises NotFiniteError where a number of `batch` (B, ...) is none."""
+    finite = batch.isfinite().flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        raise NotFiniteError(name, (~finite).nonzero()[:, 0].tolist())
 
 
 def build_augmentations(tables: Sequence[Mapping[str, Any]]) -> Augmentations:

@@ -30,7 +30,7 @@ def write_as_one(folder: Path, name: str, texts: Mapping[str, str]) -> None:
     """
     try:
         make_folder(folder)
-        made = folder / f".{name}-{digest_key(dict(texts))}"
+        made = folder / _folder_name(name, texts)
         for file, text in texts.items():
             write_text(made / file, text)
         pointer = folder / f".{name}"
@@ -49,6 +49,20 @@ def write_as_one(folder: Path, name: str, texts: Mapping[str, str]) -> None:
                 shutil.rmtree(other, ignore_errors=True)
     except OSError as error:
         raise StoreError(refused(f"Can't write {folder}", error)) from error
+
+
+def is_whole(made: Path, name: str) -> bool:
+    """Whether the folder `made`, of `write_as_one` with this `name`, holds what was written there.
+
+    Raises:
+        OSError, ValueError: a file can't be read as text.
+    """
+    texts = {path.name: path.read_bytes().decode() for path in made.iterdir()}
+    return made.name == _folder_name(name, texts)
+
+
+def _folder_name(name: str, texts: Mapping[str, str]) -> str:
+    return f".{name}-{digest_key(dict(texts))}"
 
 
 def _take_over(folder: Path, name: str, links: Mapping[Path, Path]) -> None:

@@ -104,6 +104,19 @@ def digest_of(path: Path) -> str:
         return MARK + _digest(file, None)
 
 
+def short_digest(content: bytes) -> str:
+    """16 hexadecimal digits of `content`, for the end of a file's name."""
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def is_as_named(path: Path) -> bool:
+    """Whether the file's name ends in the `short_digest` of its bytes. False also where it can't be read."""
+    try:
+        return path.stem.endswith("-" + short_digest(path.read_bytes()))
+    except OSError:
+        return False
+
+
 def checked_metadata(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """`content` of a file that was checked, without its digest.
 

@@ -53,6 +53,10 @@ class AudioError(SoundprobeError):
         return type(self), (self.name, self.reason)
 
 
+class ClipReadError(AudioError):
+    """The system failed while a clip was read, which says nothing about the clip."""
+
+
 class WeightsError(SoundprobeError):
     """Pretrained weights are missing, can't be fetched, or are not the file that they should be."""
 
@@ -61,13 +65,16 @@ class StoreError(SoundprobeError):
     """An embedding set or a result on disk is missing, incomplete, busy or inconsistent."""
 
 
+OTHER_BYTES = "its bytes are not those that were written"
+
+
 class DamagedError(StoreError):
     """The file at `path` is not as it was written: bytes changed, or it can't be read as what it should be.
 
     `why` says it in a few words; the same command that made the file makes it again.
     """
 
-    def __init__(self, path: Path, why: str = "its bytes are not those that were written", again: str = "") -> None:
+    def __init__(self, path: Path, why: str = OTHER_BYTES, again: str = "") -> None:
         self.path, self.why, self.again = path, why, again
         remedy = f"Run again: {again}" if again else "Run the command that made it again"
         super().__init__(f"{path} is damaged: {why}. {remedy}; only what is damaged is made anew.")

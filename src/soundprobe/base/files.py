@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
 from soundprobe.base.errors import HARMFUL, DamagedError, StoreError, one_line
 
@@ -49,6 +51,19 @@ the same command goes on from there."
     """
     remedy = REMEDIES.get(error.errno or 0, "Choose another folder")
     return f"{what}: {error.strerror or error}. {remedy}. {KEPT}"
+
+
+def refusal_in(error: BaseException | None) -> OSError | None:
+    """What the system refused, where `error` comes of that, in whatever words a library tells it; else None."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in REMEDIES:
+            return error
+        if isinstance(error, OSError | ImportError | RuntimeError):
+            for number in REMEDIES:
+                if os.strerror(number) in str(error):
+                    return OSError(number, os.strerror(number))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class _Written(io.RawIOBase):
@@ -122,7 +137,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             with io.BufferedWriter(raw, BUFFER_BYTES) as file:
                 yield file
         except Exception as error:
-            raise raw.failed or error from error
+            if raw.failed is None or raw.failed is error:
+                raise
+            raise raw.failed from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -313,6 +330,11 @@ def digest_key(content: Mapping[str, Any]) -> str:
     """
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def leading_digits(sha256: Iterable[str]) -> np.ndarray:
+    """(n,) uint64, sorted: the first 64 bits of hexadecimal digests, enough to know a file again; '' is left out."""
+    return np.unique(np.array([int(one[:16], 16) for one in sha256 if one], dtype=np.uint64))
 
 
 def printable(text: str) -> str:

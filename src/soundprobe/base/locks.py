@@ -21,8 +21,8 @@ from soundprobe.base.files import make_folder, refused
 LOCK, HOLDER = ".lock", ".holder"
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
-held: list[Path] = []
-"""The folders that this process writes, the latest last."""
+held: list[str] = []
+"""What this process is doing under its locks, the latest last."""
 
 
 @contextmanager
@@ -45,8 +45,6 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
             make_folder(folder)
             stack.enter_context(held_lock(folder / LOCK, f"writing {folder}", wait=wait))
             remove_leftovers(folder)
-            held.append(folder)
-            stack.callback(held.remove, folder)
         except OSError as error:
             if not (there and error.errno in READ_ONLY):
                 raise StoreError(refused(f"Can't write {folder}", error)) from error
@@ -76,8 +74,10 @@ def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with suppress(OSError):  # nobody needs it to write
             holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        held.append(doing)
         yield
     finally:
+        held.remove(doing)
         with suppress(OSError):
             holder.unlink()
         lock.release()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +14,7 @@ from soundprobe.base.errors import ConfigError, SoundprobeError, unknown
 
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
+TRACKERS = ("joblib.externals.loky.backend.resource_tracker", "multiprocessing.resource_tracker")
 MEMORY_BYTES = 4e9
 """What all tasks' own copies of the features may take together."""
 COPIES = 8
@@ -67,6 +70,8 @@ def run_tasks(
         return
     from joblib import Parallel, delayed, parallel_config
 
+    if engine != "threads":
+        _start_trackers()
     told = function if engine == "threads" else _Telling(function)
     tasks = [delayed(told)(*args) for args in arguments]
     if engine == "dask":
@@ -92,6 +97,17 @@ def run_tasks(
                 "A process that trained a fold died, most likely for want of memory. Run the command again with "
                 "--jobs 1: finished folds are kept."
             ) from error
+
+
+def _start_trackers() -> None:
+    """Starts what watches over the workers' shared memory, which lets signals through in its thread: a worker that is
+    started from there later would get the Ctrl-C that this process was asked to keep from it."""
+    if os.name == "nt":
+        return
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for module in TRACKERS:
+        importlib.import_module(module).ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class _Telling:

@@ -25,7 +25,7 @@ _display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 class Progress:
     """`advance(n)` moves the bar by n."""
 
-    advance: Callable[[int], None]
+    advance: Callable[[float], None]
 
 
 class PaceColumn(ProgressColumn):
@@ -72,7 +72,7 @@ FIRST_LINE_S, NEXT_LINE_S = 10.0, 60.0
 
 
 @contextmanager
-def progress_bar(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
+def progress_bar(title: str, total: float, unit: str, *, shown: bool = True) -> Iterator[Progress]:
     """A bar for `total` units on a terminal, else a line now and then; nothing where `shown` is false."""
     outer = _display.get()
     with _bars(shown) if outer is None else nullcontext(outer) as bars:

@@ -265,12 +265,18 @@ class RunResult:
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C)."""
+    """Probabilities over time: starts_s and ends_s (W,) of the windows, proba (W, C).
+
+    Where the heads know: novelty (W,), how unlike their training clips each window is, and is_unknown (W,), whether it
+    is too unlike for any class.
+    """
 
     class_names: tuple[str, ...]
     starts_s: np.ndarray
     ends_s: np.ndarray
     proba: np.ndarray
+    novelty: np.ndarray | None = None
+    is_unknown: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ same bytes. What is missing or has another type is one line that names file, fie
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.files import read_json, write_json
 
 MOST_OF_COMMAND = 1000
+COMMAND = re.compile(rb'"command": *("(?:[^"\\]|\\.)*")')
 Settings = dict[str, Any]
 """Names and values of any kind: what a backbone or head was set to, what a fold chose, a step of its history."""
 
@@ -137,11 +139,11 @@ class Record(Entry):
 def command_in(path: Path) -> str:
     """The command that the JSON file at `path` says it was made by, however damaged; "" where it can't be read."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = COMMAND.search(path.read_bytes())
+        command = json.loads(found[1]) if found else ""
+    except (OSError, ValueError):
         return ""
-    command = content.get("command") if isinstance(content, dict) else None
-    if not isinstance(command, str) or not command.isprintable() or len(command) > MOST_OF_COMMAND:
+    if not command.isprintable() or len(command) > MOST_OF_COMMAND:
         return ""
     return command if command.startswith("soundprobe ") else ""
 

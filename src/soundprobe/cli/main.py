@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
+from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
@@ -19,6 +19,8 @@ from soundprobe.cli.data import app as data_app
 from soundprobe.cli.export import EXPORT_EXAMPLES, export
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
+from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
+from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
@@ -47,13 +49,13 @@ from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
 from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
+from soundprobe.cli.stopping import ended_by_signals
 from soundprobe.cli.view import VIEW_EXAMPLES, view
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
 
 FAILURES_SHOWN = 10
-KEPT = "What is finished is kept: the same command goes on from there."
 
 
 app = typer.Typer(
@@ -79,15 +81,14 @@ def main() -> None:
     keep_own_stderr()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
-        app()
+        with ended_by_signals():
+            app()
     except SoundprobeError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        err.print(f"Stopped. {KEPT}")
-        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail(f"The disk is full: {error.filename or 'standard output'} can't be written. Free some. {KEPT}")
+        told = refusal_in(error)
+        if told is not None:
+            _fail(refused(f"Can't read or write {told.filename or 'here'}", told))
         if not ran_out_of_memory(error):
             raise
         _fail(f"Memory ran out. Give a smaller --batch-size or fewer --jobs, where the command has them. {KEPT}")
@@ -288,7 +289,7 @@ def report(
 
     One HTML page; Markdown and JSON of the same stand beside it.
     """
-    from soundprobe.base.files import check_room, read_json
+    from soundprobe.base.files import check_room, parse_json
 
     check_room(reports, 0)
     if data is not None:
@@ -316,10 +317,11 @@ def report(
     out.print(f"report -> {written.html}", markup=False)
     if as_json:
         files = {"html": written.html, "markdown": written.markdown, "json": written.json}
-        answer(as_json, files=files, **read_json(written.json))
+        answer(as_json, files=files, **parse_json(written.json.read_text(encoding="utf-8")))
 
 
 app.command(epilog=VIEW_EXAMPLES)(view)
+app.command(epilog=FIT_EXAMPLES)(fit)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
 app.command(epilog=EXPORT_EXAMPLES)(export)
 app.command(epilog=PUSH_EXAMPLES)(push)
@@ -370,12 +372,46 @@ def backbones(as_json: Json = False) -> None:
     )
 
 
-@app.command(epilog=examples("soundprobe doctor"))
-def doctor(as_json: Json = False) -> None:
-    """Show versions, device, codecs and weights found here."""
+@app.command(
+    epilog=examples("soundprobe doctor", "soundprobe doctor --verify", "soundprobe doctor --verify heads/esc-50")
+)
+def doctor(
+    places: Annotated[list[Path] | None, typer.Argument(help="For --verify. Default: the usual folders.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check all that is on disk; take away what is damaged and made again.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Show versions, device, codecs and weights found here; or check what is on disk."""
+    if verify:
+        _verify(places, quiet, as_json)
+        return
+    if places:
+        raise typer.BadParameter("Places are checked with --verify.", param_hint="PLACES")
     from soundprobe.verbs.doctor import diagnose
 
     found = diagnose()
     for name, value in found.items():
         out.print(f"{name:<22} {value}", markup=False)
     answer(as_json, machine=found)
+
+
+def _verify(places: list[Path] | None, quiet: bool, as_json: bool) -> None:
+    from soundprobe.verbs.verify import verify
+
+    found = verify(places, progress=not quiet)
+    wrong = [finding for finding in found.findings if finding.state != "unsigned"]
+    for finding in wrong:
+        done = "; taken away" if finding.removed else ""
+        out.print(one_line(f"{finding.state}: {finding.path}: {finding.why}{done}"), markup=False)
+    for command in dict.fromkeys(finding.again for finding in wrong if finding.again):
+        out.print(one_line(f"makes it again: {command}"), markup=False)
+    counts = {state: found.count(state) for state in ("damaged", "gone", "left over", "unsigned")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    out.print(f"checked {found.files} files, {found.size_bytes / 1e6:.1f} MB: {told}", markup=False)
+    if counts["unsigned"]:
+        out.print("unsigned: of an earlier version, without a digest; damage to them doesn't show.")
+    answer(as_json, verified=found)
+    if not found.sound:
+        raise typer.Exit(ExitCode.ERROR)

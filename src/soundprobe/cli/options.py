@@ -19,11 +19,13 @@ from soundprobe.base.files import printable
 
 
 class ExitCode(IntEnum):
-    """How a command ended. 0 is good, and 2 is typer's own for a command line that it can't parse."""
+    """How a command ended. 0 is good, and 2 is typer's own for a command line that it can't parse.
+
+    What Ctrl-C ended has `stopping.INTERRUPTED`.
+    """
 
     ERROR = 1
     SOME_FAILED = 3  # finished, but some clips could not be used
-    INTERRUPTED = 130  # as shells have it for Ctrl-C
 
 
 DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."

@@ -1,9 +1,14 @@
-"""`soundprobe predict`: what a trained head says of audio files."""
+"""`soundprobe predict`: what a trained head says of audio files and streams."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,19 +17,34 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
+from soundprobe.base.files import check_room
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
+from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
+    from soundprobe.audio.live import Live, Raw
+    from soundprobe.predicting.labelling import Recording
     from soundprobe.predicting.prediction import Prediction
+    from soundprobe.predicting.predictor import Listening, Predictor
 
 PREDICT_EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
+    "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
+    "soundprobe predict recordings/ --run best --format raven --to labels/",
     "soundprobe predict clip.wav --tags",
+    "arecord -t raw -f S16_LE -r 48000 | soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
 SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
+SHOWN_SEGMENTS = 40
+NAMES_SHOWN = 5
+STDIN, STDIN_NAME = "-", "stdin"
+TABLE = "table"
+BYTES_OF_MB = 1e6
 
 Run = Annotated[
     str | None,
@@ -39,7 +59,9 @@ Channels = Annotated[
 
 
 def predict(
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
+    clips: Annotated[
+        list[Path], typer.Argument(metavar="CLIP...", help="Audio files, folders of them, or - for standard input.")
+    ],
     run: Run = None,
     tags: Annotated[
         bool, typer.Option("--tags", help="AudioSet's tags instead, by a pretrained network: no run.")
@@ -50,49 +72,255 @@ def predict(
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
+    window: Annotated[
+        float | None, typer.Option("--window", metavar="S", help="Heard at once. Default: as the heads were trained.")
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option("--hop", metavar="S", help="From window to window. Default: half a window.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", metavar="P", help="Segments have at least this probability.")
+    ] = None,
+    min_duration: Annotated[
+        float, typer.Option("--min-duration", metavar="S", help="Shorter segments are left out.")
+    ] = 0.0,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="table, csv, jsonl, audacity or raven.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="PATH", help="A file for all, or a folder: a file a recording.")
+    ] = None,
+    raw: Annotated[
+        str | None, typer.Option("--raw", metavar="TYPE", help="Of -: samples alone, f32le, s16le or s32le.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of --raw.")] = None,
+    channels_in: Annotated[int, typer.Option("--channels-in", metavar="N", help="Of --raw.")] = 1,
+    follow: Annotated[bool, typer.Option("--follow", help="Of -: a line for each window, as it comes.")] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")
+    ] = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
+    ] = 2,
     allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what each clip is, by the heads of all folds."""
-    from soundprobe.audio.checks import notes
+    """Say what is heard in recordings of any length, by the heads of all folds."""
     from soundprobe.data.listing import audio_files
-    from soundprobe.predicting.load import load_predictor
-    from soundprobe.predicting.tagging import TAGGING, load_tagger
+    from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key, write_whole
+    from soundprobe.predicting.predictor import Listening
 
-    how: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
+    how = Listening(window, hop, threshold, min_duration)
+    how.check()
+    source = _raw(clips, raw, rate, channels_in, follow)
+    form = _form(form, to, as_json=as_json, follow=follow)
+    if to is not None:
+        check_room(to.parent, 0)
+    options: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
+    asked: dict[str, Any] = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
+    load: Callable[[], Predictor]
     if tags:
-        check_tags(clips, run, backbone or TAGGING, weights)
-        predictor = load_tagger(backbone or TAGGING, **how)
+        folder = Path(check_tags(clips, run, backbone, weights))
+        asked["tags"] = [str(folder), weights, os.stat(weights).st_mtime_ns if weights else None]
+        load = partial(_load_tagger, str(folder), options)
     elif backbone is not None:
         raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
     else:
-        predictor = load_predictor(find_folder(clips, heads, run, dataset, weights), **how)
-    paths = [path for place in clips for path in audio_files(place)]
-    predictions, failures = [], []
-    for path in paths:
-        try:
-            predictions.append(predictor.predict(str(path)))
-        except AudioError as error:
-            failures.append(error)
-    if not predictions:
+        folder = find_folder(clips, heads, run, dataset, weights)
+        asked["unknown"] = unknown
+        load = partial(_load, folder, options, unknown)
+    if follow:
+        _follow(load(), _live(source), how, form)
+        return
+    recordings = [
+        Recording.at(path, path.relative_to(place) if path != place else Path(path.name))
+        for place in clips
+        for path in audio_files(place)
+    ]
+    writer = _writer(form, len(recordings), to)
+    labels, answers = None, {}
+    if to is not None and _is_folder(to):
+        labels = LabelFolder(to, recordings, asked_key(folder, asked), writer.ending)
+        answers = labels.finished(recordings)
+        if answers:
+            err.print(f"{len(answers)} of {len(recordings)} were done before and are passed over.")
+    left = [recording for recording in recordings if recording.path not in answers]
+    failures: list[AudioError] = []
+    text = ""
+    total_mb = sum(recording.size_bytes for recording in left) / BYTES_OF_MB
+    if left:
+        predictor = load()
+        writer.highest_hz = predictor.highest_hz
+    with _sources(left, source) as sources, progress_bar("predict", max(total_mb, 1e-6), "MB", shown=not quiet) as bar:
+        heard_mb = 0.0
+
+        def advance(share: float) -> None:
+            nonlocal heard_mb
+            bar.advance(share * size_mb - heard_mb)
+            heard_mb = share * size_mb
+
+        outcomes = predictor.predict_each(sources, how, files_ahead=jobs, on_heard=advance) if left else iter(())
+        for recording in left:
+            heard_mb, size_mb = 0.0, recording.size_bytes / BYTES_OF_MB
+            done = next(outcomes)
+            advance(1.0)
+            if isinstance(done, AudioError):
+                failures.append(done)
+                continue
+            answers[recording.path] = _facts(done)
+            if labels is not None:
+                labels.write(recording, writer.head() + writer.rows(done), answers[recording.path])
+            elif to is not None:
+                text += writer.rows(done)
+            elif form != TABLE:
+                _write((writer.head() if len(answers) == 1 else "") + writer.rows(done))
+    if not answers:
         for failure in failures[:-1]:
             err.print(one_line(failure), markup=False)
         raise failures[-1]
-    _print_table(predictions)
-    answer(
-        as_json,
-        clips=map(_facts, predictions),
-        failures={failure.name: failure.reason for failure in failures},
-    )
-    for note in notes({done.name: done.findings for done in predictions}):
-        err.print(one_line(note), markup=False)
-    for failure in failures:
-        err.print(one_line(failure), markup=False)
-    stop_if_failed(len(failures), len(paths), allow_failures)
+    if to is not None and labels is None:
+        write_whole(to, writer.head() + text)
+    told = [answers[recording.path] for recording in recordings if recording.path in answers]
+    if form == TABLE or to is not None:
+        _print_table(told, with_segments=form == TABLE, of_tags=tags)
+    _tell(told, failures, to)
+    answer(as_json, clips=told, failures={failure.name: failure.reason for failure in failures})
+    stop_if_failed(len(failures), len(recordings), allow_failures)
+
+
+def _load(folder: Path, options: Mapping[str, Any], unknown: bool) -> Predictor:
+    from soundprobe.predicting.load import load_predictor
+
+    found = load_predictor(folder, **options)
+    return found if unknown else found.without_unknown()
+
+
+def _load_tagger(backbone: str, options: Mapping[str, Any]) -> Predictor:
+    from soundprobe.predicting.tagging import load_tagger
+
+    return load_tagger(backbone, **options)
+
+
+def _raw(clips: Sequence[Path], raw: str | None, rate: int | None, channels_in: int, follow: bool) -> Raw | None:
+    """How the samples of standard input are written; None where it has encoded audio.
+
+    Raises:
+        ConfigError: the options of a stream don't go together.
+    """
+    from soundprobe.audio.live import Raw
+
+    is_stdin = [str(place) == STDIN for place in clips]
+    if sum(is_stdin) > 1:
+        raise ConfigError("Standard input can be read once: give - once.")
+    if follow and not all(is_stdin):
+        raise ConfigError("--follow listens to standard input alone: give - and no other clip.")
+    if raw is None and (rate is not None or channels_in != 1):
+        raise ConfigError("--rate and --channels-in are of samples without a header: give --raw f32le or s16le, too.")
+    if raw is None:
+        return None
+    if not any(is_stdin):
+        raise ConfigError("--raw is of standard input: give - as the clip.")
+    if rate is None:
+        raise ConfigError("Samples alone don't say their rate: give --rate, such as --rate 48000.")
+    return Raw(raw, rate, channels_in)
+
+
+def _form(form: str | None, to: Path | None, *, as_json: bool, follow: bool) -> str:
+    """The format, by what `--to` is called where none is named.
+
+    Raises:
+        ConfigError: it is unknown, or doesn't go together with the other options.
+    """
+    from soundprobe.predicting.formats import FORMATS, check_format, format_of
+
+    if form not in (None, TABLE):
+        check_format(str(form))
+    if to is not None and form == TABLE:
+        raise ConfigError(f"--format table is for the eye: with --to give {', '.join(FORMATS)}.")
+    if to is None and as_json and form not in (None, TABLE):
+        raise ConfigError(f"--json and --format {form} would both go to standard output. Give --to as well, or one.")
+    if follow and (as_json or to is not None or form not in (None, TABLE, "csv", "jsonl")):
+        raise ConfigError("--follow writes lines to standard output: give --format jsonl, csv or table alone.")
+    if form is not None:
+        return form
+    return TABLE if to is None else "csv" if _is_folder(to) else format_of(to)
+
+
+def _is_folder(to: Path) -> bool:
+    return to.is_dir() or not to.suffix
+
+
+def _writer(form: str, recordings: int, to: Path | None) -> Any:
+    from soundprobe.predicting.formats import FORMATS
+
+    writer = FORMATS["csv" if form == TABLE else form]()
+    if recordings > 1 and not writer.holds_several and (to is None or not _is_folder(to)):
+        raise ConfigError(f"A file for {form} holds one recording, and {recordings} are given. Give --to FOLDER.")
+    return writer
+
+
+def _live(raw: Raw | None) -> Live:
+    from soundprobe.audio.live import Live
+
+    return Live(STDIN_NAME, sys.stdin.buffer, raw)
+
+
+@contextmanager
+def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[Source | Live]]:
+    """What is heard of each; encoded audio on standard input is laid down first, since it may be read backwards."""
+    from soundprobe.audio.encoded import open_encoded
+
+    with tempfile.TemporaryDirectory(prefix="soundprobe-") as place:
+        laid = Path(place) / "stdin"
+        sources: list[Source | Live] = []
+        for recording in recordings:
+            if str(recording.path) != STDIN:
+                sources.append(str(recording.path))
+            elif raw is not None:
+                sources.append(_live(raw))
+            else:
+                with laid.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
+                sources.append(EncodedAudio(STDIN_NAME, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
+        yield sources
+
+
+def _write(text: str) -> None:
+    """At once, on standard output."""
+    from soundprobe.base.files import printable
+
+    sys.stdout.write(printable(text))
+    sys.stdout.flush()
+
+
+def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None:
+    """A line for each window whose most probable class reaches its threshold, and for each tag that does."""
+    from soundprobe.predicting.formats import FORMATS, segment_facts
+    from soundprobe.predicting.prediction import Prediction, Segment
+    from soundprobe.predicting.segments import thresholds_of
+
+    names, least = predictor.class_names, thresholds_of(predictor.class_names, predictor.threshold(how))
+    writer = FORMATS["csv" if form == TABLE else form]()
+    if form != TABLE:
+        _write(writer.head())
+    for window, said in predictor.follow(live, how):
+        proba = said.proba[0]
+        order = (-proba).argsort(kind="stable")
+        for c in order if predictor.multilabel else order[:1]:
+            if proba[c] < least[c] or predictor.is_unknown(said)[0]:
+                continue
+            heard = Segment(window.start_s, window.end_s, names[c], float(proba[c]))
+            if form == TABLE:
+                facts = segment_facts(heard)
+                times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
+                _write(f"{times}  {100 * heard.probability:5.1f} %  {one_line(heard.label)}\n")
+            else:
+                end_s = window.end_s
+                _write(writer.rows(Prediction(live.name, names, proba, 0, end_s, end_s, segments=(heard,))))
 
 
 def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
@@ -113,13 +341,13 @@ def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: st
     return folder
 
 
-def check_tags(clips: Sequence[Path], run: str | None, backbone: str, weights: str | None) -> None:
-    """Whether clips can be tagged, as far as can be told without torch.
+def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, weights: str | None) -> str:
+    """The backbone whose tags are asked for.
 
     Raises:
         SoundprobeError: a run is given, the backbone has no tags, weights are missing, or all that was named as clips.
     """
-    from soundprobe.predicting.tagging import check_tagger
+    from soundprobe.predicting.tagging import TAGGING, check_tagger
 
     if run is not None:
         raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
@@ -127,18 +355,21 @@ def check_tags(clips: Sequence[Path], run: str | None, backbone: str, weights: s
     with lacking.noted():
         check_clips(clips)
     with lacking.noted():
-        check_tagger(backbone, weights)
+        check_tagger(backbone or TAGGING, weights)
     lacking.tell()
+    return backbone or TAGGING
 
 
 def check_clips(clips: Sequence[Path]) -> None:
     """Raises DataError where none of them is there."""
-    if not any(os.path.exists(place) for place in clips):
+    if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
         named = ", ".join(map(str, clips))
         raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
 
 
 def _facts(done: Prediction) -> dict[str, Any]:
+    from soundprobe.predicting.formats import segment_facts
+
     return {
         "clip": done.name,
         "predicted": done.predicted,
@@ -146,20 +377,55 @@ def _facts(done: Prediction) -> dict[str, Any]:
         "heads": done.heads,
         "duration_s": round(done.duration_s, 4),
         "heard_s": round(done.heard_s, 4),
-        "findings": done.findings,
+        "findings": dict(done.findings),
+        "trained_on": done.trained_on,
+        "unknown": done.is_unknown,
+        "novelty": done.novelty,
+        "windows": 0 if done.timeline is None else len(done.timeline.starts_s),
+        "segments": [segment_facts(one) for one in done.segments],
     }
 
 
-def _print_table(predictions: Sequence[Prediction]) -> None:
+def _print_table(told: Sequence[Mapping[str, Any]], *, with_segments: bool, of_tags: bool) -> None:
+    """What is said of each clip as a whole; and the segments of those that were heard in windows."""
+    shown_classes, least = (SHOWN_TAGS, LEAST_TAG) if of_tags else (SHOWN_CLASSES, 0.0)
     table = Table(box=None, pad_edge=False)
     for column in ("clip", "class", "probability", "next"):
         table.add_column(column, justify="right" if column == "probability" else "left", overflow="fold")
-    for done in predictions:
-        said = done.most_probable(SHOWN_TAGS, LEAST_TAG) if done.multilabel else done.most_probable(SHOWN_CLASSES)
-        others = ", ".join(f"{name} {100 * share:.0f} %" for name, share in said[1:])
-        first = f"{100 * said[0][1]:.1f} %"
-        table.add_row(Text(one_line(done.name)), Text(one_line(done.predicted)), first, Text(one_line(others)))
+    for one in told:
+        ranked = sorted(one["proba"].items(), key=lambda item: -item[1])[:shown_classes]
+        share, others = ("", ranked) if one["unknown"] else (f"{100 * ranked[0][1]:.1f} %", ranked[1:])
+        others = [(name, p) for name, p in others if p >= least]
+        following = ", ".join(f"{name} {100 * p:.0f} %" for name, p in others)
+        shown = [Text(one_line(text)) for text in (one["clip"], one["predicted"])]
+        table.add_row(*shown, share, Text(one_line(following)))
     print_table(table, "next")
-    for done in predictions:
-        if done.heard_s < done.duration_s - 0.01:
-            out.print(f"Of {one_line(done.name)} only the first {done.heard_s:g} s were heard.", markup=False)
+    rows = [(one["clip"], segment) for one in told if one["windows"] > 1 for segment in one["segments"]]
+    if not with_segments or not rows:
+        return
+    segments = Table(box=None, pad_edge=False)
+    for column in ("clip", "start", "end", "class", "probability"):
+        segments.add_column(column, justify="left" if column in ("clip", "class") else "right", overflow="fold")
+    for clip, segment in rows[:SHOWN_SEGMENTS]:
+        times = [f"{segment[end]:.2f}" for end in ("start_s", "end_s")]
+        label = Text(one_line(segment["label"]))
+        segments.add_row(Text(one_line(clip)), *times, label, f"{100 * segment['probability']:.1f} %")
+    out.print()
+    print_table(segments)
+    if len(rows) > SHOWN_SEGMENTS:
+        err.print(f"... and {len(rows) - SHOWN_SEGMENTS} more segments: --format csv shows all.")
+
+
+def _tell(told: Sequence[Mapping[str, Any]], failures: Sequence[AudioError], to: Path | None) -> None:
+    from soundprobe.audio.checks import notes
+
+    if to is not None:
+        err.print(one_line(f"labels -> {to}"), markup=False)
+    for note in notes({one["clip"]: one["findings"] for one in told}):
+        err.print(one_line(note), markup=False)
+    if known := [one["clip"] for one in told if one["trained_on"]]:
+        named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
+        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"
+        err.print(one_line(line), markup=False)
+    for failure in failures:
+        err.print(one_line(failure), markup=False)

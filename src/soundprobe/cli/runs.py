@@ -12,9 +12,10 @@ from rich.text import Text
 
 from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.base.files import size_of
+from soundprobe.cli.fit import fit_facts, lines_of_fit
 from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
 from soundprobe.cli.output import Json, answer, out, print_table
-from soundprobe.reporting.wording import percent, plural, setting_text
+from soundprobe.reporting.wording import on_threads, percent, plural, setting_text
 
 if TYPE_CHECKING:
     from soundprobe.scoring.run_names import NamedRun
@@ -51,18 +52,20 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
     from soundprobe.scoring.run_names import find_run
 
     run = find_run(heads, name, dataset=dataset, option="runs show")
-    record = run.record
-    answer(as_json, **_facts(run), result=record.content)
+    record, made = run.record, run.fit or run.record
+    answer(as_json, **_facts(run), result=made.content)
+    whose = "" if run.fit is None else "its recipe's: "
     lines = {
         "name": run.name,
         "data": f"{run.data}, {plural(record.dataset.clips, 'clip')}, {len(record.dataset.class_names)} classes",
         "from": (record.dataset.opened_as or {}).get("data", "given in Python"),
-        "accuracy": f"{_score(run)} %, mean ± population standard deviation over {_folds(run)} folds",
+        "accuracy": f"{whose}{_score(run)} %, mean ± population standard deviation over {_folds(run)} folds",
         "backbone": f"{record.backbone.title}, {record.backbone.weights_label}",
         "head": f"{record.head.title}, seed {record.head.seed}",
         "settings": setting_text(record.head.settings) or "as usual",
-        "made": f"{record.created}, on {record.device or 'cpu'}",
-        "again": "\n".join(dict.fromkeys([*record.backbone.commands, record.command])),
+        **({} if run.fit is None else {"fit": "\n".join(lines_of_fit(run.fit))}),
+        "made": f"{made.created}, on {made.device or 'cpu'}{on_threads(record.threads)}",
+        "again": "\n".join(dict.fromkeys([*record.backbone.commands, record.command, made.command])),
         "folder": f"{run.folder} ({_megabytes(run)} MB)",
     }
     for label, text in lines.items():
@@ -124,8 +127,9 @@ def _table(found: Sequence[NamedRun]) -> Table:
             column, justify="right" if right else "left", no_wrap=right or column == "made", overflow="fold"
         )
     for run in found:
-        made = run.record.created.replace("T", " ")[:16]
-        cells = (_score(run), _folds(run), made, _megabytes(run), _mark(run))
+        made = (run.fit or run.record).created.replace("T", " ")[:16]
+        score = _score(run) if run.fit is None else f"({_score(run)})"
+        cells = (score, _folds(run), made, _megabytes(run), _mark(run))
         table.add_row(Text(one_line(run.name)), Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
     return table
 
@@ -143,6 +147,8 @@ def _folds(run: NamedRun) -> str:
 
 def _mark(run: NamedRun) -> str:
     """Why it can't be the best; empty where it can."""
+    if run.fit is not None:
+        return f"on all clips; the score is that of {run.fit.recipe_name}"
     if run.record.is_of_fewer_clips:
         return f"trial of {plural(run.record.dataset.clips, 'clip')}"
     if run.record.is_trial:
@@ -171,27 +177,28 @@ def _option(name: str, value: object) -> str:
 
 
 def _facts(run: NamedRun) -> dict[str, Any]:
-    record = run.record
+    record, made = run.record, run.fit or run.record
     return {
         "name": run.name,
         "data": run.data,
         "fingerprint": record.dataset.fingerprint,
         "opened_as": record.dataset.opened_as,
-        "kind": record.kind,
+        "kind": run.kind,
         "backbone": record.backbone.name,
         "weights": record.backbone.weights,
         "head": record.head.name,
         "seed": record.head.seed,
         "settings": record.head.settings,
-        "accuracy": record.content["summary"]["accuracy"],
-        "macro_f1": record.content["summary"]["macro_f1"],
+        "accuracy": None if run.fit else record.content["summary"]["accuracy"],
+        "macro_f1": None if run.fit else record.content["summary"]["macro_f1"],
         "folds": record.tested,
         "folds_of_data": record.dataset.folds,
         "trial": record.is_trial,
         "contends": run.contends,
-        "created": record.created,
+        "created": made.created,
         "size_bytes": size_of(run.folder),
-        "keys": {"embeddings": record.backbone.key, "head": record.head.key},
+        "keys": {"embeddings": record.backbone.key, "head": run.key},
         "folder": str(run.folder),
-        "command": record.command,
+        "command": made.command,
+        **({} if run.fit is None else {"fit": fit_facts(run.fit)}),
     }

@@ -5,11 +5,14 @@ N is the number of clips.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,10 +22,12 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import AudioInfo, inspect, survey
 from soundprobe.audio.encoded import digest, open_encoded, source_name
-from soundprobe.base.errors import AudioError, ConfigError, DataError
+from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError
+from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.base.records import Clips, Embeddings, Source
 from soundprobe.data.readers.locate import explain_missing
 
+RETRY_WAITS_S = (0.1, 0.5)
 MISSING = "missing file"
 SCAN_THREADS = min(8, os.cpu_count() or 1)
 
@@ -80,7 +85,7 @@ def scan(
         channels: which of them are looked at then; see `decode`.
 
     Raises:
-        ConfigError: `jobs` is below 1.
+        ConfigError: `jobs` is below 1. DataError: the system fails to read a clip, or a drive went away.
     """
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more.")
@@ -93,6 +98,7 @@ def scan(
                 on_progress(1)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C doesn't wait for thousands of clips
+    _check_still_there(clips, seen)
     return Scan(
         sha256=np.array([one.sha256 for one in seen], dtype=np.str_),
         duration_s=np.array([one.info.duration_s for one in seen]),
@@ -105,11 +111,39 @@ def scan(
     )
 
 
+def _check_still_there(clips: Clips, seen: Sequence[_Seen]) -> None:
+    """Raises DataError where a clip that was read is gone: a drive that went away says nothing about the rest."""
+    if any(one.error == MISSING for one in seen):
+        read = (path for path, one in zip(clips.sources, seen, strict=True) if one.sha256 and isinstance(path, str))
+        gone = next(read, None)
+        if gone is not None and not os.path.exists(gone):
+            raise DataError(f"{gone} was there a moment ago. See whether its drive is still there and well. {KEPT}")
+
+
 def _look(source: Source, decode_samples: bool, channels: str) -> _Seen:
+    """Tries again where the system fails.
+
+    Raises:
+        DataError: it goes on failing.
+    """
+    for wait_s in RETRY_WAITS_S:
+        with suppress(ClipReadError):
+            return _look_once(source, decode_samples, channels)
+        time.sleep(wait_s)
+    try:
+        return _look_once(source, decode_samples, channels)
+    except ClipReadError as error:
+        told = refusal_in(error) or OSError(errno.EIO, error.reason)
+        raise DataError(refused(f"Can't read {error.name}", told)) from error
+
+
+def _look_once(source: Source, decode_samples: bool, channels: str) -> _Seen:
     name = source_name(source)
     try:
         audio = open_encoded(source)
         sha256 = digest(audio)
+    except ClipReadError:
+        raise
     except AudioError as error:
         return _Seen("", NOTHING, error.reason)
     try:
@@ -117,6 +151,8 @@ def _look(source: Source, decode_samples: bool, channels: str) -> _Seen:
         if not decode_samples:
             return _Seen(sha256, info, "")
         return _Seen(sha256, info, "", *survey(audio, name, channels))
+    except ClipReadError:
+        raise
     except AudioError as error:
         return _Seen(sha256, NOTHING, error.reason)
 

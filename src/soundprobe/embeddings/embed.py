@@ -23,7 +23,7 @@ from soundprobe.audio.decode import DECODE_VERSION, decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.allowance import Allowance
-from soundprobe.base.errors import AudioError, ConfigError, DataError, StoreError
+from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -223,17 +223,19 @@ def decode_scanned(
     try:
         audio = open_encoded(source)
         sha256 = digest(audio)
+        outcome: Decoded
+        try:
+            outcome, findings = decode_checked(
+                audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
+            )
+        except ClipReadError:
+            raise
+        except AudioError as error:
+            outcome, findings = error, {}
     except AudioError as error:  # it could be read a moment ago, so this says nothing about the clip
         raise StoreError(
             f"{error}, though it could be read before. Run the command again: finished work is kept."
         ) from error
-    try:
-        wave, findings = decode_checked(
-            audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples
-        )
-        outcome: Decoded = wave
-    except AudioError as error:
-        outcome, findings = error, {}
     if sha256 != scanned.sha256[row] or (not isinstance(audio, bytes) and audio.changed()):
         raise StoreError(f"{name} changed since it was scanned. Run the command again: finished work is kept.")
     if findings and found is not None:

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from soundprobe.base.locks import locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings
-from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
-from soundprobe.embeddings.sets import FeatureSet
+from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.extras import learning_curve, peeking
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import RunRecord
-
-
-class Planned(Protocol):
-    """What a run was asked to do, as far as an extra repeats it."""
-
-    @property
-    def features(self) -> FeatureSet: ...
-    @property
-    def head(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def head_settings(self) -> Mapping[str, Any]: ...
-    @property
-    def exclude_leaks(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +34,7 @@ class Extra:
         folder: Path,
         record: RunRecord,
         read: Callable[[], tuple[Embeddings, list[str]]],
-        plan: Planned,
+        plan: Plan,
         *,
         progress: bool,
         again: bool,
@@ -79,12 +62,3 @@ class Extra:
 
 LEARNING_CURVE = Extra("learning curve", LearningCurveRecord, learning_curve.measure_learning_curve)
 PEEKING = Extra("peeking", PeekingRecord, peeking.measure_peeking)
-
-
-def with_copies_joined(embeddings: Embeddings) -> Embeddings:
-    """`embeddings` with recordings that hold clips of the same bytes under one name, where digests are known."""
-    digests = embeddings.columns.get("audio_sha256")
-    if digests is None:
-        return embeddings
-    linked = linked_recordings(embeddings, copy_numbers(digests), None)
-    return dataclasses.replace(embeddings, groups=join_recordings(embeddings.groups, linked))

@@ -23,8 +23,8 @@ _usual = 0  # PyTorch's threads before the first of them
 def one_thread() -> Iterator[None]:
     """One thread of numpy's and scipy's BLAS, and of PyTorch where that is imported; their numbers are put back.
 
-    PyTorch's number is at once the calling thread's and the one that new threads begin with: heads on several threads
-    must agree on what to put back. BLAS has one number for all, which the first thread to set it keeps to itself.
+    PyTorch's number is at once the calling thread's and the one that new threads begin with, so heads on several
+    threads must agree on what to put back. BLAS has one number for all, which the first thread to set it keeps.
     """
     global _inside, _usual
     torch = sys.modules.get("torch")
@@ -33,9 +33,7 @@ def one_thread() -> Iterator[None]:
             _usual = 0
         _inside += 1
         if torch is not None:
-            now = (
-                torch.get_num_threads()
-            )  # a new thread takes its number when it first asks, whatever it has set before
+            now = torch.get_num_threads()  # a new thread takes its number when it first asks, whatever was set before
             _usual = _usual or now
             torch.set_num_threads(1)
     try:

@@ -25,7 +25,9 @@ from soundprobe.base.machine import choose_device
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import BackboneRecord, Count, DatasetRecord, Entry, Record, Settings
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
+from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import FINETUNED, KIND
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 FILE, WEIGHTS, LABELS, CARD = "export.json", "model.safetensors", "labels.json", "README.md"
 Format = Literal["onnx", "torch", "bundle"]
+NOVELTY, TRAINED = "novelty.", "trained.sha256"
 LONGEST_BYTES = 16_000_000
 """Of `export.json`: that of 50 heads and 10,000 classes is shorter."""
 
@@ -87,10 +90,12 @@ class ExportRecord(Record):
         dataset: what it was trained on, without where that was; recordings: how many that are.
         data_licence: as the user says, or of a data set that is known; None where nobody says.
         accuracy, macro_f1: of its cross-validation; accuracy_std: population, between folds.
+        recipe: of a fit, what the run was called whose scores these are: the head itself has none.
         controls: accuracy by the name of each control and run without a network on the same data.
         head: a key of `HEADS`; code_sha256: of another package's, see `registry.code_of`.
         members: what is asked; files: name -> SHA-256, of all other files but the card.
-        trained_s, thresholds: see `Predictor`.
+        trained_s: see `Predictor`; thresholds: as there, None of a class that is never told; novelty: the distance from
+            which on a clip is none of the classes, of a fit that has it.
         checked: of a graph.
     """
 
@@ -106,12 +111,14 @@ class ExportRecord(Record):
     accuracy: ScoreEntry | None = None
     accuracy_std: float | None = None
     macro_f1: ScoreEntry | None = None
+    recipe: str | None = None
     controls: dict[str, float] = Field(default={})
     head: str
     code_sha256: str | None = None
     members: Annotated[list[MemberEntry], Field(min_length=1)]
     trained_s: float | None = None
-    thresholds: dict[str, float] | None = None
+    thresholds: dict[str, float | None] | None = None
+    novelty: float | None = None
     files: dict[str, str]
     checked: CheckEntry | None = None
 
@@ -157,6 +164,9 @@ def write_weights(predictor: Predictor, path: Path) -> None:
         for place, head in enumerate(member.heads):
             for name, array in head.state_dict().items():
                 tensors[f"{_head(number, place)}{name}"] = torch.from_numpy(np.ascontiguousarray(array))
+    if predictor.novelty is not None:
+        tensors |= {f"{NOVELTY}{name}": torch.from_numpy(array) for name, array in predictor.novelty.arrays().items()}
+    tensors[TRAINED] = torch.from_numpy(predictor.known.view(np.int64))
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
@@ -193,7 +203,7 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
     path = folder / WEIGHTS
     if sha256_of(path) != record.files.get(WEIGHTS):
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
-    members = tuple(_members(record, path))
+    members, more = _members(record, path)
     return Predictor(
         folder,
         tuple(record.dataset.class_names),
@@ -201,12 +211,13 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
         choose_device(device),
         channels,
         trained_s=record.trained_s,
-        thresholds=record.thresholds,
         head=record.head,
+        **more,
     )
 
 
-def _members(record: ExportRecord, path: Path) -> list[Member]:
+def _members(record: ExportRecord, path: Path) -> tuple[tuple[Member, ...], dict[str, Any]]:
+    """The members, and what a fit brings besides, as `Predictor` takes it."""
     from safetensors import SafetensorError, safe_open
 
     n_classes, members = len(record.dataset.class_names), []
@@ -233,9 +244,29 @@ def _members(record: ExportRecord, path: Path) -> list[Member]:
                 for head in heads:
                     _check_fits(head, width, n_classes, path)
                 members.append(Member(backbones, heads))
+            more = _brought(record, under(NOVELTY), under(TRAINED).get(""), len(record.members), width)
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as networks and heads ({error}). {ExportRecord.REMEDY}") from error
-    return members
+    return tuple(members), more
+
+
+def _brought(
+    record: ExportRecord, novelty: Mapping[str, Tensor], trained: Tensor | None, members: int, width: int
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if trained is not None and trained.ndim == 1:
+        found["known"] = np.sort(trained.numpy().astype(np.int64).view(np.uint64))
+    if record.thresholds is not None:
+        told = record.thresholds.items()
+        if unknown := set(record.thresholds) - set(record.dataset.class_names):
+            raise ValueError(f"thresholds of {len(unknown)} classes that there are not")
+        found["thresholds"] = {name: NEVER if least is None else least for name, least in told}
+    if record.novelty is not None:
+        arrays = {name: tensor.numpy() for name, tensor in novelty.items()}
+        found["novelty"] = Novelty.from_arrays(arrays, record.novelty)
+        if members != 1 or len(found["novelty"].centre) != width:
+            raise ValueError(f"a distance of {len(found['novelty'].centre)} numbers for embeddings of {width}")
+    return found
 
 
 def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> LoadedBackbone:

@@ -61,6 +61,7 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
         "data": _data(record),
         "backbone": "; ".join(map(_backbone, record.backbones)),
         "head": f"{_text(record.head)}, {_heads(record)}",
+        **_of_fit(record),
         "input": _input(record, rates),
         "licence of the weights": "; ".join(map(_licence, record.backbones)),
         "licence of the data": _text(record.data_licence or "not known: find out before you share this"),
@@ -88,10 +89,24 @@ def _scores(record: ExportRecord) -> dict[str, str]:
     folds = len(record.dataset.folds)
     spread = "" if record.accuracy_std is None else f", ± {100 * record.accuracy_std:.1f} between folds"
     best = ", ".join(f"{_text(name)} {100 * value:.1f} %" for name, value in record.controls.items())
-    found = {"accuracy": f"{_percent(record.accuracy)}{spread}; mean of {folds} folds, each tested by heads without it"}
+    tested = f"mean of {folds} folds, each tested by heads without it"
+    if record.recipe is not None:
+        tested = f"of its recipe, {_text(record.recipe)}, over {folds} folds; the head, trained on all clips, has none"
+    found = {"accuracy": f"{_percent(record.accuracy)}{spread}; {tested}"}
     if record.macro_f1 is not None:
         found["macro-F1"] = _percent(record.macro_f1)
     return {**found, "controls": best or "none were run: `soundprobe compare` runs them"}
+
+
+def _of_fit(record: ExportRecord) -> dict[str, str]:
+    found = {}
+    if record.thresholds is not None:
+        told = record.thresholds.items()
+        least = (f"{_text(name)} {'never' if value is None else f'{value:.2f}'}" for name, value in told)
+        found["told from this probability on"] = ", ".join(least)
+    if record.novelty is not None and record.kind == "bundle":
+        found["none of these"] = f"where a clip is further than {record.novelty:.2f} from the training clips"
+    return found
 
 
 def _percent(score: ScoreEntry) -> str:
@@ -115,7 +130,7 @@ def _backbone(told: BackboneRecord) -> str:
 def _heads(record: ExportRecord) -> str:
     heads = sum(len(member.heads) for member in record.members)
     if heads == 1:
-        return "one"
+        return "one" if record.recipe is None else "one, trained on all clips"
     networks = ", each on its fold's network" if len(record.members) > 1 else ""
     return f"one for each of {heads} folds{networks}; probabilities are their mean, which has no score of its own"
 

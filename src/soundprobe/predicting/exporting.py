@@ -32,14 +32,17 @@ from soundprobe.predicting.card import model_card
 from soundprobe.predicting.load import load_predictor
 from soundprobe.predicting.predictor import Predictor
 from soundprobe.scoring.bootstrap import resample
+from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.predictions import predictions_of
-from soundprobe.scoring.results import read_result
+from soundprobe.scoring.results import RunRecord, read_result
 from soundprobe.scoring.run_names import base_name, named_runs
+from soundprobe.scoring.thresholds import NEVER
 
 MODELS = {"onnx": "model.onnx", "torch": "model.pt2", "bundle": WEIGHTS}
 NO_NETWORK = "logmel-stats"
-KEPT = ("name", "key", "dataset", "recordings", "data_licence", "accuracy", "accuracy_std", "macro_f1", "controls")
+SCORES = ("accuracy", "accuracy_std", "macro_f1", "recipe", "controls")
+KEPT = ("name", "key", "dataset", "recordings", "data_licence", *SCORES)
 """What a bundle knows that is exported again."""
 OF_DATA = ("name", "fingerprint", "clips", "class_names", "folds")
 """What leaves of a data set's record: nothing of where it was."""
@@ -78,7 +81,7 @@ def write_export(
         "head": predictor.head,
         **code_of(HEADS[predictor.head].target),
         "trained_s": predictor.trained_s,
-        "thresholds": None if predictor.thresholds is None else dict(predictor.thresholds),
+        **_of_fit(predictor),
         "members": describe_members(predictor),
         "files": {name: sha256_of(folder / name) for name in (MODELS[format], LABELS)},
         **({} if checked is None else {"checked": checked}),
@@ -111,32 +114,58 @@ def _known(source: Path, heads: Path) -> dict[str, Any]:
     if is_export(source):
         told = read_export(source).content
         return {name: told[name] for name in KEPT if name in told}
+    if (source / FitRecord.FILE).exists():
+        return _known_of_fit(source, heads)
     record = read_result(source)
     predictions = predictions_of(source, record)
     scores = resample(predictions)
-    same = [run for run in named_runs(heads).found if run.record.dataset.identity == record.dataset.identity]
-    (name,) = [run.name for run in same if run.folder.samefile(source)] or [base_name(record)]
+    known = record.dataset.recordings_known
+    if known is None:
+        known = bool((predictions.groups != predictions.ids).any())
+    return {
+        "key": record.head.key,
+        **_known_of_run(source, heads, record),
+        **({"recordings": len(np.unique(predictions.groups))} if known else {}),
+        "accuracy": _interval(scores.interval("accuracy")),
+        "macro_f1": _interval(scores.interval("macro_f1")),
+    }
+
+
+def _known_of_fit(source: Path, heads: Path) -> dict[str, Any]:
+    fit = read_fit(source)[0]
+    score = fit.run.summary
+    return {
+        "key": fit.key,
+        **_known_of_run(source, heads, fit.run),
+        "recipe": fit.recipe_name,
+        "accuracy": {"mean": score.accuracy.mean, "low": fit.accuracy.low, "high": fit.accuracy.high},
+        "macro_f1": {"mean": score.macro_f1.mean},
+    }
+
+
+def _known_of_run(source: Path, heads: Path, record: RunRecord) -> dict[str, Any]:
     data = record.dataset
-    known = (
-        data.recordings_known
-        if data.recordings_known is not None
-        else bool((predictions.groups != predictions.ids).any())
-    )
+    same = [run for run in named_runs(heads).found if run.record.dataset.identity == data.identity]
+    name = next((run.name for run in same if run.folder.samefile(source)), base_name(record))
+    controls = (run for run in same if (run.is_control or NO_NETWORK in run.record.backbone.name) and run.name != name)
     return {
         "name": name,
-        "key": record.head.key,
         "dataset": {field: record.content["dataset"][field] for field in OF_DATA},
-        **({"recordings": len(np.unique(predictions.groups))} if known else {}),
         **({"data_licence": LICENCES[data.name]} if data.name in LICENCES else {}),
-        "accuracy": _interval(scores.interval("accuracy")),
         "accuracy_std": record.summary.accuracy.std_population,
-        "macro_f1": _interval(scores.interval("macro_f1")),
-        "controls": {
-            run.name: run.accuracy
-            for run in same
-            if (run.is_control or NO_NETWORK in run.record.backbone.name) and run.name != name
-        },
+        "controls": {run.name: run.accuracy for run in controls},
     }
+
+
+def _of_fit(predictor: Predictor) -> dict[str, Any]:
+    """What only fits have."""
+    found: dict[str, Any] = {}
+    if predictor.thresholds is not None:
+        told = predictor.thresholds.items()
+        found["thresholds"] = {name: None if least == NEVER else least for name, least in told}
+    if predictor.novelty is not None:
+        found["novelty"] = predictor.novelty.threshold
+    return found
 
 
 def _interval(found: Interval) -> dict[str, float | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +20,27 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import code_of
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.bundle import is_export, load_bundle
 from soundprobe.predicting.hub import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
+from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
+from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import FinetunedRun, load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe", "finetune")
+CAN_PREDICT = ("probe", "finetune", "fit")
 """The kinds of runs that have heads."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
@@ -73,22 +78,26 @@ def load_predictor(
         return load_bundle(place, channels=channels, device=device)
     if _is_finetuned(place):
         return _finetuned(place, channels, device)
-    trained, abouts, folds = [], [], []
-    for path in _head_files(place):
-        try:
-            result, arrays, record = results.read_fold(path)
-        except DamagedError as error:
-            raise error.by(command_in(place / "result.json")) from None
-        about = record.about
-        if code_of(HEADS.of_record(about.head, path).target).get("code_sha256") != about.code_sha256:
-            raise ConfigError(
-                f"The heads in {place} were trained by other code than {about.head} has now. Probe again."
-            )
-        trained.append(load_head(about.head, arrays, record.params))
-        abouts.append(about)
-        folds.append(result.fold)
-    about = abouts[0]
-    if any(other.backbone.key != about.backbone.key for other in abouts):
+    told: dict[str, Any] = {}
+    kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
+    folds = []
+    if (place / FitRecord.FILE).exists():
+        fit, arrays = read_fit(place)
+        kept.append((fit.about, part(arrays, "head."), fit.params))
+        told = _told(fit, arrays)
+    else:
+        files = _head_files(place)
+        for path in files:
+            try:
+                result, arrays, record = results.read_fold(path)
+            except DamagedError as error:
+                raise error.by(command_in(place / "result.json")) from None
+            kept.append((record.about, arrays, record.params))
+            folds.append(result.fold)
+        told["known"] = results.known_clips(place, files)
+    trained = [_head(of, arrays, params, place) for of, arrays, params in kept]
+    about = kept[0][0]
+    if any(other.backbone.key != about.backbone.key for other, *_ in kept):
         raise StoreError(f"The heads in {place} belong to different embeddings. Delete the folder and probe again.")
     if about.backbone.finetuned is not None:
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
@@ -101,11 +110,12 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, head=about.head)
+    told |= {"trained_s": about.clip_s, "head": about.head}
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, **told)
 
 
 def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:
-    """The folder of the run or bundle that `run` names.
+    """The folder of the run, fit or bundle that `run` names.
 
     Args:
         run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
@@ -121,6 +131,24 @@ def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None
     return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
 
 
+def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
+    """The saved head, once its code is known to be what it was."""
+    if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
+        raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
+    return load_head(about.head, arrays, params)
+
+
+def _told(fit: FitRecord, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fit brings for its `Predictor` besides the head."""
+    found: dict[str, Any] = {"known": arrays.get("trained.sha256", leading_digits(()))}
+    if fit.thresholds is not None:
+        classes = fit.thresholds.classes.items()
+        found["thresholds"] = {name: NEVER if one.threshold is None else one.threshold for name, one in classes}
+    if fit.novelty is not None:
+        found["novelty"] = Novelty.from_arrays(part(arrays, "novelty."), fit.novelty.threshold)
+    return found
+
+
 def check_weights(folder: str | Path, weights: str | Path | None) -> None:
     """Whether the weights of the backbones of the run in `folder` can be had, as far as can be told without torch.
 
@@ -128,9 +156,12 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         StoreError: no trained heads there. WeightsError: there is nothing at `weights`, or the published ones may not
             be fetched.
     """
-    if is_export(Path(folder)) or _is_finetuned(Path(folder)):
+    place = Path(folder)
+    if is_export(place) or _is_finetuned(place):
         return  # which hold them
-    about = results.read_fold(_head_files(Path(folder))[0])[2].about.backbone
+    is_fit = (place / FitRecord.FILE).exists()
+    origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
+    about = origin.backbone
     if weights is not None:
         if not Path(weights).exists():
             raise WeightsError(f"No weights at {str(weights)!r}. Give a file's path, or that of a fine-tuning run.")
@@ -160,12 +191,22 @@ def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
                 f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
                 "embeddings with --finetuned and probe those."
             )
-        _, arrays, _ = results.read_fold(results.fold_path(place, fold))
+        _, arrays, record = results.read_fold(results.fold_path(place, fold))
         width = len(arrays["weights"])
         plain = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32), **arrays}
         params = {"settings": {}, "classes": list(range(len(class_names))), "chosen": {}}
         members.append(Member((network,), (load_head("linear", plain, params),)))
-    return Predictor(place, class_names, tuple(members), choose_device(device), channels, head="linear")
+    known = results.known_clips(place, [results.fold_path(place, fold) for fold in run.folds])
+    return Predictor(
+        place,
+        class_names,
+        tuple(members),
+        choose_device(device),
+        channels,
+        trained_s=record.about.clip_s,
+        known=known,
+        head="linear",
+    )
 
 
 def _trained_seconds(run: FinetunedRun) -> float | None:
@@ -182,8 +223,13 @@ def _trained_seconds(run: FinetunedRun) -> float | None:
 
 def _head_files(place: Path) -> list[Path]:
     files = sorted(place.glob("fold-*.safetensors"))
-    if not files and (place / "result.json").exists() and results.read_result(place).kind == "import":
-        raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+    if (place / "result.json").exists():
+        record = results.read_result(place)
+        if record.kind == "import":
+            raise ConfigError(f"{place} {WHY_NOT['import']}. Give the folder of a probe.")
+        lost = next((path for fold in record.tested if not (path := results.fold_path(place, fold)).exists()), None)
+        if lost is not None:
+            raise DamagedError(lost, "it is gone", record.command)
     if not files:
         raise StoreError(f"No trained heads in {place}. `soundprobe runs list` shows the runs there are.")
     return files

@@ -15,6 +15,9 @@ from soundprobe.base.records import Segment as Segment
 from soundprobe.base.records import Source
 from soundprobe.base.records import Timeline as Timeline
 
+NONE_OF_THESE = "none of these"
+"""What is said of a recording that is too unlike all that the heads were trained on."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
@@ -27,6 +30,10 @@ class Prediction:
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
         timeline: its windows, where it is longer than one or was asked for in windows; else None.
         segments: the stretches of one class in it, ascending, none of which overlap.
+        novelty: how unlike the training clips it is, about 1 for clips like them; of its windows, the least. None where
+            the heads don't know.
+        is_unknown: whether that is too far for any class.
+        trained_on: whether its very bytes are among the clips that heads were trained on: what they say is no test.
         multilabel: whether each class is a yes or no of its own, so that `proba` needn't sum to 1.
         source: its sound, to be heard again.
     """
@@ -40,6 +47,9 @@ class Prediction:
     findings: Findings = field(default_factory=dict)
     timeline: Timeline | None = None
     segments: tuple[Segment, ...] = ()
+    novelty: float | None = None
+    is_unknown: bool = False
+    trained_on: bool = False
     multilabel: bool = False
     source: Source | None = None
 
@@ -58,5 +68,5 @@ class Prediction:
 
     @property
     def predicted(self) -> str:
-        """The most probable class."""
-        return self.class_names[int(self.proba.argmax())]
+        """The most probable class, or `NONE_OF_THESE`."""
+        return NONE_OF_THESE if self.is_unknown else self.class_names[int(self.proba.argmax())]

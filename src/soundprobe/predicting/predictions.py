@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.errors import AudioError, ConfigError, one_line, unknown
 from soundprobe.base.records import Segment
-from soundprobe.predicting.prediction import Prediction
+from soundprobe.predicting.prediction import NONE_OF_THESE, Prediction
 from soundprobe.viewing.page import View, clip_view
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def _heads(one: Prediction) -> str:
 
 def _shares(one: Prediction, last: int, first: int = 0) -> str:
     """The classes from the `first` most probable to before the `last`, with their probabilities."""
+    if one.is_unknown and first == 0:
+        return NONE_OF_THESE
+    first -= one.is_unknown
     return ", ".join(f"{one_line(name)} {100 * share:.1f} %" for name, share in one.most_probable(last)[first:])
 
 
@@ -136,7 +139,7 @@ def _cells(one: Prediction) -> tuple[str, str, str, str]:
     return (
         one_line(one.name),
         one_line(one.predicted),
-        f"{100 * one.proba.max():.1f} %",
+        "" if one.is_unknown else f"{100 * one.proba.max():.1f} %",
         _shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1),
     )
 

@@ -13,11 +13,13 @@ Letters: T samples, W windows, C classes, D the embedding's dimension.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,21 +27,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import decode_checked
-from soundprobe.audio.encoded import read_bytes, source_name
+from soundprobe.audio.decode import WaveBlocks, decode_blocks
+from soundprobe.audio.encoded import Encoded, digest, open_encoded, source_name
 from soundprobe.audio.from_python import sources_of
+from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
+from soundprobe.base.files import leading_digits
 from soundprobe.base.records import Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
 from soundprobe.predicting.predictions import Predictions
-from soundprobe.predicting.segments import check_segmenting, segments, segments_of_each
+from soundprobe.predicting.segments import LEAST_SURE, check_segmenting, segments, segments_of_each
 from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:
     import torch
 
     from soundprobe.backbones.load import LoadedBackbone
+    from soundprobe.backbones.protocol import Backbone
+    from soundprobe.heads.novelty import Novelty
 
 BATCH_WINDOWS = 4
 """Windows of one forward pass, always: with another number the same window gives slightly other numbers."""
@@ -91,15 +97,24 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _End:
-    """The end of a recording."""
+    """The end of a recording; trained_on: whether its very bytes trained heads."""
 
     name: str
     duration_s: float
     findings: Findings
+    trained_on: bool
 
 
 _Heard = _Batch | _End | AudioError
 """What comes of a recording, in this order: batches, and its end or why there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """Of W windows: proba (W, C), the mean over the heads, and where a fit knows it novelty (W,)."""
+
+    proba: np.ndarray
+    novelty: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +124,9 @@ class Predictor:
     Attributes:
         channels: what becomes of a clip's channels; None takes what became of them in each backbone's embeddings.
         trained_s: how long the clips are that the heads were trained on (their median), where the run says it.
-        thresholds: of classes, below which the run itself reports none of them.
+        thresholds: of classes, below which a fit itself reports none of them; infinity of one that it never does.
+        novelty: how unlike its training clips an embedding is, where a fit has that; of the only member.
+        known: (N,) uint64, sorted, the `leading_digits` of the clips that heads were trained on, as far as known.
         head: the key in `HEADS` of what all heads are.
         multilabel: whether each class is a yes or no of its own, so that several may be heard at once.
     """
@@ -121,6 +138,8 @@ class Predictor:
     channels: str | None = None
     trained_s: float | None = None
     thresholds: Mapping[str, float] | None = None
+    novelty: Novelty | None = None
+    known: np.ndarray = field(default_factory=lambda: leading_digits(()))
     head: str = ""
     multilabel: bool = False
 
@@ -153,6 +172,25 @@ class Predictor:
         """The longest window that every backbone takes."""
         return min(one.input_samples(A_DAY_S) / one.spec.sample_rate_hz for one in self.backbones)
 
+    @property
+    def highest_hz(self) -> float:
+        """The highest frequency that a backbone can hear."""
+        return max(one.spec.sample_rate_hz for one in self.backbones) / 2
+
+    def without_unknown(self) -> Predictor:
+        """The same heads, which call everything one of their classes."""
+        return replace(self, novelty=None)
+
+    def was_trained_on(self, sha256: str) -> bool:
+        """Whether heads are known to have been trained on a clip whose encoded bytes have this digest."""
+        return bool(np.isin(leading_digits([sha256]), self.known)[0])
+
+    def is_unknown(self, said: Said) -> np.ndarray:
+        """(W,) bool, which windows are too unlike the training clips for any class."""
+        if self.novelty is None or said.novelty is None:
+            return np.zeros(len(said.proba), dtype=bool)
+        return self.novelty.is_unknown(said.novelty)
+
     def grid(self, listening: Listening) -> Grid:
         """The windows that `listening` asks for.
 
@@ -166,7 +204,13 @@ class Predictor:
             raise ConfigError(f"A window of {window_s:g} s is not valid for {names}: give {self.most_s:g} or less.")
         return Grid(window_s, listening.hop_s or window_s / 2)
 
-    def predict(self, source: Source, listening: Listening | None = None) -> Prediction:
+    def threshold(self, listening: Listening) -> float | Mapping[str, float]:
+        """That of `listening`, or the run's own, or none; of what may be several at once, `LEAST_SURE`."""
+        if listening.threshold is not None:
+            return listening.threshold
+        return self.thresholds or (LEAST_SURE if self.multilabel else 0.0)
+
+    def predict(self, source: Source | Live, listening: Listening | None = None) -> Prediction:
         """What the heads say of one recording.
 
         Raises:
@@ -179,17 +223,17 @@ class Predictor:
 
     def predict_each(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Source | Live],
         listening: Listening | None = None,
         *,
         files_ahead: int = FILES_AHEAD,
-        on_heard: Callable[[str, float], None] | None = None,
+        on_heard: Callable[[float], None] | None = None,
     ) -> Generator[Prediction | AudioError]:
         """What the heads say of each recording, or why they can't, in their order and as soon as it is known.
 
         Args:
             files_ahead: how many recordings are decoded while another is embedded.
-            on_heard: called with a recording's name and the share of it that was heard.
+            on_heard: called with the share of the recording in hand that was heard.
 
         Raises:
             ConfigError: see `grid`.
@@ -198,11 +242,11 @@ class Predictor:
 
         how = listening or Listening()
         grid = self.grid(how)
-        threshold = how.threshold if how.threshold is not None else self.thresholds or 0.0
+        threshold = self.threshold(how)
         streams = min(streams_of(one.network, self.device) for one in self.backbones)
         for backbone in self.backbones:
             backbone.network.to(self.device)
-        said: list[tuple[Sequence[Window], np.ndarray]] = []
+        said: list[tuple[Sequence[Window], Said]] = []
         failure: AudioError | None = None
         with (
             ThreadPoolExecutor(files_ahead + 1, thread_name_prefix="decode") as pool,
@@ -210,10 +254,10 @@ class Predictor:
             closing(in_streams(self._say, heard, streams)) as stream,
         ):
             for part, outcome in stream:
-                if isinstance(outcome, np.ndarray) and isinstance(part, _Batch):
+                if isinstance(outcome, Said) and isinstance(part, _Batch):
                     said.append((part.windows, outcome))
                     if on_heard and part.share is not None:
-                        on_heard(part.name, part.share)
+                        on_heard(part.share)
                     continue
                 failure = failure or (outcome if isinstance(outcome, AudioError) else None)
                 if isinstance(part, _Batch):
@@ -224,6 +268,23 @@ class Predictor:
                     yield self._prediction(part, said, threshold, how.min_duration_s)
                 said, failure = [], None
 
+    def follow(self, live: Live, listening: Listening | None = None) -> Generator[tuple[Window, Said]]:
+        """Each window of a stream and what the heads say of it, as soon as its last sample has come.
+
+        Raises:
+            AudioError: the stream can't be decoded, or an embedding is not finite. ConfigError: see `grid`.
+        """
+        grid = self.grid(listening or Listening())
+        for backbone in self.backbones:
+            backbone.network.to(self.device)
+        reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(live.waves(self._wanted), self._wanted, strict=True)]
+        for window in windows(reels, grid):
+            said = self._say(_Batch(live.name, [window]))
+            if isinstance(said, AudioError):
+                raise said
+            assert said is not None
+            yield window, said
+
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own; see `predict` for the errors."""
         timeline = self.predict(source, Listening(window_s, hop_s)).timeline
@@ -233,23 +294,30 @@ class Predictor:
     def _prediction(
         self,
         end: _End,
-        said: Sequence[tuple[Sequence[Window], np.ndarray]],
+        said: Sequence[tuple[Sequence[Window], Said]],
         threshold: float | Mapping[str, float],
         min_duration_s: float,
     ) -> Prediction:
         heard = [window for some, _ in said for window in some]
-        proba = np.concatenate([each for _, each in said])
+        proba = np.concatenate([each.proba for _, each in said])
+        is_unknown = np.concatenate([self.is_unknown(each) for _, each in said])
+        scores = [each.novelty for _, each in said if each.novelty is not None]
+        novelty = np.concatenate(scores) if scores else None
         timeline = Timeline(
             self.class_names,
             np.array([window.start_s for window in heard]),
             np.array([window.end_s for window in heard]),
             proba,
+            novelty,
+            None if novelty is None else is_unknown,
         )
+        # What is none of the classes has no say in which of them it is, unless nothing else is heard.
+        none_known = bool(is_unknown.all())
         stretches = segments_of_each if self.multilabel else segments
         return Prediction(
             name=end.name,
             class_names=self.class_names,
-            proba=proba.mean(axis=0),
+            proba=proba[~is_unknown | none_known].mean(axis=0),
             heads=len(self.heads),
             duration_s=end.duration_s,
             heard_s=end.duration_s,
@@ -257,6 +325,9 @@ class Predictor:
             timeline=timeline,
             segments=stretches(timeline, threshold=threshold, min_duration_s=min_duration_s),
             multilabel=self.multilabel,
+            novelty=None if novelty is None else float(novelty.min()),
+            is_unknown=none_known,
+            trained_on=end.trained_on,
         )
 
     @property
@@ -267,38 +338,47 @@ class Predictor:
     def _wants(self, backbone: LoadedBackbone) -> tuple[int, str]:
         return backbone.spec.sample_rate_hz, self.channels or backbone.channels
 
-    def _hear(self, source: Source, grid: Grid) -> Iterator[_Heard]:
-        name = source_name(source)
+    def _hear(self, source: Source | Live, grid: Grid) -> Iterator[_Heard]:
+        name = source.name if isinstance(source, Live) else source_name(source)
         try:
-            audio = read_bytes(source)
-            found: dict[str, float] = {}
-            reels = []
-            for rate_hz, channels in self._wanted:
-                wave, findings = decode_checked(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
-                found.update(findings)
-                reels.append(Reel(iter([wave]), rate_hz))
+            audio = source if isinstance(source, Live) else open_encoded(source)
+            waves = self._waves(audio, name)
+            reels = [Reel(wave, rate_hz) for wave, (rate_hz, _) in zip(waves, self._wanted, strict=True)]
+            told_s = waves[0].told_s
             for some in _batched(windows(reels, grid)):
-                yield _Batch(name, some)
-            yield _End(name, reels[0].count / reels[0].rate_hz, found)
+                yield _Batch(name, some, None if told_s is None else min(1.0, some[-1].end_s / told_s))
+            found = {kind: value for wave in waves for kind, value in wave.findings.items()}
+            trained_on = len(self.known) > 0 and not isinstance(audio, Live) and self.was_trained_on(digest(audio))
+            yield _End(name, reels[0].count / reels[0].rate_hz, found, trained_on)
         except AudioError as error:
             yield error
 
-    def _say(self, part: _Heard) -> np.ndarray | AudioError | None:
-        """(W, C) of a batch's W windows, or why there is none; None of an end."""
+    def _waves(self, audio: Encoded | Live, name: str) -> list[WaveBlocks]:
+        """The recording's samples, at each of the rates and of the channels that are wanted."""
+        if isinstance(audio, Live):
+            return audio.waves(self._wanted)
+        return [
+            decode_blocks(audio, sample_rate_hz=rate_hz, name=name, channels=channels)
+            for rate_hz, channels in self._wanted
+        ]
+
+    def _say(self, part: _Heard) -> Said | AudioError | None:
+        """What the heads say of a batch's windows, or why there is none; None of an end."""
         if not isinstance(part, _Batch):
             return part if isinstance(part, AudioError) else None
         count = len(part.windows)
         rows = list(part.windows)
         if not rows[0].whole:
             rows += rows[-1:] * (BATCH_WINDOWS - count)
-        total = np.zeros((len(rows), len(self.class_names)))
+        total, novelty = np.zeros((len(rows), len(self.class_names))), None
         for member in self.members:
             features = np.concatenate([self._embed(backbone, rows) for backbone in member.backbones], axis=1)
             if not np.isfinite(features).all():
                 return AudioError(part.name, "the backbone's embedding is not finite")
+            novelty = None if self.novelty is None else self.novelty.score(features)[:count]
             for head in member.heads:  # each in the order of its own classes
                 total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
-        return total[:count] / len(self.heads)
+        return Said(total[:count] / len(self.heads), novelty)
 
     def _embed(self, backbone: LoadedBackbone, rows: Sequence[Window]) -> np.ndarray:
         """(W, D) float32, each window cut or padded as `extract` does."""
@@ -307,7 +387,17 @@ class Predictor:
         reel = self._wanted.index(self._wants(backbone))
         waves = [window.waves[reel] for window in rows]
         samples = max(backbone.input_samples(len(wave) / backbone.spec.sample_rate_hz) for wave in waves)
-        return embed_waves(backbone.network, *stacked(waves, samples), self.device)
+        network = backbone.network if rows[0].whole else self._for_windows[id(backbone)]
+        return embed_waves(network, *stacked(waves, samples), self.device)
+
+    @cached_property
+    def _for_windows(self) -> Mapping[int, Backbone]:
+        """The same networks with their shortcuts, which many windows repay and a single clip doesn't."""
+        networks = {}
+        for backbone in self.backbones:
+            networks[id(backbone)] = network = copy.copy(backbone.network)
+            network.allow_shortcuts(True)
+        return networks
 
 
 def _batched(found: Iterator[Window]) -> Iterator[list[Window]]:

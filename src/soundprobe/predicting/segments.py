@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.predicting.prediction import Segment, Timeline
+from soundprobe.scoring.thresholds import NEVER
 
 NOTHING = -1
 ROUNDING_S = 1e-6
@@ -33,16 +34,30 @@ def edges_s(timeline: Timeline) -> np.ndarray:
 def check_segmenting(threshold: float | Mapping[str, float], min_duration_s: float) -> None:
     """Raises ConfigError where a threshold is no probability, or `min_duration_s` no length."""
     for least in threshold.values() if isinstance(threshold, Mapping) else [threshold]:
-        if not 0 <= least <= 1:
+        if not (0 <= least <= 1 or least == NEVER):
             raise ConfigError(f"A threshold of {least} is not valid: give 0 to 1, such as 0.5.")
     if not 0 <= min_duration_s < math.inf:
         raise ConfigError(f"A least duration of {min_duration_s} s is not valid: give 0 or more, such as 0.5.")
 
 
+def thresholds_of(class_names: Sequence[str], threshold: float | Mapping[str, float]) -> np.ndarray:
+    """(C,) the threshold of each class.
+
+    Raises:
+        ConfigError: one is named that isn't there.
+    """
+    if not isinstance(threshold, Mapping):
+        return np.full(len(class_names), threshold)
+    for name in threshold:
+        if name not in class_names:
+            raise ConfigError(unknown("class", name, class_names))
+    return np.array([threshold.get(name, 0.0) for name in class_names])
+
+
 def segments(
     timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
-    """The stretches in which one class is the most probable, ascending.
+    """The stretches in which one class is the most probable, ascending; none where windows are none of the classes.
 
     Args:
         threshold: a window whose most probable class is less probable belongs to no segment; one for all, or by class,
@@ -54,15 +69,11 @@ def segments(
     """
     check_segmenting(threshold, min_duration_s)
     names = timeline.class_names
-    if isinstance(threshold, Mapping):
-        for name in threshold:
-            if name not in names:
-                raise ConfigError(unknown("class", name, names))
-        least = np.array([threshold.get(name, 0.0) for name in names])
-    else:
-        least = np.full(len(names), threshold)
+    least = thresholds_of(names, threshold)
     edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
     sure = timeline.proba.max(axis=1) >= least[best]
+    if timeline.is_unknown is not None:
+        sure &= ~timeline.is_unknown
     shortest_s = min_duration_s - ROUNDING_S
     runs: list[tuple[int, int, int]] = []  # class, first window, one behind the last
     at = 0
@@ -81,16 +92,18 @@ def segments(
 
 
 def segments_of_each(
-    timeline: Timeline, *, threshold: float | Mapping[str, float] = 0.0, min_duration_s: float = 0.0
+    timeline: Timeline, *, threshold: float | Mapping[str, float] = LEAST_SURE, min_duration_s: float = 0.0
 ) -> tuple[Segment, ...]:
     """The stretches of every class by itself, where several may be heard at once: they may overlap.
 
-    Args, Raises: as `segments`; without a threshold it is `LEAST_SURE`.
+    Args, Raises: as `segments`; a class that `threshold` leaves out has `LEAST_SURE`.
     """
+    names = timeline.class_names
+    if isinstance(threshold, Mapping):
+        threshold = {**dict.fromkeys(names, LEAST_SURE), **threshold}
+    least = thresholds_of(names, threshold)
     found: list[Segment] = []
-    for c, name in enumerate(timeline.class_names):
-        least = threshold.get(name, LEAST_SURE) if isinstance(threshold, Mapping) else threshold or LEAST_SURE
-        if timeline.proba[:, c].max() >= least:
-            alone = Timeline((name,), timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
-            found += segments(alone, threshold=least, min_duration_s=min_duration_s)
+    for c in np.flatnonzero(timeline.proba.max(axis=0) >= least):
+        alone = Timeline(names[c : c + 1], timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
+        found += segments(alone, threshold=float(least[c]), min_duration_s=min_duration_s)
     return tuple(sorted(found, key=lambda one: (one.start_s, -one.probability)))

@@ -20,7 +20,7 @@ def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as percent, without the sign: 0.8312 -> "83.1". Rounded as ".831" is: once, in binary."""
     if share is None or math.isnan(share):
         return MISSING
-    return f"{100 * round(share, digits + 2):.{digits}f}"
+    return f"{100 * round(float(share), digits + 2):.{digits}f}"  # numpy's own numbers round otherwise
 
 
 def of_100(shares: Sequence[float]) -> list[str]:
@@ -28,6 +28,7 @@ def of_100(shares: Sequence[float]) -> list[str]:
 
     With a decimal where two that differ would look alike, or one like all.
     """
+    shares = [float(share) for share in shares]  # as in `percent`
     said = [f"{math.floor(100 * round(share, 3) + 0.5):d}" for share in shares]  # as the figure with a decimal rounds
     alike = len(set(said)) < len({round(share, 3) for share in shares})
     if alike or any(text == "100" and share < 1 for text, share in zip(said, shares, strict=True)):
@@ -79,7 +80,7 @@ def p_value(p: float | None) -> str:
 
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign: 0.104 -> "+10.4"."""
-    text = f"{100 * round(difference, 3):+.1f}"
+    text = f"{100 * round(float(difference), 3):+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
@@ -91,6 +92,11 @@ def count(number: float) -> str:
 def plural(number: int, noun: str) -> str:
     """ "1 fold", "10 folds"."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def on_threads(threads: Sequence[int]) -> str:
+    """On how many threads a network was trained: ", 2 threads"; empty where that isn't told."""
+    return f", {listing(list(map(str, threads)))} threads (its last digits depend on them)" if threads else ""
 
 
 UNKNOWN_RECORDINGS = "recordings unknown: every file counts as its own"

@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 
 from soundprobe.base.digests import FIELD, UNSIGNED, check_file, checked_metadata, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, StoreError, one_line
-from soundprobe.base.files import atomic_file, parse_json, remove_file
+from soundprobe.base.files import atomic_file, leading_digits, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import (
     Count,
@@ -117,6 +117,7 @@ class RunRecord(Record):
 
     Attributes:
         device: where it was trained; mixed_precision: the 16-bit type, of a fine-tuning run that had one.
+        threads: PyTorch's in a fine-tuning run, on whose number the last digits hang; several where folds differ.
         command, versions, created, seconds: how, with what, when (ISO 8601) and how long it was made.
         overfitting: of a fine-tuning run, see `soundprobe.scoring.overfitting`.
         imported: of a run of the kind "import".
@@ -130,6 +131,7 @@ class RunRecord(Record):
     head: HeadRecord
     device: str = ""
     mixed_precision: str | None = None
+    threads: list[int] = Field(default=[])
     command: str
     versions: Settings
     created: str
@@ -186,6 +188,7 @@ class HeadOriginRecord(Entry):
 
     Attributes:
         dropout: of a fine-tuned network; code_sha256: of another package's head, see `registry.code_of`.
+        clip_s: the median length of the data's clips in seconds; older versions didn't keep it.
     """
 
     backbone: UsedBackboneRecord
@@ -194,6 +197,7 @@ class HeadOriginRecord(Entry):
     dataset: DatasetRecord
     dropout: float | None = None
     code_sha256: str | None = None
+    clip_s: float | None = None
 
 
 class NetworkRecord(HeadOriginRecord, Record):
@@ -288,16 +292,19 @@ def write_fold(
     arrays: Mapping[str, np.ndarray],
     params: Mapping[str, Any],
     about: Mapping[str, Any],
+    sha256: Iterable[str] = (),
 ) -> None:
     """Writes one fold's head and its predictions, atomically.
 
     Args:
         arrays: the head's own, as its `state_dict` gives them; params: its settings.
         about: what the head belongs to (embedding key, class names), kept with it for use on new audio.
+        sha256: of the tested clips' encoded audio.
     """
     tensors = {f"head.{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
     tensors["test.proba"] = np.ascontiguousarray(result.proba, dtype=np.float32)
     tensors["test.label"] = np.ascontiguousarray(result.y_true, dtype=np.int64)
+    tensors["test.sha256"] = leading_digits(sha256)
     record = FoldRecord.of(
         {
             "fold": result.fold,
@@ -363,6 +370,36 @@ def read_fold(path: Path) -> tuple[FoldResult, dict[str, np.ndarray], FoldRecord
     )
     arrays = {name.removeprefix("head."): array for name, array in tensors.items() if name.startswith("head.")}
     return result, arrays, record
+
+
+def known_clips(folder: Path, folds: Sequence[Path]) -> np.ndarray:
+    """(N,) uint64 the `leading_digits` of the clips that heads of the run in `folder` were trained on, as far as known.
+
+    Of two heads or more, each tested clip trained all but one. Fold files of older versions don't have them.
+
+    Args:
+        folds: the run's fold files, which were read before.
+    """
+    found = [leading_digits(())]
+    for path in folds if len(folds) > 1 else ():
+        with safe_open(path, framework="numpy") as file:
+            if "test.sha256" not in file.keys():  # noqa: SIM118  (not a mapping)
+                return _clips_of_predictions(folder / "predictions.parquet")
+            found.append(file.get_tensor("test.sha256"))
+    return np.unique(np.concatenate(found))
+
+
+def _clips_of_predictions(path: Path) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    name = "clip.audio_sha256"
+    try:
+        with pq.ParquetFile(path) as file:
+            told = name in file.schema_arrow.names
+            return leading_digits(file.read(columns=[name])[name].to_pylist() if told else ())
+    except (OSError, pa.ArrowException):
+        return leading_digits(())  # the run is not finished
 
 
 def usable_folds(folder: Path, folds: Sequence[int]) -> list[int]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.stored import ScoredModelRecord
+from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import RunRecord, read_result
 
@@ -28,6 +29,7 @@ WHY_NOT = {
     "probe": "is the run of a probe, which trains no network",
     "finetune": "holds fine-tuned networks, not heads on frozen embeddings",
     "import": "was imported: it holds predictions, and neither heads nor networks",
+    "fit": "is one head on all clips, fitted to be used: it has no score and no network",
 }
 """Why a run of a kind can't be used where another kind is needed."""
 
@@ -39,16 +41,29 @@ class NamedRun:
     Attributes:
         name: unique among the runs on its data; data: its data set's name, with the beginning of the fingerprint where
             several are called so.
+        record: what was scored; of a fit, the run whose recipe it is.
+        fit: of a head that was fitted on all clips, else None.
     """
 
     name: str
     data: str
     folder: Path
     record: RunRecord
+    fit: FitRecord | None = None
+
+    @property
+    def kind(self) -> str:
+        """ "probe", "finetune", "import" or "fit"."""
+        return "fit" if self.fit is not None else self.record.kind
+
+    @property
+    def key(self) -> str:
+        """Of its head."""
+        return self.record.head.key if self.fit is None else self.fit.key
 
     @property
     def accuracy(self) -> float:
-        """Mean over the tested folds."""
+        """Mean over the tested folds; of a fit, its recipe's."""
         return self.record.summary.accuracy.mean
 
     @property
@@ -61,8 +76,8 @@ class NamedRun:
 
     @property
     def contends(self) -> bool:
-        """Whether it may be the best: it tested every fold of all clips, and is no control and nothing imported."""
-        return self.record.kind in ("probe", "finetune") and not (self.record.is_trial or self.is_control)
+        """Whether it may be the best: it tested every fold of all clips, and is no control, import or fit."""
+        return self.kind in ("probe", "finetune") and not (self.record.is_trial or self.is_control)
 
 
 @dataclass(frozen=True)
@@ -125,8 +140,16 @@ def named_runs(heads: str | Path = "heads") -> Runs:
         StoreError: a folder can't be listed.
     """
     records: dict[Path, RunRecord] = {}
+    fits: dict[Path, FitRecord] = {}
     others: dict[Path, str] = {}
     for folder in run_folders(Path(heads)):
+        if (folder / FitRecord.FILE).exists():
+            try:
+                fits[folder] = read_fit(folder)[0]
+                records[folder] = fits[folder].run
+            except StoreError as error:
+                others[folder] = str(error)
+            continue
         if not (folder / "result.json").exists():
             published = (folder / PublishedRecord.FILE).exists()
             others[folder] = "fold scores as published" if published else "still being made, or stopped before its end"
@@ -136,14 +159,17 @@ def named_runs(heads: str | Path = "heads") -> Runs:
         except StoreError as error:
             others[folder] = str(error)
     labels = data_labels(records.values())
-    named = [(base_name(one), labels[_data_of(one)], folder, one) for folder, one in records.items()]
-    taken = Counter((name, data) for name, data, *_ in named)
-    alike: dict[tuple[str, str], list[RunRecord]] = {}
-    for name, data, _, record in named:
-        alike.setdefault((name, data), []).append(record)
+    named = [
+        NamedRun(fit_name(fits[folder]) if folder in fits else base_name(one), labels[_data_of(one)], folder, one, fit)
+        for folder, one in records.items()
+        for fit in [fits.get(folder)]
+    ]
+    alike: dict[tuple[str, str], list[NamedRun]] = {}
+    for run in named:
+        alike.setdefault((run.name, run.data), []).append(run)
     found = [
-        NamedRun(name + (_key(record, alike[name, data]) if taken[name, data] > 1 else ""), data, folder, record)
-        for name, data, folder, record in named
+        replace(run, name=run.name + _key(run, same)) if len(same := alike[run.name, run.data]) > 1 else run
+        for run in named
     ]
     found.sort(key=lambda run: (run.data, run.record.is_trial, not run.contends, -run.accuracy, run.name))
     return Runs(Path(heads), found, others)
@@ -227,15 +253,21 @@ def _finetune_name(record: RunRecord) -> list[str]:
     return [recipe, *carried] if backbone in recipe else [backbone, how, recipe, *carried]
 
 
-def _key(record: RunRecord, alike: Sequence[RunRecord]) -> str:
+def fit_name(record: FitRecord) -> str:
+    """What a fit is called: as the run whose recipe it is, and what is not as usual."""
+    asked = record.thresholds
+    return f"{base_name(record.run)}-fit" + (f"-precision-{asked.precision:g}" if asked else "")
+
+
+def _key(run: NamedRun, alike: Sequence[NamedRun]) -> str:
     """The beginning of the key that tells runs of one name apart: the head's, else that of its embeddings."""
-    for of in ("head", "backbone"):
-        keys = {getattr(one, of).key for one in alike}
+    for key_of in (attrgetter("key"), attrgetter("record.backbone.key")):
+        keys = {key_of(one) for one in alike}
         if len(keys) == len(alike):
-            own = str(getattr(record, of).key)
+            own = key_of(run)
             lengths = range(LEAST_OF_KEY, len(own))
             return "-" + own[: next((n for n in lengths if len({key[:n] for key in keys}) == len(keys)), len(own))]
-    return f"-{record.backbone.key}-{record.head.key}"
+    return f"-{run.record.backbone.key}-{run.key}"
 
 
 def find_run(
@@ -253,7 +285,7 @@ def find_run(
         text: "best", a name, "<data set>/<name>", the unique beginning of a key, or a run's folder. The best is the
             complete run with the highest mean accuracy that is no control.
         dataset: only runs on that data set.
-        kinds: of runs that will do ("probe", "finetune"); any by default.
+        kinds: of runs that will do ("probe", "finetune", "fit"); any by default.
         option: how messages name where `text` was given.
         whole: whether of several the only one that is no trial is meant.
 
@@ -266,7 +298,7 @@ def find_run(
         given = "" if text is None else f"{option} {text}: there is no such run. "
         raise ConfigError(f"{given}No runs found in {heads}. {WHAT_TO_RUN} with --heads.")
     of_data = runs.of(dataset)
-    usable = [run for run in of_data if not kinds or run.record.kind in kinds]
+    usable = [run for run in of_data if not kinds or run.kind in kinds]
     if text is None:
         raise ConfigError(f"{option} is missing. {_there_are(runs, usable, '')}")
     wanted = str(text)
@@ -284,9 +316,9 @@ def find_run(
     if len(found) > 1:
         several = "; ".join(runs.address(run) for run in found[:MOST_LISTED])
         raise ConfigError(f"{option} {wanted} fits {len(found)} runs: {several}. Say which.")
-    if kinds and found[0].record.kind not in kinds:
+    if kinds and found[0].kind not in kinds:
         raise ConfigError(
-            f"{option} {wanted}: {found[0].name} {WHY_NOT[found[0].record.kind]}. {_there_are(runs, usable, wanted)}"
+            f"{option} {wanted}: {found[0].name} {WHY_NOT[found[0].kind]}. {_there_are(runs, usable, wanted)}"
         )
     return found[0]
 
@@ -313,7 +345,7 @@ def _named(runs: Runs, wanted: str) -> list[NamedRun]:
             return at_place
     if len(wanted) < LEAST_OF_KEY:
         return []
-    keys = [run for run in runs.found if run.record.head.key.startswith(wanted)]
+    keys = [run for run in runs.found if run.key.startswith(wanted)]
     return keys or [run for run in runs.found if run.record.backbone.key.startswith(wanted)]
 
 
@@ -357,7 +389,8 @@ def run_folder(
     if text is None or known or not Path(text).exists():
         return find_run(heads, text, dataset=dataset, kinds=kinds, option=option).folder
     folder = Path(text).parent if Path(text).is_file() else Path(text)
-    record = read_result(folder) if (folder / "result.json").exists() else None
-    if record is not None and kinds and record.kind not in kinds:
-        raise ConfigError(f"{option} {text} {WHY_NOT[record.kind]}. See soundprobe runs list.")
+    is_fit, has_result = (folder / FitRecord.FILE).exists(), (folder / "result.json").exists()
+    kind = "fit" if is_fit else read_result(folder).kind if has_result else ""
+    if kind and kinds and kind not in kinds:
+        raise ConfigError(f"{option} {text} {WHY_NOT[kind]}. See soundprobe runs list.")
     return Path(text)

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own abbreviation)
 from torch import Tensor
 
-from soundprobe.augment.compose import Augmentations, build_augmentations
+from soundprobe.augment.compose import Augmentations, NotFiniteError, build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
+from soundprobe.base.errors import TrainingError
 from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.networks import FinetunedNetwork
 from soundprobe.training.recipes import FinetuneRecipe
@@ -82,7 +83,18 @@ class Feed:
         self.noise = noise_bank(training, seed) if augmentations.needs_noise else None
 
     def batch(self, which: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Spectrogram (B, F, M), targets (B, C) as shares of classes, and weights (B,), of the clips `which` (B,)."""
+        """Spectrogram (B, F, M), targets (B, C) as shares of classes, and weights (B,), of the clips `which` (B,).
+
+        Raises:
+            TrainingError: an augmentation gave NaN or infinity for one of them.
+        """
+        try:
+            return self._batch(which, generator)
+        except NotFiniteError as error:
+            named = ", ".join(repr(str(self.training.ids[which[row]])) for row in error.rows[:3])
+            raise TrainingError(f"Of {named}: {error}") from error
+
+    def _batch(self, which: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         part, rows = self.training, torch.from_numpy(which)
         spectrogram, lengths = self._spectrogram(which, generator)
         frames = (lengths / part.inputs.samples * spectrogram.shape[2]).ceil().long().clamp(min=1)

@@ -124,7 +124,8 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
     decoded = open_inputs(inputs) if inputs.is_dir() else None  # a finished run's are gone
     failures = (set() if decoded is None else set(decoded.failures)) | _untested(job.clips, finished)
     said = [] if decoded is None else notes(decoded.findings)
-    info = job.describe_run(sorted(failures), said, time.perf_counter() - began)
+    threads = sorted({int(line["threads"]) for one in finished for line in one.history if "threads" in line})
+    info = job.describe_run(sorted(failures), said, threads, time.perf_counter() - began)
     info["overfitting"] = overfitting(finished)
     heard = {"audio_sha256": job.scanned.sha256, "duration_s": job.scanned.duration_s}  # as the store keeps them
     clips = dataclasses.replace(job.clips, columns={**job.clips.columns, **heard})

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
-from soundprobe.base.errors import DataError, StoreError
+from soundprobe.base.errors import DataError, StoreError, TrainingError
 from soundprobe.base.files import atomic_file
 from soundprobe.base.records import FoldResult
 from soundprobe.base.stored import Settings
@@ -270,6 +270,8 @@ def _write(
     device, batch_size = torch.device(task.device), task.recipe.training.batch_size
     test = task.table.part(open_inputs(task.inputs), task.test[good[task.test]])
     answer, tuning, choosing_s = judge(network.to(device), test, device, batch_size), None, 0.0
+    if broken := test.ids[~np.isfinite(answer.proba).all(axis=1)].tolist():
+        raise TrainingError(f"Fold {task.fold}'s network answers {broken[0]!r} and {len(broken) - 1} more with NaN.")
     if choice is not None:
         frozen, seen = choice
         accuracy = judge(frozen.to(device), test, device, batch_size).accuracy

@@ -89,7 +89,9 @@ class FinetuneJob:
         half = half_type(torch.device(self.device)) if self.recipe.training.mixed_precision else None
         return None if half is None else str(half).removeprefix("torch.")
 
-    def describe_run(self, failures: list[str], sound_notes: list[str], seconds: float) -> dict[str, Any]:
+    def describe_run(
+        self, failures: list[str], sound_notes: list[str], threads: list[int], seconds: float
+    ) -> dict[str, Any]:
         recipe = self.recipe
         start = "linear head from the probe" if recipe.head.init == "probe" else "linear head"
         carried = ", CARRIED OVER from fold to fold: contaminated" if self.carry_over else ""
@@ -115,6 +117,7 @@ class FinetuneJob:
             },
             "device": self.device,
             "mixed_precision": self._mixed_precision(),
+            "threads": threads,
             "command": self.command,
             "versions": versions(),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -31,7 +31,7 @@ def history_path(folder: Path, fold: int) -> Path:
 def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
     """One row an epoch, in full precision; what doesn't exist is an empty cell. Atomic."""
     with atomic_file(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True) as file:
-        writer = csv.DictWriter(file, list(history[0]))
+        writer = csv.DictWriter(file, list(history[-1]))  # what an older version lacks is empty
         writer.writeheader()
         writer.writerows(history)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.base.errors import TrainingError
+from soundprobe.base.errors import SoundprobeWarning, TrainingError
 from soundprobe.training.averaging import between
 from soundprobe.training.evaluating import clip_losses, judge
 from soundprobe.training.feeding import batches_of, seeded
@@ -38,7 +39,8 @@ class Trained:
         epoch: the chosen one; the last where there is no validation.
         history: one mapping an epoch: epoch, lr (the head's, at the end of the epoch), train_loss (as trained:
             augmented, smoothed, with dropout), train_loss_eval (measured again at the end of the epoch, in eval mode,
-            on the clean clips), validation_loss, validation_accuracy (None without validation), seconds, clips_per_s.
+            on the clean clips), validation_loss, validation_accuracy (None without validation), seconds, clips_per_s,
+            threads (PyTorch's, on whose number the last digits hang).
     """
 
     weights: dict[str, Tensor]
@@ -64,6 +66,7 @@ def train(
     state = TrainingState(network, training, recipe, setting)
     if setting.checkpoint:
         state.restore(setting.checkpoint)
+        note_threads(state.course, setting.fold)
         if setting.on_epoch and state.course.history:  # a killed run may have kept an epoch without telling of it
             setting.on_epoch(state.course.history)
     epochs = table.epochs if setting.stop_after is None else setting.stop_after
@@ -75,6 +78,7 @@ def train(
         check_finite(line, state, recipe, setting.fold)
         seconds = time.perf_counter() - began
         line |= {"seconds": round(seconds, 3), "clips_per_s": round(len(training) / seconds, 1)}
+        line |= {"threads": torch.get_num_threads()}
         state.course.epoch = line["epoch"]
         state.course.seconds += seconds
         state.course.history.append(line)
@@ -147,6 +151,19 @@ def judge_epoch(
     score = [-seen.loss] if table.choose_by == "loss" else [seen.accuracy, -seen.loss]
     if not state.course.best_score or score > state.course.best_score:
         state.course.best_epoch, state.course.best_score, state.best = line["epoch"], score, state.weights()
+
+
+def note_threads(course: Course, fold: int) -> None:
+    """Warns where training goes on with another number of threads than it began with."""
+    before = course.history[-1].get("threads") if course.history else None
+    now = torch.get_num_threads()
+    if before not in (None, now):
+        warnings.warn(
+            f"Fold {fold} goes on with {now} threads after {before}: its numbers differ from an unbroken run's in "
+            f"their last digits. For the same ones: OMP_NUM_THREADS={before}.",
+            SoundprobeWarning,
+            stacklevel=3,
+        )
 
 
 def has_stopped(course: Course, table: TrainingTable) -> bool:

@@ -24,6 +24,7 @@ def predict(
     sample_rate_hz: float | None = None,
     weights: str | Path | None = None,
     channels: str | None = None,
+    unknown: bool = True,
     window_s: float | None = None,
     hop_s: float | None = None,
     threshold: float | Mapping[str, float] | None = None,
@@ -38,6 +39,7 @@ def predict(
             row of `datasets.Audio`, or several of these in a list; see `sources_of`.
         sample_rate_hz: of arrays.
         run, heads, dataset, weights, channels, device: see `load_predictor`; `head` is the older name of `run`.
+        unknown: whether a fit may call a clip none of its classes.
         window_s, hop_s, threshold, min_duration_s: see `Listening`.
 
     Raises:
@@ -55,7 +57,7 @@ def predict(
         device=device,
         progress=progress,
     )
-    return predictor(sources, listening=listening)
+    return (predictor if unknown else predictor.without_unknown())(sources, listening=listening)
 
 
 def tags(

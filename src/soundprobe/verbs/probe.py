@@ -10,7 +10,6 @@ import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,18 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
-from soundprobe.base.files import digest_key, path_name
+from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
-from soundprobe.base.registry import code_of
+from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
-from soundprobe.scoring.folds import PROTOCOL_VERSION, cross_validate
+from soundprobe.scoring.folds import cross_validate
 from soundprobe.scoring.protocol_controls import (
     RESHUFFLED_FOLDS,
     SHUFFLED_LABELS,
@@ -40,49 +39,6 @@ from soundprobe.scoring.protocol_controls import (
     shuffle_labels,
 )
 from soundprobe.scoring.results import FinishedRun
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One head on one feature set with one seed."""
-
-    features: FeatureSet
-    head: str
-    seed: int
-    settings: Mapping[str, Any]
-    exclude_leaks: bool
-    control: str | None = None
-
-    def check(self) -> None:
-        """Raises ConfigError where a setting is wrong, before anything is read."""
-        make_head(self.head, seed=0, **self.head_settings)
-
-    @property
-    def head_settings(self) -> dict[str, Any]:
-        """What the head is made with, besides name and seed."""
-        return {**self.settings, **({"columns": self.features.layers} if self.features.layers else {})}
-
-    @property
-    def head_key(self) -> str:
-        head = make_head(self.head, seed=self.seed, **self.head_settings)
-        added = getattr(getattr(head, "head", head), "added", {})
-        params = {
-            name: value
-            for name, value in head.get_params(deep=False).items()
-            if name != "device" and not (name in added and value == added[name])
-        }
-        return digest_key(
-            {
-                "head": self.head,
-                "params": params,
-                **code_of(HEADS[self.head].target),
-                "protocol": PROTOCOL_VERSION,
-                "exclude_leaks": self.exclude_leaks,
-                **settings_of(self.control),
-                # A set's key names the clips that were asked for; these are the ones that it lacks.
-                **({"failed": self.features.failed} if self.features.failed else {}),
-            }
-        )
 
 
 def probe(
@@ -213,24 +169,21 @@ def _run(
             return FinishedRun(folder, results.read_result(folder), reused=True)
         began = time.perf_counter()
         embeddings, left_out = read()
-        about = {
-            "backbone": features.describe(),
-            "class_names": list(embeddings.class_names),
-            "head": plan.head,
-            "dataset": features.dataset,
-            **code_of(HEADS[plan.head].target),
-        }
+        about = plan.about(embeddings)
         title = f"{features.name} / {plan.head}"
         on_device: dict[str, Any] = {"device": device} if HEADS[plan.head].has_device else {}
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
             labels, folds = embeddings.labels, embeddings.folds
             if plan.control == SHUFFLED_LABELS:
-                labels = shuffle_labels(labels, folds, _recordings(embeddings, copies_joined=True), plan.seed)
+                labels = shuffle_labels(labels, folds, with_copies_joined(embeddings).groups, plan.seed)
             elif plan.control == RESHUFFLED_FOLDS:
                 folds = reshuffle_folds(embeddings.ids, folds, plan.seed)
 
+            digests = embeddings.columns.get("audio_sha256", np.full(len(embeddings), ""))
+
             def keep(result: FoldResult, head: Any) -> None:
-                results.write_fold(folder, result, head.state_dict(), head.state_params(), about)
+                own = digests[np.isin(embeddings.ids, result.ids)]
+                results.write_fold(folder, result, head.state_dict(), head.state_params(), about, own)
                 bar.advance(1)
 
             if missing:
@@ -242,7 +195,7 @@ def _run(
                     embeddings.features,
                     labels,
                     folds,
-                    _recordings(embeddings, copies_joined=plan.exclude_leaks),
+                    (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
                     embeddings.ids,
                     len(embeddings.class_names),
                     only_folds=missing,
@@ -298,15 +251,6 @@ def _extras(learning_curve: bool, measure_peeking: bool) -> list[Any]:
     from soundprobe.extras.measure import LEARNING_CURVE, PEEKING
 
     return [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
-
-
-def _recordings(embeddings: Embeddings, *, copies_joined: bool) -> np.ndarray:
-    """(N,) str the recordings; with `copies_joined` those that hold copies of one clip are under one name."""
-    if not copies_joined:
-        return embeddings.groups
-    from soundprobe.extras.measure import with_copies_joined
-
-    return with_copies_joined(embeddings).groups
 
 
 def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:

@@ -111,9 +111,11 @@ def view(
     if len(found) > limit:
         notes.append(f"The first {limit} of {len(found)} clips; --limit {len(found)} shows all.")
     if predictor is not None:
+        count = len(predictor.heads)
+        whose = f"the mean of {count} heads, one of each fold," if count > 1 else "of one head"
         notes.append(
-            f"The probabilities are the mean of {len(predictor.heads)} heads, one of each fold, in windows of "
-            f"{window_s:g} s every {hop_s:g} s: new audio was in no fold. A clip of the training data was seen by some."
+            f"The probabilities are {whose} in windows of {window_s:g} s every {hop_s:g} s. They are no test of a clip "
+            "that heads were trained on."
         )
     one = isinstance(clips, str | Path) or len(found) == 1
     title = (Path(place).name or place) if one else f"{len(shown)} clips"

@@ -1,14 +1,17 @@
-"""Anybody's labels over time: CSV or TSV with a heading, Audacity label tracks, and Raven selection tables."""
+"""Anybody's labels over time: CSV or TSV with a heading, JSON lines, Audacity label tracks, Raven selection tables."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from soundprobe.base.errors import DataError
+from soundprobe.base.printing import one_line
 from soundprobe.base.records import Segment
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "selection": ("selection",),
 }
 """What columns are called, in lower case; the last two are Raven's alone."""
+MOST_BYTES = 64 * 2**20
 
 
 def read_segments(path: str | Path) -> dict[str, list[Segment]]:
@@ -32,6 +36,8 @@ def read_segments(path: str | Path) -> dict[str, list[Segment]]:
     """
     place = Path(path)
     try:
+        if place.stat().st_size > MOST_BYTES:
+            raise DataError(f"{place} is larger than {MOST_BYTES // 2**20} MiB, too much for labels. Split it.")
         text = place.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{place} is not UTF-8 text. Save it as CSV in UTF-8.") from None
@@ -40,8 +46,11 @@ def read_segments(path: str | Path) -> dict[str, list[Segment]]:
             f"Can't read the segments in {place}: {error.strerror or error}. Give a file's path."
         ) from error
     found: dict[str, list[Segment]] = {}
-    for clip, segment in _segments(text, place):
-        found.setdefault(clip, []).append(segment)
+    try:
+        for clip, segment in _segments(text, place):
+            found.setdefault(clip, []).append(segment)
+    except csv.Error as error:
+        raise DataError(f"{place} can't be read as a table ({error}). Save it as CSV in UTF-8.") from None
     if not found:
         raise DataError(f"{place} has no segments. Give lines of start, end and label, in seconds.")
     return found
@@ -49,6 +58,9 @@ def read_segments(path: str | Path) -> dict[str, list[Segment]]:
 
 def _segments(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
     first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.lstrip().startswith("{"):
+        yield from _objects(text, place)
+        return
     delimiter = max("\t;,", key=first.count)
     rows = csv.reader(io.StringIO(text), delimiter=delimiter)
     columns: Mapping[str, int] | None = None
@@ -70,19 +82,39 @@ def _segments(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
         yield _clip(told.get("clip", "")), _segment(told, where)
 
 
+def _objects(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
+    """Of JSON lines, as `soundprobe predict --format jsonl` writes them."""
+    for number, line in enumerate(text.splitlines(), 1):
+        where = f"{place}, line {number}"
+        try:
+            told = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            told = line
+        if told is None:
+            continue
+        if not isinstance(told, dict):
+            raise DataError(f"{where} is no JSON object. Give one a line, with start_s, end_s and label.")
+        texts = {name: str(value) for name, value in told.items() if isinstance(value, str | int | float)}
+        columns = _columns(list(texts), place)
+        values = list(texts.values())
+        told = {name: values[at] for name, at in columns.items()}
+        yield _clip(told.get("clip", "")), _segment(told, where)
+
+
 def _columns(heading: Sequence[str], place: Path) -> dict[str, int]:
     """Where each of `NAMES` stands."""
-    there = [cell.strip().lower() for cell in heading]
+    cells = [cell.strip().lower() for cell in heading]
     found = {
-        meaning: min(there.index(name) for name in names if name in there)
+        meaning: min(cells.index(name) for name in names if name in cells)
         for meaning, names in NAMES.items()
-        if any(name in there for name in names)
+        if any(name in cells for name in names)
     }
     lacking = [name for name in ("start", "end", "label") if name not in found]
     if lacking:
+        there = one_line(", ".join(heading))[:100]
         raise DataError(
-            f"{place} has no column {' or '.join(lacking)} (its first line: {', '.join(heading)[:100]}). Give start, "
-            "end and label in seconds with that heading, Audacity's labels or Raven's selections."
+            f"{place} has no column {' or '.join(lacking)} (its first line: {there}). Give start, end and label in "
+            "seconds with that heading, Audacity's labels or Raven's selections."
         )
     return found
 
@@ -90,7 +122,7 @@ def _columns(heading: Sequence[str], place: Path) -> dict[str, int]:
 def _segment(told: Mapping[str, str], where: str) -> Segment:
     start_s, end_s = (_number(told.get(name, "")) for name in ("start", "end"))
     if start_s is None or end_s is None or not 0 <= start_s <= end_s:
-        shown = f"{told.get('start', '')!r} to {told.get('end', '')!r}"
+        shown = " to ".join(reprlib.repr(told.get(name, "")) for name in ("start", "end"))
         raise DataError(f"{where}: {shown} is no stretch of time. Give seconds, the end not before the start.")
     in_file = _number(told.get("in_file", ""))
     if in_file is not None:  # Raven counts from the first of several files
@@ -98,7 +130,7 @@ def _segment(told: Mapping[str, str], where: str) -> Segment:
     said = told.get("probability", "")
     probability = _number(said) if said else math.nan
     if probability is None or not (math.isnan(probability) or 0 <= probability <= 1):
-        raise DataError(f"{where}: {said!r} is no probability. Give 0 to 1, or leave it out.")
+        raise DataError(f"{where}: {reprlib.repr(said)} is no probability. Give 0 to 1, or leave it out.")
     return Segment(start_s, end_s, told.get("label", ""), probability)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from soundprobe.base.records import Segment
@@ -40,8 +41,9 @@ class Strip:
 def strip_of(segments: Iterable[Segment], duration_s: float) -> Strip:
     """The segments that begin within `duration_s`, ascending; the others count as unlisted."""
     ordered = sorted(segments, key=lambda one: (one.start_s, one.end_s, one.label))
-    labels = sorted({one.label for one in ordered})
-    shown = [_block(one, labels, duration_s) for one in ordered if one.start_s < duration_s][:LISTED]
+    labels = {label: number for number, label in enumerate(sorted({one.label for one in ordered}))}
+    within = itertools.islice((one for one in ordered if one.start_s < duration_s), LISTED)
+    shown = [_block(one, labels[one.label], duration_s) for one in within]
     lanes: list[list[Block]] = []
     for block in shown:
         lane = next((lane for lane in lanes if lane[-1].end_s <= block.start_s + 1e-6), None)
@@ -52,17 +54,17 @@ def strip_of(segments: Iterable[Segment], duration_s: float) -> Strip:
     return Strip(tuple(map(tuple, lanes)), tuple(shown), len(ordered) - len(shown))
 
 
-def _block(one: Segment, labels: Sequence[str], duration_s: float) -> Block:
+def _block(one: Segment, number: int, duration_s: float) -> Block:
     end_s = min(one.end_s, duration_s)
     share = "" if math.isnan(one.probability) else f"{100 * one.probability:.0f}\N{NO-BREAK SPACE}%"
     return Block(
         label=one.label,
         left=round(100 * one.start_s / duration_s, 3),
         width=round(100 * (end_s - one.start_s) / duration_s, 3),
-        colour=labels.index(one.label) % COLOURS,
+        colour=number % COLOURS,
         start_s=round(one.start_s, 3),
         end_s=round(end_s, 3),
-        when=f"{_clock(one.start_s)}\N{EN DASH}{_clock(one.end_s)}",
+        when=f"{_clock(one.start_s)}\N{EN DASH}{_clock(end_s)}",
         share=share,
     )
 

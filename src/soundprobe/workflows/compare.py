@@ -190,7 +190,7 @@ def compare(
             report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
     found = report.collection
     (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
-    usable = [run for run in there.found if run.data == label and run.record.kind == "probe" and not run.is_control]
+    usable = [run for run in there.found if run.data == label and run.kind == "probe" and not run.is_control]
     best = max(usable, key=lambda run: (run.record.complete, run.accuracy))
     return Compared(
         answer=verdict_of(comparison).headline,

@@ -11,20 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from soundprobe.base.digests import is_as_named, short_digest
 from soundprobe.base.files import atomic_file
 from soundprobe.viewing.sound import COMPACT_RATE_HZ, PageClip, Playable
 
 FOLDER = "report-audio"
 DIGITS = 16
-"""Of a clip's SHA-256 in a file's name."""
-_OURS = re.compile(rf"([0-9a-f]{{{DIGITS}}})-(\d+)\.mp3|([0-9a-f]{{{DIGITS}}})\.webp")
+"""Of a clip's SHA-256 in a file's name, before that of the file's own bytes."""
+_OURS = re.compile(rf"([0-9a-f]{{{DIGITS}}})(-\d+)?(?:-([0-9a-f]{{{DIGITS}}}))?\.(mp3|webp)")
 
 
 @dataclass(eq=False)
 class MediaFiles:
     """The sounds and pictures of one page.
 
-    A sound's name says its samples at `COMPACT_RATE_HZ`, so that nobody needs to open it to know its length.
+    A sound's name says its samples at `COMPACT_RATE_HZ`, so that nobody needs to open it to know its length. A file
+    that is not as its name says is damaged, and is made again.
 
     Attributes:
         folder: where they lie; None for inside the page.
@@ -42,9 +44,9 @@ class MediaFiles:
             return
         for path in self.folder.iterdir():
             found = _OURS.fullmatch(path.name)
-            size = path.stat().st_size if found and path.is_file() else 0  # a link may lead nowhere
-            if found and size:
-                (self.sounds if found[1] else self.pictures)[found[1] or found[3]] = (path.name, size)
+            if found and is_as_named(path):
+                kept = self.sounds if found[4] == "mp3" else self.pictures
+                kept[found[1]] = (path.name, path.stat().st_size)
 
     def holds(self, digest: str, with_sound: bool) -> bool:
         """Whether the clip of this digest lies there."""
@@ -62,23 +64,24 @@ class MediaFiles:
             made = make(with_sound)
             if made is None or self.folder is None:
                 return None if made is None else made.inline()
-            self.pictures[short] = self._write(f"{short}.webp", made.picture)
+            self.pictures[short] = self._write(short, ".webp", made.picture)
             if made.sound is not None:
                 samples = round(made.duration_s * COMPACT_RATE_HZ)
-                self.sounds[short] = self._write(f"{short}-{samples}.mp3", made.sound)
+                self.sounds[short] = self._write(f"{short}-{samples}", ".mp3", made.sound)
         picture, taken_bytes = self.pictures[short]
         if not with_sound:
             return Playable(None, f"{FOLDER}/{picture}", 0.0, taken_bytes)
         sound, sound_bytes = self.sounds[short]
-        duration_s = int(sound.partition("-")[2].removesuffix(".mp3")) / COMPACT_RATE_HZ
+        duration_s = int(sound.split("-")[1]) / COMPACT_RATE_HZ
         return Playable(f"{FOLDER}/{sound}", f"{FOLDER}/{picture}", duration_s, taken_bytes + sound_bytes)
 
     def use(self, clip: Playable) -> None:
         """Notes that the page speaks of the clip's files."""
         self.used.update(url.removeprefix(f"{FOLDER}/") for url in (clip.sound, clip.picture) if url)
 
-    def _write(self, name: str, content: bytes) -> tuple[str, int]:
+    def _write(self, stem: str, suffix: str, content: bytes) -> tuple[str, int]:
         assert self.folder is not None
+        name = f"{stem}-{short_digest(content)}{suffix}"
         with atomic_file(self.folder / name) as file:
             file.write(content)
         return name, len(content)

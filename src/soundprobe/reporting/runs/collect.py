@@ -8,6 +8,7 @@ from pathlib import Path
 from soundprobe.base.errors import StoreError, unknown
 from soundprobe.base.stored import Identity
 from soundprobe.reporting.runs.run import Run, read_run
+from soundprobe.scoring.fits import FitRecord
 from soundprobe.scoring.predictions import UnreadableRunError, reason_of
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, long_label, run_folders
@@ -83,6 +84,8 @@ def collect_runs(heads_folder: Path) -> Collection:
     published: list[PublishedRecord] = []
     unreadable: list[UnreadableRun] = []
     for folder in run_folders(heads_folder):
+        if (folder / FitRecord.FILE).exists():
+            continue  # it has no score
         path = folder.relative_to(heads_folder).as_posix()
         try:
             if (folder / PublishedRecord.FILE).exists():

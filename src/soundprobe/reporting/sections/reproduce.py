@@ -11,7 +11,7 @@ from soundprobe.reporting.elements import BREAK, Definitions, Element, Fold, Spa
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
-from soundprobe.reporting.wording import one_line, setting_text
+from soundprobe.reporting.wording import on_threads, one_line, setting_text
 from soundprobe.scoring.metrics import mean_std
 
 
@@ -53,7 +53,7 @@ def _command(command: object) -> Span:
 
 def _made(run: Run) -> Span:
     when = f", {one_line(run.info['created'])}" if run.info["created"] else ""
-    return Span("below", f"heads/{one_line(run.path)}{when}")
+    return Span("below", f"heads/{one_line(run.path)}{when}{on_threads(run.record.threads)}")
 
 
 def _keyed(part: Mapping[str, Any]) -> Words:

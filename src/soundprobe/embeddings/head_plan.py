@@ -1,0 +1,88 @@
+"""One head on one feature set with one seed: what `probe` scores in folds and `fit` trains on all clips."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from soundprobe.base.files import digest_key
+from soundprobe.base.records import Embeddings
+from soundprobe.base.registry import code_of
+from soundprobe.embeddings.sets import FeatureSet
+from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.scoring.folds import PROTOCOL_VERSION
+from soundprobe.scoring.protocol_controls import settings_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One head on one feature set with one seed.
+
+    Attributes:
+        settings: of the head, as the user gave them; exclude_leaks, control: see `soundprobe.verbs.probe.probe`.
+    """
+
+    features: FeatureSet
+    head: str
+    seed: int
+    settings: Mapping[str, Any]
+    exclude_leaks: bool
+    control: str | None = None
+
+    def check(self) -> None:
+        """Raises ConfigError where a setting is wrong, before anything is read."""
+        make_head(self.head, seed=0, **self.head_settings)
+
+    @property
+    def head_settings(self) -> dict[str, Any]:
+        """What the head is made with, besides name and seed."""
+        return {**self.settings, **({"columns": self.features.layers} if self.features.layers else {})}
+
+    @property
+    def head_key(self) -> str:
+        """A digest of everything that a run depends on besides its embeddings' key."""
+        head = make_head(self.head, seed=self.seed, **self.head_settings)
+        added = getattr(getattr(head, "head", head), "added", {})
+        params = {
+            name: value
+            for name, value in head.get_params(deep=False).items()
+            if name != "device" and not (name in added and value == added[name])
+        }
+        return digest_key(
+            {
+                "head": self.head,
+                "params": params,
+                **code_of(HEADS[self.head].target),
+                "protocol": PROTOCOL_VERSION,
+                "exclude_leaks": self.exclude_leaks,
+                **settings_of(self.control),
+                # A set's key names the clips that were asked for; these are the ones that it lacks.
+                **({"failed": self.features.failed} if self.features.failed else {}),
+            }
+        )
+
+    def about(self, clips: Embeddings) -> dict[str, Any]:
+        """What a trained head belongs to: the content of a `scoring.results.HeadOriginRecord`."""
+        return {
+            "backbone": self.features.describe(),
+            "class_names": list(clips.class_names),
+            "head": self.head,
+            "dataset": self.features.dataset,
+            "clip_s": round(float(np.median(clips.columns["duration_s"])), 2),
+            **code_of(HEADS[self.head].target),
+        }
+
+
+def with_copies_joined(embeddings: Embeddings) -> Embeddings:
+    """`embeddings` with recordings that hold clips of the same bytes under one name, where digests are known."""
+    digests = embeddings.columns.get("audio_sha256")
+    if digests is None:
+        return embeddings
+    from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
+
+    linked = linked_recordings(embeddings, copy_numbers(digests), None)
+    return dataclasses.replace(embeddings, groups=join_recordings(embeddings.groups, linked))

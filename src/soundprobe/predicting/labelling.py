@@ -1,0 +1,132 @@
+"""A folder of label files, one for each recording, that is gone on with where it was stopped.
+
+`predict.jsonl` beside them has a line for each recording that is done: what was asked, the recording's size and time
+of change, and the answer. A recording is passed over where its last line says the same of it and its file is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soundprobe.base.files import atomic_path, digest_key, printable
+from soundprobe.predicting.formats import json_line
+
+LOG = "predict.jsonl"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file to be heard.
+
+    Attributes:
+        below: where it lies in the folder that was named, or its name.
+        size_bytes, changed_ns: as it was when it was listed; 0 where it isn't there.
+    """
+
+    path: Path
+    below: Path
+    size_bytes: int = 0
+    changed_ns: int = 0
+
+    @classmethod
+    def at(cls, path: Path, below: Path) -> Recording:
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):  # ValueError: a NUL character in the path
+            return cls(path, below)
+        return cls(path, below, status.st_size, status.st_mtime_ns)
+
+    @property
+    def state(self) -> list[int]:
+        """What changes when the file does."""
+        return [self.size_bytes, self.changed_ns]
+
+
+def asked_key(run: Path, asked: Mapping[str, Any]) -> str:
+    """A key of all that an answer depends on but for the recording: what was asked, and the files of the run."""
+    heads = [[path.name, *_state(path)] for path in sorted(run.glob("*.safetensors"))]
+    return digest_key({"run": printable(str(run.resolve())), "heads": heads, **asked})
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+class LabelFolder:
+    """The label files of `recordings` in `folder`.
+
+    Args:
+        key: see `asked_key`; ending: of the files.
+    """
+
+    def __init__(self, folder: Path, recordings: Sequence[Recording], key: str, ending: str) -> None:
+        self.folder, self.key = folder, key
+        self._before = ""
+        stems = Counter(recording.below.with_suffix("") for recording in recordings)
+        self._files = {
+            recording.path: folder
+            / recording.below.with_name((recording.below.stem if stems[stem] == 1 else recording.below.name) + ending)
+            for recording in recordings
+            if (stem := recording.below.with_suffix(""))
+        }
+
+    def file_of(self, recording: Recording) -> Path:
+        """Named as the recording; with its ending too, where another in that place differs by nothing else."""
+        return self._files[recording.path]
+
+    def finished(self, recordings: Sequence[Recording]) -> dict[Path, dict[str, Any]]:
+        """The answers of those that are done, by their paths."""
+        try:
+            text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        lines, self._before = text.splitlines(), "" if text.endswith("\n") or not text else "\n"
+        logged: dict[str, dict[str, Any]] = {}
+        for line in lines:
+            try:
+                said = json.loads(line)
+                logged[said["file"]] = said
+            except (ValueError, KeyError, TypeError):  # cut by a crash: that recording is heard again
+                continue
+        found = {}
+        for recording in recordings:
+            file = self.file_of(recording)
+            said = logged.get(self._name(file), {})
+            same = said.get("recording") == recording.state and said.get("asked") == self.key
+            if same and isinstance(said.get("answer"), dict) and file.exists():
+                found[recording.path] = said["answer"]
+        return found
+
+    def write(self, recording: Recording, text: str, answer: Mapping[str, Any]) -> Path:
+        """Writes a recording's file, whole or not at all, and then that it is done.
+
+        Raises:
+            StoreError: the folder can't be written.
+        """
+        file = self.file_of(recording)
+        write_whole(file, text)
+        said = {"file": self._name(file), "recording": recording.state, "asked": self.key, "answer": dict(answer)}
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(printable(self._before + json_line(said)))
+        self._before = ""
+        return file
+
+    def _name(self, file: Path) -> str:
+        return printable(file.relative_to(self.folder).as_posix())
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes `text`, whole or not at all.
+
+    Raises:
+        StoreError: it can't be written there.
+    """
+    with atomic_path(file) as temporary:
+        temporary.write_text(printable(text), encoding="utf-8", newline="")

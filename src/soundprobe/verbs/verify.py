@@ -1,0 +1,207 @@
+"""Everything that soundprobe has left on disk, checked: what is damaged, gone or left over, and what makes it again.
+
+What carries its own digest, or is named by one, is read once. Pieces that a command makes again are taken away where
+they are damaged; records stay, as they say by which command.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.weights.verify import fetched_mark, known_digest, location, sha256_of
+from soundprobe.base.as_one import is_whole
+from soundprobe.base.digests import check_file, digest_of, is_as_named, is_signed
+from soundprobe.base.errors import OTHER_BYTES, ConfigError, DamagedError, SoundprobeError, StoreError
+from soundprobe.base.files import read_json
+from soundprobe.base.locks import LOCK, locked
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.stored import command_in
+from soundprobe.embeddings.store import open_set
+from soundprobe.scoring.results import check_network, fold_path, network_path, predicted_clips, read_result
+
+State = Literal["damaged", "gone", "left over", "unsigned"]
+RECORDS = ("meta.json", "result.json", "peeking.json", "learning-curve.json", "published.json", "network.json")
+PIECES = re.compile(
+    r"part-\d+\.parquet|predictions\.parquet|fold-\d+(-network)?\.safetensors|fold-\d+-\S+\.(pt|json)|inputs\.json"
+)
+NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
+"""Files whose digests stand in the record beside them."""
+LEFT_OVER = re.compile(r"\..+\.tmp")
+REPORT = re.compile(r"\.report-[0-9a-f]{12}")
+REPORT_AGAIN = "soundprobe report"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        why: as half a sentence; again: the command that makes it again, or "" where nothing says it.
+        removed: whether it was taken away.
+    """
+
+    path: Path
+    state: State
+    why: str = ""
+    again: str = ""
+    removed: bool = False
+
+
+@dataclass
+class Verified:
+    """How many files were checked, of how many bytes, and what was found."""
+
+    files: int = 0
+    size_bytes: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def count(self, state: State) -> int:
+        return sum(finding.state == state for finding in self.findings)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is damaged or gone."""
+        return not self.count("damaged") + self.count("gone")
+
+
+def verify(places: Sequence[str | Path] | None = None, *, progress: bool = True) -> Verified:
+    """Checks everything of soundprobe's below `places`, and takes away what is damaged or left over and made again.
+
+    Args:
+        places: folders, or files; by default `embeddings`, `heads`, `reports` and the weights in the cache.
+
+    Raises:
+        ConfigError: one of the places is not there.
+    """
+    given = [Path(place) for place in places or ()]
+    for place in given:
+        if not place.exists():
+            raise ConfigError(f"{place}: there is no such folder or file. Name others, or none for the usual ones.")
+    found = Verified()
+    files = [path for place in given or map(Path, ("embeddings", "heads", "reports")) for path in _ours(place)]
+    weights = [] if given else [spec.weights for spec in BACKBONES.usable() if spec.weights is not None]
+    with progress_bar("verify", len(files) + len(weights), "files", shown=progress) as bar:
+        for path in files:
+            for finding in _check(path):
+                found.findings.append(finding)
+            if path.exists() and path.is_file():
+                found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
+            bar.advance(1)
+        for file in weights:
+            path = location(file)
+            if path.exists():
+                found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
+                if sha256_of(path) != known_digest(file):
+                    ours = fetched_mark(file).exists()
+                    why = "its digest is not the right one" + ("; it is fetched again" if ours else "; replace it")
+                    found.findings.append(Finding(path, "damaged", why))
+            bar.advance(1)
+    found.findings = [_mended(finding) for finding in found.findings]
+    return found
+
+
+def _ours(place: Path) -> Iterator[Path]:
+    """What is checked at and below `place`, in the order of paths; links are not followed."""
+    if place.is_file():
+        yield place
+        return
+    for folder, folders, files in os.walk(place):
+        folders.sort()
+        here = Path(folder)
+        if REPORT.fullmatch(here.name):
+            folders.clear()
+            yield here
+            continue
+        for name in sorted(files):
+            kinds = (PIECES, NAMED, LEFT_OVER)
+            if name in RECORDS or here.name == "report-audio" or any(kind.fullmatch(name) for kind in kinds):
+                yield here / name
+
+
+def _check(path: Path) -> Iterator[Finding]:
+    """What is wrong with a file, or with what the record in it names."""
+    records = [folder / name for folder in path.parents[:2] for name in ("result.json", "meta.json")]
+    again = next(filter(None, map(command_in, records)), "")
+    try:
+        if LEFT_OVER.fullmatch(path.name):
+            yield Finding(path, "left over", "its writer was stopped")
+        elif REPORT.fullmatch(path.name):
+            if not is_whole(path, "report"):
+                yield Finding(path, "damaged", "the report's files are not those that were written", REPORT_AGAIN)
+        elif path.parent.name == "report-audio":
+            if not is_as_named(path):
+                yield Finding(path, "damaged", OTHER_BYTES, REPORT_AGAIN)
+        elif NAMED.fullmatch(path.name):
+            told = _told_of(path)
+            if told is not None and told != (digest_of(path) if path.suffix == ".npy" else sha256_of(path)):
+                yield Finding(path, "damaged", OTHER_BYTES, again)
+        else:
+            check_file(path)
+            if not is_signed(path):
+                yield Finding(path, "unsigned")
+                if path.suffix in (".safetensors", ".parquet"):
+                    (check_network if path.suffix == ".safetensors" else predicted_clips)(path)
+            yield from (replace(finding, again=again) for finding in _named_by(path))
+    except DamagedError as error:
+        yield Finding(error.path, "damaged", error.why, again)
+    except OSError as error:
+        yield Finding(path, "damaged", f"it can't be read: {error.strerror or error}", again)
+    except SoundprobeError as error:  # such as a record of another version
+        yield Finding(path, "damaged", str(error), again)
+
+
+def _told_of(path: Path) -> str | None:
+    """The digest that the record beside `path` says; None where it says none, or is damaged itself."""
+    try:
+        if path.suffix == ".npy":
+            told: Mapping[str, str] = read_json(path.with_name("inputs.json")).get("digests", {})
+            return told.get(path.name)
+        return str(read_json(path.with_name("network.json"))["files"][0 if path.suffix == ".xml" else 1])
+    except (StoreError, KeyError, IndexError, TypeError, AttributeError):
+        return None
+
+
+def _named_by(path: Path) -> Iterator[Finding]:
+    """What a set's or a run's record names and isn't there; and what its JSON can't be.
+
+    Raises:
+        StoreError: the record can't be used.
+    """
+    if path.suffix == ".json":
+        content = read_json(path)
+    if path.name == "meta.json" and content.get("complete"):
+        names = [part.file for part in open_set(path.parent).record.parts]
+        needed = [path.with_name(name) for name in names]
+    elif path.name == "result.json":
+        record = read_result(path.parent)
+        needed = [path.with_name("predictions.parquet")]
+        if record.imported is None:
+            needed += [fold_path(path.parent, fold) for fold in record.tested]
+        if record.kind == "finetune":
+            needed += [network_path(path.parent, fold) for fold in record.tested]
+    else:
+        return
+    for piece in needed:
+        if not piece.exists():
+            yield Finding(piece, "gone", "its record names it")
+
+
+def _mended(finding: Finding) -> Finding:
+    """The finding, after what it is of was taken away, where a command makes that again and it can be."""
+    path = finding.path
+    made_again = PIECES.fullmatch(path.name) or NAMED.fullmatch(path.name) or path.parent.name == "report-audio"
+    if finding.state != "left over" and not (finding.why == OTHER_BYTES and made_again):
+        return finding
+    owner = next((folder for folder in path.parents[:2] if (folder / LOCK).exists()), path.parent)
+    try:
+        with locked(owner):
+            path.unlink(missing_ok=True)
+    except (StoreError, OSError):  # it is being written, or can't be
+        return finding
+    return replace(finding, removed=not path.exists())

@@ -1,0 +1,118 @@
+"""Ctrl-C and SIGTERM, in processes of their own, at moments in which nothing can be interrupted."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+LIMIT_S = 2.0
+LINE = "What is finished is kept: the same command goes on from there.\n"
+
+RUN = """
+import sys
+sys.argv = ['soundprobe', 'extract', '--backbone', 'mn04']
+from soundprobe.__main__ import main
+main()
+"""
+IMPORTING = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *rest):
+        if name == "soundprobe.verbs.extract":
+            print("ready", flush=True)
+            while True:
+                try:
+                    time.sleep(60)
+                except BaseException:  # as libraries do on import
+                    pass
+sys.meta_path.insert(0, Slow())
+"""
+WRITING = """
+import time
+from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+import soundprobe.cli.main as cli
+from soundprobe.base.files import atomic_file
+from soundprobe.base.locks import locked
+def work():
+    with locked(Path("set")), atomic_file(Path("set/part")) as file, ThreadPoolExecutor(2) as pool:
+        pool.submit(time.sleep, 60)
+        print("ready", flush=True)
+        pool.submit(time.sleep, 60).result()
+cli.app = work
+"""
+WORKERS = """
+import time
+import soundprobe.cli.main as cli
+from soundprobe.base.parallel import run_tasks
+def wait(number):
+    if number == 1:
+        print("ready", flush=True)
+    time.sleep(60)
+cli.app = lambda: list(run_tasks(wait, [(1,), (2,)], jobs=2))
+"""
+
+
+def start(code: str, folder, **streams) -> subprocess.Popen:
+    """The command, once `code` has said that it is where it is to be stopped; in a process group of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + RUN], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        **streams,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("code", "one"),
+    [(IMPORTING, signal.SIGINT), (WRITING, signal.SIGINT), (WRITING, signal.SIGTERM), (WORKERS, signal.SIGINT)],
+    ids=["importing", "writing", "writing, SIGTERM", "workers"],
+)
+def test_one_signal_ends_a_command_at_any_moment_with_one_line(tmp_path, code, one):
+    process = start(code, tmp_path, stderr=subprocess.PIPE)
+    began = time.monotonic()
+    os.killpg(process.pid, one)
+    code_of_exit = process.wait(30)
+    assert time.monotonic() - began < LIMIT_S
+    _, said = process.communicate()  # once its workers are gone, too
+    assert code_of_exit == 130
+    assert said == f"Stopped{' while writing set' if code == WRITING else ''}. {LINE}"
+    assert not list(tmp_path.glob("set/.*.tmp"))
+
+
+def test_second_signal_ends_a_command_that_can_not_tidy_up_at_once(tmp_path):
+    stuck = "import soundprobe.cli.stopping as s\ns.WITHIN_S = 60\ns._flush = lambda: __import__('time').sleep(60)\n"
+    process = start(IMPORTING + stuck, tmp_path, stderr=subprocess.PIPE)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(LIMIT_S) == 130
+    process.communicate()
+
+
+def test_terminal_has_its_cursor_back(tmp_path):
+    bar = "from soundprobe.base.progress import progress_bar\nprogress_bar('embed', 2, 'clips').__enter__()\n"
+    ours, theirs = pty.openpty()
+    process = start(bar + IMPORTING, tmp_path, stderr=theirs)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(LIMIT_S) == 130
+    process.communicate()
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], 0.2)[0]:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # its end
+            break
+    os.close(ours)
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert shown.decode().replace("\r\n", "\n").endswith(f"\nStopped. {LINE}")

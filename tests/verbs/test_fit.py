@@ -1,0 +1,299 @@
+"""One head on all clips: what it is trained on, what it says of its score, and what predict makes of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+import soundprobe
+from damage import sign_again
+from made_sets import make_set
+from soundprobe.base.errors import ConfigError, StoreError
+from soundprobe.cli.main import app
+from soundprobe.embeddings.sets import find_feature_sets, read_features
+from soundprobe.heads.catalog import HEADS, load_head, make_head
+from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.prediction import NONE_OF_THESE
+from soundprobe.predicting.predictor import Listening
+from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.scoring.bootstrap import Predictions, resample
+from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.results import read_fold
+from soundprobe.scoring.run_names import find_run, named_runs
+from soundprobe.verbs.extract import extract
+from soundprobe.verbs.fit import Fitted, fit
+from soundprobe.verbs.probe import probe
+from sounds import RATE_HZ, write_urbansound_layout
+
+QUICK: dict[str, dict[str, Any]] = {"linear": {}, "mlp": {"widths": [8], "max_epochs": 5}, "knn": {}}
+
+
+def fitted(root: Path, **options: Any) -> Fitted:
+    return fit(**{"embeddings": root / "embeddings", "heads": root / "heads", "progress": False, **options})
+
+
+def probed(root: Path, **options: Any) -> Path:
+    """The folder of a toy run below `root`."""
+    make_set(root / "embeddings")
+    where = {"embeddings": root / "embeddings", "heads": root / "heads", "progress": False}
+    (done,) = probe(**{"head": "linear", **where, **options})
+    return done.folder
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scored run, its embeddings and a fit for a precision."""
+    root = tmp_path_factory.mktemp("fit")
+    probed(root)
+    fitted(root, precision=0.9, command="soundprobe fit --precision 0.9")
+    return root
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_fit_of_every_head_is_its_recipe_on_all_clips(tmp_path, head):
+    probed(tmp_path, head=head, settings=QUICK[head])
+    done = fitted(tmp_path)
+    (features,) = find_feature_sets(tmp_path / "embeddings")
+    clips, _ = read_features(features)
+    expected = make_head(head, seed=0, **QUICK[head]).fit(clips.features, clips.labels, groups=clips.groups)
+    record, arrays = read_fit(done.folder)
+    saved = load_head(head, part(arrays, "head."), record.params)
+    np.testing.assert_allclose(saved.predict_proba(clips.features), expected.predict_proba(clips.features), atol=1e-6)
+    assert record.chosen == expected.chosen_
+    assert record.train_clips == 120
+    assert done.name == f"{find_run(tmp_path / 'heads', 'best').name}-fit"
+
+
+def test_fit_carries_the_score_of_its_recipe_with_the_interval_and_has_none_of_its_own(toy):
+    run = find_run(toy / "heads", "toy-linear")
+    (made,) = [one for one in named_runs(toy / "heads").found if one.kind == "fit"]
+    folds = [read_fold(path)[0] for path in sorted(run.folder.glob("fold-*"))]
+    ids = np.concatenate([one.ids for one in folds])
+    clips, _ = read_features(find_feature_sets(toy / "embeddings")[0])
+    rows = np.searchsorted(clips.ids, ids)
+    said = np.concatenate([one.predicted for one in folds])
+    columns = (clips.labels[rows], said, clips.folds[rows], clips.groups[rows])
+    interval = resample(Predictions("toy", ids, *columns, 3)).interval()
+    assert made.fit.run.summary == run.record.summary
+    assert (made.fit.accuracy.low, made.fit.accuracy.high) == (interval.low, interval.high)
+    assert "no score of its own" in made.fit.has_no_score
+    assert f"{100 * interval.low:.1f} to {100 * interval.high:.1f}" in made.fit.has_no_score
+    assert "accuracy" not in made.fit.content["about"]
+
+
+def test_fit_is_no_scored_run_for_report_and_best(toy):
+    assert find_run(toy / "heads", "best").name == "toy-linear"
+    (only,) = collect_runs(toy / "heads").runs
+    assert only.path.endswith(find_run(toy / "heads", "toy-linear").folder.name)
+    assert collect_runs(toy / "heads").unreadable == ()
+    named = find_run(toy / "heads", "toy-linear-fit-precision-0.9")
+    assert (named.kind, named.contends) == ("fit", False)
+    assert find_run(toy / "heads", named.key[:6]).folder == named.folder
+    with pytest.raises(ConfigError, match="is one head on all clips"):
+        find_run(toy / "heads", named.folder, kinds=("finetune",))
+
+
+def test_thresholds_and_distance_say_what_they_reach_on_the_other_folds(toy):
+    record = find_run(toy / "heads", "toy-linear-fit-precision-0.9").fit
+    assert list(record.thresholds.classes) == ["a", "b|c", "<script>"]
+    told = sum(one.told for one in record.thresholds.classes.values())
+    right = sum(one.right for one in record.thresholds.classes.values())
+    assert record.thresholds.reached == right / told
+    assert record.thresholds.recall == right / 120
+    assert sum(one.clips for one in record.thresholds.classes.values()) == 120
+    assert record.novelty.passed == pytest.approx(0.95, abs=0.05)
+    assert record.novelty.threshold > 0
+
+
+def test_fit_again_trains_nothing_and_other_inputs_make_another(tmp_path):
+    probed(tmp_path)
+    first = fitted(tmp_path)
+    written = (first.folder / FitRecord.FILE).stat().st_mtime_ns
+    assert fitted(tmp_path).reused
+    assert (first.folder / FitRecord.FILE).stat().st_mtime_ns == written
+    others = [fitted(tmp_path, precision=0.9), fitted(tmp_path, passing=0.9), fitted(tmp_path, precision=0.8)]
+    assert len({one.folder for one in [first, *others]}) == 4
+    assert len({run.name for run in named_runs(tmp_path / "heads").found}) == 5
+    again = fitted(tmp_path, force=True)
+    assert (again.folder, again.reused) == (first.folder, False)
+
+
+def test_fit_killed_before_its_end_leaves_nothing_that_counts_and_is_whole_after_the_next_call(tmp_path, monkeypatch):
+    probed(tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("soundprobe.base.files.os.replace", killed)
+        fitted(tmp_path)
+    assert [run.kind for run in named_runs(tmp_path / "heads").found] == ["probe"]
+    done = fitted(tmp_path)
+    assert not done.reused
+    (done.folder / FitRecord.FILE).write_bytes(b"half")
+    assert "is damaged" in named_runs(tmp_path / "heads").others[done.folder]
+    with pytest.raises(StoreError, match="is damaged"):
+        load_predictor(done.folder)
+    assert not fitted(tmp_path).reused
+    assert find_run(tmp_path / "heads", done.name).fit.key == done.record.key
+
+
+def test_fit_stays_when_its_run_is_removed_and_goes_by_name(tmp_path):
+    run = probed(tmp_path)
+    done = fitted(tmp_path)
+    shutil.rmtree(run)
+    assert [one.name for one in soundprobe.runs(tmp_path / "heads")] == [done.name]
+    assert soundprobe.remove_run(done.name, heads=tmp_path / "heads") == done.folder
+    assert not done.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"head": "mlp"}, ConfigError, "Score it first: soundprobe probe --head mlp"),
+        ({"head": "liner"}, ConfigError, "Did you mean 'linear'"),
+        ({"backbone": "panns"}, ConfigError, "Score it first: soundprobe probe --backbone panns"),
+        ({"dataset": "tou"}, ConfigError, "Did you mean 'toy'"),
+        ({"run": "best", "head": "linear"}, ConfigError, "Leave --head and --backbone out"),
+        ({"run": "toy-linear-fit-precision-0.9"}, ConfigError, "is one head on all clips"),
+        ({"heads": "nowhere"}, ConfigError, "soundprobe probe"),
+        ({"embeddings": "nowhere"}, StoreError, "are not in nowhere. Make them again: soundprobe extract"),
+        ({"precision": 0.0}, ConfigError, "--precision 0.0 is not valid"),
+        ({"passing": float("nan")}, ConfigError, "--passing nan is not valid"),
+        ({"device": "gpu"}, ConfigError, "Unknown device"),
+    ],
+)
+def test_fit_with_a_wrong_option_says_what_is_valid(toy, options, error, message):
+    with pytest.raises(error, match=message):
+        fitted(toy, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"only_folds": [1, 2]}, "has not tested 2 of its 4 folds"), ({"control": "shuffled-labels"}, "is a control")],
+)
+def test_run_that_scores_no_recipe_for_all_clips_is_not_fitted(tmp_path, options, message):
+    folder = probed(tmp_path, **options)
+    with pytest.raises(ConfigError, match=message):
+        fitted(tmp_path, run=folder)
+
+
+def test_recipe_of_another_version_or_other_clips_is_refused(tmp_path):
+    folder = probed(tmp_path)
+    path = folder / "result.json"
+    content = json.loads(path.read_text())
+    content["head"]["settings"] = {"strengths": [0.5]}  # as if defaults had changed since
+    path.write_text(json.dumps(content))
+    sign_again(path)
+    with pytest.raises(ConfigError, match="was scored by another version of linear"):
+        fitted(tmp_path)
+
+
+@dataclass(frozen=True)
+class Heard:
+    root: Path
+    done: Fitted
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
+    """A fit on tones by statistics of their spectrograms, which need no weights."""
+    root = tmp_path_factory.mktemp("heard")
+    clips = write_urbansound_layout(root / "clips", folds=3, recordings=3)
+    extract(clips, backbone="logmel-stats", embeddings=root / "embeddings", progress=False)
+    probe(head="linear", embeddings=root / "embeddings", heads=root / "heads", progress=False)
+    return Heard(root, fitted(root, precision=0.9))
+
+
+def test_predict_by_a_fit_is_its_head_on_the_stored_embedding_and_knows_the_clip(heard):
+    clips, _ = read_features(find_feature_sets(heard.root / "embeddings")[0])
+    record, arrays = read_fit(heard.done.folder)
+    (path,) = (heard.root / "clips").glob(f"audio/*/{clips.ids[5]}")
+    predictor = load_predictor(heard.done.folder, device="cpu")
+    said = predictor.predict(path)
+    expected = load_head("linear", part(arrays, "head."), record.params).predict_proba(clips.features[5:6])[0]
+    np.testing.assert_allclose(said.proba, expected, atol=1e-4)
+    assert (said.heads, said.trained_on, said.is_unknown) == (1, True, False)
+    assert said.novelty == pytest.approx(float(predictor.novelty.score(clips.features[5:6])[0]), abs=1e-3)
+    assert set(predictor.thresholds) == set(clips.class_names)
+
+
+def test_predict_calls_what_was_never_heard_none_of_these_unless_told_not_to(heard, tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, RATE_HZ)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE_HZ)
+    where = {"run": heard.done.name, "heads": heard.root / "heads", "device": "cpu", "progress": False}
+    (said,) = soundprobe.predict(tmp_path / "noise.wav", **where)
+    assert (said.predicted, said.is_unknown, said.trained_on) == (NONE_OF_THESE, True, False)
+    (said,) = soundprobe.predict(tmp_path / "noise.wav", unknown=False, **where)
+    assert said.predicted in said.class_names
+
+
+def test_stretches_that_are_none_of_the_classes_are_no_segments_and_have_no_say_in_the_whole(heard, tmp_path):
+    path = sorted((heard.root / "clips").glob("audio/*/*-2-0-0.wav"))[0]
+    tone = soundfile.read(path)[0]
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, 4 * RATE_HZ)
+    soundfile.write(tmp_path / "both.wav", np.concatenate([tone, tone, noise]), RATE_HZ)
+    predictor, how = load_predictor(heard.done.folder, device="cpu"), Listening(1.0, 1.0, threshold=0.0)
+    said = predictor.predict(tmp_path / "both.wav", how)
+    assert said.timeline.is_unknown.tolist() == [False, False, True, True, True, True]
+    assert [(one.label, one.start_s, one.end_s) for one in said.segments] == [("high", 0.0, 2.0)]
+    np.testing.assert_allclose(said.proba, said.timeline.proba[:2].mean(axis=0))
+    assert (said.predicted, said.novelty) == ("high", said.timeline.novelty.min())
+    named = predictor.without_unknown().predict(tmp_path / "both.wav", how)
+    assert named.segments[-1].end_s == 6.0
+
+
+def test_run_of_fold_heads_tells_the_clips_that_trained_them_and_older_runs_by_their_predictions(heard, tmp_path):
+    run = find_run(heard.root / "heads", "best")
+    path = sorted((heard.root / "clips").glob("audio/*/*.wav"))[3]
+    wave, rate_hz = soundfile.read(path)
+    soundfile.write(tmp_path / "other.wav", wave[:-1], rate_hz, subtype="PCM_16")
+    predictor = load_predictor(run.folder, device="cpu")
+    assert predictor.predict(path).trained_on
+    assert not predictor.predict(tmp_path / "other.wav").trained_on
+    older = tmp_path / "older"
+    shutil.copytree(run.folder, older)
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    for file in older.glob("fold-*.safetensors"):
+        with safe_open(file, framework="numpy") as told:
+            about, tensors = told.metadata(), {name: told.get_tensor(name) for name in told.keys()}  # noqa: SIM118
+        del tensors["test.sha256"]
+        save_file(tensors, file, metadata=about)
+        sign_again(file)
+    np.testing.assert_array_equal(load_predictor(older, device="cpu").known, predictor.known)
+    assert len(predictor.known) == 54
+
+
+def test_command_fits_says_whose_score_it_is_and_predicts(heard, tmp_path):
+    def run(*words: object) -> Any:
+        done = CliRunner().invoke(app, [*map(str, words), "--heads", str(heard.root / "heads")])
+        assert done.exit_code == 0, done.output
+        return done
+
+    done = run("fit", "--embeddings", heard.root / "embeddings", "--json", "-q")
+    told = json.loads(done.stdout)
+    assert told["accuracy"] is None
+    assert told["recipe"]["name"] == "logmel-stats-linear"
+    assert "no score of its own" in done.stderr
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, RATE_HZ)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE_HZ)
+    known = sorted((heard.root / "clips").glob("audio/*/*.wav"))[0]
+    said = run("predict", tmp_path / "noise.wav", known, "--run", told["name"], "--json", "--device", "cpu")
+    noise_said, known_said = json.loads(said.stdout)["clips"]
+    assert (noise_said["predicted"], noise_said["unknown"]) == (NONE_OF_THESE, True)
+    assert noise_said["novelty"] > told["novelty"]["threshold"] >= known_said["novelty"]
+    assert (noise_said["trained_on"], known_said["trained_on"]) == (False, True)
+    assert "1 clip trained these heads" in said.stderr
+    assert NONE_OF_THESE in said.stderr
+    assert "the score is that of logmel-stats-linear" in run("runs", "list").stdout
+    assert "no score of its own" in run("runs", "show", told["name"]).stdout
