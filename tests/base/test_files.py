@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_file, atomic_path, digest_key, path_name, read_json, write_json
+from soundprobe.base.files import atomic_file, atomic_folder, atomic_path, digest_key, path_name, read_json, write_json
 
 
 def test_atomic_path_when_the_writer_fails_keeps_the_old_file_and_leaves_nothing(tmp_path: Path):
@@ -104,3 +105,24 @@ def test_write_json_keeps_unicode_readable(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Bär <script>"})
     assert "Bär <script>" in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert read_json(tmp_path / "a.json") == {"class": "Bär <script>"}
+
+
+@pytest.mark.parametrize("stop", ["in the block", "between the renames", "never"])
+def test_folder_that_is_replaced_is_the_old_one_or_the_new_one_wherever_the_writer_stops(tmp_path, monkeypatch, stop):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "old").write_text("old")
+    renames = []
+
+    def replace(source: Path, target: Path) -> None:
+        renames.append(source)
+        if stop == "between the renames" and len(renames) == 2:
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    monkeypatch.setattr("soundprobe.base.files.os.replace", replace)
+    with suppress(KeyboardInterrupt), atomic_folder(tmp_path / "place") as temporary:
+        (temporary / "new").write_text("new")
+        if stop == "in the block":
+            raise KeyboardInterrupt
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["new" if stop == "never" else "old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]

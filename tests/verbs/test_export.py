@@ -170,7 +170,7 @@ def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):
     assert again.record.data_licence == "CC0"
 
 
-def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_path):
+def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_path, monkeypatch):
     place = tmp_path / "place"
     shutil.copytree(exported("bundle"), place)
     (place / "README.md").write_text("old")
@@ -179,6 +179,9 @@ def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_
     (place / "mine.txt").write_text("mine")
     with pytest.raises(StoreError, match=r"more than an export: mine\.txt"):
         export(trained.run, to=place, format="bundle", heads=trained.root / "heads", **QUIET)
+    monkeypatch.chdir(place)
+    with pytest.raises(StoreError, match="the folder that you are in"):
+        export(trained.run, to=".", format="bundle", heads=trained.root / "heads", **QUIET)
     (place / "export.json").unlink()
     with pytest.raises(StoreError, match="something else than an export"):
         export(trained.run, to=place, format="bundle", heads=trained.root / "heads", **QUIET)

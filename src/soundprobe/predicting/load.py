@@ -186,7 +186,7 @@ def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
     seconds, members = _trained_seconds(run), []
     for fold in run.folds:
         network = load_network(run, fold, seconds, shortcuts=False)
-        if type(network.network).embed_segments is not SpectrogramBackbone.embed_segments:
+        if type(network.on_spectrograms()).embed_segments is not SpectrogramBackbone.embed_segments:
             raise ConfigError(
                 f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
                 "embeddings with --finetuned and probe those."
