@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick figures exports lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-mutations figures exports lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -39,6 +39,11 @@ test: install
 
 test-quick: install
 	$(BIN)/python -m pytest $(QUICK)
+
+# make test-mutations N=1000000 ONLY=record SEED=1: what is read, mutated; see tests/faults/mutate.py.
+N ?= 100000
+test-mutations: install
+	$(BIN)/python tests/faults/mutate.py $(N) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 # The tables of README and docs that stand between marks, hours of computing; goes on where it was stopped, and fails
 # where a figure is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import soundprobe.audio.decode as decoding
-from encoded import RATE_HZ, WAVE, encode
+from encoded import RATE_HZ, SAMPLES, WAVE, encode
 from soundprobe.audio.decode import decode, decode_blocks, decode_checked, decode_frames, inspect, survey
 from soundprobe.base.errors import AudioError
 
@@ -115,6 +115,21 @@ def test_decode_long_clip_not_finite_fails_where_it_is_used() -> None:
             whole(content.getvalue(), sample_rate_hz=RATE_HZ, name="a")
     with pytest.raises(AudioError, match="NaN or infinite"):
         survey(content.getvalue(), "a")
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_decode_samples_that_overflow_when_they_are_resampled_are_refused(
+    small: bool, request: pytest.FixtureRequest
+) -> None:
+    """Found by `tests/faults/mutate.py`."""
+    content = io.BytesIO()
+    wave = np.where(np.arange(SAMPLES) % 7 < 3, -3.4e38, 3.4e38).astype(np.float32)
+    soundfile.write(content, wave, RATE_HZ, format="WAV", subtype="FLOAT")
+    if small:
+        request.getfixturevalue("small_blocks")
+    assert len(decode(content.getvalue(), sample_rate_hz=RATE_HZ, name="a")) == SAMPLES
+    with pytest.raises(AudioError, match="NaN or infinite"):
+        decode(content.getvalue(), sample_rate_hz=32_000, name="a")
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -747,3 +747,12 @@ def test_row_of_the_page_on_data_holds(row: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "data").mkdir()
     {**LAYOUTS, **MANIFESTS}[row](tmp_path / "data")
+
+
+@pytest.mark.parametrize(("made", "file"), [(urbansound8k, "metadata/UrbanSound8K.csv"), (esc50, "meta/esc50.csv")])
+def test_metadata_that_name_a_clip_outside_the_data_set_are_refused(made: Any, file: str, tmp_path: Path) -> None:
+    root = made(tmp_path / "data")
+    first = (US8K if made is urbansound8k else ESC50)[0][0]
+    (tmp_path / "secret.wav").write_bytes(wav(seed=0))
+    (root / file).write_text((root / file).read_text().replace(first, "../../../secret.wav"))
+    assert "leads out of the data set's folder" in refused(root)

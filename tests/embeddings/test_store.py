@@ -9,10 +9,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from damage import damage
-from soundprobe.base.errors import DataError, SoundprobeWarning, StoreError
+from damage import damage, sign_again
+from soundprobe.base.errors import DamagedError, DataError, SoundprobeWarning, StoreError
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 
@@ -158,6 +160,30 @@ def test_finished_part_of_other_clips_or_half_a_file_is_not_finished(toy_set):
         with pytest.warns(SoundprobeWarning, match=r"part-00000.parquet is damaged: .* It is made again"):
             assert store.finished_part(part, planned) is None
     assert store.finished_part(store.part_path(folder, 9), planned) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        ("label", pa.array(["a"] * 3), "other types"),
+        ("fold", pa.array([None, 1, 2], pa.int64()), "lacks values"),
+        ("embedding", pa.array([[np.nan, 0.0]] * 3, pa.list_(pa.float32(), 2)), "not finite"),
+        ("embedding", pa.array([[1.0]] * 3), "other types"),
+        (None, None, "can't be read as a table"),
+    ],
+)
+def test_part_of_other_types_or_not_finite_is_damaged(toy_set, column, values, why):
+    folder, clips, _ = toy_set
+    path = store.part_path(folder, 0)
+    table = pq.read_table(path)
+    place = table.column_names.index(column or "group")
+    table = table.remove_column(place) if column is None else table.set_column(place, column, values)
+    pq.write_table(table, path)
+    sign_again(path)
+    with pytest.raises(DamagedError, match=rf"part-00000.parquet is damaged: .*{why}"):
+        store.read_embeddings(store.open_set(folder))
+    with pytest.warns(SoundprobeWarning, match="is made again"):
+        assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
 
 
 def test_part_whose_clips_all_failed_keeps_their_reasons(tmp_path):

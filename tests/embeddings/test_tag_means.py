@@ -13,6 +13,7 @@ from soundprobe.base.errors import SoundprobeWarning, StoreError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.embeddings.tag_means import FILE, TagsRecord, measure_tags
 from soundprobe.verbs.extract import extract
+from soundprobe.verbs.verify import verify
 from sounds import write_urbansound_layout
 
 
@@ -48,6 +49,18 @@ def test_tags_of_another_version_or_damaged_are_not_taken(tmp_path):
     (tmp_path / FILE).write_text('{"format": 1, "backbone": "mn04"}')
     with pytest.raises(StoreError, match="lacks the field 'title'. Extract again"):
         TagsRecord.read_if_there(tmp_path / FILE)
+
+
+def test_verify_takes_damaged_tags_away_and_names_the_command_that_makes_them(tmp_path):
+    ones = np.ones(2, dtype=np.int64)
+    folder = store_set(tmp_path, np.eye(2, dtype=np.float32), np.array([0, 1]), ones, np.array(["r", "s"]))
+    measure_tags(folder, ("Dog", "Siren"), lambda rows: rows, 2)
+    assert verify([folder]).sound
+    (folder / FILE).write_text((folder / FILE).read_text().replace("Dog", "Cat"))
+    (found,) = [one for one in verify([folder]).findings if one.state == "damaged"]
+    assert (found.path.name, found.removed) == (FILE, True)
+    assert found.again.startswith("soundprobe extract")
+    assert not (folder / FILE).exists()
 
 
 def test_extract_tags_the_classes_of_pretrained_sets_and_of_sets_that_were_there_before(shared, tmp_path):

@@ -1,12 +1,13 @@
-"""Files of labels over time, as `view --segments` reads them."""
+"""Files of labels over time, as `view --segments` reads them, and what stands beside a set of its classes' tags."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-from mutate import Target
+from mutate import Target, mutate_json
 
+from soundprobe.embeddings.tag_means import FILE, TagsRecord
 from soundprobe.viewing.label_files import read_segments
 
 SAMPLES = {
@@ -18,12 +19,25 @@ SAMPLES = {
 }
 
 
+TAGS = (
+    '{"format": 1, "backbone": "mn04", "title": "mn04", "classes": [{"name": "dog", "clips": 2, "tags": '
+    '[{"name": "Bark", "mean": 0.5, "elsewhere": 0.1}, {"name": "Dog", "mean": 0.4, "elsewhere": 0}]}]}'
+)
+
+
 def targets(folder: Path) -> list[Target]:
-    return [
+    labels = [
         Target(f"labels-{kind}", [sample.encode()], partial(_read, folder / kind)) for kind, sample in SAMPLES.items()
     ]
+    return [*labels, Target("record-tags", [TAGS.encode()], partial(_read_tags, folder / FILE), mutate_json)]
 
 
 def _read(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     read_segments(path)
+
+
+def _read_tags(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    record = TagsRecord.read_if_there(path)
+    assert record is None or all(0 <= tag.mean <= 1 for one in record.classes for tag in one.tags)

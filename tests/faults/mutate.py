@@ -60,7 +60,7 @@ class Target:
     samples: Sequence[bytes]
     read: Callable[[bytes], object]
     mutate: Mutation | None = None
-    limit_s: float = 10.0
+    limit_s: float = 60.0  # even where the machine has much else to do
 
     def case(self, seed: int, number: int) -> bytes:
         """The content of a case."""

@@ -62,6 +62,8 @@ def test_tables_have_a_row_a_clip_a_segment_and_a_window(some, library):
         "probability": 0.5,
         "duration_s": 2.0,
         "heard_s": 2.0,
+        "novelty": None,
+        "trained_on": False,
         "p_dog": 0.1,
         "p_<b>siren</b>": 0.5,
         "p_p": 0.4,

@@ -14,10 +14,11 @@ from result_folders import ESC10, SAMPLE, Data, labels_of, scores, write_predict
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
+from soundprobe.reporting.sections.confusion import chosen_from
 from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.trust import checks_of
 from soundprobe.reporting.sections.verdict import verdict_of
-from soundprobe.reporting.wording import of_100
+from soundprobe.reporting.wording import of_100, percent, points
 from soundprobe.reporting.write import write_report
 
 ALL_RIGHT = Data("mine", dict.fromkeys((1, 2, 3, 4), 9), ("a", "b", "c"), fingerprint="36")
@@ -134,6 +135,32 @@ def test_data_sets_of_one_name_are_told_apart_in_every_output(tmp_path):
         assert page.count(label) == 3  # to go there, the heading, and the contents
         assert f"## {label}" in markdown
         assert f"{label}: percent" in summary
+
+
+def test_next_steps_name_the_data_set_where_there_are_results_on_others(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    alone = write_report(tmp_path / "heads", tmp_path / "reports").markdown.read_text()
+    assert "--dataset" not in alone
+    write_run(tmp_path / "heads", ESC10, accuracy=0.8)
+    one = write_report(tmp_path / "heads", tmp_path / "reports", dataset="esc10").markdown.read_text()
+    assert "soundprobe probe -b mn04 --head linear --dataset esc10 --learning-curve" in one
+    assert "&& soundprobe probe -b logmel-stats --dataset esc10" in one
+
+
+def test_runs_of_shuffled_labels_are_not_chosen_from_as_their_classes_are_no_clips(tmp_path):
+    write_run(tmp_path, SAMPLE, accuracy=0.8)
+    write_run(tmp_path, SAMPLE, "panns", accuracy=0.7)
+    write_run(tmp_path, SAMPLE, accuracy=0.3, key="00ff", head_settings={"control": "shuffled-labels"})
+    comparison = only_comparison(tmp_path)
+    assert len(comparison.rows) == 3
+    assert [row.name for row in chosen_from(comparison)] == ["mn04 · linear", "panns · linear"]
+
+
+def test_shares_of_numpy_are_rounded_as_pythons():
+    # numpy rounds 1000 x .0345 = 34.5 to the even 34, Python what is stored, a little above .0345, to .035.
+    assert [percent(share) for share in (0.0345, np.float64(0.0345))] == ["3.5", "3.5"]
+    assert of_100([np.float64(0.8345)]) == of_100([0.8345])
+    assert points(np.float64(0.0345)) == points(0.0345)
 
 
 @pytest.mark.parametrize(

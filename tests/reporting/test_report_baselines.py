@@ -253,6 +253,15 @@ def write_import(heads: Path, accuracy: float, **told: object) -> Path:
     return folder
 
 
+def test_ring_of_an_imported_model_on_other_folds_stands_in_the_charts_legend(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    write_import(tmp_path / "heads", 0.7, folds="other")
+    page = write_report(tmp_path / "heads", tmp_path / "reports").html.read_text()
+    legend = page.partition('<p class="legend">')[2].partition("</p>")[0]
+    assert "no equal: on other folds" in legend
+    assert 'class="contaminated"' in legend
+
+
 def test_imported_model_takes_the_place_of_the_notes_network_and_not_of_what_needs_no_pretraining(tmp_path):
     write_run(tmp_path, SAMPLE, accuracy=0.8)
     write_scratch(tmp_path, 0.48)

@@ -113,6 +113,9 @@ def test_second_report_reads_no_audio_again_and_what_no_page_speaks_of_goes(prob
     before = {path.name: path.stat().st_mtime_ns for path in beside.iterdir()}
     assert len(before) == 2 * 24
     (beside / "0123456789abcdef-100.mp3").write_bytes(b"of an earlier report")
+    stale = next(beside.glob("*-*-v*.mp3"))
+    old = beside / (stale.stem.rpartition("-v")[0] + "-v000000000000.mp3")
+    old.write_bytes(b"by another encoder")
     (beside / "mine.txt").write_text("kept")
     shutil.rmtree(probed / "clips")
     page = first.html.read_bytes()
@@ -123,6 +126,7 @@ def test_second_report_reads_no_audio_again_and_what_no_page_speaks_of_goes(prob
     assert again == page  # the sounds are those that the runs heard, wherever the data went
     assert (beside / "mine.txt").exists()
     assert not (beside / "0123456789abcdef-100.mp3").exists()
+    assert not old.exists()
 
 
 def test_single_file_holds_its_sounds_and_leaves_none_beside_it(probed):

@@ -87,6 +87,13 @@ def test_best_is_of_all_folds_and_clips_and_no_control(heads):
         find_run(heads, "best")
 
 
+def test_best_keeps_leaks_in_unless_no_other_run_does(tmp_path):
+    twin = write_run(tmp_path, SAMPLE, accuracy=0.9, key="00ff", head_settings={"exclude_leaks": True})
+    assert find_run(tmp_path, "best").folder == twin
+    write_run(tmp_path, SAMPLE, accuracy=0.7)
+    assert find_run(tmp_path, "best").name == "mn04-linear"
+
+
 def test_run_is_found_by_name_key_and_folder(heads):
     run = find_run(heads, "mn04-knn")
     assert run.record.head.name == "knn"

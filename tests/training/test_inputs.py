@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import soundfile
 import torch
 
+from damage import damage
 from soundprobe.audio.decode import decode, fit_length
 from soundprobe.backbones.load import load_backbone
-from soundprobe.base.errors import DataError
+from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.progress import Progress
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
@@ -69,6 +71,19 @@ def test_inputs_that_are_there_are_not_made_again_and_half_made_ones_are(tmp_pat
     (folder / "inputs.json").unlink()  # a kill half-way
     prepared(root, folder, keep_waves=False)
     assert (folder / "spectrograms.npy").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("name", ["inputs.json", "spectrograms.npy", "lengths.npy"])
+@pytest.mark.parametrize("how", ["flipped", "lost"])
+def test_damaged_inputs_are_decoded_again(tmp_path: Path, name: str, how: str):
+    root = write_urbansound_layout(tmp_path / "set", folds=2, classes=2, recordings=1, seconds=0.5)
+    folder = tmp_path / "inputs"
+    prepared(root, folder, keep_waves=False)
+    content = (folder / name).read_bytes()
+    damage(folder / name, how)
+    with nullcontext() if name == "inputs.json" and how == "lost" else pytest.warns(SoundprobeWarning, match=name):
+        prepared(root, folder, keep_waves=False)
+    assert (folder / name).read_bytes() == content
 
 
 def test_data_set_of_bad_clips_alone_is_refused(tmp_path: Path):

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from command_line import soundprobe
-from damage import sign_again
-from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
+from damage import damage, sign_again
+from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
@@ -74,7 +74,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("finetuned")
     data = write_urbansound_layout(root / "clips", seconds=0.5)
     (root / "quick.toml").write_text(RECIPE)
-    run = finetune(str(data), config=str(root / "quick.toml"), heads=root / "heads", progress=False).folder
+    where: Any = {"config": str(root / "quick.toml"), "heads": root / "heads"}
+    run = finetune(str(data), progress=False, command="soundprobe finetune RUN", **where).folder
     sets = extract(finetuned=run, embeddings=root / "embeddings", progress=False, command="soundprobe extract RUN")
     return Made(root, data, run, tuple(sets))
 
@@ -93,6 +94,23 @@ def changed(run: Path, to: Path, **fields: Any) -> Path:
     (folder / "result.json").write_text(json.dumps(content))
     sign_again(folder / "result.json")
     return folder
+
+
+@pytest.mark.parametrize("name", ["fold-02-network.safetensors", "fold-02.safetensors"])
+def test_damaged_network_is_named_and_its_fold_alone_trained_again(made: Made, tmp_path: Path, name: str):
+    run = shutil.copytree(made.run, tmp_path / "heads" / Path(*made.run.parts[-3:-1]) / made.run.name)
+    times = {path.name: path.stat().st_mtime_ns for path in run.glob("*.safetensors")}
+    damage(run / name)
+    with pytest.raises(DamagedError, match=rf"{name} is damaged: .*Run again: soundprobe finetune RUN"):
+        load_network(open_run(run), 2, 0.5)
+    with pytest.warns(SoundprobeWarning, match=rf"{name} is damaged: .*It is made again"):
+        again = finetune(str(made.data), config=str(made.root / "quick.toml"), heads=tmp_path / "heads", progress=False)
+    assert again.folder == run
+    assert not again.reused
+    anew = {path.name for path in run.glob("*.safetensors") if path.stat().st_mtime_ns != times[path.name]}
+    assert anew == {"fold-02-network.safetensors", "fold-02.safetensors"}
+    assert [one.accuracy for one in again.record.folds] == [one.accuracy for one in results.read_result(made.run).folds]
+    load_network(open_run(run), 2, 0.5)
 
 
 def test_each_fold_has_embeddings_of_all_clips_that_say_their_fold(made: Made):

@@ -197,6 +197,17 @@ def test_recipe_of_another_version_or_other_clips_is_refused(tmp_path):
         fitted(tmp_path)
 
 
+def test_run_whose_heads_are_gone_or_damaged_is_not_fitted_and_its_command_is_named(tmp_path):
+    path = probed(tmp_path, command="soundprobe probe") / "fold-02.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8] + bytes(8))
+    with pytest.raises(StoreError, match=r"fold-02.safetensors is damaged: .*Run again: soundprobe probe"):
+        fitted(tmp_path)
+    path.unlink()
+    with pytest.raises(StoreError, match=r"head of fold 2 of toy-linear is gone. Run again: soundprobe probe"):
+        fitted(tmp_path)
+
+
 @dataclass(frozen=True)
 class Heard:
     root: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 import soundprobe
 from command_line import soundprobe as command
+from damage import damage
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeError, SoundprobeWarning
 from soundprobe.cli.main import app
 from soundprobe.data.catalog import open_data
@@ -262,7 +264,7 @@ def test_one_of_several_imports_is_the_baseline_only_by_its_name(probed, heads):
 def test_published_folds_stand_beside_the_runs_and_are_compared_with_the_best(probed, heads, tmp_path):
     published = {"name": "paper", "data": probed.data, "heads": heads, "progress": False}
     done = import_fold_scores([0.5, 0.25, 0.75, 0.5], **published)
-    assert done.describe() == "paper (as published): accuracy 0.500 over 4 folds"
+    assert done.describe() == "paper (as published): accuracy 50.0 % over 4 folds"
     assert import_fold_scores([0.5, 0.25, 0.75, 0.5], **published).reused
     with pytest.raises(ConfigError, match="published with other scores before"):
         import_fold_scores([0.5, 0.25, 0.75, 0.6], **published)
@@ -295,6 +297,28 @@ def test_import_on_other_folds_alone_is_not_ranked(probed, tmp_path):
     assert compared(heads).best is None
     text = write_report(heads, tmp_path / "reports", audio=False).markdown.read_text()
     assert "its folds are not the data's" in text
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "lost"])
+@pytest.mark.parametrize("name", ["predictions.parquet", "result.json"])
+def test_import_again_mends_what_is_damaged(probed, heads, name, how):
+    done = bring(probed, heads, probed.table)
+    content = (done.folder / "predictions.parquet").read_bytes()
+    damage(done.folder / name, how)
+    with nullcontext() if how == "lost" else pytest.warns(SoundprobeWarning, match=f"{name} is damaged"):
+        again = bring(probed, heads, probed.table)
+    assert (again.folder, again.reused) == (done.folder, False)
+    assert (done.folder / "predictions.parquet").read_bytes() == content
+    assert bring(probed, heads, probed.table).reused
+
+
+def test_published_scores_that_are_damaged_are_imported_again(probed, heads):
+    given = {"name": "paper", "data": probed.data, "heads": heads, "progress": False}
+    done = import_fold_scores([0.5] * 4, **given)
+    damage(done.folder / "published.json")
+    with pytest.warns(SoundprobeWarning, match=r"published.json is damaged"):
+        assert not import_fold_scores([0.5] * 4, **given).reused
+    assert import_fold_scores([0.5] * 4, **given).record.folds == done.record.folds
 
 
 def test_damaged_published_scores_are_listed_and_stop_nothing(probed, heads):

@@ -313,6 +313,15 @@ def test_probe_makes_what_is_damaged_again_and_only_that(tmp_path, name, how):
     assert kept.reused
 
 
+def test_probe_goes_on_with_the_other_sets_and_names_the_broken_one(tmp_path):
+    make_set(tmp_path / "embeddings")
+    broken = make_set(tmp_path / "embeddings", backbone="other", seed=1)
+    damage(broken / "meta.json")
+    with pytest.warns(SoundprobeWarning, match=r"Left out: .*other-.*meta.json is damaged"):
+        (done,) = run(tmp_path)
+    assert done.record.backbone.name == "toy"
+
+
 def test_probe_of_a_damaged_part_names_it_and_the_command_that_mends_it(tmp_path):
     folder = make_set(tmp_path / "embeddings")
     meta = read_json(folder / "meta.json")

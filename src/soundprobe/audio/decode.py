@@ -126,7 +126,7 @@ def decode(
     Raises:
         AudioError: "empty file", "not audio", "not audio but ...", "... is not supported", "unsupported encoding",
             "no samples", "truncated", "truncated or damaged", "... bytes follow the samples ...", "joined of ...",
-            "several ...", "NaN or infinite samples", "sample rate of ... Hz", or "too long ...".
+            "several ...", "NaN or infinite samples", "sample rate of ... Hz", or "more than ... samples ...".
     """
     return decode_checked(audio, sample_rate_hz=sample_rate_hz, name=name, channels=channels, samples=samples)[0]
 
@@ -139,11 +139,14 @@ def decode_checked(
         begun = sound.begin(max(sound.channels, sample_rate_hz / sound.rate_hz))
         if not isinstance(begun, np.ndarray):
             looked = _Looked(sound.pick(channels, audio), name)
-            return _collect(_resampled(looked.waves(begun), sound.rate_hz, sample_rate_hz), samples, name), looked.found
+            return _collect(
+                _resampled(looked.waves(begun), sound.rate_hz, sample_rate_hz, name), samples, name
+            ), looked.found
     wave = _one_channel(begun, channels)
     found = _check(begun if channels == "mean" else wave, wave, name)
     if sound.rate_hz != sample_rate_hz:
         wave = soxr.resample(wave, sound.rate_hz, sample_rate_hz, quality="HQ")
+        _check_finite(wave, name)
     return (wave if samples is None or len(wave) <= samples else wave[:samples].copy()), found
 
 
@@ -166,7 +169,7 @@ class WaveBlocks(Iterator[np.ndarray]):
 
     def _read(self, sound: Sound, sample_rate_hz: int) -> Generator[np.ndarray]:
         with closing(sound):
-            yield from _resampled(self._looked.waves(sound.blocks()), sound.rate_hz, sample_rate_hz)
+            yield from _resampled(self._looked.waves(sound.blocks()), sound.rate_hz, sample_rate_hz, sound.name)
         if not self._looked.any:
             raise AudioError(sound.name, "no samples")
 
@@ -320,22 +323,30 @@ class _Looked:
 
 
 def _check(frames: np.ndarray, wave: np.ndarray, name: str) -> checks.Findings:
+    return checks.findings(frames, wave, *_check_finite(wave, name))
+
+
+def _check_finite(wave: np.ndarray, name: str) -> tuple[float, float]:
+    """The least and the largest sample. Raises AudioError where one is not finite; so may be what is made of 1e38."""
     lowest, highest = float(wave.min()), float(wave.max())
     if not np.isfinite([lowest, highest]).all():
         raise AudioError(name, "NaN or infinite samples")
-    return checks.findings(frames, wave, lowest, highest)
+    return lowest, highest
 
 
-def _resampled(waves: Iterator[np.ndarray], rate_hz: int, wanted_hz: int) -> Iterator[np.ndarray]:
+def _resampled(waves: Iterator[np.ndarray], rate_hz: int, wanted_hz: int, name: str) -> Iterator[np.ndarray]:
     """The waves at another rate. soxr gives the same samples of a stream as of the whole."""
     if rate_hz == wanted_hz:
         yield from waves
         return
     stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
-    for wave in waves:
+    last = np.empty(0, np.float32)
+    for wave in itertools.chain(waves, [last]):
         for piece in np.array_split(wave, max(1, round(len(wave) * wanted_hz / rate_hz / BLOCK_SAMPLES))):
-            yield stream.resample_chunk(piece)
-    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+            made = stream.resample_chunk(piece, last=wave is last)
+            if len(made):
+                _check_finite(made, name)
+                yield made
 
 
 def _collect(waves: Iterator[np.ndarray], samples: int | None, name: str) -> np.ndarray:

@@ -137,9 +137,9 @@ class Record(Entry):
 
 
 def command_in(path: Path) -> str:
-    """The command that the JSON file at `path` says it was made by, however damaged; "" where it can't be read."""
+    """The command that the JSON at `path`, or in a text of it, says it was made by, however damaged; else ""."""
     try:
-        found = COMMAND.search(path.read_bytes())
+        found = COMMAND.search(path.read_bytes().replace(b'\\"', b'"'))
         command = json.loads(found[1]) if found else ""
     except (OSError, ValueError):
         return ""

@@ -58,9 +58,6 @@ def check(
     """Decode and count clips; find what folds share."""
     from soundprobe.audio.decode import check_channels
     from soundprobe.base.progress import progress_bar
-    from soundprobe.cli.auditing import find_embeddings, print_audit
-    from soundprobe.data.audit.audit import audit
-    from soundprobe.data.audit.file_names import suggest_groups
     from soundprobe.data.catalog import open_data
     from soundprobe.data.corrections import corrected
     from soundprobe.data.readers.made_folds import deal_readable, missing_classes
@@ -70,6 +67,11 @@ def check(
     clips = open_data(data if path is None else path, folds=folds, **how)
     with progress_bar(f"check {clips.name}", len(clips), "clips", shown=not quiet) as bar:
         scanned = scan(clips, on_progress=bar.advance, decode_samples=not headers_only, channels=channels)
+    # Only now what takes long to import.
+    from soundprobe.cli.auditing import find_embeddings, print_audit
+    from soundprobe.data.audit.audit import audit
+    from soundprobe.data.audit.file_names import suggest_groups
+
     clips = deal_readable(clips, scanned.errors == "")
     if how["corrections"] is not None:
         out.print(f"{plural(corrected(clips.columns), 'label')} corrected by {how['corrections']}.", markup=False)

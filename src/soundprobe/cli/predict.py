@@ -36,7 +36,7 @@ PREDICT_EXAMPLES = examples(
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
     "soundprobe predict clip.wav --tags",
-    "arecord -t raw -f S16_LE -r 48000 | soundprobe predict - --run best --raw s16le --rate 48000 --follow",
+    "soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
 SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
@@ -109,7 +109,10 @@ def predict(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say what is heard in recordings of any length, by the heads of all folds."""
+    """Say what is heard in recordings of any length.
+
+    By the heads of all folds, or a fit's one; or with --tags.
+    """
     from soundprobe.data.listing import audio_files
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key, write_whole
     from soundprobe.predicting.predictor import Listening
@@ -425,7 +428,8 @@ def _tell(told: Sequence[Mapping[str, Any]], failures: Sequence[AudioError], to:
         err.print(one_line(note), markup=False)
     if known := [one["clip"] for one in told if one["trained_on"]]:
         named = ", ".join(known[:NAMES_SHOWN]) + (", ..." if len(known) > NAMES_SHOWN else "")
-        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of it is no test: {named}"
+        whom = "it" if len(known) == 1 else "them"
+        line = f"{plural(len(known), 'clip')} trained these heads, so what they say of {whom} is no test: {named}"
         err.print(one_line(line), markup=False)
     for failure in failures:
         err.print(one_line(failure), markup=False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -22,6 +20,7 @@ from soundprobe.base.registry import Registry, resolve
 from soundprobe.data.corrections import correct_labels
 from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
+from soundprobe.data.readers.locate import nearest_name
 from soundprobe.data.readers.table import read_table
 
 MADE_FOLDS = 10
@@ -402,14 +401,9 @@ def _not_there(path: str) -> str:
     if not os.path.isdir(place.parent):
         standing = next((parent for parent in place.parents if os.path.isdir(parent)), Path("."))
         return f"There is no file or folder {path}: the folder {place.parent} isn't there, {standing} is."
-    names: list[str] = []
-    with suppress(OSError):  # it may be entered and not listed
-        names = os.listdir(place.parent)
-    near = difflib.get_close_matches(place.name, names, n=1)
-    said = f" The nearest name there is {near[0]}." if near else ""
     known = name.casefold() if name.casefold() in DATASETS else None
     also = f" --data {known} is {DATASETS[known].description}." if known else ""
-    return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{said}{also}"
+    return f"There is no file or folder {path} (looked in {place.parent.resolve()}).{nearest_name(place)}{also}"
 
 
 def _locked(place: Path) -> Path:

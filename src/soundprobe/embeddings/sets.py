@@ -155,6 +155,9 @@ def find_feature_sets(
         raise StoreError(
             f"No finished embeddings in {root}.{why} Make some with: soundprobe extract --backbone mn04 --data FOLDER"
         )
+    for reason in unusable.values():
+        if store.NOT_COMPLETE not in reason:
+            warnings.warn(f"Left out: {reason}", SoundprobeWarning, stacklevel=2)
     if dataset is not None:
         names = {part.dataset for part in found}
         if dataset not in names:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 BATCH_CLIPS = 16
 """Clips of one forward pass, where nobody says otherwise."""
+NOT_COMPLETE = "is not complete"
 RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
 
 
@@ -301,7 +302,7 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     begun = BegunSetRecord.read(path)
     if not begun.complete:
         raise StoreError(
-            f"{folder} is not complete. Run the extract command that began it again: finished parts are kept."
+            f"{folder} {NOT_COMPLETE}. Run the extract command that began it again: finished parts are kept."
         )
     return EmbeddingSet(Path(folder), SetRecord.of(begun.content, path))
 

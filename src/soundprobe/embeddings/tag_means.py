@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from soundprobe.base.stored import Count, Entry, Record
 from soundprobe.embeddings.store import open_set, read_embeddings
@@ -19,14 +20,15 @@ from soundprobe.embeddings.store import open_set, read_embeddings
 FILE = "tags.json"
 MOST = 10
 BLOCK_CLIPS = 4096
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TagRecord(Entry):
     """A tag's mean probability over a class's clips, and `elsewhere`: over those of all other classes."""
 
     name: str
-    mean: float
-    elsewhere: float
+    mean: Share
+    elsewhere: Share
 
 
 class ClassTagsRecord(Entry):

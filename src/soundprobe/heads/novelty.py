@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -63,9 +64,7 @@ class Novelty:
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """(N,) float64 distances of embeddings (N, D); in float64, so that a row's does not hang on the others'."""
-        centre, scale, whitening, means = (
-            part.astype(np.float64) for part in (self.centre, self.scale, self.whitening, self.means)
-        )
+        centre, scale, whitening, means = self._in_float64
         X = np.asarray(features, dtype=np.float64)
         found = np.empty(len(X))
         for start in range(0, len(X), ROWS_AT_ONCE):
@@ -73,6 +72,10 @@ class Novelty:
             squares = [((Z - mean) ** 2).sum(axis=1) for mean in means]
             found[start : start + ROWS_AT_ONCE] = np.sqrt(np.min(squares, axis=0) / len(centre))
         return found
+
+    @cached_property
+    def _in_float64(self) -> tuple[np.ndarray, ...]:
+        return tuple(getattr(self, name).astype(np.float64) for name in ARRAYS)
 
     def is_unknown(self, scores: np.ndarray) -> np.ndarray:
         """(N,) bool, which of the distances (N,) are too far for any class."""

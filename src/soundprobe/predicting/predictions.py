@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.errors import AudioError, ConfigError, one_line, unknown
-from soundprobe.base.records import Segment
 from soundprobe.predicting.prediction import NONE_OF_THESE, Prediction
 from soundprobe.viewing.page import View, clip_view
 
@@ -49,8 +48,9 @@ class Predictions(list[Prediction]):
         """A table with a row a clip, a segment or a window.
 
         Args:
-            rows: "clips" (clip, class, probability, duration_s, heard_s, and a column p_<class> for each), "segments"
-                (clip, start_s, end_s, class, probability) or "windows" (clip, start_s, end_s, p_<class>).
+            rows: "clips" (clip, class, probability, duration_s, heard_s, novelty, trained_on, and p_<class> for
+                each), "segments" (clip, start_s, end_s, class, probability) or "windows" (clip, start_s, end_s,
+                p_<class>).
 
         Raises:
             ConfigError: pandas is not installed, or `rows` is none of these.
@@ -76,7 +76,8 @@ class Predictions(list[Prediction]):
         for one in self:
             if rows == "clips":
                 said = (one.name, one.predicted, float(one.proba.max()), one.duration_s, one.heard_s)
-                yield {**dict(zip(CLIP_COLUMNS, said, strict=True)), **_proba(one.class_names, one.proba)}
+                told = dict(zip(CLIP_COLUMNS, (*said, one.novelty, one.trained_on), strict=True))
+                yield {**told, **_proba(one.class_names, one.proba)}
             elif rows == "segments":
                 for part in one.segments:
                     stretch = (one.name, part.start_s, part.end_s, part.label, part.probability)
@@ -94,7 +95,7 @@ class Predictions(list[Prediction]):
             if one.source is None or taken > PLAYERS_MB * 1e6:
                 continue
             try:
-                clip = clip_view(one.source, timeline=one.timeline, segments=one.segments or _whole(one))
+                clip = clip_view(one.source, timeline=one.timeline, segments=one.segments)
             except AudioError as error:  # gone since
                 notes.append(f"{one_line(error)}.")
                 continue
@@ -110,7 +111,7 @@ class Predictions(list[Prediction]):
         return self.view()._repr_html_()
 
 
-CLIP_COLUMNS = ("clip", "class", "probability", "duration_s", "heard_s")
+CLIP_COLUMNS = ("clip", "class", "probability", "duration_s", "heard_s", "novelty", "trained_on")
 SEGMENT_COLUMNS = ("clip", "start_s", "end_s", "class", "probability")
 
 
@@ -142,11 +143,6 @@ def _cells(one: Prediction) -> tuple[str, str, str, str]:
         "" if one.is_unknown else f"{100 * one.proba.max():.1f} %",
         _shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1),
     )
-
-
-def _whole(one: Prediction) -> list[Segment]:
-    """A clip that was heard in one window."""
-    return [Segment(0.0, one.heard_s, one.predicted, float(one.proba.max()))]
 
 
 def _proba(class_names: tuple[str, ...], proba: Any) -> dict[str, float]:

@@ -72,6 +72,7 @@ def write_report(
     """
     collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
     folder = Path(reports_folder)
+    several = len({run.record.dataset.identity for run in collection.runs}) > 1
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
@@ -79,7 +80,7 @@ def write_report(
     options = MediaOptions(data, max_audio_mb, audio, Path(embeddings), None if single_file else beside, map_method)
     if not trials:
         collection = collection.without_trials()
-    found = comparisons_of(collection.by_dataset(), collection.published, baseline)
+    found = comparisons_of(collection.by_dataset(), collection.published, baseline, several=several)
     for one in found:
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:

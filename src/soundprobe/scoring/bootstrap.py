@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
 
 from soundprobe.base.errors import DataError
 from soundprobe.scoring.intervals import LEVEL, Interval, wilson
@@ -243,6 +242,8 @@ def bound(value: float, draws: np.ndarray, freedom: int, low: float = 0.0, high:
     """
     if freedom < 1:
         return Interval(float(value), None, None, "bootstrap over recordings")
+    from scipy import stats
+
     tail = float(stats.norm.sf(stats.t.isf((1 - LEVEL) / 2, freedom)))
     moved = draws + (value - draws.mean())
     ends = np.quantile(moved, [tail, 1 - tail]).clip(low, high)

@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, one_line
 from soundprobe.base.files import atomic_file
-from soundprobe.base.stored import Count, Entry, Record, Settings
+from soundprobe.base.stored import Count, Entry, Record, Settings, command_in
 from soundprobe.scoring.results import HeadOriginRecord, RunRecord, fold_metadata, read_metadata
 
 
@@ -143,7 +143,10 @@ def read_fit(folder: Path) -> tuple[FitRecord, dict[str, np.ndarray]]:
         DamagedError: the file is not what was written. StoreError: it is missing, or of another version.
     """
     path = folder / FitRecord.FILE
-    content = read_checked(path)
+    try:
+        content = read_checked(path)
+    except DamagedError as error:
+        raise error.by(command_in(path)) from None
     record = FitRecord.of(read_metadata(content, path), path)
     try:
         return record, load(content)

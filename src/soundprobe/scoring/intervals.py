@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 LEVEL = 0.95
 NO_WIDTH = 1e-9
@@ -55,6 +54,8 @@ def wilson(share: float, n: float) -> Interval:
 
     Sources: Wilson, JASA 22, 1927; Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", 2001.
     """
+    from scipy import stats
+
     z = float(stats.norm.isf((1 - LEVEL) / 2))
     middle = share + z**2 / (2 * n)
     reach = z * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
 
 from soundprobe.base.errors import DataError, unknown
 from soundprobe.scoring.bootstrap import METRICS, Predictions, Scores, bound
@@ -104,6 +103,8 @@ class Paired:
         """
         if self.t_test.p is None:
             return None
+        from scipy import stats
+
         looks = ((self.t_test.error, self.t_test.freedom, self.comparisons), (self.error, self.freedom, 1))
         found = []
         for error, freedom, comparisons in looks:
@@ -121,6 +122,8 @@ class Paired:
 
 def _c4(freedom: int) -> float:
     """The mean of a normal sample's standard deviation, over the true one."""
+    from scipy import special
+
     return float(np.sqrt(2 / freedom) * np.exp(special.gammaln((freedom + 1) / 2) - special.gammaln(freedom / 2)))
 
 
@@ -159,6 +162,8 @@ def corrected_t_test(differences: Sequence[float] | np.ndarray, *, test_train_ra
             return TTest(0.0, J - 1, 1.0, None, None, test_train_ratio, reason="every fold is equal")
         reason = "every fold has the same difference, so there is no spread to judge it by"
         return TTest(None, J - 1, None, None, None, test_train_ratio, reason=reason)
+    from scipy import stats
+
     error = spread * float(np.sqrt(1 / J + test_train_ratio))
     reach = float(stats.t.isf((1 - LEVEL) / 2, J - 1)) * error
     p = 2 * float(stats.t.sf(abs(mean / error), J - 1))
@@ -176,6 +181,8 @@ def sign_test(differences: Sequence[float] | np.ndarray) -> SignTest:
     values = _finite(differences)
     ahead, behind = int((values > TIE).sum()), int((values < -TIE).sum())
     decided = ahead + behind
+    from scipy import stats
+
     p = float(stats.binomtest(ahead, decided).pvalue) if decided else 1.0
     return SignTest(ahead, behind, len(values) - decided, p, 2.0 ** (1 - decided) if decided else 1.0)
 

@@ -267,13 +267,13 @@ class FinishedRun:
         """One line on what it was made of and what it scored."""
         backbone, head, score = self.record.backbone, self.record.head, self.record.summary
         control, folds = head.settings.get("control"), len(self.record.folds)
-        spread = f" ± {score.accuracy.std_population:.3f}" if folds > 1 else ""
+        spread = f" ± {100 * score.accuracy.std_population:.1f}" if folds > 1 else ""
         of = f" / {head.name if self.record.kind == 'probe' else head.title}" if self.record.imported is None else ""
         return (
             f"{backbone.name} ({backbone.weights_label}){of}, "
             f"seed {head.seed}{f' [control: {control}]' if control else ''}: "
-            f"accuracy {score.accuracy.mean:.3f}{spread}, "
-            f"macro-F1 {score.macro_f1.mean:.3f} over {folds} fold{'s' * (folds != 1)}"
+            f"accuracy {100 * score.accuracy.mean:.1f}{spread} %, "
+            f"macro-F1 {100 * score.macro_f1.mean:.1f} % over {folds} fold{'s' * (folds != 1)}"
             f"{' (there before)' if self.reused else ''}"
         )
 

@@ -283,7 +283,8 @@ def find_run(
 
     Args:
         text: "best", a name, "<data set>/<name>", the unique beginning of a key, or a run's folder. The best is the
-            complete run with the highest mean accuracy that is no control.
+            complete run with the highest mean accuracy that is no control, of those with --exclude-leaks only where
+            there are no others.
         dataset: only runs on that data set.
         kinds: of runs that will do ("probe", "finetune", "fit"); any by default.
         option: how messages name where `text` was given.
@@ -333,7 +334,8 @@ def _best(runs: Runs, usable: Sequence[NamedRun], option: str) -> NamedRun:
     data = sorted({run.data for run in able})
     if len(data) > 1:
         raise ConfigError(f"{option} {BEST}: there are runs on {', '.join(data)}. Say which with --dataset {data[0]}.")
-    return max(able, key=lambda run: run.accuracy)
+    usual = [run for run in able if not run.record.head.settings.get("exclude_leaks")]
+    return max(usual or able, key=lambda run: run.accuracy)
 
 
 def _named(runs: Runs, wanted: str) -> list[NamedRun]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import ConfigError, SoundprobeError, StoreError, unknown
+from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeError, StoreError, unknown
 from soundprobe.base.files import digest_key, leading_digits, path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
@@ -166,6 +166,8 @@ def _plan(recipe: NamedRun, root: Path) -> Plan:
         )
     if lacking := len(set(mine.folds) - set(record.tested)):
         raise ConfigError(f"{recipe.name} has not tested {lacking} of its {len(mine.folds)} folds.{_again(record)}")
+    if gone := [fold for fold in record.tested if not results.fold_path(recipe.folder, fold).exists()]:
+        raise StoreError(f"The head of fold {gone[0]} of {recipe.name} is gone.{_again(record)}")
     return plan
 
 
@@ -195,7 +197,10 @@ def _fit(
     record = recipe.record
     clips = read_features(plan.features)[0]
     features = np.asarray(clips.features)
-    folds = results.read_finished_folds(recipe.folder, record.tested)
+    try:
+        folds = results.read_finished_folds(recipe.folder, record.tested)
+    except DamagedError as error:
+        raise error.by(record.command) from None
     spec = HEADS[plan.head]
     on_device: dict[str, Any] = {"device": device} if spec.has_device else {}
     with progress_bar(f"fit {recipe.name}", 2, "steps", shown=progress) as bar:

@@ -50,7 +50,7 @@ class FinishedPublication:
         """One line on what was imported."""
         mean, folds = self.record.published.accuracy.mean, len(self.record.folds)
         before = " (there before)" if self.reused else ""
-        return f"{self.record.name} (as published): accuracy {mean:.3f} over {folds} folds{before}"
+        return f"{self.record.name} (as published): accuracy {100 * mean:.1f} % over {folds} folds{before}"
 
 
 def import_predictions(

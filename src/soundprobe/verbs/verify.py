@@ -23,12 +23,14 @@ from soundprobe.base.locks import LOCK, locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import command_in
 from soundprobe.embeddings.store import open_set
+from soundprobe.scoring.fits import FitRecord
 from soundprobe.scoring.results import check_network, fold_path, network_path, predicted_clips, read_result
 
 State = Literal["damaged", "gone", "left over", "unsigned"]
 RECORDS = ("meta.json", "result.json", "peeking.json", "learning-curve.json", "published.json", "network.json")
 PIECES = re.compile(
-    r"part-\d+\.parquet|predictions\.parquet|fold-\d+(-network)?\.safetensors|fold-\d+-\S+\.(pt|json)|inputs\.json"
+    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
+    r"(inputs|tags)\.json"
 )
 NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
 """Files whose digests stand in the record beside them."""
@@ -127,6 +129,7 @@ def _ours(place: Path) -> Iterator[Path]:
 def _check(path: Path) -> Iterator[Finding]:
     """What is wrong with a file, or with what the record in it names."""
     records = [folder / name for folder in path.parents[:2] for name in ("result.json", "meta.json")]
+    records += [path] * (path.name == FitRecord.FILE)
     again = next(filter(None, map(command_in, records)), "")
     try:
         if LEFT_OVER.fullmatch(path.name):

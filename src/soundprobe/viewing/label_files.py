@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from soundprobe.base.errors import DataError
-from soundprobe.base.printing import one_line
 from soundprobe.base.records import Segment
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -111,7 +110,7 @@ def _columns(heading: Sequence[str], place: Path) -> dict[str, int]:
     }
     lacking = [name for name in ("start", "end", "label") if name not in found]
     if lacking:
-        there = one_line(", ".join(heading))[:100]
+        there = repr(", ".join(heading)[:100])
         raise DataError(
             f"{place} has no column {' or '.join(lacking)} (its first line: {there}). Give start, end and label in "
             "seconds with that heading, Audacity's labels or Raven's selections."

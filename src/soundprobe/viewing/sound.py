@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from soundprobe.audio.decode import decode
+from soundprobe.audio.decode import DECODE_VERSION, decode
+from soundprobe.base.files import digest_key
 from soundprobe.viewing.spectrogram import Spectrogram, picture, spectrogram
 
 COMPACT_RATE_HZ = 22_050
@@ -22,6 +23,16 @@ COMPACT_RATE_HZ = 22_050
 FULL_RATE_HZ = 44_100
 COMPRESSION = 0.7
 """libsndfile's scale from 0 (best) to 1 (smallest), with a variable bitrate."""
+PICTURES = 1  # a change of how spectrograms are drawn counts it up
+MADE_BY = "v" + digest_key(
+    {
+        "decode": DECODE_VERSION,
+        "compression": COMPRESSION,
+        "pictures": PICTURES,
+        "libsndfile": soundfile.__libsndfile_version__,
+    }
+)
+"""Names what makes sounds and pictures of a clip's bytes: with another, they are made again."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -316,6 +316,15 @@ def test_fetch_with_a_damaged_or_foreign_note_starts_over(site: Site, note: str)
     assert fetch(file, progress=False).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("etag", ['"\u00f0"', '"a\tb"', ""])
+def test_fetch_with_a_validator_that_cannot_be_sent_back_starts_over_or_trusts_the_digest(
+    site: Site, etag: str
+) -> None:
+    """Found by `tests/faults/mutate.py`: the second request could not be made."""
+    site.etag, site.drops, site.drop_after = etag, 1, 1000
+    assert fetch(pinned(site), progress=False).read_bytes() == CONTENT
+
+
 def test_fetch_when_the_server_is_busy_tries_again(site: Site) -> None:
     site.statuses = [503, 429]
     assert fetch(pinned(site), progress=False).read_bytes() == CONTENT
@@ -382,6 +391,12 @@ def test_fetch_cut_short_without_a_stated_length_is_refused(site: Site) -> None:
     site.state_length, site.drops, site.drop_after = False, 1, 1000
     message = failure(pinned(site))
     assert "(1000 bytes) has the wrong digest" in message
+
+
+def test_fetch_of_a_known_size_cut_short_without_a_stated_length_goes_on(site: Site) -> None:
+    site.state_length, site.drops, site.drop_after = False, 1, 1000
+    assert fetch(pinned(site, size=True), progress=False).read_bytes() == CONTENT
+    assert site.bodies == [None, "bytes=1000-"]
 
 
 def test_fetch_that_keeps_breaking_off_gives_up_and_keeps_the_part(site: Site) -> None:

@@ -31,6 +31,7 @@ LEAST_BYTES_PER_S = 1_000
 SLOW_S = 60.0
 """A download that stays slower than that for so long is given up; the next run goes on from what is there."""
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MOST_REDIRECTS = 10
 
@@ -58,7 +59,7 @@ def open_client(url: str) -> httpx.Client:
         headers = {"Accept-Encoding": "identity", "User-Agent": "soundprobe"}
         return httpx.Client(timeout=TIMEOUT, headers=headers, trust_env=not local, max_redirects=MOST_REDIRECTS)
     except (httpx.InvalidURL, ValueError, ImportError) as error:  # the last two: a proxy of an unknown kind
-        raise DownloadError(f"the URL or the proxy setting is not valid ({one_line(error)})") from error
+        raise DownloadError(f"the URL or the proxy setting is not valid ({one_line(error)[:200]})") from error
 
 
 def stated_digest(response: httpx.Response) -> str | None:
@@ -197,6 +198,8 @@ def _try_once(
         except _TooMuchError:
             remove_partial(part)
             raise
+        if size_bytes is not None and _size(part) < size_bytes:  # an answer that states no length may end anywhere
+            raise httpx.RemoteProtocolError(f"the answer ended after {_size(part)} of {size_bytes} bytes")
         return stated_digest(response)
 
 
@@ -238,17 +241,19 @@ def _continues(response: httpx.Response, offset: int, validator: str | None) -> 
 
 
 def _validator(response: httpx.Response) -> str | None:
-    """The strong ETag, else Last-Modified, else None. A weak ETag doesn't promise the same bytes."""
+    """The strong ETag, else Last-Modified, else None. A weak ETag doesn't promise the same bytes.
+
+    One that can't be sent back says nothing either.
+    """
     etag = response.headers.get("etag", "")
-    if etag and not etag.startswith("W/"):
-        return str(etag)
-    return response.headers.get("last-modified")
+    told = ("" if etag.startswith("W/") else etag) or response.headers.get("last-modified", "")
+    return str(told) if told and told.isascii() and told.isprintable() else None
 
 
 def _total_bytes(response: httpx.Response, offset: int) -> int | None:
     """The whole file's size as the server states it, or None."""
     length = response.headers.get("content-length", "")
-    return offset + int(length) if length.isdigit() else None
+    return offset + int(length) if WHOLE_NUMBER.fullmatch(length) else None
 
 
 def _note_path(part: Path) -> Path:
@@ -273,7 +278,7 @@ def _may_pass(error: Exception, begun: bool) -> bool:
 def _retry_after_s(error: Exception) -> float:
     """The seconds that a busy server asks to wait, at most `LONGEST_WAIT_S`; 0 where it asks nothing."""
     asked = error.response.headers.get("retry-after", "") if isinstance(error, httpx.HTTPStatusError) else ""
-    return min(float(asked), LONGEST_WAIT_S) if asked.isdigit() else 0.0
+    return min(float(asked), LONGEST_WAIT_S) if WHOLE_NUMBER.fullmatch(asked) else 0.0
 
 
 def _reason(error: Exception) -> str:
@@ -282,10 +287,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, _SplicedError):
         return "the file on the server changes while it is fetched"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return f"can't connect ({one_line(error)})"
+        return f"can't connect ({one_line(error)[:200]})"
     if isinstance(error, OSError):
-        return f"can't write to the disk ({one_line(error)})"
-    return f"the download broke off ({one_line(error)})"
+        return f"can't write to the disk ({one_line(error)[:200]})"
+    return f"the download broke off ({one_line(error)[:200]})"
 
 
 def _progress_bar(progress: bool) -> Progress:

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.near_copies import NearCopies
@@ -136,6 +134,9 @@ def linked_recordings(
     if not links:
         return ()
     a, b = np.concatenate(links, axis=1)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=False)
     several = np.flatnonzero(np.bincount(component) > 1)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from soundprobe.base.errors import ConfigError
 
@@ -94,6 +92,9 @@ def _centred_units(features: np.ndarray) -> np.ndarray:
 def _joined(component: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The components after joining those of clips `first` with those of clips `second`."""
     size = len(component)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(first), dtype=bool), (component[first], component[second])), shape=(size, size))
     return connected_components(links, directed=False)[1][component]
 

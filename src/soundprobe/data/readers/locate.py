@@ -84,6 +84,15 @@ def one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
     return [first.setdefault(file, path) for file, path in zip(real, paths, strict=True)]
 
 
+def nearest_name(path: str | Path) -> str:
+    """Of the folder in which nothing is at `path`: " The nearest name there is ESC-10.", or empty."""
+    names: list[str] = []
+    with suppress(OSError):  # it isn't there, or may be entered and not listed
+        names = os.listdir(Path(path).parent)
+    near = difflib.get_close_matches(Path(path).name, names, n=1)
+    return f" The nearest name there is {near[0]}." if near else ""
+
+
 def explain_missing(path: str) -> str:
     """What is there instead of the missing file `path`: the nearest name, and where else a file of its name is."""
     wanted = Path(path.replace("\\", "/"))

@@ -18,6 +18,7 @@ import numpy as np
 
 from soundprobe.base.errors import DataError, one_line
 from soundprobe.base.files import parse_json
+from soundprobe.data.readers.locate import nearest_name
 
 DELIMITERS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
@@ -66,7 +67,7 @@ class Table:
         values = self.texts(name)
         for row, value in enumerate(values):
             path = os.path.normpath(value.replace("\\", "/"))
-            if path.startswith(("/", "..")) or PureWindowsPath(path).drive:
+            if path == ".." or path.startswith(("/", "../")) or PureWindowsPath(path).drive:
                 raise self.error(row, f"{name} {value!r} leads out of the data set's folder. Give a manifest for that.")
         return values
 
@@ -183,7 +184,7 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"Can't read {path}: {error.strerror or error}.") from error
+        raise DataError(f"Can't read {path}: {error.strerror or error}.{nearest_name(path)}") from error
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = content.decode("utf-16" if marked else "utf-8-sig")
@@ -219,7 +220,7 @@ def _parquet(path: Path) -> Table:
             else:
                 columns[name] = list(map(as_text, values))
     except FileNotFoundError:
-        raise DataError(f"Can't read {path}: No such file or directory.") from None
+        raise DataError(f"Can't read {path}: No such file or directory.{nearest_name(path)}") from None
     except (OSError, pa.ArrowException, ValueError) as error:
         raise DataError(f"{path} can't be read as Parquet ({one_line(error)}). Write it again, or as CSV.") from None
     if not found.num_rows:

@@ -55,6 +55,7 @@ class Comparison:
         own: the user's own model, which the best run is compared with.
         suspects_file: the table of its label suspects beside the report, see `suspects_files`.
         label: what to call the data set where others are called alike; "" for its name.
+        several: whether there are results on others, so that a command must say which it means.
     """
 
     rows: tuple[Row, ...]
@@ -63,6 +64,7 @@ class Comparison:
     own: OwnModel | None = None
     suspects_file: str = "label-suspects.csv"
     label: str = ""
+    several: bool = False
 
     @property
     def name(self) -> str:
@@ -257,6 +259,11 @@ class Comparison:
         given = {name: value for name, value in opened.items() if value is not None and value != usual.get(name)}
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
+    @property
+    def dataset_option(self) -> str:
+        """The option by which `probe` takes these clips' embeddings alone; "" where there are no others."""
+        return f" --dataset {shlex.quote(one_line(self.name))}" if self.several else ""
+
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
 
@@ -284,23 +291,29 @@ def _level(row: Row, other: Row) -> bool:
 
 
 def comparisons_of(
-    datasets: Sequence[Sequence[Run]], published: Sequence[PublishedRecord] = (), baseline: str | None = None
+    datasets: Sequence[Sequence[Run]],
+    published: Sequence[PublishedRecord] = (),
+    baseline: str | None = None,
+    *,
+    several: bool = False,
 ) -> tuple[Comparison, ...]:
     """One comparison a data set, those of which fold scores were published first, then in the given order.
 
     Args:
-        published: imported fold scores; baseline: the name of the user's own model, see `own_model`.
+        published: imported fold scores; baseline: the name of the user's own model, see `own_model`;
+            several: whether there are results on other data sets as well.
 
     Raises:
         ConfigError: no run on any of the data sets has that name, or several have.
     """
     order = list(Standing)
     labels = data_labels(run.record for runs in datasets for run in runs)
+    several = several or len(datasets) > 1
     found, missed = [], []
     for runs, file in zip(datasets, suspects_files(datasets), strict=True):
         data = runs[0].record.dataset
         label = labels[data.name, data.fingerprint]
-        comparison = Comparison(tuple(rows_of(with_recordings(runs))), suspects_file=file, label=label)
+        comparison = Comparison(tuple(rows_of(with_recordings(runs))), suspects_file=file, label=label, several=several)
         told = [one for one in published if one.dataset.identity == comparison.identity]
         here = (*known_before(comparison), *(PublishedHere(one.published, Standing.SAME) for one in told))
         try:

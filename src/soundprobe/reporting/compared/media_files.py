@@ -13,20 +13,20 @@ from pathlib import Path
 
 from soundprobe.base.digests import is_as_named, short_digest
 from soundprobe.base.files import atomic_file
-from soundprobe.viewing.sound import COMPACT_RATE_HZ, PageClip, Playable
+from soundprobe.viewing.sound import COMPACT_RATE_HZ, MADE_BY, PageClip, Playable
 
 FOLDER = "report-audio"
 DIGITS = 16
 """Of a clip's SHA-256 in a file's name, before that of the file's own bytes."""
-_OURS = re.compile(rf"([0-9a-f]{{{DIGITS}}})(-\d+)?(?:-([0-9a-f]{{{DIGITS}}}))?\.(mp3|webp)")
+_OURS = re.compile(rf"([0-9a-f]{{{DIGITS}}})(-\d+)?(-v[0-9a-f]+)?(?:-([0-9a-f]{{{DIGITS}}}))?\.(mp3|webp)")
 
 
 @dataclass(eq=False)
 class MediaFiles:
     """The sounds and pictures of one page.
 
-    A sound's name says its samples at `COMPACT_RATE_HZ`, so that nobody needs to open it to know its length. A file
-    that is not as its name says is damaged, and is made again.
+    A sound's name says its samples at `COMPACT_RATE_HZ`, so that nobody needs to open it to know its length. What
+    made a file (`MADE_BY`) is in its name, too: another's is made again, and so is one that is not as its name says.
 
     Attributes:
         folder: where they lie; None for inside the page.
@@ -44,8 +44,8 @@ class MediaFiles:
             return
         for path in self.folder.iterdir():
             found = _OURS.fullmatch(path.name)
-            if found and is_as_named(path):
-                kept = self.sounds if found[4] == "mp3" else self.pictures
+            if found and found[3] == f"-{MADE_BY}" and is_as_named(path):
+                kept = self.sounds if found[5] == "mp3" else self.pictures
                 kept[found[1]] = (path.name, path.stat().st_size)
 
     def holds(self, digest: str, with_sound: bool) -> bool:
@@ -64,10 +64,10 @@ class MediaFiles:
             made = make(with_sound)
             if made is None or self.folder is None:
                 return None if made is None else made.inline()
-            self.pictures[short] = self._write(short, ".webp", made.picture)
+            self.pictures[short] = self._write(f"{short}-{MADE_BY}", ".webp", made.picture)
             if made.sound is not None:
                 samples = round(made.duration_s * COMPACT_RATE_HZ)
-                self.sounds[short] = self._write(f"{short}-{samples}", ".mp3", made.sound)
+                self.sounds[short] = self._write(f"{short}-{samples}-{MADE_BY}", ".mp3", made.sound)
         picture, taken_bytes = self.pictures[short]
         if not with_sound:
             return Playable(None, f"{FOLDER}/{picture}", 0.0, taken_bytes)

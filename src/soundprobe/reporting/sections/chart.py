@@ -72,6 +72,13 @@ class Chart:
         """What those drawn as controls are controls of: "random weights", "shuffled labels", ..., joined by "or"."""
         return " or ".join(sorted({row.control for row, style in self.rows if style == "control"}))
 
+    @property
+    def no_equals(self) -> str:
+        """Why those drawn as rings can't be held against the others, joined by "or"."""
+        unequal = [row for row, style in self.rows if style == "contaminated"]
+        known = {"tested on clips that it had learnt from" for row in unequal if row.contaminated}
+        return " or ".join(sorted(known | {row.but.removeprefix("but ") for row in unequal if row.no_equal}))
+
     def whisker(self, interval: Interval, mean: float) -> tuple[float, float]:
         """The ends of a whisker; without an interval it has no length."""
         ends = (mean if end is None else end for end in (interval.low, interval.high))

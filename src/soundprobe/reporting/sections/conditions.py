@@ -202,4 +202,4 @@ def _facts(one: Breakdown) -> list[dict[str, Any]]:
     ]
 
 
-SECTION = Section("conditions", "Foreground, background and length", _show, row_facts=_row_facts)
+SECTION = Section("conditions", "Kinds of clips", _show, row_facts=_row_facts)

@@ -26,6 +26,7 @@ from soundprobe.reporting.elements import (
     pick,
 )
 from soundprobe.reporting.plots import Plot, Variant, named_axis
+from soundprobe.reporting.runs.marks import has_shuffled_labels
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_name
 from soundprobe.reporting.wording import heat, one_line, percent, plural
@@ -68,6 +69,12 @@ def most_frequent(row: Row, limit: int = 5) -> tuple[Confusion, ...]:
     )
 
 
+def chosen_from(comparison: Comparison) -> tuple[Row, ...]:
+    """The rows that a reader chooses from, the best first: none of shuffled labels, which are no clip's true class."""
+    rows = [row for row in comparison.rows if row is not comparison.best and not has_shuffled_labels(row.first)]
+    return (*filter(None, [comparison.best]), *rows)
+
+
 def _show(comparison: Comparison) -> Iterator[Element]:
     best = comparison.best
     if best is None:
@@ -90,7 +97,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
             words = (name(one.true), " taken for ", name(one.predicted))
             said.append((pick(words, true=one.cell[0], said=one.cell[1]), clips))
         mistakes = [Heading(f"Most frequent mistakes of {best.name}"), Bullets(said)]
-    rows = (best, *(row for row in comparison.rows if row is not best))
+    rows = chosen_from(comparison)
     plot = _plot(rows[: max(1, CELLS // len(comparison.class_names) ** 2)])
     yield Beside([Plotted(plot, [_table(best)])], mistakes)
 

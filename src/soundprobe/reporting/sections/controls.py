@@ -135,7 +135,7 @@ def _shuffled(comparison: Comparison) -> Iterator[Element]:
     found = shuffled_of(comparison)
     if old := [row for row in comparison.rows if could_not_fail(row.first)]:
         names = listing([row.name for row in old])
-        again = code("soundprobe probe --control shuffled-labels")
+        again = code(f"soundprobe probe{comparison.dataset_option} --control shuffled-labels")
         yield Text(f"{names}: judged by the true labels: it could not fail. Run again: ", again, ".", role="caveat")
     if not found:
         return

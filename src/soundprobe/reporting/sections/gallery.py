@@ -30,6 +30,7 @@ from soundprobe.reporting.elements import (
     name,
     on_page,
 )
+from soundprobe.reporting.sections.confusion import chosen_from
 from soundprobe.reporting.sections.embedding_map import Map, maps_of, symbols_of
 from soundprobe.reporting.sections.section import ClipSet, Section
 from soundprobe.reporting.sections.shown_rows import run_name
@@ -125,8 +126,7 @@ def _heard(judged: Judgements, named: Sequence[ClipSet], media: Media) -> dict[s
 
 def _runs(comparison: Comparison, best: Row) -> list[Row]:
     """The rows whose predictions the page holds, in the order of the confusion matrices."""
-    rows = [best, *(row for row in comparison.rows if row is not best)]
-    return rows[: max(1, JUDGEMENTS // len(best.first.ids))]
+    return list(chosen_from(comparison))[: max(1, JUDGEMENTS // len(best.first.ids))]
 
 
 def _data(

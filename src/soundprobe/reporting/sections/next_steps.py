@@ -42,9 +42,9 @@ def probe_of(comparison: Comparison, options: str) -> str:
     """The command that probes again as the best probe did, with `options`."""
     probed = _probed(comparison)
     if probed is None:
-        return f"soundprobe probe {options}"
+        return f"soundprobe probe{comparison.dataset_option} {options}"
     backbone, head = (shlex.quote(one_line(part["name"])) for part in (probed.first.backbone, probed.first.head))
-    return f"soundprobe probe -b {backbone} --head {head} {options}"
+    return f"soundprobe probe -b {backbone} --head {head}{comparison.dataset_option} {options}"
 
 
 def _probed(comparison: Comparison) -> Row | None:
@@ -78,7 +78,8 @@ def _baseline(comparison: Comparison) -> Iterator[Step]:
 
 def no_network(comparison: Comparison) -> str:
     """The command that measures what statistics of a spectrogram reach."""
-    return f"soundprobe extract --backbone logmel-stats{comparison.data_options} && soundprobe probe -b logmel-stats"
+    probed = f"soundprobe probe -b logmel-stats{comparison.dataset_option}"
+    return f"soundprobe extract --backbone logmel-stats{comparison.data_options} && {probed}"
 
 
 def retrain(comparison: Comparison, own: OwnModel) -> str:

@@ -195,7 +195,8 @@
       const sure = run().sure[clip];
       const cells = [
         ["th", data.clips[clip], "name"], ["td", nameOf(labels[clip]), "text name"], ["td", nameOf(run().said[clip]), "text name as"],
-        ["td", sure === NONE_SURE ? "–" : sure, ""], ["td", data.folds[clip], ""], ["td", recordingOf(clip), "text name"],
+        ["td", sure === NONE_SURE ? "–" : sure, ""], ["td", data.folds[clip], ""],
+        ...(data.recordings.length ? [["td", recordingOf(clip), "text name"]] : []),
       ].map(([tag, text, kind]) => {
         const cell = document.createElement(tag);
         cell.textContent = text;
