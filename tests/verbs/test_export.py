@@ -19,6 +19,7 @@ from soundprobe.audio.decode import decode
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, StoreError
 from soundprobe.base.files import parse_json, write_json
 from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.predictor import Listening
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.fit import fit
@@ -87,13 +88,13 @@ def test_onnx_takes_any_batch_and_length_and_gives_the_runs_numbers(trained, exp
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    predictor = load_predictor(trained.run, device="cpu", **QUIET)
+    predictor, whole = load_predictor(trained.run, device="cpu", **QUIET), Listening(window_s=4.0)
     clip = decode(trained.clip.read_bytes(), sample_rate_hz=RATE_HZ, name="clip")
     for samples in (len(clip), 300, RATE_HZ, 3 * RATE_HZ + 1):
         wave = np.resize(clip, samples)
         proba, embedding = session.run(["probabilities", "embedding"], {"waveform": np.stack([wave, -wave / 2])})
         soundfile.write(tmp_path / "clip.wav", wave, RATE_HZ, subtype="FLOAT")
-        np.testing.assert_allclose(proba[0], predictor.predict(str(tmp_path / "clip.wav")).proba, atol=1e-4)
+        np.testing.assert_allclose(proba[0], predictor.predict(str(tmp_path / "clip.wav"), whole).proba, atol=1e-4)
         assert embedding.shape == (2, sum(backbone.spec.embedding_dim for backbone in predictor.backbones))
 
 
@@ -182,6 +183,7 @@ def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_
     monkeypatch.chdir(place)
     with pytest.raises(StoreError, match="the folder that you are in"):
         export(trained.run, to=".", format="bundle", heads=trained.root / "heads", **QUIET)
+    monkeypatch.chdir(tmp_path)
     (place / "export.json").unlink()
     with pytest.raises(StoreError, match="something else than an export"):
         export(trained.run, to=place, format="bundle", heads=trained.root / "heads", **QUIET)
