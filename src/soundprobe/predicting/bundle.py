@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FILE, WEIGHTS, LABELS, CARD = "export.json", "model.safetensors", "labels.json", "README.md"
 Format = Literal["onnx", "torch", "bundle"]
-NOVELTY = "novelty."
+NOVELTY, TRAINED = "novelty.", "trained.sha256"
 LONGEST_BYTES = 16_000_000
 """Of `export.json`: that of 50 heads and 10,000 classes is shorter."""
 
@@ -90,12 +90,12 @@ class ExportRecord(Record):
         dataset: what it was trained on, without where that was; recordings: how many that are.
         data_licence: as the user says, or of a data set that is known; None where nobody says.
         accuracy, macro_f1: of its cross-validation; accuracy_std: population, between folds.
+        recipe: of a fit, what the run was called whose scores these are: the head itself has none.
         controls: accuracy by the name of each control and run without a network on the same data.
         head: a key of `HEADS`; code_sha256: of another package's, see `registry.code_of`.
         members: what is asked; files: name -> SHA-256, of all other files but the card.
-        recipe: of a fit, the run whose recipe it is, and whose accuracy this is.
-        trained_s: see `Predictor`; thresholds: None of a class that is never told; novelty: from which distance on a
-            clip is none of the classes.
+        trained_s: see `Predictor`; thresholds: as there, None of a class that is never told; novelty: the distance from
+            which on a clip is none of the classes, of a fit that has it.
         checked: of a graph.
     """
 
@@ -111,6 +111,7 @@ class ExportRecord(Record):
     accuracy: ScoreEntry | None = None
     accuracy_std: float | None = None
     macro_f1: ScoreEntry | None = None
+    recipe: str | None = None
     controls: dict[str, float] = Field(default={})
     head: str
     code_sha256: str | None = None
@@ -118,7 +119,6 @@ class ExportRecord(Record):
     trained_s: float | None = None
     thresholds: dict[str, float | None] | None = None
     novelty: float | None = None
-    recipe: str | None = None
     files: dict[str, str]
     checked: CheckEntry | None = None
 
@@ -165,8 +165,8 @@ def write_weights(predictor: Predictor, path: Path) -> None:
             for name, array in head.state_dict().items():
                 tensors[f"{_head(number, place)}{name}"] = torch.from_numpy(np.ascontiguousarray(array))
     if predictor.novelty is not None:
-        for name, array in predictor.novelty.arrays().items():
-            tensors[f"{NOVELTY}{name}"] = torch.from_numpy(array)
+        tensors |= {f"{NOVELTY}{name}": torch.from_numpy(array) for name, array in predictor.novelty.arrays().items()}
+    tensors[TRAINED] = torch.from_numpy(predictor.known.view(np.int64))
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
@@ -203,25 +203,21 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
     path = folder / WEIGHTS
     if sha256_of(path) != record.files.get(WEIGHTS):
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
-    members, novelty = _members(record, path)
-    thresholds = None
-    if record.thresholds is not None:
-        thresholds = {name: NEVER if least is None else least for name, least in record.thresholds.items()}
+    members, more = _members(record, path)
     return Predictor(
         folder,
         tuple(record.dataset.class_names),
-        tuple(members),
+        members,
         choose_device(device),
         channels,
         trained_s=record.trained_s,
-        thresholds=thresholds,
-        novelty=novelty,
         head=record.head,
+        **more,
     )
 
 
-def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | None]:
-    """What is asked, and how unlike the training clips an embedding is, where a fit knows that."""
+def _members(record: ExportRecord, path: Path) -> tuple[tuple[Member, ...], dict[str, Any]]:
+    """The members, and what a fit brings besides, as `Predictor` takes it."""
     from safetensors import SafetensorError, safe_open
 
     n_classes, members = len(record.dataset.class_names), []
@@ -248,15 +244,29 @@ def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | 
                 for head in heads:
                     _check_fits(head, width, n_classes, path)
                 members.append(Member(backbones, heads))
-            novelty = None
-            if record.novelty is not None:
-                arrays = {name: tensor.numpy() for name, tensor in under(NOVELTY).items()}
-                novelty = Novelty.from_arrays(arrays, record.novelty)
-                if len(novelty.centre) != width:
-                    raise ValueError(f"a distance of {len(novelty.centre)} numbers for embeddings of {width}")
+            more = _brought(record, under(NOVELTY), under(TRAINED).get(""), len(record.members), width)
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as networks and heads ({error}). {ExportRecord.REMEDY}") from error
-    return members, novelty
+    return tuple(members), more
+
+
+def _brought(
+    record: ExportRecord, novelty: Mapping[str, Tensor], trained: Tensor | None, members: int, width: int
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if trained is not None and trained.ndim == 1:
+        found["known"] = np.sort(trained.numpy().astype(np.int64).view(np.uint64))
+    if record.thresholds is not None:
+        told = record.thresholds.items()
+        if unknown := set(record.thresholds) - set(record.dataset.class_names):
+            raise ValueError(f"thresholds of {len(unknown)} classes that there are not")
+        found["thresholds"] = {name: NEVER if least is None else least for name, least in told}
+    if record.novelty is not None:
+        arrays = {name: tensor.numpy() for name, tensor in novelty.items()}
+        found["novelty"] = Novelty.from_arrays(arrays, record.novelty)
+        if members != 1 or len(found["novelty"].centre) != width:
+            raise ValueError(f"a distance of {len(found['novelty'].centre)} numbers for embeddings of {width}")
+    return found
 
 
 def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> LoadedBackbone:
