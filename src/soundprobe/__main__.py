@@ -13,9 +13,7 @@ def main() -> None:
             from soundprobe.cli.main import main as run
         except OSError as error:
             where = ascii(os.fsdecode(error.filename or "its own files"))
-            sys.exit(
-                f"Error: Can't read {where}: {error.strerror}. See to it, or let more be open (ulimit -n 1024)."
-            )
+            sys.exit(f"Error: Can't read {where}: {error.strerror}. See to it, or let more be open (ulimit -n 1024).")
         run()
 
 
