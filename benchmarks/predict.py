@@ -11,7 +11,7 @@ of 4 s every 2 s, the head is a linear one on ten classes; the networks' weights
 window loop: soundfile reads the whole file, then each window goes through the backbone and the head by itself, without
     shortcuts and without a second stream.
 frames of panns_inference: soundfile reads the whole file, then Cnn14_DecisionLevelMax gives the framewise output of
-    each minute. Its SoundEventDetection takes the whole waveform at once, and is out of memory before an hour.
+    each minute. Its SoundEventDetection takes a whole waveform at once, which is out of memory before an hour.
 
 --joined makes a run of the clips of folds 1 to 4 (mn04, a linear head), joins those of fold 5 in random order, and says
 the segment-based F1 (segments of 1 s, micro-averaged; Mesaros et al. 2016) of what predict makes of it.
@@ -170,7 +170,8 @@ def joined(data: str, weights: str) -> str:
     clips = soundprobe.open_data(data)
     last = max(clips.tested_folds)
     unheard = np.flatnonzero(clips.folds == last)
-    np.random.default_rng(0).shuffle(unheard)
+    rng = np.random.default_rng(0)
+    rng.shuffle(unheard)
     names = np.array(clips.class_names)[clips.labels]
     lines = []
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +185,8 @@ def joined(data: str, weights: str) -> str:
         soundprobe.extract(root / "heard.csv", backbone="mn04", weights=weights, **where)
         (run,) = soundprobe.probe(head="linear", heads=root / "heads", **where)
         waves = [decode(open_encoded(clips.sources[row]), sample_rate_hz=RATE_HZ, name=str(row)) for row in unheard]
-        waves[0] = waves[0][round(1.3 * RATE_HZ) :]  # or windows of the clips' length would lie on their borders
+        # 3 to 5 s of each, or windows of the clips' length would lie on their borders.
+        waves = [wave[: round(rng.uniform(3, 5) * RATE_HZ)] for wave in waves]
         borders_s = np.cumsum([0, *map(len, waves)]) / RATE_HZ
         soundfile.write(root / "joined.wav", np.concatenate(waves), RATE_HZ)
         truth = list(zip(borders_s[:-1], borders_s[1:], names[unheard], strict=True))
@@ -197,9 +199,9 @@ def joined(data: str, weights: str) -> str:
             grid = predictor.grid(asked)
             nearest = [float(np.abs(borders_s - start).min()) for start, _, _ in found]
             lines.append(
-                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments from {asked.min_duration_s:g} s on: "
+                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments from {asked.min_duration_s:g} s: "
                 f"F1 {segment_f1(truth, found):.3f}; "
-                f"{len(found)} segments of {len(truth)} clips, borders off by {np.median(nearest):.2f} s (median)"
+                f"{len(found)} segments of {len(truth)} clips, borders {np.median(nearest):.2f} s off (median)"
             )
     heads = f"heads of {run.record.summary.accuracy.mean:.3f} accuracy on folds 1 to {last - 1}"
     return "\n".join([f"{len(unheard)} clips of fold {last} of {clips.name}, {borders_s[-1]:.0f} s; {heads}", *lines])
