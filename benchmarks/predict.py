@@ -11,7 +11,7 @@ of 4 s every 2 s, the head is a linear one on ten classes; the networks' weights
 window loop: soundfile reads the whole file, then each window goes through the backbone and the head by itself, without
     shortcuts and without a second stream.
 frames of panns_inference: soundfile reads the whole file, then Cnn14_DecisionLevelMax gives the framewise output of
-    each minute. Its SoundEventDetection takes the whole waveform at once, and is out of memory before an hour.
+    each minute. Its SoundEventDetection takes a whole waveform at once, which is out of memory before an hour.
 
 --joined makes a run of the clips of folds 1 to 4 (mn04, a linear head), joins those of fold 5 in random order, and says
 the segment-based F1 (segments of 1 s, micro-averaged; Mesaros et al. 2016) of what predict makes of it.
@@ -197,9 +197,9 @@ def joined(data: str, weights: str) -> str:
             grid = predictor.grid(asked)
             nearest = [float(np.abs(borders_s - start).min()) for start, _, _ in found]
             lines.append(
-                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments from {asked.min_duration_s:g} s on: "
+                f"windows of {grid.window_s:g} s every {grid.hop_s:g} s, segments from {asked.min_duration_s:g} s: "
                 f"F1 {segment_f1(truth, found):.3f}; "
-                f"{len(found)} segments of {len(truth)} clips, borders off by {np.median(nearest):.2f} s (median)"
+                f"{len(found)} segments of {len(truth)} clips, borders {np.median(nearest):.2f} s off (median)"
             )
     heads = f"heads of {run.record.summary.accuracy.mean:.3f} accuracy on folds 1 to {last - 1}"
     return "\n".join([f"{len(unheard)} clips of fold {last} of {clips.name}, {borders_s[-1]:.0f} s; {heads}", *lines])

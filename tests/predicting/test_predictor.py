@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_timeline_is_the_same_whatever_the_size_of_blocks(noise_predictor, noise
         np.testing.assert_array_equal(said.timeline.starts_s, whole.timeline.starts_s)
         np.testing.assert_array_equal(said.timeline.proba, whole.timeline.proba)
         np.testing.assert_array_equal(said.proba, whole.timeline.proba.mean(axis=0))
+
+
+def test_recording_is_heard_without_being_held(tone_predictor):
+    content = encoded(tone_clip(0, 600.0, seed=0), rate_hz=TONES_HZ).read()
+    tracemalloc.start()
+    try:
+        said = tone_predictor.predict(EncodedAudio("long", lambda: content), Listening(10.0, 10.0))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(said.timeline.starts_s) == 60
+    assert peak_bytes < len(content)  # a block or two; held, it would be that and all of its windows
 
 
 def dripping(wave: np.ndarray) -> Live:

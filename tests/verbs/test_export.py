@@ -157,8 +157,7 @@ def test_bundle_of_a_fit_brings_thresholds_distance_and_known_clips_and_no_score
     assert first.thresholds == second.thresholds
     np.testing.assert_array_equal(first.known, second.known)
     card = (folder / "README.md").read_text()
-    assert "the head, trained on all clips, has none" in card
-    assert "told from this probability on" in card
+    assert "it has no score of its own" in card
 
 
 def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):

@@ -376,14 +376,16 @@ def backbones(as_json: Json = False) -> None:
     epilog=examples("soundprobe doctor", "soundprobe doctor --verify", "soundprobe doctor --verify heads/esc-50")
 )
 def doctor(
-    places: Annotated[list[Path] | None, typer.Argument(help="For --verify. Default: the usual folders.")] = None,
+    places: Annotated[
+        list[Path] | None, typer.Argument(help="Of --verify. Default: embeddings, heads, reports, weights.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check all that is on disk; take away what is damaged and made again.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Show versions, device, codecs and weights found here; or check what is on disk."""
+    """Show what is installed here, or check what is on disk."""
     if verify:
         _verify(places, quiet, as_json)
         return

@@ -246,7 +246,8 @@ class Predictor:
         streams = min(streams_of(one.network, self.device) for one in self.backbones)
         for backbone in self.backbones:
             backbone.network.to(self.device)
-        said: list[tuple[Sequence[Window], Said]] = []
+        spans_s: list[tuple[float, float]] = []
+        said: list[Said] = []
         failure: AudioError | None = None
         with (
             ThreadPoolExecutor(files_ahead + 1, thread_name_prefix="decode") as pool,
@@ -255,7 +256,8 @@ class Predictor:
         ):
             for part, outcome in stream:
                 if isinstance(outcome, Said) and isinstance(part, _Batch):
-                    said.append((part.windows, outcome))
+                    spans_s += [(window.start_s, window.end_s) for window in part.windows]  # and not their samples
+                    said.append(outcome)
                     if on_heard and part.share is not None:
                         on_heard(part.share)
                     continue
@@ -265,8 +267,8 @@ class Predictor:
                 if failure is not None:
                     yield failure
                 elif isinstance(part, _End):
-                    yield self._prediction(part, said, threshold, how.min_duration_s)
-                said, failure = [], None
+                    yield self._prediction(part, spans_s, said, threshold, how.min_duration_s)
+                spans_s, said, failure = [], [], None
 
     def follow(self, live: Live, listening: Listening | None = None) -> Generator[tuple[Window, Said]]:
         """Each window of a stream and what the heads say of it, as soon as its last sample has come.
@@ -294,19 +296,19 @@ class Predictor:
     def _prediction(
         self,
         end: _End,
-        said: Sequence[tuple[Sequence[Window], Said]],
+        spans_s: Sequence[tuple[float, float]],
+        said: Sequence[Said],
         threshold: float | Mapping[str, float],
         min_duration_s: float,
     ) -> Prediction:
-        heard = [window for some, _ in said for window in some]
-        proba = np.concatenate([each.proba for _, each in said])
-        is_unknown = np.concatenate([self.is_unknown(each) for _, each in said])
-        scores = [each.novelty for _, each in said if each.novelty is not None]
+        proba = np.concatenate([each.proba for each in said])
+        is_unknown = np.concatenate([self.is_unknown(each) for each in said])
+        scores = [each.novelty for each in said if each.novelty is not None]
         novelty = np.concatenate(scores) if scores else None
         timeline = Timeline(
             self.class_names,
-            np.array([window.start_s for window in heard]),
-            np.array([window.end_s for window in heard]),
+            np.array([start_s for start_s, _ in spans_s]),
+            np.array([end_s for _, end_s in spans_s]),
             proba,
             novelty,
             None if novelty is None else is_unknown,
