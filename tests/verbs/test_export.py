@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
-from command_line import soundprobe
 from soundprobe.audio.decode import decode
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, StoreError
 from soundprobe.base.files import parse_json, write_json
+from soundprobe.cli.main import app
 from soundprobe.predicting.load import load_predictor
 from soundprobe.predicting.predictor import Listening
 from soundprobe.verbs.export import export
@@ -157,8 +158,7 @@ def test_bundle_of_a_fit_brings_thresholds_distance_and_known_clips_and_no_score
     assert first.thresholds == second.thresholds
     np.testing.assert_array_equal(first.known, second.known)
     card = (folder / "README.md").read_text()
-    assert "the head, trained on all clips, has none" in card
-    assert "told from this probability on" in card
+    assert "it has no score of its own" in card
 
 
 def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):
@@ -275,16 +275,13 @@ def test_bundle_whose_record_is_no_record_is_one_line(content, exported, tmp_pat
         load_predictor(tmp_path / "bundle", device="cpu")
 
 
-def test_command_exports_and_says_where_in_json(trained, tmp_path):
-    done = soundprobe(
-        "export", "best", "--to", "out", "--format", "bundle", "--heads", str(trained.root / "heads"), "--json",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "none that will do here" in done.stderr  # an untrained network's is a control
-    name = str(trained.run)
-    done = soundprobe("export", name, "--to", "out", "--format", "bundle", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_command_exports_and_says_where_in_json(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    how = ["--to", "out", "--format", "bundle", "--heads", str(trained.root / "heads"), "--json"]
+    none = CliRunner().invoke(app, ["export", "best", *how])
+    assert "none that will do here" in str(none.exception)  # an untrained network's is a control
+    done = CliRunner().invoke(app, ["export", str(trained.run), *how])
+    assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["folder"], told["kind"], told["head"]) == ("out", "bundle", "linear")
     assert (tmp_path / "out" / "labels.json").exists()

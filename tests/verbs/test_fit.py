@@ -300,8 +300,8 @@ def test_bundle_of_a_fit_says_what_it_says_and_whose_score_its_card_shows(heard,
         assert there.novelty == pytest.approx(here.novelty)
         assert there.is_unknown == here.is_unknown == (clip != tone)
     card = (done.folder / "README.md").read_text()
-    assert "of its recipe, logmel-stats-linear, over" in card
-    assert "from the training clips" in card
+    assert "no score of its own, this is its recipe's (logmel-stats-linear)" in card
+    assert "of what is too unlike the training clips" in card
     assert done.record.accuracy.low == heard.done.record.accuracy.low
     again = soundprobe.export(done.folder, to=tmp_path / "again", format="bundle", progress=False)
     assert (again.record.recipe, again.record.novelty) == ("logmel-stats-linear", done.record.novelty)

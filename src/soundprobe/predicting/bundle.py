@@ -90,12 +90,12 @@ class ExportRecord(Record):
         dataset: what it was trained on, without where that was; recordings: how many that are.
         data_licence: as the user says, or of a data set that is known; None where nobody says.
         accuracy, macro_f1: of its cross-validation; accuracy_std: population, between folds.
-        recipe: of a fit, what the run was called whose scores these are: the head itself has none.
         controls: accuracy by the name of each control and run without a network on the same data.
         head: a key of `HEADS`; code_sha256: of another package's, see `registry.code_of`.
         members: what is asked; files: name -> SHA-256, of all other files but the card.
-        trained_s: see `Predictor`; thresholds: as there, None of a class that is never told; novelty: the distance from
-            which on a clip is none of the classes, of a fit that has it.
+        recipe: of a fit, the run whose recipe it is, and whose accuracy this is.
+        trained_s: see `Predictor`; thresholds: None of a class that is never told; novelty: from which distance on a
+            clip is none of the classes.
         checked: of a graph.
     """
 
@@ -111,7 +111,6 @@ class ExportRecord(Record):
     accuracy: ScoreEntry | None = None
     accuracy_std: float | None = None
     macro_f1: ScoreEntry | None = None
-    recipe: str | None = None
     controls: dict[str, float] = Field(default={})
     head: str
     code_sha256: str | None = None
@@ -119,6 +118,7 @@ class ExportRecord(Record):
     trained_s: float | None = None
     thresholds: dict[str, float | None] | None = None
     novelty: float | None = None
+    recipe: str | None = None
     files: dict[str, str]
     checked: CheckEntry | None = None
 
@@ -165,7 +165,8 @@ def write_weights(predictor: Predictor, path: Path) -> None:
             for name, array in head.state_dict().items():
                 tensors[f"{_head(number, place)}{name}"] = torch.from_numpy(np.ascontiguousarray(array))
     if predictor.novelty is not None:
-        tensors |= {f"{NOVELTY}{name}": torch.from_numpy(array) for name, array in predictor.novelty.arrays().items()}
+        for name, array in predictor.novelty.arrays().items():
+            tensors[f"{NOVELTY}{name}"] = torch.from_numpy(array)
     tensors[TRAINED] = torch.from_numpy(predictor.known.view(np.int64))
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
@@ -203,21 +204,28 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
     path = folder / WEIGHTS
     if sha256_of(path) != record.files.get(WEIGHTS):
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
-    members, more = _members(record, path)
+    members, novelty, known = _members(record, path)
+    thresholds = None
+    if record.thresholds is not None:
+        if unknown := set(record.thresholds) - set(record.dataset.class_names):
+            raise StoreError(f"{folder} has thresholds of {len(unknown)} classes that it lacks. {ExportRecord.REMEDY}")
+        thresholds = {name: NEVER if least is None else least for name, least in record.thresholds.items()}
     return Predictor(
         folder,
         tuple(record.dataset.class_names),
-        members,
+        tuple(members),
         choose_device(device),
         channels,
         trained_s=record.trained_s,
+        thresholds=thresholds,
+        novelty=novelty,
+        known=known,
         head=record.head,
-        **more,
     )
 
 
-def _members(record: ExportRecord, path: Path) -> tuple[tuple[Member, ...], dict[str, Any]]:
-    """The members, and what a fit brings besides, as `Predictor` takes it."""
+def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | None, np.ndarray]:
+    """What is asked, how unlike the training clips an embedding is, where a fit knows that, and `Predictor.known`."""
     from safetensors import SafetensorError, safe_open
 
     n_classes, members = len(record.dataset.class_names), []
@@ -244,29 +252,18 @@ def _members(record: ExportRecord, path: Path) -> tuple[tuple[Member, ...], dict
                 for head in heads:
                     _check_fits(head, width, n_classes, path)
                 members.append(Member(backbones, heads))
-            more = _brought(record, under(NOVELTY), under(TRAINED).get(""), len(record.members), width)
+            trained = under(TRAINED).get("")
+            known = np.empty(0, np.int64) if trained is None else trained.numpy().reshape(-1).astype(np.int64)
+            known = np.sort(known.view(np.uint64))
+            novelty = None
+            if record.novelty is not None:
+                arrays = {name: tensor.numpy() for name, tensor in under(NOVELTY).items()}
+                novelty = Novelty.from_arrays(arrays, record.novelty)
+                if len(novelty.centre) != width or len(members) != 1:
+                    raise ValueError(f"a distance of {len(novelty.centre)} numbers for embeddings of {width}")
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as networks and heads ({error}). {ExportRecord.REMEDY}") from error
-    return tuple(members), more
-
-
-def _brought(
-    record: ExportRecord, novelty: Mapping[str, Tensor], trained: Tensor | None, members: int, width: int
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if trained is not None and trained.ndim == 1:
-        found["known"] = np.sort(trained.numpy().astype(np.int64).view(np.uint64))
-    if record.thresholds is not None:
-        told = record.thresholds.items()
-        if unknown := set(record.thresholds) - set(record.dataset.class_names):
-            raise ValueError(f"thresholds of {len(unknown)} classes that there are not")
-        found["thresholds"] = {name: NEVER if least is None else least for name, least in told}
-    if record.novelty is not None:
-        arrays = {name: tensor.numpy() for name, tensor in novelty.items()}
-        found["novelty"] = Novelty.from_arrays(arrays, record.novelty)
-        if members != 1 or len(found["novelty"].centre) != width:
-            raise ValueError(f"a distance of {len(found['novelty'].centre)} numbers for embeddings of {width}")
-    return found
+    return members, novelty, known
 
 
 def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> LoadedBackbone:

@@ -61,7 +61,7 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
         "data": _data(record),
         "backbone": "; ".join(map(_backbone, record.backbones)),
         "head": f"{_text(record.head)}, {_heads(record)}",
-        **_of_fit(record),
+        **_told_only(record),
         "input": _input(record, rates),
         "licence of the weights": "; ".join(map(_licence, record.backbones)),
         "licence of the data": _text(record.data_licence or "not known: find out before you share this"),
@@ -89,24 +89,10 @@ def _scores(record: ExportRecord) -> dict[str, str]:
     folds = len(record.dataset.folds)
     spread = "" if record.accuracy_std is None else f", ± {100 * record.accuracy_std:.1f} between folds"
     best = ", ".join(f"{_text(name)} {100 * value:.1f} %" for name, value in record.controls.items())
-    tested = f"mean of {folds} folds, each tested by heads without it"
-    if record.recipe is not None:
-        tested = f"of its recipe, {_text(record.recipe)}, over {folds} folds; the head, trained on all clips, has none"
-    found = {"accuracy": f"{_percent(record.accuracy)}{spread}; {tested}"}
+    found = {"accuracy": f"{_percent(record.accuracy)}{spread}; mean of {folds} folds, each tested by heads without it"}
     if record.macro_f1 is not None:
         found["macro-F1"] = _percent(record.macro_f1)
     return {**found, "controls": best or "none were run: `soundprobe compare` runs them"}
-
-
-def _of_fit(record: ExportRecord) -> dict[str, str]:
-    found = {}
-    if record.thresholds is not None:
-        told = record.thresholds.items()
-        least = (f"{_text(name)} {'never' if value is None else f'{value:.2f}'}" for name, value in told)
-        found["told from this probability on"] = ", ".join(least)
-    if record.novelty is not None and record.kind == "bundle":
-        found["none of these"] = f"where a clip is further than {record.novelty:.2f} from the training clips"
-    return found
 
 
 def _percent(score: ScoreEntry) -> str:
@@ -129,10 +115,26 @@ def _backbone(told: BackboneRecord) -> str:
 
 def _heads(record: ExportRecord) -> str:
     heads = sum(len(member.heads) for member in record.members)
+    if record.recipe is not None:
+        return f"one, trained on all clips; it has no score of its own, this is its recipe's ({_text(record.recipe)})"
     if heads == 1:
-        return "one" if record.recipe is None else "one, trained on all clips"
+        return "one"
     networks = ", each on its fold's network" if len(record.members) > 1 else ""
     return f"one for each of {heads} folds{networks}; probabilities are their mean, which has no score of its own"
+
+
+def _told_only(record: ExportRecord) -> dict[str, str]:
+    """From which probability on a class is told, and what a graph leaves out."""
+    found = {}
+    if record.thresholds is not None:
+        least = ", ".join(
+            f"{_text(name)} never" if p is None else f"{_text(name)} {p:.2f}" for name, p in record.thresholds.items()
+        )
+        found["told from a probability of"] = least
+    if record.novelty is not None:
+        graph = "" if record.kind == "bundle" else "; not in this graph, only in a bundle"
+        found["none of these"] = f"of what is too unlike the training clips{graph}"
+    return found
 
 
 def _input(record: ExportRecord, rates: list[int]) -> str:

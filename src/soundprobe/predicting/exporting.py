@@ -36,13 +36,13 @@ from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.predictions import predictions_of
 from soundprobe.scoring.results import RunRecord, read_result
-from soundprobe.scoring.run_names import base_name, named_runs
+from soundprobe.scoring.run_names import base_name, fit_name, named_runs
 from soundprobe.scoring.thresholds import NEVER
 
 MODELS = {"onnx": "model.onnx", "torch": "model.pt2", "bundle": WEIGHTS}
 NO_NETWORK = "logmel-stats"
-SCORES = ("accuracy", "accuracy_std", "macro_f1", "recipe", "controls")
-KEPT = ("name", "key", "dataset", "recordings", "data_licence", *SCORES)
+SCORES = ("accuracy", "accuracy_std", "macro_f1", "controls")
+KEPT = ("name", "key", "dataset", "recordings", "data_licence", "recipe", *SCORES)
 """What a bundle knows that is exported again."""
 OF_DATA = ("name", "fingerprint", "clips", "class_names", "folds")
 """What leaves of a data set's record: nothing of where it was."""
@@ -81,7 +81,8 @@ def write_export(
         "head": predictor.head,
         **code_of(HEADS[predictor.head].target),
         "trained_s": predictor.trained_s,
-        **_of_fit(predictor),
+        "thresholds": _thresholds(predictor),
+        **({} if predictor.novelty is None else {"novelty": predictor.novelty.threshold}),
         "members": describe_members(predictor),
         "files": {name: sha256_of(folder / name) for name in (MODELS[format], LABELS)},
         **({} if checked is None else {"checked": checked}),
@@ -114,59 +115,52 @@ def _known(source: Path, heads: Path) -> dict[str, Any]:
     if is_export(source):
         told = read_export(source).content
         return {name: told[name] for name in KEPT if name in told}
-    if (source / FitRecord.FILE).exists():
-        return _known_of_fit(source, heads)
-    record = read_result(source)
-    predictions = predictions_of(source, record)
-    scores = resample(predictions)
-    known = record.dataset.recordings_known
-    if known is None:
-        known = bool((predictions.groups != predictions.ids).any())
+    fit = read_fit(source)[0] if (source / FitRecord.FILE).exists() else None
+    record = read_result(source) if fit is None else fit.run
+    same = [run for run in named_runs(heads).found if run.record.dataset.identity == record.dataset.identity]
+    alone = base_name(record) if fit is None else fit_name(fit)
+    (name,) = [run.name for run in same if run.folder.samefile(source)] or [alone]
+    data = record.dataset
     return {
-        "key": record.head.key,
-        **_known_of_run(source, heads, record),
+        "name": name,
+        "key": record.head.key if fit is None else fit.key,
+        "dataset": {field: record.content["dataset"][field] for field in OF_DATA},
+        **({"data_licence": LICENCES[data.name]} if data.name in LICENCES else {}),
+        **(_scores(source, record) if fit is None else _scores_of_recipe(fit)),
+        "accuracy_std": record.summary.accuracy.std_population,
+        "controls": {
+            run.name: run.accuracy
+            for run in same
+            if (run.is_control or NO_NETWORK in run.record.backbone.name) and run.fit is None and run.name != name
+        },
+    }
+
+
+def _scores(source: Path, record: RunRecord) -> dict[str, Any]:
+    predictions = predictions_of(source, record)
+    scores, told = resample(predictions), record.dataset.recordings_known
+    known = bool((predictions.groups != predictions.ids).any()) if told is None else told
+    return {
         **({"recordings": len(np.unique(predictions.groups))} if known else {}),
         "accuracy": _interval(scores.interval("accuracy")),
         "macro_f1": _interval(scores.interval("macro_f1")),
     }
 
 
-def _known_of_fit(source: Path, heads: Path) -> dict[str, Any]:
-    fit = read_fit(source)[0]
-    score = fit.run.summary
+def _scores_of_recipe(fit: FitRecord) -> dict[str, Any]:
+    summary = fit.run.summary
     return {
-        "key": fit.key,
-        **_known_of_run(source, heads, fit.run),
+        **({} if fit.recordings is None else {"recordings": fit.recordings}),
+        "accuracy": {"mean": summary.accuracy.mean, "low": fit.accuracy.low, "high": fit.accuracy.high},
+        "macro_f1": {"mean": summary.macro_f1.mean},
         "recipe": fit.recipe_name,
-        "accuracy": {"mean": score.accuracy.mean, "low": fit.accuracy.low, "high": fit.accuracy.high},
-        "macro_f1": {"mean": score.macro_f1.mean},
     }
 
 
-def _known_of_run(source: Path, heads: Path, record: RunRecord) -> dict[str, Any]:
-    data = record.dataset
-    same = [run for run in named_runs(heads).found if run.record.dataset.identity == data.identity]
-    name = next((run.name for run in same if run.folder.samefile(source)), base_name(record))
-    others = (run for run in same if run.fit is None and run.name != name)
-    controls = (run for run in others if run.is_control or NO_NETWORK in run.record.backbone.name)
-    return {
-        "name": name,
-        "dataset": {field: record.content["dataset"][field] for field in OF_DATA},
-        **({"data_licence": LICENCES[data.name]} if data.name in LICENCES else {}),
-        "accuracy_std": record.summary.accuracy.std_population,
-        "controls": {run.name: run.accuracy for run in controls},
-    }
-
-
-def _of_fit(predictor: Predictor) -> dict[str, Any]:
-    """What only fits have."""
-    found: dict[str, Any] = {}
-    if predictor.thresholds is not None:
-        told = predictor.thresholds.items()
-        found["thresholds"] = {name: None if least == NEVER else least for name, least in told}
-    if predictor.novelty is not None:
-        found["novelty"] = predictor.novelty.threshold
-    return found
+def _thresholds(predictor: Predictor) -> dict[str, float | None] | None:
+    if predictor.thresholds is None:
+        return None
+    return {name: None if least == NEVER else least for name, least in predictor.thresholds.items()}
 
 
 def _interval(found: Interval) -> dict[str, float | None]:
