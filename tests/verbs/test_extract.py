@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ import pytest
 import soundfile
 
 from command_line import soundprobe
-from damage import make_read_only
-from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError, WeightsError
+from damage import damage, make_read_only
+from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
@@ -262,15 +263,16 @@ def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong
     assert outcome.clips == 36
 
 
-def test_extract_of_a_part_that_was_deleted_as_the_message_advises_makes_the_set_whole(toy, tmp_path):
+@pytest.mark.parametrize("how", ["cut", "flipped", "lost"])
+def test_extract_again_mends_a_damaged_part(toy, tmp_path, how):
     (first,) = embed(toy, tmp_path)
     part = store.part_path(first.folder, 0)
     whole = read(first.folder).features
-    part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(StoreError, match="Delete it and run the extract command again"):
+    damage(part, how)
+    with pytest.raises(DamagedError, match=r"part-00000.parquet is damaged: .*Run the command that made it again"):
         read(first.folder)
-    part.unlink()
-    (again,) = embed(toy, tmp_path)
+    with nullcontext() if how == "lost" else pytest.warns(SoundprobeWarning, match=r"part-00000.parquet is damaged"):
+        (again,) = embed(toy, tmp_path)
     np.testing.assert_allclose(read(again.folder).features, whole, atol=1e-5 * np.abs(whole).max())
 
 
