@@ -8,6 +8,7 @@ compresses well. M4A needs `soundprobe[ffmpeg]`.
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -36,8 +37,8 @@ def write(path: Path, minutes: int, format: str) -> None:
             container.mux(stream.encode(None))
         return
     with soundfile.SoundFile(path, "w", RATE_HZ, 2, format=format) as file:
-        for _ in range(minutes):
-            file.write(MINUTE * (".silent" not in path.name))
+        for second in itertools.chain(*[np.split(MINUTE * (".silent" not in path.name), 60)] * minutes):
+            file.write(second)  # of Vorbis, more at once overflows libsndfile's stack
 
 
 def peak_mb() -> float:
