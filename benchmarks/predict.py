@@ -170,7 +170,8 @@ def joined(data: str, weights: str) -> str:
     clips = soundprobe.open_data(data)
     last = max(clips.tested_folds)
     unheard = np.flatnonzero(clips.folds == last)
-    np.random.default_rng(0).shuffle(unheard)
+    rng = np.random.default_rng(0)
+    rng.shuffle(unheard)
     names = np.array(clips.class_names)[clips.labels]
     lines = []
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +185,8 @@ def joined(data: str, weights: str) -> str:
         soundprobe.extract(root / "heard.csv", backbone="mn04", weights=weights, **where)
         (run,) = soundprobe.probe(head="linear", heads=root / "heads", **where)
         waves = [decode(open_encoded(clips.sources[row]), sample_rate_hz=RATE_HZ, name=str(row)) for row in unheard]
-        waves[0] = waves[0][round(1.3 * RATE_HZ) :]  # or windows of the clips' length would lie on their borders
+        # 3 to 5 s of each, or windows of the clips' length would lie on their borders.
+        waves = [wave[: round(rng.uniform(3, 5) * RATE_HZ)] for wave in waves]
         borders_s = np.cumsum([0, *map(len, waves)]) / RATE_HZ
         soundfile.write(root / "joined.wav", np.concatenate(waves), RATE_HZ)
         truth = list(zip(borders_s[:-1], borders_s[1:], names[unheard], strict=True))
