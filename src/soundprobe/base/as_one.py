@@ -1,7 +1,8 @@
 """Several files that change as one: readers see those of the last time or all new ones, whenever they look.
 
-Each visible file is a link into the folder that one other link, the pointer, leads to; renaming a new pointer over the
-old one changes them all. `report.html` leads to `.report/report.html`, and `.report` to `.report-0123456789ab`.
+While they change, each visible file is a link into the folder that one other link, the pointer, leads to; renaming a
+new pointer over the old one changes them all. `report.html` leads to `.report/report.html`, and `.report` to
+`.report-0123456789ab`. Before and after, they are plain files, which may be moved and sent.
 """
 
 from __future__ import annotations
@@ -40,10 +41,9 @@ def write_as_one(folder: Path, name: str, texts: Mapping[str, str]) -> None:
                 _take_over(folder, name, links)
             _link(pointer, Path(made.name))
         except (NotImplementedError, PermissionError):  # of links; what can't be written at all has failed before
-            for file, text in texts.items():
-                write_text(folder / file, text)
-            shutil.rmtree(made, ignore_errors=True)
-            return
+            made = folder
+        for file, text in texts.items():
+            write_text(folder / file, text)
         for other in folder.glob(f".{name}-*"):
             if other != made:
                 shutil.rmtree(other, ignore_errors=True)
@@ -52,13 +52,16 @@ def write_as_one(folder: Path, name: str, texts: Mapping[str, str]) -> None:
 
 
 def is_whole(made: Path, name: str) -> bool:
-    """Whether the folder `made`, of `write_as_one` with this `name`, holds what was written there.
+    """Whether the folder `made`, of `write_as_one` with this `name`, and the visible files, where there are some, are as
+    written.
 
     Raises:
         OSError, ValueError: a file can't be read as text.
     """
     texts = {path.name: path.read_bytes().decode() for path in made.iterdir()}
-    return made.name == _folder_name(name, texts)
+    visible = ((made.parent / file, text) for file, text in texts.items())
+    as_written = all(path.read_bytes() == text.encode() for path, text in visible if path.exists())
+    return as_written and made.name == _folder_name(name, texts)
 
 
 def _folder_name(name: str, texts: Mapping[str, str]) -> str:
