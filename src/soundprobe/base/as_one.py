@@ -52,8 +52,7 @@ def write_as_one(folder: Path, name: str, texts: Mapping[str, str]) -> None:
 
 
 def is_whole(made: Path, name: str) -> bool:
-    """Whether the folder `made`, of `write_as_one` with this `name`, and the visible files, where there are some, are as
-    written.
+    """Whether the folder `made`, of `write_as_one` with this `name`, and the visible files are as they were written.
 
     Raises:
         OSError, ValueError: a file can't be read as text.
