@@ -17,7 +17,7 @@ from soundprobe.reporting.wording import one_line
 PUSH_EXAMPLES = examples(
     "soundprobe push best --repo me/siren-model --dry-run",
     "soundprobe push mn04-linear --repo me/siren-model",
-    "soundprobe push embeddings/esc10/mn04-3f2a91c07d5e --repo me/esc10-mn04 --public",
+    "soundprobe push embeddings/esc10/mn04-3f2a91 --repo me/esc10 --public",
     "soundprobe predict recording.wav --run hf:me/siren-model",
 )
 
@@ -34,7 +34,7 @@ def push(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put a run or a set of embeddings on the Hugging Face Hub, with a card.
+    """Put a run or a set on the Hugging Face Hub, with a card.
 
     New repositories are private.
     """
