@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-mutations figures lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -35,25 +35,49 @@ demo: install
 	$(BIN)/soundprobe demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: install
 	$(BIN)/python -m pytest $(QUICK)
+
+# Lines and branches of what holds docs/guarantees.md, by the tests that are theirs: see [tool.coverage] in pyproject.toml.
+COVERED := tests/audio tests/backbones/weights tests/base tests/data tests/scoring/test_folds.py tests/embeddings/test_store.py \
+	tests/verbs/test_extract.py tests/verbs/test_probe.py tests/test_damaged_records.py
+coverage: install
+	$(BIN)/python -m coverage run -m pytest $(COVERED)
+	$(BIN)/python -m coverage report
+
+# Each operator and number of scoring/folds.py and scoring/paired_tests.py changed in turn: do their tests notice?
+mutants: install
+	$(BIN)/python tools/mutants.py
 
 # make test-mutations N=1000000 ONLY=record SEED=1: what is read, mutated; see tests/faults/mutate.py.
 N ?= 100000
 test-mutations: install
 	$(BIN)/python tests/faults/mutate.py $(N) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
+# 20,000 clips through extract: flat memory and open files; fails where they aren't.
+soak: install
+	$(BIN)/python tests/faults/soak.py
+
 # The tables of README and docs that stand between marks, hours of computing; goes on where it was stopped, and fails
 # where a figure is off. make figures WHICH=quick: a minute; WHICH=schedule/: those whose name begins so.
 figures: install
 	$(BIN)/python docs/figures.py run $(WHICH)
 
+# What exported graphs give beside their runs on real clips: make exports DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
+exports: install
+	$(BIN)/python benchmarks/exports.py --data "$(DATA)" $(if $(MN04),--weights "mn04=$(MN04)")
+
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
 	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,ffmpeg,int8,tensorboard,test SUPPORTED="3.11 3.12" install
 	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
+
+# Every point at which a command is killed, cut off from its disk or stopped, and states after a power cut; hours. Goes on with
+# SEED=4, say. FAULTS="--points 500" draws as many.
+test-faults: install
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/faults $(BIN)/python tests/faults/harness.py --seed $(or $(SEED),0) --seeds 4 --power 100 $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -33,10 +33,10 @@ from soundprobe.base.machine import versions
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
 from soundprobe.heads.novelty import Novelty, out_of_fold
-from soundprobe.reporting.runs.run_files import read_predictions
 from soundprobe.scoring.bootstrap import Predictions, Scores, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.paired_tests import average, kfold_ratio, paired
+from soundprobe.scoring.predictions import read_predictions
 from soundprobe.scoring.results import RunRecord, read_result
 from soundprobe.training.log import read_history
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from soundprobe.base.digests import MARK, UNSIGNED, sign
 
@@ -23,3 +28,15 @@ def sign_again(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(re.sub(MARK.encode() + rb"[0-9a-f]{32}", UNSIGNED.encode(), content))
     sign(path)
+
+
+def make_read_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`root` and all below as if their disk were mounted so: what opens a file by `os.open` to write it is refused."""
+    real = os.open
+
+    def opened(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and str(path).startswith(str(root)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", opened)

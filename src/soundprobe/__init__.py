@@ -1,8 +1,8 @@
 """soundprobe: what pretrained audio embeddings are worth on your clips.
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
-`import_fold_scores`, `report`, `view`, `fit`, `predict` (or `load_predictor`, to ask many times), `tags`, `runs`,
-`bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
+`import_fold_scores`, `report`, `view`, `fit`, `predict` (or `load_predictor`, to ask many times), `tags`, `export`,
+`push`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
+    from soundprobe.verbs.export import export as export
     from soundprobe.verbs.extract import extract as extract
     from soundprobe.verbs.finetune import finetune as finetune
     from soundprobe.verbs.fit import fit as fit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.predict import predict as predict
     from soundprobe.verbs.predict import tags as tags
     from soundprobe.verbs.probe import probe as probe
+    from soundprobe.verbs.push import push as push
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
     from soundprobe.verbs.view import view as view
@@ -42,6 +44,7 @@ _HOMES = {
     "bench": "verbs.bench:bench",
     "compare": "workflows.compare:compare",
     "demo": "workflows.demo:demo",
+    "export": "verbs.export:export",
     "extract": "verbs.extract:extract",
     "find_sets": "embeddings.store:find_sets",
     "finetune": "verbs.finetune:finetune",
@@ -52,6 +55,7 @@ _HOMES = {
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",
+    "push": "verbs.push:push",
     "find_run": "scoring.run_names:find_run",
     "remove_run": "verbs.runs:remove_run",
     "runs": "verbs.runs:runs",

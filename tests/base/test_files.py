@@ -16,7 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import atomic_file, atomic_path, digest_key, path_name, read_json, write_json
+from soundprobe.base.files import (
+    atomic_file,
+    atomic_path,
+    check_room,
+    digest_key,
+    make_folder,
+    path_name,
+    plain_json,
+    read_json,
+    refusal_in,
+    remove_file,
+    size_of,
+    sync_folder,
+    write_json,
+)
 
 
 def test_atomic_path_when_the_writer_fails_keeps_the_old_file_and_leaves_nothing(tmp_path: Path):
@@ -104,3 +118,56 @@ def test_write_json_keeps_unicode_readable(tmp_path: Path):
     write_json(tmp_path / "a.json", {"class": "Bär <script>"})
     assert "Bär <script>" in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert read_json(tmp_path / "a.json") == {"class": "Bär <script>"}
+
+
+def test_check_room_of_a_file_a_locked_folder_or_a_full_disk_says_which(tmp_path: Path, monkeypatch):
+    check_room(tmp_path / "not" / "there yet", 1)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=r"file is no folder\. Choose another"):
+        check_room(tmp_path / "file" / "below", 1)
+    with pytest.raises(StoreError, match=r"about \d+ MB are needed and \d+ MB free"):
+        check_room(tmp_path, 1e18)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(StoreError, match="is read-only"):
+        check_room(tmp_path, 1)
+
+
+def test_make_folder_syncs_every_parent_that_it_made_and_remove_file_its_own(tmp_path: Path, monkeypatch):
+    synced: list[Path] = []
+    monkeypatch.setattr("soundprobe.base.files.sync_folder", synced.append)
+    make_folder(tmp_path / "a" / "b")
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    (tmp_path / "a" / "file").write_text("x")
+    assert size_of(tmp_path) == 1
+    for _ in range(2):
+        remove_file(tmp_path / "a" / "file")
+    assert synced[2:] == [tmp_path / "a"]
+    assert size_of(tmp_path) == 0
+
+
+@pytest.mark.parametrize(("number", "raises"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)])
+def test_sync_folder_forgives_what_a_file_system_can_not_and_no_error(tmp_path: Path, monkeypatch, number, raises):
+    def refuse(handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if raises:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            sync_folder(tmp_path)
+    else:
+        sync_folder(tmp_path)
+
+
+def test_refusal_is_found_in_other_libraries_words_and_in_causes():
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    caused = ValueError("can't write")
+    caused.__cause__ = RuntimeError(f"PytorchStreamWriter failed: {os.strerror(errno.ENOSPC)}")
+    assert refusal_in(full) is full
+    assert refusal_in(caused).errno == errno.ENOSPC
+    assert refusal_in(ValueError(os.strerror(errno.ENOSPC))) is None  # of a value, not of the system
+    assert refusal_in(None) is None
+
+
+def test_plain_json_turns_records_arrays_and_paths_into_jsons_types():
+    given = {"at": Path("a/b"), 1: np.array([1.5, np.nan]), "set": ("x", np.int64(2))}
+    assert plain_json(given) == {"at": os.path.join("a", "b"), "1": [1.5, None], "set": ["x", 2]}

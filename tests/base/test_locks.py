@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from damage import make_read_only
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import write_json
 from soundprobe.base.locks import locked, removed_path
@@ -73,14 +73,7 @@ def test_leftovers_of_dead_writers_go_and_those_of_a_living_one_below_stay(tmp_p
 
 def test_folder_that_can_not_be_written_is_not_held_and_a_writer_is_told(tmp_path, monkeypatch):
     (tmp_path / "set").mkdir()
-    opened = os.open
-
-    def read_only(path, flags, *rest, **more):
-        if flags & (os.O_WRONLY | os.O_RDWR) and str(path).startswith(str(tmp_path)):
-            raise OSError(30, "Read-only file system", path)
-        return opened(path, flags, *rest, **more)
-
-    monkeypatch.setattr(os, "open", read_only)
+    make_read_only(tmp_path, monkeypatch)
     with locked(tmp_path / "set"):
         with pytest.raises(StoreError, match=r"Can't write .*Read-only file system\. Make it writable or choose"):
             write_json(tmp_path / "set" / "a.json", {})

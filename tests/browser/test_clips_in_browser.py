@@ -252,7 +252,7 @@ def test_single_file_plays_alone_and_shows_hostile_names_as_text(trial, open_pag
     report = write_report(
         trial.root / "heads", tmp_path / "reports", embeddings=trial.root / "embeddings", single_file=True
     )
-    shutil.move(report.html, tmp_path / "alone.html")
+    shutil.copy(report.html, tmp_path / "alone.html")
     seen = open_page(tmp_path / "alone.html", color_scheme="dark", width=390)
     seen.page.locator(".clips-list tbody tr").first.click()
     seen.page.wait_for_function("() => document.querySelector('.clips audio').currentTime > 0.1")

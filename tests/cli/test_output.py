@@ -160,7 +160,8 @@ def in_terminal(line: str, columns: int, cwd: Path) -> list[str]:
     """What the command shows on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environ = {**os.environ, "NO_COLOR": "1", "TERM": "xterm"}
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environ |= {"NO_COLOR": "1", "TERM": "xterm"}
     command = [sys.executable, "-m", "soundprobe", *line.split()]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=environ) as process:
         os.close(theirs)

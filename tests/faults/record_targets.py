@@ -30,9 +30,11 @@ from soundprobe.scoring import results
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.run_names import named_runs
 from soundprobe.training.inputs import open_inputs
+from soundprobe.training.log import folds_table
 from soundprobe.training.recipes import finetune_recipe
 from soundprobe.training.state import load_checkpoint
 from soundprobe.training.tuned_backbones import open_run
+from sounds import write_urbansound_layout
 
 TABLE = "path,label,fold,recording\n" + "".join(
     f"{kind}-{1 + n % 2}{n}-{k}.wav,{kind},{1 + n % 2},{kind}{n}\n"
@@ -161,6 +163,7 @@ def _training(sample: Path) -> list[Target]:
         assert state is None or isinstance(state, dict)
 
     curve = the(sample, "aside/clips/*/*/learning-curve.json")
+    history = the(sample, "aside/clips/*/finetune-*/fold-01-history.csv")
     recipe = sample / "recipe.toml"
     recipe.write_text(Path(str(_recipe())).read_text(encoding="utf-8"), encoding="utf-8")
     return [
@@ -168,6 +171,7 @@ def _training(sample: Path) -> list[Target]:
         _put("record-inputs", inputs, lambda: open_inputs(inputs.parent), mutate_json),
         _put("record-learning-curve", curve, lambda: LearningCurveRecord.read(curve), mutate_json),
         _put("record-peeking-alone", the(curve.parent, "peeking.json"), lambda: _peek(curve.parent), mutate_json),
+        _put("table-history", history, lambda: folds_table("x", history.parent, [1], 9)),
         _put("toml-recipe", recipe, lambda: finetune_recipe(None, str(recipe))),
     ]
 
@@ -213,10 +217,12 @@ def _tables(folder: Path) -> list[Target]:
         _put(f"table-{path.suffix[1:]}", path, lambda path=path: open_data(path))  # type: ignore[misc]
         for path in (csv, tsv, jsonl, parquet)
     ]
+    urban = write_urbansound_layout(folder / "urban", folds=2, recordings=1, slices=1, seconds=0.1)
     fixes = place / "fixes.csv"
     fixes.write_text("clip,given,correction\n" + "".join(f"{row[0]},{row[1]},hum\n" for row in rows[1:5]))
     return [
         *opened,
+        _put("table-urbansound8k", the(urban, "metadata/*.csv"), lambda: open_data(urban)),
         _put("table-predictions", predictions, lambda: match(predictions)),
         _put("table-predictions-parquet", shared, lambda: match(shared)),
         _put("table-corrections", fixes, lambda: correct_labels(clips, fixes)),

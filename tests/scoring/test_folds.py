@@ -58,6 +58,11 @@ def test_outer_splits_of_folds_are_in_order_disjoint_and_complete() -> None:
         assert sorted([*train, *test]) == [0, 1, 2, 3, 4]
 
 
+def test_outer_splits_of_two_folds_train_on_one_another() -> None:
+    splits = [(fold, train.tolist(), test.tolist()) for fold, train, test in outer_splits(np.array([2, 1, 2]))]
+    assert splits == [(1, [0, 2], [1]), (2, [1], [0, 2])]
+
+
 def test_outer_splits_of_one_fold_says_so() -> None:
     with pytest.raises(DataError, match="at least 2 folds, and every clip is in fold 7"):
         list(outer_splits(np.full(4, 7)))
@@ -101,6 +106,14 @@ def test_inner_split_of_shuffled_rows_is_the_same_by_recording() -> None:
     other = {frozenset(groups[order][val]) for _, val in inner_split(y[order], groups[order], 4, seed=3)}
     assert one == other
     assert one != {frozenset(groups[val]) for _, val in inner_split(y, groups, 4, seed=4)}
+
+
+def test_inner_split_without_a_seed_is_that_of_seed_0() -> None:
+    labels = np.arange(40) % 2
+    usual, zero, one = (
+        [val.tolist() for _, val in inner_split(labels, None, 4, **seed)] for seed in ({}, {"seed": 0}, {"seed": 1})
+    )
+    assert usual == zero != one
 
 
 def test_inner_split_with_fewer_recordings_than_splits_makes_fewer() -> None:

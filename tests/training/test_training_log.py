@@ -84,3 +84,15 @@ def test_tensorboard_logs_hold_every_figure_and_drop_what_a_killed_run_logged_la
         (2, 0.5),
         (3, 0.25),
     ]
+
+
+def test_damaged_history_is_none_until_the_next_epoch_writes_it(tmp_path: Path):
+    path = history_path(tmp_path, 1)
+    write_history(path, [LINE])
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:40], whole.replace(b"30.0", b"nan"), whole.replace(b"12.0", b""), b"\xff" + whole):
+        path.write_bytes(damaged)
+        assert read_history(path) == []
+        assert "- / 10" in shown(tmp_path)
+    path.write_bytes(whole)
+    assert len(read_history(path)) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import make_head
+from soundprobe.predicting.load import load_predictor
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate
 from soundprobe.training.fold_training import NetworkPlan
 from soundprobe.training.networks import probabilities
 from soundprobe.training.tuned_backbones import load_network, open_run
+from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import Extraction, extract
 from soundprobe.verbs.finetune import finetune
 from soundprobe.verbs.predict import predict
@@ -119,6 +121,18 @@ def test_each_fold_has_embeddings_of_all_clips_that_say_their_fold(made: Made):
     assert {about["run"] for about in tuned} == {made.run.name.removeprefix("finetune-")}
     assert len({about["key"] for about in tuned}) == 1
     assert len({about["network_sha256"] for about in tuned}) == len({outcome.folder for outcome in made.sets}) == 3
+
+
+def test_run_of_networks_predicts_and_is_bundled_and_each_says_what_it_said_of_its_fold(made: Made, tmp_path: Path):
+    folder = export(made.run, to=tmp_path / "bundle", format="bundle", heads=made.root / "heads", progress=False).folder
+    for place in (made.run, folder):
+        predictor = load_predictor(place, device="cpu")
+        assert len(predictor.members) == len(made.sets)
+        for fold, member in enumerate(predictor.members, 1):
+            result, _, _ = results.read_fold(results.fold_path(made.run, fold))
+            alone, clip = replace(predictor, members=(member,)), str(result.ids[0])
+            (path,) = made.data.glob(f"audio/*/{clip}")
+            np.testing.assert_allclose(alone.predict(str(path)).proba, result.proba[0], atol=1e-5)
 
 
 def test_embeddings_of_a_fold_are_those_of_the_network_that_never_trained_on_it(made: Made):

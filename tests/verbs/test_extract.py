@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from command_line import soundprobe
+from damage import make_read_only
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
@@ -271,6 +272,13 @@ def test_extract_of_a_part_that_was_deleted_as_the_message_advises_makes_the_set
     part.unlink()
     (again,) = embed(toy, tmp_path)
     np.testing.assert_allclose(read(again.folder).features, whole, atol=1e-5 * np.abs(whole).max())
+
+
+def test_extract_of_a_finished_set_that_can_not_be_written_takes_it(toy, tmp_path, monkeypatch):
+    (first,) = embed(toy, tmp_path)
+    make_read_only(tmp_path, monkeypatch)
+    (again,) = embed(toy, tmp_path)
+    assert (again.reused, again.folder) == (first.clips, first.folder)
 
 
 def test_extract_of_a_folder_whose_name_is_not_utf8_works(toy, tmp_path):

@@ -285,6 +285,28 @@ def test_run_of_fold_heads_tells_the_clips_that_trained_them_and_older_runs_by_t
     assert len(predictor.known) == 54
 
 
+def test_bundle_of_a_fit_says_what_it_says_and_whose_score_its_card_shows(heard, tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, RATE_HZ)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE_HZ)
+    tone = sorted((heard.root / "clips").glob("audio/*/*.wav"))[0]
+    done = soundprobe.export(
+        heard.done.name, to=tmp_path / "bundle", format="bundle", heads=heard.root / "heads", progress=False
+    )
+    own, bundled = (load_predictor(place, device="cpu") for place in (heard.done.folder, done.folder))
+    assert bundled.thresholds == own.thresholds
+    for clip in (tmp_path / "noise.wav", tone):
+        here, there = own.predict(clip), bundled.predict(clip)
+        np.testing.assert_allclose(there.proba, here.proba, atol=1e-6)
+        assert there.novelty == pytest.approx(here.novelty)
+        assert there.is_unknown == here.is_unknown == (clip != tone)
+    card = (done.folder / "README.md").read_text()
+    assert "no score of its own, this is its recipe's (logmel-stats-linear)" in card
+    assert "of what is too unlike the training clips" in card
+    assert done.record.accuracy.low == heard.done.record.accuracy.low
+    again = soundprobe.export(done.folder, to=tmp_path / "again", format="bundle", progress=False)
+    assert (again.record.recipe, again.record.novelty) == ("logmel-stats-linear", done.record.novelty)
+
+
 def test_command_fits_says_whose_score_it_is_and_predicts(heard, tmp_path):
     def run(*words: object) -> Any:
         done = CliRunner().invoke(app, [*map(str, words), "--heads", str(heard.root / "heads")])

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from damage import damage
+from damage import damage, make_read_only
 from made_sets import make_set
 from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning, StoreError
 from soundprobe.base.files import read_json, write_json
@@ -197,6 +197,17 @@ def test_probe_takes_a_result_of_other_folds_or_another_format_for_none(tmp_path
         (again,) = run(tmp_path)
         assert not again.reused
         assert len(again.result["folds"]) == 4
+
+
+def test_probe_of_a_finished_run_that_can_not_be_written_takes_it_and_a_new_one_is_refused(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    folders = {"embeddings": tmp_path / "embeddings", "heads": tmp_path / "heads", "progress": False}
+    (first,) = probe(head="knn", **folders)
+    make_read_only(tmp_path, monkeypatch)
+    (again,) = probe(head="knn", **folders)
+    assert (again.reused, again.folder) == (True, first.folder)
+    with pytest.raises(StoreError, match="Read-only file system"):
+        probe(head="knn", settings={"ks": [2]}, **folders)
 
 
 def test_probe_with_force_of_one_fold_keeps_the_others_heads(tmp_path):

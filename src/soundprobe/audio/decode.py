@@ -21,8 +21,6 @@ import soxr
 from soundprobe.audio import checks, ffmpeg
 from soundprobe.audio.containers import Streams, streams
 from soundprobe.audio.encoded import Encoded, Reader
-from soundprobe.audio.encoded import read_bytes as read_bytes
-from soundprobe.audio.encoded import source_name as source_name
 from soundprobe.audio.formats import not_audio, other_format
 from soundprobe.audio.hushed import hushed
 from soundprobe.base.errors import AudioError, ConfigError, unknown

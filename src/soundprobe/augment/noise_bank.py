@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soundprobe.audio.decode import decode, fit_length
-from soundprobe.audio.encoded import read_bytes
+from soundprobe.audio.encoded import open_encoded
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import ConfigError
 from soundprobe.data.listing import files_below, is_audio
@@ -62,7 +62,7 @@ def read_noise_folder(folder: str, sample_rate_hz: int) -> NoiseBank:
     if not files:
         raise ConfigError(f"background_noise.folder = {folder!r} holds no audio file ({' '.join(AUDIO_ENDINGS)}).")
     most = round(LONGEST_S * sample_rate_hz)
-    waves = [decode(read_bytes(str(f)), sample_rate_hz=sample_rate_hz, name=str(f))[:most] for f in files]
+    waves = [decode(open_encoded(str(f)), sample_rate_hz=sample_rate_hz, name=str(f), samples=most) for f in files]
     longest = max(map(len, waves))
     return NoiseBank(
         waves=torch.stack([torch.from_numpy(fit_length(wave, longest)) for wave in waves]),

@@ -16,7 +16,7 @@ from transformers import ASTConfig, ASTModel
 
 from soundprobe.backbones.fast.ast_layers import TOKENS, prepare_ast, through_layers
 from soundprobe.backbones.fast.shortcuts import may_shortcut
-from soundprobe.backbones.melspectrogram import full_precision
+from soundprobe.backbones.melspectrogram import FramePower, full_precision
 from soundprobe.backbones.protocol import SpectrogramBackbone, tensors_of
 
 SAMPLE_RATE_HZ = 16_000
@@ -66,6 +66,26 @@ def config() -> ASTConfig:
     )
 
 
+class KaldiPower(FramePower):
+    """Wave (B, T) to power (B, M, 257) of frames without their mean, with pre-emphasis, under a Hann window."""
+
+    window: Tensor
+
+    def __init__(self) -> None:
+        super().__init__(width=FRAME, hop=HOP)
+        self.register_buffer("window", torch.hann_window(FRAME, periodic=False), persistent=False)
+
+    def spectrum(self, frames: Tensor) -> Tensor:
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+        return torch.fft.rfft((frames - PREEMPHASIS * before) * self.window, n=N_FFT)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        if self.kernel is not None:
+            return self.convolved(wave).transpose(1, 2)
+        return self.spectrum(wave.unfold(1, FRAME, HOP)).abs().square()
+
+
 class Ast(SpectrogramBackbone):
     """AST's embedding: the mean of the [CLS] and distillation tokens after the last LayerNorm.
 
@@ -88,7 +108,6 @@ class Ast(SpectrogramBackbone):
         clip_seconds: the length of the input in seconds, 0.16 to 10.24; None means 10.24.
     """
 
-    window: Tensor
     mel_basis: Tensor
     kept_positions: Tensor
 
@@ -102,7 +121,7 @@ class Ast(SpectrogramBackbone):
             nn.init.normal_(getattr(self.ast.embeddings, name), std=0.02)
         banks, _ = get_mel_banks(MEL_BANDS, N_FFT, float(SAMPLE_RATE_HZ), 20.0, 0.0, 100.0, -500.0, 1.0)
         self.register_buffer("mel_basis", nn.functional.pad(banks, (0, 1)), persistent=False)  # (F, 257)
-        self.register_buffer("window", torch.hann_window(FRAME, periodic=False), persistent=False)
+        self.power = KaldiPower()
         self.register_buffer("kept_positions", kept_positions(self.frames), persistent=False)
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -129,19 +148,14 @@ class Ast(SpectrogramBackbone):
 
     def _filter_bank(self, wave: Tensor) -> Tensor:
         """Kaldi's log filter bank, Hann window, no dither: (B, T) to (B, F, 1 + (T - 400) // 160)."""
-        frames = wave.unfold(1, FRAME, HOP)
-        frames = frames - frames.mean(dim=2, keepdim=True)
-        before = nn.functional.pad(frames, (1, 0), mode="replicate")[..., :-1]
-        frames = (frames - PREEMPHASIS * before) * self.window
-        power = torch.fft.rfft(frames, n=N_FFT).abs().square()
-        mel = power @ self.mel_basis.T
+        mel = self.power(wave) @ self.mel_basis.T
         return mel.clamp(min=torch.finfo(torch.float32).eps).log().transpose(1, 2)
 
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Filter bank (B, F, M) to embeddings (B, D)."""
         inputs = self.ast.embeddings
         patches = inputs.patch_embeddings.projection(spectrogram.unsqueeze(1)).flatten(2).transpose(1, 2)  # (B, P, D)
-        batch = len(spectrogram)
+        batch = spectrogram.shape[0]  # len() would fix it in an exported graph
         tokens = [inputs.cls_token.expand(batch, -1, -1), inputs.distillation_token.expand(batch, -1, -1)]
         hidden = torch.cat([*tokens, patches], dim=1) + inputs.position_embeddings[:, self.kept_positions]
         if may_shortcut(self, hidden):

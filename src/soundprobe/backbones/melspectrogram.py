@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv1d, pad
 from torchaudio.functional import melscale_fbanks
 
 POWER_FLOOR = 1e-10
 
 
-class PowerSpectrogram(nn.Module):
+class FramePower(nn.Module):
+    """Wave (B, T) float32 to the power of what a linear map makes of each frame of W samples.
+
+    In an exported graph, which has no complex numbers, the map is a convolution; its kernel is what the map makes of
+    single samples.
+
+    Args:
+        width: W.
+        hop: samples between frames.
+    """
+
+    kernel: Tensor | None
+
+    def __init__(self, *, width: int, hop: int) -> None:
+        super().__init__()
+        self.width, self.hop = width, hop
+        self.register_buffer("kernel", None, persistent=False)
+
+    @abstractmethod
+    def spectrum(self, frames: Tensor) -> Tensor:
+        """(n, W) real to (n, K) complex, linear."""
+
+    def as_convolution(self) -> None:
+        """From now on the map is a convolution: the same numbers but for rounding, without complex ones between."""
+        found = self.spectrum(torch.eye(self.width, dtype=torch.float64))  # (W, K)
+        self.kernel = torch.cat([found.real, found.imag], dim=1).T.unsqueeze(1).float()  # (2 K, 1, W)
+
+    def convolved(self, wave: Tensor) -> Tensor:
+        """(B, T) to (B, K, M), M = (T - W) // hop + 1."""
+        assert self.kernel is not None
+        real, imag = conv1d(wave.unsqueeze(1), self.kernel, stride=self.hop).chunk(2, dim=1)
+        return real.square() + imag.square()
+
+
+class PowerSpectrogram(FramePower):
     """Wave (B, T) float32 to power (B, n_fft // 2 + 1, M) float32, M = T // hop + 1 frames centred on every hop.
 
     Args:
         n_fft: samples of one transform.
         hop: samples between frames.
-        window: (W,) float32 with W <= n_fft, centred in the frame.
+        window: (W,) float32 with W <= n_fft, both even or W = n_fft, centred in the frame.
         pad_mode: how the wave goes on beyond its ends, by n_fft // 2: "reflect" or "constant" (silence).
     """
 
     window: Tensor
 
     def __init__(self, *, n_fft: int, hop: int, window: Tensor, pad_mode: str) -> None:
-        super().__init__()
+        super().__init__(width=len(window), hop=hop)
         self.n_fft = n_fft
-        self.hop = hop
         self.pad_mode = pad_mode
         self.register_buffer("window", window, persistent=False)
 
+    def spectrum(self, frames: Tensor) -> Tensor:
+        return torch.fft.rfft(frames * self.window, n=self.n_fft)
+
     def forward(self, wave: Tensor) -> Tensor:
+        if self.kernel is not None:
+            around = self.width // 2
+            return self.convolved(pad(wave.unsqueeze(1), (around, around), mode=self.pad_mode).squeeze(1))
         if wave.device.type == "cpu" and len(wave) > 1:
             # A clip's spectrum fits the caches, a batch's is memory that the system has to hand out and clear first.
             return torch.cat([self._power(clip) for clip in wave.split(1)])

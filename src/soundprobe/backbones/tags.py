@@ -20,7 +20,7 @@ from soundprobe.backbones.load import misfits
 from soundprobe.backbones.spec import PRETRAINED
 from soundprobe.backbones.weights.state_dicts import load_state_dict
 from soundprobe.backbones.weights.verify import fetch
-from soundprobe.base.errors import WeightsError
+from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.registry import resolve
 
 
@@ -57,13 +57,16 @@ def load_tag_head(backbone: str, weights: str | Path | None = None, *, progress:
         ConfigError, WeightsError: see `Backbones.tagging`; or the file holds no such classifier.
     """
     spec = BACKBONES.tagging(backbone, weights)
-    asked = PRETRAINED if weights is None else weights
-    if asked == PRETRAINED:
-        assert spec.weights is not None, "what has tags has published weights"
+    if weights not in (None, PRETRAINED):
+        file = Path(str(weights))
+    elif spec.weights is not None:
         file = fetch(spec.weights, progress=progress)
     else:
-        file = Path(asked)
+        raise WeightsError(f"{backbone} gets its weights itself, so its classifier is not known. Give --weights FILE.")
     target = resolve(spec.target, f"backbone {backbone!r}")
+    names = tuple(resolve(spec.tags, f"the tags of {backbone!r}"))
+    if not hasattr(target, "tag_head"):
+        raise ConfigError(f"backbone {backbone!r}: it has tags, but {spec.target} has no tag_head. Add it.")
     layers, tensors = target.tag_head(load_state_dict(file))
     if problems := misfits(layers.state_dict(), tensors):
         raise WeightsError(
@@ -71,4 +74,8 @@ def load_tag_head(backbone: str, weights: str | Path | None = None, *, progress:
             "--weights out."
         )
     layers.load_state_dict(tensors)
-    return TagHead(tuple(resolve(spec.tags, f"the tags of {backbone!r}")), layers.eval())
+    head = TagHead(names, layers.eval())
+    given = head.predict_proba(np.zeros((1, spec.embedding_dim), dtype=np.float32)).shape[1]
+    if given != len(names):
+        raise ConfigError(f"backbone {backbone!r}: {len(names)} tags for {given} logits. Name each of them.")
+    return head

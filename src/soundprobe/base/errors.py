@@ -99,6 +99,10 @@ class QuantisationError(SoundprobeError):
     """A network in fewer bits differs too much from the same in float32 on the user's clips."""
 
 
+class ExportError(SoundprobeError):
+    """A run can't be written in a format, or what was written doesn't give its numbers."""
+
+
 class Lacking:
     """Gathers what is missing, so that it is told at once rather than one thing a try."""
 

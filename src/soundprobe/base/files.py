@@ -166,6 +166,40 @@ def remove_file(path: Path) -> None:
         sync_folder(path.parent)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, which takes its name at the end of the block; an older one there then goes.
+
+    Readers see the old folder, the new one or, for a moment, none; never a part of one. Where the block fails, the old
+    one stays, and nothing else.
+
+    Raises:
+        StoreError: it can't be written.
+    """
+    beside = [folder.with_name(f".{folder.name}.{os.getpid()}.{which}") for which in ("tmp", "old")]
+    temporary, older = beside
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in temporary.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        sync_folder(temporary)
+        if folder.exists():
+            os.replace(folder, older)
+        os.replace(temporary, folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        if older.exists() and not folder.exists():
+            os.replace(older, folder)
+        raise StoreError(
+            f"Can't write {folder}: {error.strerror or error}. Free space there or choose another folder."
+        ) from error
+    finally:
+        for leftover in beside:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def check_room(folder: Path, needed_bytes: float) -> None:
     """Whether files of so many bytes can be written in `folder`, which need not be there yet.
 

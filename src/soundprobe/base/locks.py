@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import glob
 import json
 import os
 import shutil
@@ -53,7 +54,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
-    """Holds the lock file at `path`; beside it stands who does.
+    """Holds the lock file at `path`; beside it stands who does. What a dead holder left half-written is deleted.
 
     Args:
         doing: what its holder is, such as "writing x"; wait: see `locked`.
@@ -71,6 +72,8 @@ def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
         print(one_line(f"{other} Waiting for it ..."), file=sys.stderr, flush=True)
         lock.acquire()
     try:
+        for left in path.parent.glob(f".{glob.escape(path.name.removesuffix(LOCK))}*.tmp"):
+            left.unlink(missing_ok=True)
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with suppress(OSError):  # nobody needs it to write
             holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
@@ -92,12 +95,12 @@ def _told(holder: Path) -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Deletes what a dead writer left under temporary names, and a folder that was being taken away before this one.
+    """Deletes what a dead writer left under temporary names below, and a folder that was being taken away before this.
 
     Folders below with a lock of their own are their own writers'. Only the holder of the lock may call it.
     """
-    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
-        if path.parent == folder or not (path.parent / LOCK).exists():
+    for path in folder.glob("*/.*.tmp"):
+        if not (path.parent / LOCK).exists():
             path.unlink(missing_ok=True)
     shutil.rmtree(removed_path(folder), ignore_errors=True)
 

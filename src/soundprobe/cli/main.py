@@ -16,6 +16,7 @@ from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
 from soundprobe.cli.data import app as data_app
+from soundprobe.cli.export import EXPORT_EXAMPLES, export
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
 from soundprobe.cli.finetune import finetune
 from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
@@ -46,6 +47,7 @@ from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err,
 from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
 from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
 from soundprobe.cli.probe import probe
+from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.stopping import ended_by_signals
 from soundprobe.cli.view import VIEW_EXAMPLES, view
@@ -321,6 +323,8 @@ def report(
 app.command(epilog=VIEW_EXAMPLES)(view)
 app.command(epilog=FIT_EXAMPLES)(fit)
 app.command(epilog=PREDICT_EXAMPLES)(predict)
+app.command(epilog=EXPORT_EXAMPLES)(export)
+app.command(epilog=PUSH_EXAMPLES)(push)
 app.command(epilog=BENCH_EXAMPLES)(bench)
 
 
@@ -372,14 +376,16 @@ def backbones(as_json: Json = False) -> None:
     epilog=examples("soundprobe doctor", "soundprobe doctor --verify", "soundprobe doctor --verify heads/esc-50")
 )
 def doctor(
-    places: Annotated[list[Path] | None, typer.Argument(help="For --verify. Default: the usual folders.")] = None,
+    places: Annotated[
+        list[Path] | None, typer.Argument(help="Of --verify. Default: embeddings, heads, reports, weights.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check all that is on disk; take away what is damaged and made again.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Show versions, device, codecs and weights found here; or check what is on disk."""
+    """Show what is installed here, or check what is on disk."""
     if verify:
         _verify(places, quiet, as_json)
         return

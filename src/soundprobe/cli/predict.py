@@ -330,14 +330,13 @@ def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: st
     Raises:
         SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
     """
-    from soundprobe.predicting.load import CAN_PREDICT, check_weights
-    from soundprobe.scoring.run_names import run_folder
+    from soundprobe.predicting.load import check_weights, find_heads
 
     lacking, folder = Lacking(), heads
     with lacking.noted():
         check_clips(clips)
     with lacking.noted():
-        folder = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+        folder = find_heads(run, heads=heads, dataset=dataset)
         check_weights(folder, weights)
     lacking.tell()
     return folder

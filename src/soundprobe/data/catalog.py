@@ -90,6 +90,8 @@ DATASETS: dict[str, NamedData] = {
         description="generated on this machine, no download: 10 classes, 10 folds",
     ),
 }
+LICENCES = {"urbansound8k": "CC BY-NC 3.0", "esc50": "CC BY-NC 3.0", "esc10": "CC BY 3.0"}
+"""Of the data sets that readers know by their layout: of the clips, as their authors publish them."""
 
 
 def _is_bare_metadata(path: Path) -> bool:

@@ -24,6 +24,8 @@ class HeadSpec:
             three seconds that a process takes to start.
         proba: "module:function" of a saved head's probabilities without its class, see `heads.inference.Proba`; left
             out where predictions take the class.
+        graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.graph`; left out where
+            it can't stand in one.
         has_device: whether it can be trained on a GPU, through its setting `device`.
     """
 
@@ -32,6 +34,7 @@ class HeadSpec:
     target: str
     description: str
     proba: str = ""
+    graph: str = ""
     repaying_bytes: float = 16e6
     has_device: bool = False
 
@@ -64,6 +67,7 @@ HEADS = Registry(
             title="Linear",
             target="soundprobe.heads.linear:LinearHead",
             proba="soundprobe.heads.inference:linear_proba",
+            graph="soundprobe.heads.graph:LinearGraph",
             description="logistic regression; strength chosen on inner splits",
             has_device=True,
         ),
@@ -72,6 +76,7 @@ HEADS = Registry(
             title="MLP",
             target="soundprobe.heads.mlp:MLPHead",
             proba="soundprobe.heads.inference:mlp_proba",
+            graph="soundprobe.heads.graph:MLPGraph",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
             repaying_bytes=1e6,
             has_device=True,
@@ -81,6 +86,7 @@ HEADS = Registry(
             title="kNN",
             target="soundprobe.heads.knn:KNNHead",
             proba="soundprobe.heads.inference:knn_proba",
+            graph="soundprobe.heads.graph:KNNGraph",
             description="nearest neighbours by cosine; k chosen on inner splits",
         ),
     ),

@@ -33,7 +33,10 @@ class FittedHead:
 
     def __init__(self, title: str, proba: Proba, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> None:
         self._title, self._proba = f"saved {title} head", proba
+        self._arrays, self._params = arrays, params
         try:
+            if overridden := next((name for name in params["settings"] if hasattr(self, name)), None):
+                raise ValueError(f"{overridden} is no setting")
             vars(self).update(params["settings"])
             vars(self).update({f"{name}_": np.asarray(array) for name, array in arrays.items()})
             self.classes_, self.chosen_ = np.asarray(params["classes"]), dict(params["chosen"])
@@ -51,6 +54,14 @@ class FittedHead:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`, from features (N, D)."""
         Z = standardised(np.asarray(X, dtype=np.float32), self.mean_, self.scale_)  # type: ignore[attr-defined]
         return checked_proba(self._proba(self, Z), (len(Z), len(self.classes_)), self._title)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The arrays that it was made of."""
+        return dict(self._arrays)
+
+    def state_params(self) -> dict[str, Any]:
+        """The parameters that it was made of."""
+        return dict(self._params)
 
 
 def checked_proba(proba: Any, shape: tuple[int, int], name: str) -> np.ndarray:

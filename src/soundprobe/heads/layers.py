@@ -107,3 +107,11 @@ class FittedOnColumns:
         """(N, C) from X (N, D)."""
         proba: np.ndarray = self.head.predict_proba(np.asarray(X)[:, self.columns])
         return proba
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """As `LayeredHead.state_dict`."""
+        return {**self.head.state_dict(), "columns": self.columns}
+
+    def state_params(self) -> dict[str, Any]:
+        """As `LayeredHead.state_params`."""
+        return {**self.head.state_params(), "n_features": self.n_features_in_}

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, PRECISIONS
@@ -25,19 +27,21 @@ from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_i
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.heads.novelty import Novelty
+from soundprobe.predicting.bundle import is_export, load_bundle
+from soundprobe.predicting.hub import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
 from soundprobe.scoring.thresholds import NEVER
-from soundprobe.training.tuned_backbones import load_network, open_run
+from soundprobe.training.tuned_backbones import FinetunedRun, load_network, open_run
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
-CAN_PREDICT = ("probe", "fit")
-"""The kinds of runs that have heads on embeddings."""
+CAN_PREDICT = ("probe", "finetune", "fit")
+"""The kinds of runs that have heads."""
 SEED = re.compile(r"random \(seed (\d+)\)")
 
 
@@ -51,7 +55,7 @@ def load_predictor(
     device: str = "auto",
     progress: bool = True,
 ) -> Predictor:
-    """The heads of a run and their backbones, loaded once, to be asked many times.
+    """The heads of a run or bundle and their backbones, loaded once, to be asked many times.
 
     Args:
         run: "best", a run's name, the beginning of its key, or its folder; see `scoring.run_names.find_run`.
@@ -62,14 +66,18 @@ def load_predictor(
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
-        ConfigError: no run, or several, are named so, the heads are of a fine-tuned network, or the backbone that can
-            be loaded is not theirs.
+        ConfigError: no run, or several, are named so, its network answers in segments, or the backbone that can be
+            loaded is not theirs.
         WeightsError: the backbone's weights can't be had.
     """
     check_device_name(device)
     if channels is not None:
         check_channels(channels)
-    place = run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
+    place = find_heads(run, heads=heads, dataset=dataset)
+    if is_export(place):
+        return load_bundle(place, channels=channels, device=device)
+    if _is_finetuned(place):
+        return _finetuned(place, channels, device)
     told: dict[str, Any] = {}
     kept: list[tuple[HeadOriginRecord, Mapping[str, Any], Mapping[str, Any]]] = []
     folds = []
@@ -102,15 +110,37 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, about.clip_s, **told)
+    return Predictor(
+        place,
+        tuple(about.class_names),
+        members,
+        choose_device(device),
+        channels,
+        about.clip_s,
+        head=about.head,
+        **told,
+    )
+
+
+def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:
+    """The folder of the run or bundle that `run` names.
+
+    Args:
+        run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
+        heads, dataset: see `scoring.run_names.find_run`.
+
+    Raises:
+        ConfigError: no run, or several, are named so. WeightsError: a bundle on the Hub can't be had.
+    """
+    if isinstance(run, str) and run.startswith(PREFIX):
+        return fetch_bundle(run)
+    if run is not None and is_export(Path(run)):
+        return Path(run)
+    return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
 
 
 def _head(about: HeadOriginRecord, arrays: Mapping[str, Any], params: Mapping[str, Any], place: Path) -> Any:
     """The saved head, once its code is known to be what it was."""
-    if about.head == "finetune":
-        raise ConfigError(
-            f"{place} holds fine-tuned networks, not heads on frozen embeddings. Give the folder of a probe."
-        )
     if code_of(HEADS.of_record(about.head, place).target).get("code_sha256") != about.code_sha256:
         raise ConfigError(f"The heads in {place} were trained by other code than {about.head} has now. Probe again.")
     return load_head(about.head, arrays, params)
@@ -135,6 +165,8 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
             be fetched.
     """
     place = Path(folder)
+    if is_export(place) or _is_finetuned(place):
+        return  # which hold them
     is_fit = (place / FitRecord.FILE).exists()
     origin = read_fit(place)[0].about if is_fit else results.read_fold(_head_files(place)[0])[2].about
     about = origin.backbone
@@ -147,6 +179,44 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
             file = BACKBONES.of_record(name, folder).weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
+
+
+def _is_finetuned(place: Path) -> bool:
+    return (place / "result.json").exists() and results.read_result(place).kind == "finetune"
+
+
+def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
+    """The networks of a fine-tuning run, each with the head that it was trained with."""
+    from soundprobe.backbones.protocol import SpectrogramBackbone
+
+    run = open_run(place)
+    told, class_names = run.record.backbone, tuple(run.dataset.class_names)
+    seconds, members = _trained_seconds(run), []
+    for fold in run.folds:
+        network = load_network(run, fold, seconds, shortcuts=False)
+        if getattr(type(network.network), "embed_segments", None) is not SpectrogramBackbone.embed_segments:
+            raise ConfigError(
+                f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
+                "embeddings with --finetuned and probe those."
+            )
+        _, arrays, _ = results.read_fold(results.fold_path(place, fold))
+        width = len(arrays["weights"])
+        plain = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32), **arrays}
+        params = {"settings": {}, "classes": list(range(len(class_names))), "chosen": {}}
+        members.append(Member((network,), (load_head("linear", plain, params),)))
+    return Predictor(place, class_names, tuple(members), choose_device(device), channels, head="linear")
+
+
+def _trained_seconds(run: FinetunedRun) -> float | None:
+    """The length that every clip had in training, as `FinetunedRun.clip_seconds`, by the clips that it tested."""
+    from soundprobe.scoring.predictions import table_of
+
+    told = run.record.backbone
+    heard = table_of(run.folder, run.record).get("clip.duration_s")
+    if heard is None:  # of an older version: the network's own rule
+        return told.settings["clip_seconds"]
+    spec = BACKBONES[told.name]
+    return spec.input_samples(float(heard.max()), told.settings["clip_seconds"]) / spec.sample_rate_hz
 
 
 def _head_files(place: Path) -> list[Path]:

@@ -127,6 +127,7 @@ class Predictor:
         thresholds: of classes, below which a fit itself reports none of them; infinity of one that it never does.
         novelty: how unlike its training clips an embedding is, where a fit has that; of the only member.
         known: (N,) uint64, sorted, the `leading_digits` of the clips that heads were trained on, as far as known.
+        head: the key in `HEADS` of what all heads are.
         multilabel: whether each class is a yes or no of its own, so that several may be heard at once.
     """
 
@@ -139,6 +140,7 @@ class Predictor:
     thresholds: Mapping[str, float] | None = None
     novelty: Novelty | None = None
     known: np.ndarray = field(default_factory=lambda: leading_digits(()))
+    head: str = ""
     multilabel: bool = False
 
     @property

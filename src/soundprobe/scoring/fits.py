@@ -78,7 +78,8 @@ class FitRecord(Record):
         key: a digest of all that the head depends on besides its embeddings' key.
         recipe: the `result.json` of the run whose recipe it is, without histories; recipe_name: what that was called.
         accuracy: the interval of the recipe's.
-        about, params, chosen: as in a fold's file; train_clips: all that have an embedding.
+        about, params, chosen: as in a fold's file; train_clips: all that have an embedding, of so many
+            recordings, where these are known.
         thresholds, novelty: where they were asked for.
         device, command, versions, created, seconds: as in `RunRecord`.
     """
@@ -94,6 +95,7 @@ class FitRecord(Record):
     params: Settings
     chosen: Settings
     train_clips: Count
+    recordings: Count | None = None
     thresholds: ThresholdsRecord | None = None
     novelty: NoveltyRecord | None = None
     device: str = ""

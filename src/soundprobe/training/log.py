@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")
 
+SCORES = ("train_loss", "train_loss_eval", "validation_loss", "validation_accuracy")
+NEEDED = ("lr", "clips_per_s", "seconds")
+
 
 def history_path(folder: Path, fold: int) -> Path:
     return folder / f"fold-{fold:02d}-history.csv"
@@ -37,11 +41,17 @@ def write_history(path: Path, history: Sequence[dict[str, Any]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """The rows of `write_history` as text; none where there is no file yet."""
-    if not path.exists():
+    """The rows of `write_history` as text; none where there is no whole file: the next epoch writes it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            _ = int(row["epoch"]), [float(row[name] or 0) for name in SCORES]
+            if not all(math.isfinite(float(row[name])) for name in NEEDED):
+                return []
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return rows
 
 
 def tensorboard_writer(folder: Path, first_epoch: int) -> Callable[[dict[str, Any]], None]:
@@ -110,8 +120,7 @@ def folds_table(title: str, folder: Path, folds: Sequence[int], epochs: int) -> 
         table.add_row(
             str(fold),
             f"{last['epoch']} / {epochs}",
-            *(_short(last[name]) for name in ("train_loss", "train_loss_eval", "validation_loss")),
-            _short(last["validation_accuracy"]),
+            *(_short(last[name]) for name in SCORES),
             f"{float(last['lr']):.1e}",
             f"{float(last['clips_per_s']):.0f}",
             "done" if fold_path(folder, fold).exists() else _clock(left),

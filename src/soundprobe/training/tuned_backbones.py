@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
 
 KIND: Final = "fine-tuned"
+FINETUNED = "-finetuned"
+"""What the names of such backbones end in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +135,11 @@ def open_run(path: str | Path) -> FinetunedRun:
     return FinetunedRun(folder, record, {fold: sha256_of(results.network_path(folder, fold)) for fold in folds})
 
 
-def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts: bool = True) -> LoadedBackbone:
+def load_network(run: FinetunedRun, fold: int, clip_seconds: float | None, *, shortcuts: bool = True) -> LoadedBackbone:
     """The network that never saw `fold`, without its head, as a backbone called "<name>-finetuned".
 
     Args:
-        clip_seconds: the length of every clip in training, which its embeddings keep.
+        clip_seconds: the length of every clip in training, which its embeddings keep; None for the network's own rule.
         shortcuts: see `Backbone.allow_shortcuts`.
 
     Raises:
@@ -162,9 +164,7 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float, *, shortcuts
     network.load_state_dict(state)
     label = f"fine-tuned in each fold from {told.weights_label}"
     return LoadedBackbone(
-        spec=dataclasses.replace(
-            plain.spec, name=f"{told.name}-finetuned", title=f"{told.title} fine-tuned in each fold"
-        ),
+        spec=dataclasses.replace(plain.spec, name=told.name + FINETUNED, title=f"{told.title} fine-tuned in each fold"),
         network=network,
         weights=WeightsInfo(KIND, run.networks[fold], label),
         settings={**plain.settings, "clip_seconds": clip_seconds, "run": run.key},

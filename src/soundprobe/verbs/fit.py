@@ -227,6 +227,7 @@ def _fit(
         "params": fitted.state_params(),
         "chosen": dict(fitted.chosen_),
         "train_clips": len(clips),
+        **({"recordings": len(np.unique(clips.groups))} if clips.recordings_known else {}),
         **({} if precision is None else {"thresholds": _thresholds(clips, folds, rows, precision)}),
         "novelty": {
             "threshold": novelty.threshold,

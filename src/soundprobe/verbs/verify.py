@@ -27,7 +27,15 @@ from soundprobe.scoring.fits import FitRecord
 from soundprobe.scoring.results import check_network, fold_path, network_path, predicted_clips, read_result
 
 State = Literal["damaged", "gone", "left over", "unsigned"]
-RECORDS = ("meta.json", "result.json", "peeking.json", "learning-curve.json", "published.json", "network.json")
+RECORDS = (
+    "inputs.json",
+    "meta.json",
+    "result.json",
+    "peeking.json",
+    "learning-curve.json",
+    "published.json",
+    "network.json",
+)
 PIECES = re.compile(
     r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
     r"(inputs|tags)\.json"
@@ -79,19 +87,19 @@ def verify(places: Sequence[str | Path] | None = None, *, progress: bool = True)
         places: folders, or files; by default `embeddings`, `heads`, `reports` and the weights in the cache.
 
     Raises:
-        ConfigError: one of the places is not there.
+        ConfigError: one of the places is not there. StoreError: a folder can't be listed.
     """
     given = [Path(place) for place in places or ()]
-    for place in given:
-        if not place.exists():
-            raise ConfigError(f"{place}: there is no such folder or file. Name others, or none for the usual ones.")
+    missing = next((place for place in given if not place.exists()), None)
+    if missing is not None:
+        raise ConfigError(f"{missing}: there is no such folder or file. Name others, or none for the usual ones.")
+    usual = [place for place in map(Path, ("embeddings", "heads", "reports")) if place.is_dir()]
     found = Verified()
-    files = [path for place in given or map(Path, ("embeddings", "heads", "reports")) for path in _ours(place)]
+    files = [path for place in given or usual for path in _ours(place)]
     weights = [] if given else [spec.weights for spec in BACKBONES.usable() if spec.weights is not None]
     with progress_bar("verify", len(files) + len(weights), "files", shown=progress) as bar:
         for path in files:
-            for finding in _check(path):
-                found.findings.append(finding)
+            found.findings += _check(path)
             if path.exists() and path.is_file():
                 found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
             bar.advance(1)
@@ -113,7 +121,11 @@ def _ours(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield place
         return
-    for folder, folders, files in os.walk(place):
+
+    def refuse(error: OSError) -> None:
+        raise StoreError(f"Can't read {error.filename}: {error.strerror}. Allow it, or name other places.")
+
+    for folder, folders, files in os.walk(place, onerror=refuse):
         folders.sort()
         here = Path(folder)
         if REPORT.fullmatch(here.name):
@@ -122,7 +134,7 @@ def _ours(place: Path) -> Iterator[Path]:
             continue
         for name in sorted(files):
             kinds = (PIECES, NAMED, LEFT_OVER)
-            if name in RECORDS or here.name == "report-audio" or any(kind.fullmatch(name) for kind in kinds):
+            if name.endswith(".json") or here.name == "report-audio" or any(kind.fullmatch(name) for kind in kinds):
                 yield here / name
 
 
@@ -145,8 +157,11 @@ def _check(path: Path) -> Iterator[Finding]:
             if told is not None and told != (digest_of(path) if path.suffix == ".npy" else sha256_of(path)):
                 yield Finding(path, "damaged", OTHER_BYTES, again)
         else:
+            signed = is_signed(path)
+            if not signed and path.suffix == ".json" and path.name not in RECORDS:
+                return  # somebody else's
             check_file(path)
-            if not is_signed(path):
+            if not signed:
                 yield Finding(path, "unsigned")
                 if path.suffix in (".safetensors", ".parquet"):
                     (check_network if path.suffix == ".safetensors" else predicted_clips)(path)

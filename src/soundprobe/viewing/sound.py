@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from soundprobe.audio.decode import DECODE_VERSION, decode
+from soundprobe.audio.encoded import Encoded
 from soundprobe.base.files import digest_key
 from soundprobe.viewing.spectrogram import Spectrogram, picture, spectrogram
 
@@ -76,7 +77,7 @@ class PageClip:
         return Playable(sound, picture, self.duration_s, len(sound or "") + len(picture), self.spectrogram)
 
 
-def page_clip(audio: bytes, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ, with_sound: bool = True) -> PageClip:
+def page_clip(audio: Encoded, name: str, *, sample_rate_hz: int = COMPACT_RATE_HZ, with_sound: bool = True) -> PageClip:
     """The clip in the encoded bytes `audio`.
 
     Raises:

@@ -16,14 +16,13 @@ import hashlib
 import os
 import re
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from soundprobe.base.errors import SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
-from soundprobe.base.locks import held_lock
+from soundprobe.base.locks import HOLDER, held_lock
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -139,21 +138,24 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
             or `HF_HUB_OFFLINE` is set and the file is missing.
     """
     path = location(file)
-    if (there := _present(file, path)) is not None:
-        _remove_left_over(path)
+    there = _present(file, path)
+    if there is not None and not _left_over(path):
         return there
-    if offline():
+    if there is None and offline():
         _refuse(file, f"not in the cache, and {offline()} forbids to fetch it")
     try:
         make_folder(path.parent)
         with held_lock(path.with_name(path.name + ".lock"), f"fetching {file.filename}", wait=True):
             if (there := _present(file, path)) is not None:
+                _remove_partial(path)
                 return there
             if path.exists():
                 warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
                 digest_path(file).unlink(missing_ok=True)
             _download(file, path, progress)
     except OSError as error:
+        if there is not None:  # a cache that can't be written is as good
+            return there
         _refuse(file, f"can't write to the cache ({error.strerror or error})")
     return path
 
@@ -167,14 +169,15 @@ def sha256_of(path: Path) -> str:
         raise WeightsError(f"Can't read {path}: {error.strerror or error}.") from error
 
 
-def _remove_left_over(path: Path) -> None:
-    """Takes away the note of a download that was stopped between its last two steps."""
-    part = path.with_name(path.name + ".part")
-    if part.with_name(part.name + ".from").exists():
-        from soundprobe.backbones.weights.download import remove_partial
+def _left_over(path: Path) -> bool:
+    """Whether a download was stopped between its last steps, or is at them."""
+    return any(path.with_name(path.name + ending).exists() for ending in (".part", ".part.from", ".lock" + HOLDER))
 
-        with suppress(OSError):  # a cache that can't be written is as good
-            remove_partial(part)
+
+def _remove_partial(path: Path) -> None:
+    from soundprobe.backbones.weights.download import remove_partial
+
+    remove_partial(path.with_name(path.name + ".part"))
 
 
 def fetched_mark(file: WeightFile) -> Path:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from soundprobe.audio.encoded import read_bytes
+from soundprobe.audio.encoded import digest, open_encoded
 from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Clips, Source
@@ -178,8 +177,8 @@ class Media:
         if clip not in self.sources:
             return None
         try:
-            audio = read_bytes(self.sources[clip])
-            if sha256(audio).hexdigest() != self.digests[clip]:
+            audio = open_encoded(self.sources[clip])
+            if digest(audio) != self.digests[clip]:
                 return None
             return page_clip(audio, clip, with_sound=with_sound)
         except AudioError:
@@ -237,7 +236,7 @@ def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str], trie
     """Whether one of the first clips is the file that the runs heard: else it is another data set, or another copy."""
     for clip in sorted(sources)[:tries]:
         try:
-            if sha256(read_bytes(sources[clip])).hexdigest() == digests[clip]:
+            if digest(open_encoded(sources[clip])) == digests[clip]:
                 return True
         except AudioError:
             continue

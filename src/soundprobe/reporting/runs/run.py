@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.reporting.runs.run_files import UnreadableRunError, read_extras, read_predictions, read_record
+from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
+from soundprobe.scoring.predictions import UnreadableRunError, read_predictions
 from soundprobe.scoring.results import RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4
