@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
-from command_line import soundprobe
 from soundprobe.audio.decode import decode
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, StoreError
 from soundprobe.base.files import parse_json, write_json
+from soundprobe.cli.main import app
 from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.predictor import Listening
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
+from soundprobe.verbs.fit import fit
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 from sounds import write_urbansound_layout
@@ -86,13 +89,13 @@ def test_onnx_takes_any_batch_and_length_and_gives_the_runs_numbers(trained, exp
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    predictor = load_predictor(trained.run, device="cpu", **QUIET)
+    predictor, whole = load_predictor(trained.run, device="cpu", **QUIET), Listening(window_s=4.0)
     clip = decode(trained.clip.read_bytes(), sample_rate_hz=RATE_HZ, name="clip")
     for samples in (len(clip), 300, RATE_HZ, 3 * RATE_HZ + 1):
         wave = np.resize(clip, samples)
         proba, embedding = session.run(["probabilities", "embedding"], {"waveform": np.stack([wave, -wave / 2])})
         soundfile.write(tmp_path / "clip.wav", wave, RATE_HZ, subtype="FLOAT")
-        np.testing.assert_allclose(proba[0], predictor.predict(str(tmp_path / "clip.wav")).proba, atol=1e-4)
+        np.testing.assert_allclose(proba[0], predictor.predict(str(tmp_path / "clip.wav"), whole).proba, atol=1e-4)
         assert embedding.shape == (2, sum(backbone.spec.embedding_dim for backbone in predictor.backbones))
 
 
@@ -141,6 +144,23 @@ def test_bundle_predicts_without_heads_cache_or_network(trained, exported, tmp_p
     assert said.class_names == here.class_names
 
 
+def test_bundle_of_a_fit_brings_thresholds_distance_and_known_clips_and_no_score_of_its_own(trained, tmp_path):
+    where = {"heads": trained.root / "heads", **QUIET}
+    fitted = fit(run=trained.run, precision=0.9, embeddings=trained.root / "embeddings", **where)
+    folder = export(fitted.folder, to=tmp_path / "bundle", format="bundle", **where).folder
+    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).uniform(-1, 1, RATE_HZ), RATE_HZ)
+    for clip in (trained.clip, tmp_path / "noise.wav"):
+        (here,), (said,) = (predict(clip, run=run, device="cpu", **QUIET) for run in (fitted.folder, folder))
+        np.testing.assert_array_equal(said.proba, here.proba)
+        assert (said.novelty, said.is_unknown, said.trained_on) == (here.novelty, here.is_unknown, here.trained_on)
+    assert here.novelty is not None
+    first, second = (load_predictor(place, device="cpu") for place in (fitted.folder, folder))
+    assert first.thresholds == second.thresholds
+    np.testing.assert_array_equal(first.known, second.known)
+    card = (folder / "README.md").read_text()
+    assert "it has no score of its own" in card
+
+
 def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):
     again = export(exported("bundle"), to=tmp_path / "again", format="bundle", data_licence="CC0", **QUIET)
     first, second = (
@@ -151,7 +171,7 @@ def test_bundle_of_a_bundle_keeps_its_numbers_and_its_score(exported, tmp_path):
     assert again.record.data_licence == "CC0"
 
 
-def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_path):
+def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_path, monkeypatch):
     place = tmp_path / "place"
     shutil.copytree(exported("bundle"), place)
     (place / "README.md").write_text("old")
@@ -160,6 +180,10 @@ def test_second_export_replaces_its_own_and_nothing_else(trained, exported, tmp_
     (place / "mine.txt").write_text("mine")
     with pytest.raises(StoreError, match=r"more than an export: mine\.txt"):
         export(trained.run, to=place, format="bundle", heads=trained.root / "heads", **QUIET)
+    monkeypatch.chdir(place)
+    with pytest.raises(StoreError, match="the folder that you are in"):
+        export(trained.run, to=".", format="bundle", heads=trained.root / "heads", **QUIET)
+    monkeypatch.chdir(tmp_path)
     (place / "export.json").unlink()
     with pytest.raises(StoreError, match="something else than an export"):
         export(trained.run, to=place, format="bundle", heads=trained.root / "heads", **QUIET)
@@ -251,16 +275,13 @@ def test_bundle_whose_record_is_no_record_is_one_line(content, exported, tmp_pat
         load_predictor(tmp_path / "bundle", device="cpu")
 
 
-def test_command_exports_and_says_where_in_json(trained, tmp_path):
-    done = soundprobe(
-        "export", "best", "--to", "out", "--format", "bundle", "--heads", str(trained.root / "heads"), "--json",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "none that will do here" in done.stderr  # an untrained network's is a control
-    name = str(trained.run)
-    done = soundprobe("export", name, "--to", "out", "--format", "bundle", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_command_exports_and_says_where_in_json(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    how = ["--to", "out", "--format", "bundle", "--heads", str(trained.root / "heads"), "--json"]
+    none = CliRunner().invoke(app, ["export", "best", *how])
+    assert "none that will do here" in str(none.exception)  # an untrained network's is a control
+    done = CliRunner().invoke(app, ["export", str(trained.run), *how])
+    assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["folder"], told["kind"], told["head"]) == ("out", "bundle", "linear")
     assert (tmp_path / "out" / "labels.json").exists()

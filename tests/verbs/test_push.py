@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from command_line import soundprobe
 from hub_server import TOKEN, Hub, serving
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, WeightsError
 from soundprobe.base.files import write_json
+from soundprobe.cli.main import app
 from soundprobe.embeddings.store import SetRecord
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -116,14 +117,15 @@ def test_pushed_set_is_whole_and_says_nothing_of_this_machine(root, hub, tmp_pat
     assert not [name for name, content in files.items() if str(root).encode() in content]
 
 
-def test_dry_run_sends_nothing_and_shows_the_card(root, run, tmp_path):
-    done = soundprobe("push", str(run), "--repo", REPO, "--dry-run", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_dry_run_sends_nothing_and_shows_the_card(run, hub):
+    done = CliRunner().invoke(app, ["push", str(run), "--repo", REPO, "--dry-run", "--json"])
+    assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["files"].keys() == {"README.md", "export.json", "labels.json", "model.safetensors"}
     assert (told["url"], told["commit"]) == (None, None)
     assert "model-index" in told["card"]
     assert f"this would go to model {REPO}" in done.stderr
+    assert hub.requests == []
 
 
 def test_push_without_token_network_or_name_is_one_line_and_asks_nobody(root, run, hub, monkeypatch):

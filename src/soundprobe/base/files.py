@@ -176,27 +176,24 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     Raises:
         StoreError: it can't be written.
     """
-    beside = [folder.with_name(f".{folder.name}.{os.getpid()}.{which}") for which in ("tmp", "old")]
-    temporary, older = beside
+    folder = folder.resolve()
+    temporary, older = (folder.with_name(f".{folder.name}.{os.getpid()}.{which}") for which in ("tmp", "old"))
     try:
-        temporary.mkdir(parents=True)
+        make_folder(temporary)
         yield temporary
         for path in temporary.iterdir():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
         sync_folder(temporary)
         if folder.exists():
             os.replace(folder, older)
         os.replace(temporary, folder)
         sync_folder(folder.parent)
     except OSError as error:
+        raise StoreError(refused(f"Can't write {folder}", error)) from error
+    finally:
         if older.exists() and not folder.exists():
             os.replace(older, folder)
-        raise StoreError(
-            f"Can't write {folder}: {error.strerror or error}. Free space there or choose another folder."
-        ) from error
-    finally:
-        for leftover in beside:
+        for leftover in (temporary, older):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

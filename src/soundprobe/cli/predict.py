@@ -48,7 +48,7 @@ BYTES_OF_MB = 1e6
 
 Run = Annotated[
     str | None,
-    typer.Option("--run", "--head", metavar="RUN", help="best, a name or key of `runs list`, or a folder."),
+    typer.Option("--run", "--head", metavar="RUN", help="best, a name of `runs list`, a folder, or hf:OWNER/NAME."),
 ]
 Weights = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")

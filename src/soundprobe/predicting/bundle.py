@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FILE, WEIGHTS, LABELS, CARD = "export.json", "model.safetensors", "labels.json", "README.md"
 Format = Literal["onnx", "torch", "bundle"]
-NOVELTY = "novelty."
+NOVELTY, TRAINED = "novelty.", "trained.sha256"
 LONGEST_BYTES = 16_000_000
 """Of `export.json`: that of 50 heads and 10,000 classes is shorter."""
 
@@ -167,6 +167,7 @@ def write_weights(predictor: Predictor, path: Path) -> None:
     if predictor.novelty is not None:
         for name, array in predictor.novelty.arrays().items():
             tensors[f"{NOVELTY}{name}"] = torch.from_numpy(array)
+    tensors[TRAINED] = torch.from_numpy(predictor.known.view(np.int64))
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
 
@@ -203,9 +204,11 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
     path = folder / WEIGHTS
     if sha256_of(path) != record.files.get(WEIGHTS):
         raise StoreError(f"{path} is not the file that {FILE} beside it describes. {ExportRecord.REMEDY}")
-    members, novelty = _members(record, path)
+    members, novelty, known = _members(record, path)
     thresholds = None
     if record.thresholds is not None:
+        if unknown := set(record.thresholds) - set(record.dataset.class_names):
+            raise StoreError(f"{folder} has thresholds of {len(unknown)} classes that it lacks. {ExportRecord.REMEDY}")
         thresholds = {name: NEVER if least is None else least for name, least in record.thresholds.items()}
     return Predictor(
         folder,
@@ -216,12 +219,13 @@ def load_bundle(folder: Path, *, channels: str | None = None, device: str = "aut
         trained_s=record.trained_s,
         thresholds=thresholds,
         novelty=novelty,
+        known=known,
         head=record.head,
     )
 
 
-def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | None]:
-    """What is asked, and how unlike the training clips an embedding is, where a fit knows that."""
+def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | None, np.ndarray]:
+    """What is asked, how unlike the training clips an embedding is, where a fit knows that, and `Predictor.known`."""
     from safetensors import SafetensorError, safe_open
 
     n_classes, members = len(record.dataset.class_names), []
@@ -248,15 +252,18 @@ def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | 
                 for head in heads:
                     _check_fits(head, width, n_classes, path)
                 members.append(Member(backbones, heads))
+            trained = under(TRAINED).get("")
+            known = np.empty(0, np.int64) if trained is None else trained.numpy().reshape(-1).astype(np.int64)
+            known = np.sort(known.view(np.uint64))
             novelty = None
             if record.novelty is not None:
                 arrays = {name: tensor.numpy() for name, tensor in under(NOVELTY).items()}
                 novelty = Novelty.from_arrays(arrays, record.novelty)
-                if len(novelty.centre) != width:
+                if len(novelty.centre) != width or len(members) != 1:
                     raise ValueError(f"a distance of {len(novelty.centre)} numbers for embeddings of {width}")
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise StoreError(f"{path} can't be read as networks and heads ({error}). {ExportRecord.REMEDY}") from error
-    return members, novelty
+    return members, novelty, known
 
 
 def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> LoadedBackbone:

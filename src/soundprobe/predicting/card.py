@@ -149,8 +149,16 @@ def _input(record: ExportRecord, rates: list[int]) -> str:
     )
     return (
         f"`waveform` (batch, samples) float32 in [-1, 1], mono at {rates[0]} Hz, any number of samples: {length} in "
-        "the graph. Clips of one batch have one length. Output: `probabilities` (batch, classes), `embedding` (batch, "
-        f"{sum(one.embedding_dim for member in record.members for one in member.backbones)})"
+        f"the graph. {_windows(record)}Clips of one batch have one length. Output: `probabilities` (batch, classes), "
+        f"`embedding` (batch, {sum(one.embedding_dim for member in record.members for one in member.backbones)})"
+    )
+
+
+def _windows(record: ExportRecord) -> str:
+    if record.trained_s is None:
+        return ""
+    return (
+        f"It heard clips of about {record.trained_s:.3g} s in training: give longer sounds in windows of that length. "
     )
 
 

@@ -145,7 +145,9 @@ def write_onnx(graph: RunGraph, path: Path) -> Asked:
         assert written is not None
         with atomic_path(path) as temporary:
             written.save(str(temporary))
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def ask(waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         proba, embedding = session.run(list(OUTPUTS), {INPUT: waves})

@@ -110,20 +110,12 @@ def load_predictor(
             f"The heads in {place} take embeddings of {trained[0].n_features_in_} numbers, but "
             f"{about.backbone.name} gives {width}. Probe again with this version."
         )
-    return Predictor(
-        place,
-        tuple(about.class_names),
-        members,
-        choose_device(device),
-        channels,
-        about.clip_s,
-        head=about.head,
-        **told,
-    )
+    told |= {"trained_s": about.clip_s, "head": about.head}
+    return Predictor(place, tuple(about.class_names), members, choose_device(device), channels, **told)
 
 
 def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None = None) -> Path:
-    """The folder of the run or bundle that `run` names.
+    """The folder of the run, fit or bundle that `run` names.
 
     Args:
         run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
@@ -194,17 +186,27 @@ def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
     seconds, members = _trained_seconds(run), []
     for fold in run.folds:
         network = load_network(run, fold, seconds, shortcuts=False)
-        if getattr(type(network.network), "embed_segments", None) is not SpectrogramBackbone.embed_segments:
+        if type(network.on_spectrograms()).embed_segments is not SpectrogramBackbone.embed_segments:
             raise ConfigError(
                 f"{place}: {told.name} answers for each segment of a clip, which predict can't ask. Extract its "
                 "embeddings with --finetuned and probe those."
             )
-        _, arrays, _ = results.read_fold(results.fold_path(place, fold))
+        _, arrays, record = results.read_fold(results.fold_path(place, fold))
         width = len(arrays["weights"])
         plain = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32), **arrays}
         params = {"settings": {}, "classes": list(range(len(class_names))), "chosen": {}}
         members.append(Member((network,), (load_head("linear", plain, params),)))
-    return Predictor(place, class_names, tuple(members), choose_device(device), channels, head="linear")
+    known = results.known_clips(place, [results.fold_path(place, fold) for fold in run.folds])
+    return Predictor(
+        place,
+        class_names,
+        tuple(members),
+        choose_device(device),
+        channels,
+        trained_s=record.about.clip_s,
+        known=known,
+        head="linear",
+    )
 
 
 def _trained_seconds(run: FinetunedRun) -> float | None:

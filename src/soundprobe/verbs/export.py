@@ -77,6 +77,8 @@ def check_format(name: str) -> None:
 def check_place(folder: Path) -> None:
     """Raises StoreError where an export can't be written to `folder`, or would replace what is none."""
     check_room(folder, 0)
+    if folder.resolve() == Path.cwd():
+        raise StoreError(f"--to {folder} is the folder that you are in, which can't be replaced. Give one below it.")
     if not folder.exists():
         return
     if not is_export(folder):
