@@ -193,7 +193,7 @@ def joined(data: str, weights: str) -> str:
         from soundprobe.predicting.load import load_predictor
 
         predictor = load_predictor(run.folder, weights=None if weights in ("random", "pretrained") else weights)
-        for asked in (Listening(), Listening(3.0, 1.0), Listening(3.0, 1.0, None, 1.5), Listening(2.0, 0.5)):
+        for asked in (Listening(), Listening(None, 1.0), Listening(3.0, 1.0), Listening(3.0, 0.5, None, 1.5)):
             said = predictor.predict(str(root / "joined.wav"), asked)
             found = [(one.start_s, one.end_s, one.label) for one in said.segments]
             grid = predictor.grid(asked)

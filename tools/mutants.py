@@ -37,7 +37,6 @@ FILES = {
 }
 """The file, its tests, and which of them are quick."""
 EQUAL: dict[str, str] = {
-    "folds.module: 2 -> 3": "PROTOCOL_VERSION only names the protocol",
     "folds.inner_split: 1 -> 2": "twice the counts everywhere: costs are compared with one another alone",
 }
 """Mutants that change nothing that can be seen, and why."""

@@ -122,27 +122,6 @@ def test_write_json_keeps_unicode_readable(tmp_path: Path):
     assert read_json(tmp_path / "a.json") == {"class": "Bär <script>"}
 
 
-@pytest.mark.parametrize("stop", ["in the block", "between the renames", "never"])
-def test_folder_that_is_replaced_is_the_old_one_or_the_new_one_wherever_the_writer_stops(tmp_path, monkeypatch, stop):
-    (tmp_path / "place").mkdir()
-    (tmp_path / "place" / "old").write_text("old")
-    renames = []
-
-    def replace(source: Path, target: Path) -> None:
-        renames.append(source)
-        if stop == "between the renames" and len(renames) == 2:
-            raise KeyboardInterrupt
-        os.rename(source, target)
-
-    monkeypatch.setattr("soundprobe.base.files.os.replace", replace)
-    with suppress(KeyboardInterrupt), atomic_folder(tmp_path / "place") as temporary:
-        (temporary / "new").write_text("new")
-        if stop == "in the block":
-            raise KeyboardInterrupt
-    assert [path.name for path in (tmp_path / "place").iterdir()] == ["new" if stop == "never" else "old"]
-    assert [path.name for path in tmp_path.iterdir()] == ["place"]
-
-
 def test_check_room_of_a_file_a_locked_folder_or_a_full_disk_says_which(tmp_path: Path, monkeypatch):
     check_room(tmp_path / "not" / "there yet", 1)
     (tmp_path / "file").write_text("no folder")
@@ -194,3 +173,24 @@ def test_refusal_is_found_in_other_libraries_words_and_in_causes():
 def test_plain_json_turns_records_arrays_and_paths_into_jsons_types():
     given = {"at": Path("a/b"), 1: np.array([1.5, np.nan]), "set": ("x", np.int64(2))}
     assert plain_json(given) == {"at": os.path.join("a", "b"), "1": [1.5, None], "set": ["x", 2]}
+
+
+@pytest.mark.parametrize("stop", ["in the block", "between the renames", "never"])
+def test_folder_that_is_replaced_is_the_old_one_or_the_new_one_wherever_the_writer_stops(tmp_path, monkeypatch, stop):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "old").write_text("old")
+    renames = []
+
+    def replace(source: Path, target: Path) -> None:
+        renames.append(source)
+        if stop == "between the renames" and len(renames) == 2:
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    monkeypatch.setattr("soundprobe.base.files.os.replace", replace)
+    with suppress(KeyboardInterrupt), atomic_folder(tmp_path / "place") as temporary:
+        (temporary / "new").write_text("new")
+        if stop == "in the block":
+            raise KeyboardInterrupt
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["new" if stop == "never" else "old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]

@@ -14,7 +14,7 @@ HARNESS = Path(__file__).with_name("harness.py")
 def test_commands_stopped_at_any_act_leave_old_or_new_and_go_on_to_the_same_result():
     folders = [str(HARNESS.parent), str(HARNESS.parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, HARNESS, "--points", "60", "--power", "3"],
+        [sys.executable, HARNESS, "--points", "52", "--power", "2"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from soundprobe.base.errors import StoreError
 from soundprobe.predicting.labelling import LOG, LabelFolder, Recording, asked_key
 
 
@@ -59,3 +60,9 @@ def test_key_of_a_question_changes_with_the_heads_and_with_what_is_asked(tmp_pat
     assert asked_key(tmp_path, {"window": 2.0}) != key
     (tmp_path / "fold-01.safetensors").write_bytes(b"other head")
     assert asked_key(tmp_path, {"window": None}) != key
+
+
+def test_log_that_cannot_be_written_is_one_clear_line(tmp_path, recordings):
+    (tmp_path / "out" / LOG).mkdir(parents=True)
+    with pytest.raises(StoreError, match="Can't write .*predict.jsonl: Is a directory"):
+        LabelFolder(tmp_path / "out", recordings, "key", ".csv").write(recordings[0], "text", {})

@@ -5,7 +5,7 @@ import pytest
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.predicting.prediction import Timeline
-from soundprobe.predicting.segments import edges_s, segments
+from soundprobe.predicting.segments import edges_s, segments, together
 
 NAMES = ("rain", "siren", "dog")
 
@@ -31,6 +31,17 @@ def test_neighbours_that_agree_are_one_segment_and_segments_fill_the_recording()
 def test_edges_of_a_last_window_that_overlaps_more_lie_between_the_middles():
     found = Timeline(NAMES, np.array([0, 1, 1.4]), np.array([2, 3, 3.4]), np.ones((3, 3)))
     assert edges_s(found).tolist() == pytest.approx([0, 1.5, 2.2, 3.4])
+
+
+def test_windows_that_overlap_by_more_than_half_speak_together_and_one_that_is_unsure_is_overruled():
+    course = timeline("rrrsss", window_s=3.0)
+    course.proba[1] = [0.4, 0.15, 0.45]
+    assert said(segments(course)) == [(0, 4, "rain"), (4, 8, "siren")]
+    np.testing.assert_allclose(together(course).sum(axis=1), 1)
+    middle = np.cbrt(course.proba[0] * course.proba[1] * course.proba[2])
+    np.testing.assert_allclose(together(course)[1], middle / middle.sum())
+    apart = timeline("rsd", window_s=2.0)
+    np.testing.assert_array_equal(together(apart), apart.proba)
 
 
 def test_windows_below_the_threshold_belong_to_no_segment():

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,18 @@ def test_second_report_reads_no_audio_again_and_what_no_page_speaks_of_goes(prob
     assert (beside / "mine.txt").exists()
     assert not (beside / "0123456789abcdef-100.mp3").exists()
     assert not old.exists()
+
+
+def test_two_reports_into_one_folder_at_once_lose_no_sound(probed):
+    def write(max_audio_mb: float) -> None:
+        write_report(probed / "heads", probed / "r", embeddings=probed / "embeddings", max_audio_mb=max_audio_mb)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (25.0, 0.02)))
+    page = (probed / "r" / "report.html").read_text()
+    told = set(re.findall(r"report-audio/([\w.-]+)", page))
+    assert told
+    assert told == {path.name for path in (probed / "r" / "report-audio").iterdir()}
 
 
 def test_single_file_holds_its_sounds_and_leaves_none_beside_it(probed):

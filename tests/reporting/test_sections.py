@@ -175,7 +175,7 @@ def test_section_that_does_not_apply_has_no_heading_and_no_link(tmp_path):
     assert "Training curves" not in report.markdown.read_text()
 
 
-NO_CLIPS = {"symbols": [], "maps": [], "runs": [], "sets": [], "with_sound": False, "data": {}}
+NO_CLIPS = {"symbols": [], "maps": [], "runs": [], "sets": [], "with_sound": False, "data": {"recordings": None}}
 EVERY_KIND = [
     Text("Read ", name(HOSTILE), on_page(" on the page"), ".", role="how"),
     Heading(("Of ", name(HOSTILE))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from soundprobe.base.errors import DataError, SoundprobeError
 from soundprobe.base.parallel import run_tasks
-from soundprobe.scoring.folds import SplitError, cross_validate, inner_split, outer_splits
+from soundprobe.scoring.folds import PROTOCOL_VERSION, SplitError, cross_validate, inner_split, outer_splits
 
 GROUPED_LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, max_size=60)
 
@@ -114,6 +115,22 @@ def test_inner_split_without_a_seed_is_that_of_seed_0() -> None:
         [val.tolist() for _, val in inner_split(labels, None, 4, **seed)] for seed in ({}, {"seed": 0}, {"seed": 1})
     )
     assert usual == zero != one
+
+
+def test_inner_split_of_protocol_2_gives_what_it_always_gave() -> None:
+    rng, parts = np.random.default_rng(0), []
+    for seed in range(40):  # uneven classes and recordings, some of several classes, some classes of one recording
+        recordings = rng.integers(3, 16)
+        own = np.minimum(rng.geometric(0.4, recordings) - 1, 3)
+        groups = np.repeat(np.arange(recordings), rng.geometric(0.3, recordings))
+        labels = np.where(rng.random(len(groups)) < 0.2, rng.integers(0, 4, len(groups)), own[groups])
+        part = np.full(len(labels), -1)
+        for number, (_, val) in enumerate(inner_split(labels, groups, 2 + seed % 4, seed)):
+            part[val] = number
+        parts.append("".join(map(str, part)))
+    assert parts[:2] == ["11100000000000111110111111100000110011111100000", "220000000000022222211111111"]
+    found = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    assert (PROTOCOL_VERSION, found[:16]) == (2, "111f88eff028ddeb"), "raise PROTOCOL_VERSION: runs must be made anew"
 
 
 def test_inner_split_with_fewer_recordings_than_splits_makes_fewer() -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
-from soundprobe.base.files import check_room
+from soundprobe.base.files import check_room, printable, write_text
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
@@ -114,7 +114,7 @@ def predict(
     By the heads of all folds, or a fit's one; or with --tags.
     """
     from soundprobe.data.listing import audio_files
-    from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key, write_whole
+    from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
     from soundprobe.predicting.predictor import Listening
 
     how = Listening(window, hop, threshold, min_duration)
@@ -186,7 +186,7 @@ def predict(
             err.print(one_line(failure), markup=False)
         raise failures[-1]
     if to is not None and labels is None:
-        write_whole(to, writer.head() + text)
+        write_text(to, printable(writer.head() + text))
     told = [answers[recording.path] for recording in recordings if recording.path in answers]
     if form == TABLE or to is not None:
         _print_table(told, with_segments=form == TABLE, of_tags=tags)
@@ -294,8 +294,6 @@ def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[
 
 def _write(text: str) -> None:
     """At once, on standard output."""
-    from soundprobe.base.files import printable
-
     sys.stdout.write(printable(text))
     sys.stdout.flush()
 

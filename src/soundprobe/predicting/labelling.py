@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.files import atomic_path, digest_key, printable
+from soundprobe.base.errors import StoreError
+from soundprobe.base.files import digest_key, printable, refused, write_text
 from soundprobe.predicting.formats import json_line
 
 LOG = "predict.jsonl"
@@ -111,22 +112,15 @@ class LabelFolder:
             StoreError: the folder can't be written.
         """
         file = self.file_of(recording)
-        write_whole(file, text)
+        write_text(file, printable(text))
         said = {"file": self._name(file), "recording": recording.state, "asked": self.key, "answer": dict(answer)}
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(printable(self._before + json_line(said)))
+        try:
+            with (self.folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(printable(self._before + json_line(said)))
+        except OSError as error:
+            raise StoreError(refused(f"Can't write {self.folder / LOG}", error)) from error
         self._before = ""
         return file
 
     def _name(self, file: Path) -> str:
         return printable(file.relative_to(self.folder).as_posix())
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Writes `text`, whole or not at all.
-
-    Raises:
-        StoreError: it can't be written there.
-    """
-    with atomic_path(file) as temporary:
-        temporary.write_text(printable(text), encoding="utf-8", newline="")

@@ -1,7 +1,8 @@
 """Windows to segments: stretches of one class.
 
 A window speaks for the time that is nearer to its middle than to another's; the first and the last reach to the
-recording's ends. So segments never overlap, and their borders are half a hop from a window's middle.
+recording's ends. So segments never overlap, and their borders are half a hop from a window's middle. What it says is
+what all windows say together that hear its middle.
 
 Letters: W windows, C classes.
 """
@@ -20,6 +21,7 @@ from soundprobe.scoring.thresholds import NEVER
 
 NOTHING = -1
 ROUNDING_S = 1e-6
+LEAST_PROBA = 1e-6
 LEAST_SURE = 0.2
 """AudioSet's networks are seldom surer: of the tags that are right, few reach 0.5."""
 
@@ -67,11 +69,38 @@ def segments(
     Raises:
         ConfigError: see `check_segmenting`; or a class of `threshold` is none of the timeline's.
     """
+    return _stretches(timeline, together(timeline), threshold, min_duration_s)
+
+
+def together(timeline: Timeline) -> np.ndarray:
+    """(W, C) what all windows say together that hear the middle of each, where windows overlap by more than half.
+
+    The geometric mean of their probabilities, made to sum to 1: a class that one of them is sure not to hear is not
+    there, while a mean would blur borders. On clips of ESC-10 that were joined, 2 to 5 points more of the time are
+    labelled rightly than by single windows (docs/predict.md).
+    """
+    middles = (timeline.starts_s + timeline.ends_s) / 2
+    halves = (timeline.ends_s - timeline.starts_s) / 2 - ROUNDING_S
+    firsts = np.searchsorted(middles, middles - halves)
+    ends = np.searchsorted(middles, middles + halves, side="right")
+    sums = np.zeros((len(middles) + 1, timeline.proba.shape[1]))
+    np.cumsum(np.log(np.maximum(timeline.proba, LEAST_PROBA)), axis=0, out=sums[1:])
+    shares = np.exp((sums[ends] - sums[firsts]) / (ends - firsts)[:, None])
+    proba: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
+    alone = ends - firsts == 1
+    proba[alone] = timeline.proba[alone]
+    return proba
+
+
+def _stretches(
+    timeline: Timeline, proba: np.ndarray, threshold: float | Mapping[str, float], min_duration_s: float
+) -> tuple[Segment, ...]:
+    """Those of the windows of `timeline`, where `proba` (W, C) is what they say."""
     check_segmenting(threshold, min_duration_s)
     names = timeline.class_names
     least = thresholds_of(names, threshold)
-    edges, best = edges_s(timeline), timeline.proba.argmax(axis=1)
-    sure = timeline.proba.max(axis=1) >= least[best]
+    edges, best = edges_s(timeline), proba.argmax(axis=1)
+    sure = proba.max(axis=1) >= least[best]
     if timeline.is_unknown is not None:
         sure &= ~timeline.is_unknown
     shortest_s = min_duration_s - ROUNDING_S
@@ -86,7 +115,7 @@ def segments(
         else:
             runs.append((label, first, at))
     return tuple(
-        Segment(float(edges[first]), float(edges[end]), names[label], float(timeline.proba[first:end, label].mean()))
+        Segment(float(edges[first]), float(edges[end]), names[label], float(proba[first:end, label].mean()))
         for label, first, end in runs
     )
 
@@ -105,5 +134,5 @@ def segments_of_each(
     found: list[Segment] = []
     for c in np.flatnonzero(timeline.proba.max(axis=0) >= least):
         alone = Timeline(names[c : c + 1], timeline.starts_s, timeline.ends_s, timeline.proba[:, c : c + 1])
-        found += segments(alone, threshold=float(least[c]), min_duration_s=min_duration_s)
+        found += _stretches(alone, alone.proba, float(least[c]), min_duration_s)
     return tuple(sorted(found, key=lambda one: (one.start_s, -one.probability)))
