@@ -175,6 +175,17 @@ def test_plain_json_turns_records_arrays_and_paths_into_jsons_types():
     assert plain_json(given) == {"at": os.path.join("a", "b"), "1": [1.5, None], "set": ["x", 2]}
 
 
+def test_folder_that_was_being_replaced_by_a_dead_writer_is_put_back_and_what_it_left_goes(tmp_path):
+    others = [tmp_path / ".place.x.99999.old", tmp_path / f".place.{os.getppid()}.tmp"]
+    for path in (tmp_path / ".place.99999.old", tmp_path / ".place.99999.tmp", *others):
+        path.mkdir()
+        (path / "a").write_text(path.suffix)
+    with suppress(KeyboardInterrupt), atomic_folder(tmp_path / "place"):
+        assert (tmp_path / "place" / "a").read_text() == ".old"
+        raise KeyboardInterrupt
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "place", *others])
+
+
 @pytest.mark.parametrize("stop", ["in the block", "between the renames", "never"])
 def test_folder_that_is_replaced_is_the_old_one_or_the_new_one_wherever_the_writer_stops(tmp_path, monkeypatch, stop):
     (tmp_path / "place").mkdir()

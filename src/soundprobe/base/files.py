@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -37,6 +38,9 @@ REMEDIES = {
 }
 """What to do where the system refuses to read or write, by its number for that."""
 KEPT = "What is finished is kept: the same command goes on from there."
+
+LEFT_OVER = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
+"""Names of temporary files, with their writer's number."""
 
 being_written: set[Path] = set()
 """The temporary files of this process."""
@@ -142,6 +146,34 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             raise raw.failed from error
 
 
+def remove_left_over(path: Path) -> None:
+    """Deletes the temporary file or folder at `path`, if it is one of ours and its writer is gone.
+
+    Raises:
+        OSError: it can't be deleted.
+    """
+    found = LEFT_OVER.fullmatch(path.name)
+    if found is None or path in being_written or _lives(int(found[1])):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Whether it is another process of this machine. Windows, where asking is not safe, keeps open files by itself."""
+    if process == os.getpid() or os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 with its own line breaks, atomically."""
     with atomic_file(path) as file:
@@ -179,6 +211,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()
     temporary, older = (folder.with_name(f".{folder.name}.{os.getpid()}.{which}") for which in ("tmp", "old"))
     try:
+        _take_up(folder)
         make_folder(temporary)
         yield temporary
         for path in temporary.iterdir():
@@ -195,6 +228,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             os.replace(older, folder)
         for leftover in (temporary, older):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _take_up(folder: Path) -> None:
+    """Puts the older folder back where a writer was killed before the newer one took its name; clears what it left."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        found = re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.(tmp|old)", left.name)
+        if found is None or _lives(int(found[1])):
+            continue
+        if found[2] == "old" and not folder.exists():
+            os.replace(left, folder)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_room(folder: Path, needed_bytes: float) -> None:

@@ -7,7 +7,6 @@ import errno
 import glob
 import json
 import os
-import re
 import shutil
 import socket
 import sys
@@ -18,11 +17,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import being_written, make_folder, refused
+from soundprobe.base.files import make_folder, refused, remove_left_over
 
 LOCK, HOLDER = ".lock", ".holder"
-LEFT_OVER = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
-"""The temporary files of `base.files`, with their writer's number."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 held: list[str] = []
@@ -106,34 +103,6 @@ def remove_leftovers(folder: Path) -> None:
         if not (path.parent / LOCK).exists():
             remove_left_over(path)
     shutil.rmtree(removed_path(folder), ignore_errors=True)
-
-
-def remove_left_over(path: Path) -> None:
-    """Deletes the temporary file or folder at `path`, if it is one of ours and its writer is gone.
-
-    Raises:
-        OSError: it can't be deleted.
-    """
-    found = LEFT_OVER.fullmatch(path.name)
-    if found is None or path in being_written or _lives(int(found[1])):
-        return
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    """Whether it is another process of this machine. Windows, where asking is not safe, keeps open files by itself."""
-    if process == os.getpid() or os.name == "nt":
-        return False
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 def removed_path(folder: Path) -> Path:

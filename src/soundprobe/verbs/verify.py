@@ -18,8 +18,8 @@ from soundprobe.backbones.weights.verify import WeightFile, known_digest, locati
 from soundprobe.base.as_one import is_whole
 from soundprobe.base.digests import check_file, digest_of, is_as_named, is_signed
 from soundprobe.base.errors import OTHER_BYTES, ConfigError, DamagedError, SoundprobeError, StoreError
-from soundprobe.base.files import read_json
-from soundprobe.base.locks import LEFT_OVER, LOCK, locked, remove_left_over
+from soundprobe.base.files import LEFT_OVER, read_json, remove_left_over
+from soundprobe.base.locks import LOCK, locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import command_in
 from soundprobe.embeddings.store import open_set
