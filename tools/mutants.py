@@ -37,8 +37,8 @@ FILES = {
 }
 """The file, its tests, and which of them are quick."""
 EQUAL: dict[str, str] = {
-    "paired_tests.detectable: freedom > 0 -> freedom >= 0": "two folds or recordings are the fewest with an error above 0",
-    "paired_tests.detectable: error > TIE -> error >= TIE": "an error of exactly TIE, which is rounding, does not come up",
+    "paired_tests.detectable: freedom > 0 -> freedom >= 0": "two folds or recordings are the fewest with any error",
+    "paired_tests.detectable: error > TIE -> error >= TIE": "an error of exactly TIE, a rounding, does not come up",
     "folds.inner_split: 1 -> 2": "twice the counts everywhere: costs are compared with one another alone",
 }
 """Mutants that change nothing that can be seen, and why."""
