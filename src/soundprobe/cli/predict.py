@@ -45,6 +45,10 @@ NAMES_SHOWN = 5
 STDIN, STDIN_NAME = "-", "stdin"
 TABLE = "table"
 BYTES_OF_MB = 1e6
+FACTS = {
+    *("clip", "predicted", "proba", "heads", "duration_s", "heard_s", "findings"),
+    *("trained_on", "unknown", "novelty", "windows", "segments"),
+}
 
 Run = Annotated[
     str | None,
@@ -60,7 +64,7 @@ Channels = Annotated[
 
 def predict(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="CLIP...", help="Audio files, folders of them, or - for standard input.")
+        list[Path], typer.Argument(metavar="CLIP", help="Audio files, folders of them, or - for standard input.")
     ],
     run: Run = None,
     tags: Annotated[
@@ -139,16 +143,21 @@ def predict(
     if follow:
         _follow(load(), _live(source), how, form)
         return
-    recordings = [
-        Recording.at(path, path.relative_to(place) if path != place else Path(path.name))
-        for place in clips
-        for path in audio_files(place)
-    ]
+    recordings: list[Recording] = []
+    for place in clips:
+        if str(place) == STDIN:
+            recordings.append(Recording(place, Path(STDIN_NAME)))
+            continue
+        recordings += [
+            Recording.at(path, path.relative_to(place) if path != place else Path(path.name))
+            for path in audio_files(place)
+        ]
     writer = _writer(form, len(recordings), to)
     labels, answers = None, {}
     if to is not None and _is_folder(to):
         labels = LabelFolder(to, recordings, asked_key(folder, asked), writer.ending)
-        answers = labels.finished(recordings)
+        # A line of another version, or changed by hand, may lack something: that recording is heard again.
+        answers = {path: told for path, told in labels.finished(recordings).items() if told.keys() >= FACTS}
         if answers:
             err.print(f"{len(answers)} of {len(recordings)} were done before and are passed over.")
     left = [recording for recording in recordings if recording.path not in answers]

@@ -189,7 +189,8 @@ def failure(file: WeightFile) -> str:
     message = str(caught.value)
     assert "\n" not in message
     assert resolved_url(file) in message
-    assert str(location(file)) in message
+    assert f"put the file at {location(file)}" in message
+    assert message.endswith(", or name it with --weights")
     if file.sha256:
         assert file.sha256 in message
     return message
