@@ -219,6 +219,12 @@ def test_examples_of_the_first_help_parse():
         VERBS[asked].make_context(asked, words[len(asked.split()) :]).close()
 
 
+def test_help_of_every_option_and_argument_names_its_value():
+    valued = [(name, one) for name, verb in VERBS.items() for one in verb.params if not getattr(one, "is_flag", False)]
+    unnamed = [(name, one.name) for name, one in valued if not one.hidden and not (one.metavar or "").isupper()]
+    assert unnamed == []
+
+
 def test_help_is_whole_and_no_wider_than_80_columns():
     for words in ([], *(name.split() for name in VERBS)):
         lines = CliRunner().invoke(app, [*words, "--help"]).stdout.splitlines()

@@ -36,7 +36,7 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a run, waveform to probabilities, into a folder of its own.
+    """Write a run, waveform to probabilities, as a model.
 
     A card and the names of the classes stand beside the model.
     """

@@ -377,7 +377,8 @@ def backbones(as_json: Json = False) -> None:
 )
 def doctor(
     places: Annotated[
-        list[Path] | None, typer.Argument(help="Of --verify. Default: embeddings, heads, reports, weights.")
+        list[Path] | None,
+        typer.Argument(metavar="PLACE", help="Of --verify. Default: embeddings, heads, reports, weights."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check all that is on disk; take away what is damaged and made again.")
@@ -390,7 +391,7 @@ def doctor(
         _verify(places, quiet, as_json)
         return
     if places:
-        raise typer.BadParameter("Places are checked with --verify.", param_hint="PLACES")
+        raise typer.BadParameter("Places are checked with --verify.", param_hint="PLACE")
     from soundprobe.verbs.doctor import diagnose
 
     found = diagnose()

@@ -64,7 +64,7 @@ SHARED: dict[str, Any] = {
     ],
     "corrections": Annotated[
         str | None,
-        typer.Option("--corrections", help="A table of labels to correct: a report's label-suspects.csv, filled in."),
+        typer.Option("--corrections", metavar="FILE", help="A report's label-suspects.csv, filled in."),
     ],
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""

@@ -64,7 +64,7 @@ Channels = Annotated[
 
 def predict(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="CLIP...", help="Audio files, folders of them, or - for standard input.")
+        list[Path], typer.Argument(metavar="CLIP", help="Audio files, folders of them, or - for standard input.")
     ],
     run: Run = None,
     tags: Annotated[

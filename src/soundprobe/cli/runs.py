@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, show or remove runs.", rich_markup_mode=None)
 
-Name = Annotated[str, typer.Argument(help="best, a name of `runs list`, a key's beginning, or a folder.")]
+Name = Annotated[
+    str, typer.Argument(metavar="RUN", help="best, a name of `runs list`, a key's beginning, or a folder.")
+]
 
 
 @app.command(
@@ -84,7 +86,9 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
 
 @app.command(epilog=examples("soundprobe runs rm mn04-knn", "soundprobe runs rm mn04-knn mn04-mlp-seed1 --yes"))
 def rm(
-    names: Annotated[list[str], typer.Argument(help="Names of `runs list`, beginnings of keys, or folders.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Names of `runs list`, beginnings of keys, or folders.")
+    ],
     dataset: Dataset = None,
     heads: HeadsFolder = Path("heads"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,

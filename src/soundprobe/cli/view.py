@@ -22,7 +22,7 @@ VIEW_EXAMPLES = examples(
 
 
 def view(
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Audio files, or folders of them.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="Audio files, or folders of them.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
     run: Run = None,
     segments: Annotated[

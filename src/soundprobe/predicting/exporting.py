@@ -14,6 +14,7 @@ import numpy as np
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.files import write_text
 from soundprobe.base.machine import versions
+from soundprobe.base.progress import progress_bar
 from soundprobe.base.registry import code_of
 from soundprobe.data.catalog import LICENCES
 from soundprobe.heads.catalog import HEADS
@@ -70,7 +71,7 @@ def write_export(
     """
     known = _known(source, Path(heads))
     predictor = load_predictor(source, weights=weights, device="cpu", progress=progress)
-    checked = _write_model(predictor, folder / MODELS[format], format)
+    checked = _write_model(predictor, folder / MODELS[format], format, progress)
     write_text(folder / LABELS, json.dumps(predictor.class_names, ensure_ascii=False, indent=1) + "\n")
     content = {
         "format": ExportRecord.FORMAT,
@@ -95,7 +96,7 @@ def write_export(
     return record
 
 
-def _write_model(predictor: Predictor, path: Path, kind: str) -> Mapping[str, Any] | None:
+def _write_model(predictor: Predictor, path: Path, kind: str, progress: bool) -> Mapping[str, Any] | None:
     """Writes the file of the model; the content of a `CheckEntry` where it is a graph."""
     if kind == "bundle":
         write_weights(predictor, path)
@@ -103,11 +104,13 @@ def _write_model(predictor: Predictor, path: Path, kind: str) -> Mapping[str, An
     from soundprobe.predicting.graph import RunGraph, compare, write_onnx, write_program
 
     graph = RunGraph(predictor)
-    if kind == "onnx":
-        written, runtime = write_onnx(graph, path), f"onnxruntime {version('onnxruntime')}"
-    else:
-        written, runtime = write_program(graph, path), f"torch.export {version('torch')}"
-    return compare(written, predictor, graph.rate_hz, runtime)
+    with progress_bar(f"export {kind}", 2, "", shown=progress) as bar:
+        if kind == "onnx":
+            written, runtime = write_onnx(graph, path), f"onnxruntime {version('onnxruntime')}"
+        else:
+            written, runtime = write_program(graph, path), f"torch.export {version('torch')}"
+        bar.advance(1)
+        return compare(written, predictor, graph.rate_hz, runtime)
 
 
 def _known(source: Path, heads: Path) -> dict[str, Any]:
