@@ -70,6 +70,9 @@ def test_head_on_layers_saved_and_loaded_predicts_the_same_bits_from_all_columns
     params = {key: value for key, value in head.state_params().items() if key != "n_features"}
     with pytest.raises(ConfigError, match="n_features missing. Train the head again"):
         load_head(name, head.state_dict(), params)
+    for wrong in (again.columns + 10**9, -again.columns, again.columns[:-1], again.columns.astype(float)):
+        with pytest.raises(ConfigError, match="columns don't fit its features. Train the head again"):
+            load_head(name, {**head.state_dict(), "columns": wrong}, head.state_params())
 
 
 @every_head

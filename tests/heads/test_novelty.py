@@ -83,3 +83,5 @@ def test_saved_distance_is_the_same_and_a_damaged_one_is_refused():
         Novelty.from_arrays({name: array for name, array in arrays.items() if name != "means"}, 1.5)
     with pytest.raises(StoreError, match="don't fit"):
         Novelty.from_arrays({**arrays, "whitening": arrays["whitening"][:2]}, 1.5)
+    with pytest.raises(StoreError, match="is not finite"):
+        Novelty.from_arrays({**arrays, "means": arrays["means"] * np.nan}, 1.5)

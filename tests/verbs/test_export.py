@@ -242,6 +242,9 @@ HOSTILE = {
     "a length that is none": (_set(*BACKBONE, "settings", "clip_seconds", value=["4"]), "no valid settings"),
     "channels that are none": (_set(*BACKBONE, "settings", "channels", value="all"), "all"),
     "another backbone's weights": (_set(*BACKBONE, "name", value="crnn"), "crnn"),
+    "windows without end": (_set("trained_s", value=1e-9), "no valid field 'trained_s'"),
+    "a threshold that is none": (_set("thresholds", value={"low": 2}), "no valid field 'thresholds.low"),
+    "a distance that is none": (_set("novelty", value=-1), "no valid field 'novelty'"),
     "no members": (_set("members", value=[]), "members"),
     "a member without tensors": (
         lambda content: content["members"].append(content["members"][0]),
@@ -285,6 +288,8 @@ def test_command_exports_and_says_where_in_json(trained, tmp_path, monkeypatch):
     told = json.loads(done.stdout)
     assert (told["folder"], told["kind"], told["head"]) == ("out", "bundle", "linear")
     assert (tmp_path / "out" / "labels.json").exists()
+    modes = {path.stat().st_mode for path in (tmp_path / "out").iterdir()}
+    assert len(modes) == 1, "who may read one of them may read all"
 
 
 def test_format_whose_package_is_missing_names_the_extra(trained, tmp_path, monkeypatch):

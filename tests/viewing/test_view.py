@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -221,6 +222,22 @@ def test_segments_that_are_none_are_one_clear_line(tmp_path, text, message):
         (tmp_path / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         soundprobe.view(write(tmp_path / "a.wav"), segments=tmp_path / "labels.csv")
+
+
+def test_segments_of_recordings_of_one_name_go_to_those_of_their_folders(tmp_path):
+    clips = [write(tmp_path / folder / "x.wav", 0.5) for folder in ("p", "q", "r")]
+    (tmp_path / "labels.csv").write_text("clip,start,end,label\np/x.wav,0,0.2,dog\nother\\q\\x.wav,0,0.2,cat\n")
+    shown = soundprobe.view(clips, segments=tmp_path / "labels.csv")
+    told = [[one.label for one in clip.segments.listed] if clip.segments else [] for clip in shown.clips]
+    assert told == [["dog"], ["cat"], []]
+
+
+def test_json_lines_with_a_line_separator_of_unicode_in_a_name_are_read(tmp_path):
+    clip = write(tmp_path / "u\u2028x.wav", 0.5)
+    line = {"clip": str(clip), "start_s": 0, "end_s": 0.2, "label": "dog"}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+    (shown,) = soundprobe.view(clip, segments=tmp_path / "labels.jsonl").clips
+    assert [one.label for one in shown.segments.listed] == ["dog"]
 
 
 def test_segments_without_a_clips_name_are_refused_for_several_clips(tmp_path):

@@ -97,9 +97,17 @@ class LayeredHead:
 
 
 class FittedOnColumns:
-    """A saved head on some of the D features; see `LayeredHead.state_dict`."""
+    """A saved head on some of the D features; see `LayeredHead.state_dict`.
+
+    Raises:
+        ConfigError: there are no such columns among `n_features`.
+    """
 
     def __init__(self, head: Any, columns: np.ndarray, n_features: int) -> None:
+        taken = np.asarray(columns)
+        is_list = taken.shape == (head.n_features_in_,) and taken.dtype.kind == "i" and type(n_features) is int
+        if not is_list or taken.min(initial=0) < 0 or taken.max(initial=-1) >= n_features:
+            raise ConfigError("This is no saved head: its columns don't fit its features. Train the head again.")
         self.head, self.columns, self.n_features_in_ = head, columns, n_features
         self.classes_, self.chosen_ = head.classes_, head.chosen_
 

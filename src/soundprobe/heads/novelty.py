@@ -91,7 +91,7 @@ class Novelty:
         """The distance that gave these `arrays`.
 
         Raises:
-            StoreError: one is missing, or they don't fit each other.
+            StoreError: one is missing or holds what is no number, or they don't fit each other.
         """
         lacking = [name for name in ARRAYS if name not in arrays]
         if lacking:
@@ -104,6 +104,8 @@ class Novelty:
             raise StoreError(
                 f"The distance from the training clips has arrays of {shapes}, which don't fit. Fit again."
             )
+        if not all(np.isfinite(array).all() for array in given.values()) or not given["scale"].all():
+            raise StoreError("The distance from the training clips is not finite. Fit again.")
         return found
 
 

@@ -27,6 +27,7 @@ from soundprobe.base.stored import BackboneRecord, Count, DatasetRecord, Entry, 
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.predictor import Member, Predictor
+from soundprobe.predicting.windows import LEAST_S
 from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import FINETUNED, KIND
 
@@ -115,9 +116,9 @@ class ExportRecord(Record):
     head: str
     code_sha256: str | None = None
     members: Annotated[list[MemberEntry], Field(min_length=1)]
-    trained_s: float | None = None
-    thresholds: dict[str, float | None] | None = None
-    novelty: float | None = None
+    trained_s: Annotated[float, Field(ge=LEAST_S, allow_inf_nan=False)] | None = None
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)] | None] | None = None
+    novelty: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     recipe: str | None = None
     files: dict[str, str]
     checked: CheckEntry | None = None
@@ -169,7 +170,10 @@ def write_weights(predictor: Predictor, path: Path) -> None:
             tensors[f"{NOVELTY}{name}"] = torch.from_numpy(array)
     tensors[TRAINED] = torch.from_numpy(predictor.known.view(np.int64))
     with atomic_path(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the system gives new files; safetensors' are the writer's alone
         save_file(tensors, temporary)
+        temporary.chmod(mode)
 
 
 def describe_members(predictor: Predictor) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ from soundprobe.base.errors import ConfigError
 LEAST_REST_S = 1e-3
 """A shorter rest of a recording gets no window of its own: it may come from rounding to samples."""
 NO_END = 2**62
+LEAST_S = 1e-3
+"""A shorter hop would take for ever: of a bundle that isn't one's own, it could be anything."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Grid:
     """Windows of `window_s` seconds, one every `hop_s`.
 
     Raises:
-        ConfigError: one is not above 0, or the hop is longer, so that something would not be heard.
+        ConfigError: one is shorter than `LEAST_S`, or the hop is longer, so that something would not be heard.
     """
 
     window_s: float
@@ -32,8 +34,8 @@ class Grid:
 
     def __post_init__(self) -> None:
         for option, value in (("window", self.window_s), ("hop", self.hop_s)):
-            if not 0 < value < math.inf:
-                raise ConfigError(f"A {option} of {value} s is not valid: give more than 0, such as 0.5.")
+            if not LEAST_S <= value < math.inf:
+                raise ConfigError(f"A {option} of {value} s is not valid: give {LEAST_S} or more, such as 0.5.")
         if self.hop_s > self.window_s:
             raise ConfigError(
                 f"A hop of {self.hop_s:g} s leaves out what lies between windows of {self.window_s:g} s: "

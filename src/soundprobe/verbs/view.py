@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from soundprobe.audio.checks import notes as sound_notes
@@ -86,7 +88,7 @@ def view(
     for source, from_folder in found[:limit]:
         try:
             said = None if predictor is None else predictor.predict(source, Listening(window_s, hop_s))
-            stretches = labels.get(_name(source), ()) if said is None or labels else said.segments
+            stretches = labels.get(source_name(source), ()) if said is None or labels else said.segments
             timeline = None if said is None else said.timeline
             clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=stretches)
         except AudioError as error:
@@ -123,9 +125,12 @@ def view(
 
 
 def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source]) -> Mapping[str, Sequence[Segment]]:
-    """The segments that were given, by the name of the clip that they are of."""
+    """The segments that were given, by the `source_name` of the clip that they are of.
+
+    Clips are known by their names; where several have one, by as much of their folders as tells them apart.
+    """
     given = read_segments(segments) if isinstance(segments, str | Path) else {"": list(segments)}
-    names = [_name(source) for source in sources]
+    names = [source_name(source) for source in sources]
     if "" in given:
         if len(sources) > 1:
             raise DataError(
@@ -133,14 +138,31 @@ def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source])
                 "file a column clip with the recordings' names."
             )
         return {names[0]: given[""]}
-    if not set(names) & set(given):
-        of = ", ".join(list(given)[:NAMES_SHOWN])
-        raise DataError(f"The segments are of {of}, and none of the clips is called so. Name those recordings.")
-    return given
+    same: dict[tuple[str, str], int] = {}
+    files: dict[str, list[str]] = {}
+    for of in given:
+        files.setdefault(PurePosixPath(of).name, []).append(of)
+    for name in names:
+        for of in files.get(Path(name).name, ()):
+            same[name, of] = _shared_parts(os.path.abspath(name), of)
+    of_name: dict[str, int] = {}
+    of_file: dict[str, int] = {}
+    for (name, of), count in same.items():
+        of_name[name], of_file[of] = max(of_name.get(name, 0), count), max(of_file.get(of, 0), count)
+    found: dict[str, list[Segment]] = {}
+    for (name, of), count in same.items():
+        if count == of_name[name] == of_file[of]:
+            found[name] = found.get(name, []) + given[of]
+    if not found:
+        told = ", ".join(PurePosixPath(of).name for of in list(given)[:NAMES_SHOWN])
+        raise DataError(f"The segments are of {told}, and none of the clips is called so. Name those recordings.")
+    return found
 
 
-def _name(source: Source) -> str:
-    return Path(source_name(source)).name
+def _shared_parts(one: str, other: str) -> int:
+    """How many parts two paths have in common, counted from their ends."""
+    pairs = zip(reversed(Path(one).parts), reversed(PurePosixPath(other).parts), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _too_large_note(clips: Sequence[ClipView], taken: int, max_mb: float) -> str:

@@ -8,7 +8,7 @@ import json
 import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from soundprobe.base.errors import DataError
 from soundprobe.base.records import Segment
@@ -27,8 +27,8 @@ MOST_BYTES = 64 * 2**20
 
 
 def read_segments(path: str | Path) -> dict[str, list[Segment]]:
-    """The segments in a file of labels, by the name of the recording that they are of, without its folder; "" where
-    the file names none. A probability that nobody said is NaN.
+    """The segments in a file of labels, by the path of the recording that they are of, with "/"; "" where the file
+    names none. A probability that nobody said is NaN.
 
     Raises:
         DataError: it can't be read, has no segments, lacks a column, or a line has no valid times or probability.
@@ -83,7 +83,7 @@ def _segments(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
 
 def _objects(text: str, place: Path) -> Iterator[tuple[str, Segment]]:
     """Of JSON lines, as `soundprobe predict --format jsonl` writes them."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # not `splitlines`: names may hold what that splits at
         where = f"{place}, line {number}"
         try:
             told = json.loads(line) if line.strip() else None
@@ -142,5 +142,5 @@ def _number(text: str) -> float | None:
 
 
 def _clip(text: str) -> str:
-    """A recording's name without its folder, on any system."""
-    return PurePosixPath(PureWindowsPath(text).as_posix()).name
+    """A recording's path with "/", of any system."""
+    return PureWindowsPath(text).as_posix() if text else ""
