@@ -6,8 +6,21 @@ import sys
 from soundprobe.cli.stopping import ended_by_signals
 
 
+def open_standard_streams() -> None:
+    """Leads what is closed of input, output and errors nowhere: else the next file takes its number, and messages."""
+    for handle, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the least number that is free
+            stream = open(handle, "w" if handle else "r", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
 def main() -> None:
     """The console script. Signals are heeded before the command line is imported."""
+    open_standard_streams()
     with ended_by_signals():
         try:
             from soundprobe.cli.main import main as run

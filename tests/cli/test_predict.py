@@ -152,3 +152,25 @@ def test_follow_prints_a_line_for_each_window_in_the_format_that_is_asked_for(ru
 def test_options_that_do_not_go_together_are_one_line(arguments, message):
     with pytest.raises(ConfigError, match=message):
         predict(*arguments.split())
+
+
+def test_labels_of_standard_input_are_never_those_of_another_stream(run, clips):
+    sent = [(clips / name).read_bytes() for name in ("long.wav", "deep/short.wav")]
+    found = []
+    for content in sent:
+        assert predict("-", "--run", run, "--to", "labels", given=content).exit_code == 0
+        found.append([row["end_s"] for row in rows(Path("labels/stdin.csv").read_text())])
+    assert found[0][-1] == "6.000"
+    assert found[1] == ["0.800"]
+
+
+def test_line_of_the_log_that_lacks_something_is_heard_again(run, clips):
+    asked = ("clips", "--run", run, "--to", "labels", "--json")
+    first = json.loads(predict(*asked).stdout)
+    log = Path("labels/predict.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    del lines[0]["answer"]["proba"]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = predict(*asked)
+    assert "1 of 2 were done before" in again.stderr
+    assert json.loads(again.stdout) == first

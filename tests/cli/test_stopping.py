@@ -116,3 +116,23 @@ def test_terminal_has_its_cursor_back(tmp_path):
     os.close(ours)
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     assert shown.decode().replace("\r\n", "\n").endswith(f"\nStopped. {LINE}")
+
+
+def test_files_take_no_closed_streams_number_and_no_messages(tmp_path):
+    work = """
+import sys
+import soundprobe.cli.main as cli
+def work():
+    with open("written", "w") as file:
+        print(file.fileno(), file=file)
+        file.flush()
+        print("said", flush=True)
+        print("told", file=sys.stderr, flush=True)
+cli.app = work
+"""
+    closing = 'exec "$@" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", closing, "sh", sys.executable, "-c", work + RUN], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    number, *others = (tmp_path / "written").read_text().split()
+    assert int(number) > 2
+    assert others == []

@@ -522,6 +522,21 @@ def test_interval_and_detectable_difference_of_two_folds_stay_within_what_can_be
     assert (beyond.low, beyond.high) == (-1.0, 1.0)
 
 
+def test_detectable_difference_is_the_larger_of_both_looks_by_the_tables_of_t_and_c4() -> None:
+    zero = Interval(0.0, None, None, "bootstrap over recordings")
+
+    def detectable(by_folds: float, by_recordings: float) -> float | None:
+        t_test = TTest(0.0, 9, 1.0, None, None, 0.1, by_folds)
+        looks = (zero, by_recordings, 10, t_test, sign_test([0.0]), None, 5)
+        return Paired("a", "b", "accuracy", (), (), *looks).detectable
+
+    folds, recordings = 0.01 / 0.9727 * (3.2498 + 0.8834), 0.02 / 0.9754 * (2.2281 + 0.8791)
+    assert detectable(0.01, 0.0) == pytest.approx(folds, rel=1e-3)
+    assert detectable(0.0, 0.02) == pytest.approx(recordings, rel=1e-3)
+    assert detectable(0.01, 0.02) == pytest.approx(recordings, rel=1e-3)
+    assert detectable(0.0, 0.0) is None
+
+
 @pytest.mark.parametrize(("folds", "comparisons"), [(4, 1), (10, 1), (10, 5)])
 def test_detectable_difference_is_found_in_about_four_cases_of_five(folds: int, comparisons: int) -> None:
     """Fold differences as the test supposes them, with what is stated where their spread is observed on average."""

@@ -26,6 +26,7 @@ from soundprobe.reporting.write import write_report
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import named_runs
 from soundprobe.verbs.import_predictions import import_fold_scores, import_predictions
+from soundprobe.verbs.verify import verify
 from sounds import write_urbansound_layout
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -406,3 +407,14 @@ def test_command_imports_and_other_commands_say_that_there_is_no_head(probed, tm
         assert refused.returncode == 1
         assert "holds predictions, and neither heads nor networks" in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("damaged", [["predictions.parquet"], ["predictions.parquet", "result.json"]])
+def test_verify_names_damaged_predictions_that_were_imported_and_keeps_them(probed, heads, damaged):
+    folder = bring(probed, heads, probed.table).folder
+    for name in damaged:
+        damage(folder / name)
+    found = verify([heads / folder.relative_to(heads)], progress=False).findings
+    assert {finding.path.name for finding in found if finding.state == "damaged"} == set(damaged)
+    assert not any(finding.removed for finding in found)
+    assert (folder / "predictions.parquet").exists()

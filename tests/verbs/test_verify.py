@@ -128,6 +128,19 @@ def test_files_of_an_earlier_version_are_counted_and_kept(tmp_path):
     assert found.count("unsigned") == len(found.findings) == found.files > 20
 
 
+def test_sounds_of_an_earlier_versions_report_and_files_of_others_are_kept(tmp_path):
+    names = ["report-audio/012ef77206a0382c-88200.mp3", "report-audio/012ef77206a0382c.webp"]
+    others = ["report-audio/mine.mp3", ".mine.tmp", "part-0.parquet"]
+    for name in (*names, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"a sound")
+    found = verify([tmp_path], progress=False)
+    assert [(finding.state, str(finding.path.relative_to(tmp_path))) for finding in found.findings] == [
+        ("unsigned", name) for name in names
+    ]
+    assert all((tmp_path / name).exists() for name in (*names, *others))
+
+
 def test_record_of_another_kind_is_named_and_kept(root):
     path = the(root, "heads/*/*/*/result.json")
     write_json(path, {"format": 99})
@@ -145,6 +158,7 @@ def test_cached_weights_of_another_digest_are_named(root, fetched):
     location(file).write_bytes(b"not them")
     if fetched:
         fetched_mark(file).write_text("from there")
+        shutil.copystat(location(file), fetched_mark(file))
     (finding,) = verify(progress=False).findings
     assert finding.why.endswith("it is fetched again" if fetched else "replace it")
     assert location(file).exists()

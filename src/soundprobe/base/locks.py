@@ -7,6 +7,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -17,9 +18,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import make_folder, refused
+from soundprobe.base.files import being_written, make_folder, refused
 
 LOCK, HOLDER = ".lock", ".holder"
+LEFT_OVER = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
+"""The temporary files of `base.files`, with their writer's number."""
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 held: list[str] = []
@@ -71,13 +74,13 @@ def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
             raise StoreError(f"{other} Wait for it, then run the command again: finished work is kept.") from None
         print(one_line(f"{other} Waiting for it ..."), file=sys.stderr, flush=True)
         lock.acquire()
+    held.append(doing)
     try:
         for left in path.parent.glob(f".{glob.escape(path.name.removesuffix(LOCK))}*.tmp"):
-            left.unlink(missing_ok=True)
+            remove_left_over(left)
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with suppress(OSError):  # nobody needs it to write
             holder.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
-        held.append(doing)
         yield
     finally:
         held.remove(doing)
@@ -101,8 +104,36 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in folder.glob("*/.*.tmp"):
         if not (path.parent / LOCK).exists():
-            path.unlink(missing_ok=True)
+            remove_left_over(path)
     shutil.rmtree(removed_path(folder), ignore_errors=True)
+
+
+def remove_left_over(path: Path) -> None:
+    """Deletes the temporary file or folder at `path`, if it is one of ours and its writer is gone.
+
+    Raises:
+        OSError: it can't be deleted.
+    """
+    found = LEFT_OVER.fullmatch(path.name)
+    if found is None or path in being_written or _lives(int(found[1])):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Whether it is another process of this machine. Windows, where asking is not safe, keeps open files by itself."""
+    if process == os.getpid() or os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def removed_path(folder: Path) -> Path:

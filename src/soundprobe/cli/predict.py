@@ -105,12 +105,12 @@ def predict(
     By the heads of all folds, or a fit's one; or with --tags.
     """
     from soundprobe.data.listing import audio_files
-    from soundprobe.predicting.formats import prediction_facts
+    from soundprobe.predicting.formats import FACTS, prediction_facts
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
     from soundprobe.predicting.load import load_predictor
     from soundprobe.predicting.predictor import Listening
     from soundprobe.predicting.tagging import load_tagger
-    from soundprobe.verbs.predict import check_tags, find_folder, heard
+    from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
 
     how = Listening(window, hop, threshold, min_duration)
     how.check()
@@ -134,16 +134,21 @@ def predict(
     if follow:
         _follow(load() if unknown else load().without_unknown(), source, how, form)
         return
-    recordings = [
-        Recording.at(path, path.relative_to(place) if path != place else Path(path.name))
-        for place in clips
-        for path in audio_files(place)
-    ]
+    recordings: list[Recording] = []
+    for place in clips:
+        if str(place) == STDIN:
+            recordings.append(Recording(place, Path(STDIN_NAME)))
+            continue
+        recordings += [
+            Recording.at(path, path.relative_to(place) if path != place else Path(path.name))
+            for path in audio_files(place)
+        ]
     writer = _writer(form, len(recordings), to)
     labels, answers = None, {}
     if to is not None and _is_folder(to):
         labels = LabelFolder(to, recordings, asked_key(folder, asked), writer.ending)
-        answers = labels.finished(recordings)
+        # A line of another version, or changed by hand, may lack something: that recording is heard again.
+        answers = {path: told for path, told in labels.finished(recordings).items() if told.keys() >= FACTS}
         if answers:
             err.print(f"{len(answers)} of {len(recordings)} were done before and are passed over.")
     left = [recording for recording in recordings if recording.path not in answers]

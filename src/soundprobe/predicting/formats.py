@@ -128,6 +128,13 @@ def segment_facts(one: Any) -> dict[str, Any]:
     }
 
 
+FACTS = {
+    *("clip", "predicted", "proba", "heads", "duration_s", "heard_s", "findings"),
+    *("trained_on", "unknown", "novelty", "windows", "segments"),
+}
+"""The keys of `prediction_facts`."""
+
+
 def prediction_facts(done: Prediction) -> dict[str, Any]:
     """A prediction for JSON, but for the windows' own probabilities."""
     return {

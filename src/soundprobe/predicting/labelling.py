@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.files import digest_key, printable, refused, write_text
 from soundprobe.predicting.formats import json_line
 
@@ -44,6 +44,11 @@ class Recording:
         return cls(path, below, status.st_size, status.st_mtime_ns)
 
     @property
+    def is_there(self) -> bool:
+        """Whether it is a file that can be known again: standard input is none."""
+        return self.changed_ns != 0
+
+    @property
     def state(self) -> list[int]:
         """What changes when the file does."""
         return [self.size_bytes, self.changed_ns]
@@ -65,21 +70,19 @@ class LabelFolder:
 
     Args:
         key: see `asked_key`; ending: of the files.
+
+    Raises:
+        ConfigError: two of them would have one file.
     """
 
     def __init__(self, folder: Path, recordings: Sequence[Recording], key: str, ending: str) -> None:
         self.folder, self.key = folder, key
         self._before = ""
-        stems = Counter(recording.below.with_suffix("") for recording in recordings)
-        self._files = {
-            recording.path: folder
-            / recording.below.with_name((recording.below.stem if stems[stem] == 1 else recording.below.name) + ending)
-            for recording in recordings
-            if (stem := recording.below.with_suffix(""))
-        }
+        self._files = {path: folder / name for path, name in _names(recordings, ending).items()}
 
     def file_of(self, recording: Recording) -> Path:
-        """Named as the recording; with its ending too, where another in that place differs by nothing else."""
+        """Named as the recording; with its ending too, where another in that place differs by nothing else, and
+        placed below the folder that all share, where several of the folders that were named hold such a one."""
         return self._files[recording.path]
 
     def finished(self, recordings: Sequence[Recording]) -> dict[Path, dict[str, Any]]:
@@ -88,7 +91,8 @@ class LabelFolder:
             text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return {}
-        lines, self._before = text.splitlines(), "" if text.endswith("\n") or not text else "\n"
+        # Not `splitlines`, which takes a few characters of names for line breaks.
+        lines, self._before = text.split("\n"), "" if text.endswith("\n") or not text else "\n"
         logged: dict[str, dict[str, Any]] = {}
         for line in lines:
             try:
@@ -101,8 +105,11 @@ class LabelFolder:
             file = self.file_of(recording)
             said = logged.get(self._name(file), {})
             same = said.get("recording") == recording.state and said.get("asked") == self.key
-            if same and isinstance(said.get("answer"), dict) and file.exists():
-                found[recording.path] = said["answer"]
+            answer = said.get("answer")
+            if not (same and recording.is_there and isinstance(answer, dict) and file.exists()):
+                continue
+            if answer.get("clip") == str(recording.path):  # which stands in the file, too
+                found[recording.path] = answer
         return found
 
     def write(self, recording: Recording, text: str, answer: Mapping[str, Any]) -> Path:
@@ -124,3 +131,28 @@ class LabelFolder:
 
     def _name(self, file: Path) -> str:
         return printable(file.relative_to(self.folder).as_posix())
+
+
+def _names(recordings: Sequence[Recording], ending: str) -> dict[Path, Path]:
+    """The file of each recording's path, relative to the folder: the first way of naming them that tells all apart.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    stems = Counter(recording.below.with_suffix("") for recording in recordings)
+    ways: list[Callable[[Recording], Path]] = [
+        lambda one: stem if stems[stem := one.below.with_suffix("")] == 1 else one.below,
+        lambda one: one.below,
+        lambda one: Path(os.path.abspath(one.path)).relative_to(_shared(recordings)),
+    ]
+    for way in ways:
+        named = {one.path: way(one) for one in recordings}
+        files = {path: below.with_name(below.name + ending) for path, below in named.items()}
+        if len({Path(LOG), *files.values()}) == 1 + len(files):
+            return files
+    raise ConfigError("Two of the recordings would have one file of labels. Name each once, or their common folder.")
+
+
+def _shared(recordings: Sequence[Recording]) -> Path:
+    """The deepest folder that holds all of them."""
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(one.path)) for one in recordings]))

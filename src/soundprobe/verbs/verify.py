@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.weights.verify import fetched_mark, known_digest, location, sha256_of
+from soundprobe.backbones.weights.verify import WeightFile, known_digest, location, sha256_of, was_fetched
 from soundprobe.base.as_one import is_whole
 from soundprobe.base.digests import check_file, digest_of, is_as_named, is_signed
 from soundprobe.base.errors import OTHER_BYTES, ConfigError, DamagedError, SoundprobeError, StoreError
 from soundprobe.base.files import read_json
-from soundprobe.base.locks import LOCK, locked
+from soundprobe.base.locks import LEFT_OVER, LOCK, locked, remove_left_over
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import command_in
 from soundprobe.embeddings.store import open_set
@@ -37,12 +37,14 @@ RECORDS = (
     "network.json",
 )
 PIECES = re.compile(
-    r"part-\d+\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
+    r"part-\d{5,}\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
     r"(inputs|tags)\.json"
 )
 NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
 """Files whose digests stand in the record beside them."""
-LEFT_OVER = re.compile(r"\..+\.tmp")
+FOLDER = "report-audio"
+SOUND = re.compile(r"[0-9a-f]{16}(-\d+)?(-v[0-9a-f]+)?(-(?P<digest>[0-9a-f]{16}))?\.(mp3|webp)")
+"""A report's sounds and pictures, which earlier versions named without their own digest."""
 REPORT = re.compile(r"\.report-[0-9a-f]{12}")
 REPORT_AGAIN = "soundprobe report"
 
@@ -107,10 +109,7 @@ def verify(places: Sequence[str | Path] | None = None, *, progress: bool = True)
             path = location(file)
             if path.exists():
                 found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
-                if sha256_of(path) != known_digest(file):
-                    ours = fetched_mark(file).exists()
-                    why = "its digest is not the right one" + ("; it is fetched again" if ours else "; replace it")
-                    found.findings.append(Finding(path, "damaged", why))
+                found.findings += _check_weights(file, path)
             bar.advance(1)
     found.findings = [_mended(finding) for finding in found.findings]
     return found
@@ -133,8 +132,8 @@ def _ours(place: Path) -> Iterator[Path]:
             yield here
             continue
         for name in sorted(files):
-            kinds = (PIECES, NAMED, LEFT_OVER)
-            if name.endswith(".json") or here.name == "report-audio" or any(kind.fullmatch(name) for kind in kinds):
+            kinds = (PIECES, NAMED, LEFT_OVER, *[SOUND] * (here.name == FOLDER))
+            if name.endswith(".json") or any(kind.fullmatch(name) for kind in kinds):
                 yield here / name
 
 
@@ -149,8 +148,10 @@ def _check(path: Path) -> Iterator[Finding]:
         elif REPORT.fullmatch(path.name):
             if not is_whole(path, "report"):
                 yield Finding(path, "damaged", "the report's files are not those that were written", REPORT_AGAIN)
-        elif path.parent.name == "report-audio":
-            if not is_as_named(path):
+        elif path.parent.name == FOLDER and (sound := SOUND.fullmatch(path.name)):
+            if not sound["digest"]:
+                yield Finding(path, "unsigned")
+            elif not is_as_named(path):
                 yield Finding(path, "damaged", OTHER_BYTES, REPORT_AGAIN)
         elif NAMED.fullmatch(path.name):
             told = _told_of(path)
@@ -172,6 +173,18 @@ def _check(path: Path) -> Iterator[Finding]:
         yield Finding(path, "damaged", f"it can't be read: {error.strerror or error}", again)
     except SoundprobeError as error:  # such as a record of another version
         yield Finding(path, "damaged", str(error), again)
+
+
+def _check_weights(file: WeightFile, path: Path) -> Iterator[Finding]:
+    try:
+        expected = known_digest(file)
+        if expected is None:  # nobody has asked for it yet
+            yield Finding(path, "unsigned")
+        elif sha256_of(path) != expected:
+            remedy = "it is fetched again" if was_fetched(file) else "replace it"
+            yield Finding(path, "damaged", f"its digest is not the right one; {remedy}")
+    except SoundprobeError as error:
+        yield Finding(path, "damaged", str(error))
 
 
 def _told_of(path: Path) -> str | None:
@@ -213,13 +226,26 @@ def _named_by(path: Path) -> Iterator[Finding]:
 def _mended(finding: Finding) -> Finding:
     """The finding, after what it is of was taken away, where a command makes that again and it can be."""
     path = finding.path
-    made_again = PIECES.fullmatch(path.name) or NAMED.fullmatch(path.name) or path.parent.name == "report-audio"
-    if finding.state != "left over" and not (finding.why == OTHER_BYTES and made_again):
+    ours = PIECES.fullmatch(path.name) or NAMED.fullmatch(path.name) or path.parent.name == FOLDER
+    if finding.state != "left over" and not (finding.why == OTHER_BYTES and ours and _is_made_again(path)):
         return finding
     owner = next((folder for folder in path.parents[:2] if (folder / LOCK).exists()), path.parent)
     try:
         with locked(owner):
-            path.unlink(missing_ok=True)
+            if finding.state == "left over":
+                remove_left_over(path)
+            else:
+                path.unlink(missing_ok=True)
     except (StoreError, OSError):  # it is being written, or can't be
         return finding
     return replace(finding, removed=not path.exists())
+
+
+def _is_made_again(path: Path) -> bool:
+    """False of what was imported: nobody else may have it."""
+    try:
+        return read_result(path.parent).imported is None
+    except DamagedError:
+        return not path.parent.name.lstrip(".").startswith("import-")
+    except StoreError:
+        return True

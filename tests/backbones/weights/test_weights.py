@@ -501,6 +501,13 @@ def test_fetch_by_revision_when_no_digest_is_stated_is_refused(site: Site) -> No
     assert leftovers(file) == set()
 
 
+def rot(path: Path) -> None:
+    """The file with other bytes, and the time of its last change as it was."""
+    before = path.stat()
+    path.write_bytes(OTHER)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 @pytest.mark.parametrize("how", ["file", "digest", "both"])
 @pytest.mark.parametrize("by", ["revision", "digest"])
 def test_fetch_of_a_file_that_was_fetched_and_is_damaged_fetches_it_again(
@@ -510,7 +517,7 @@ def test_fetch_of_a_file_that_was_fetched_and_is_damaged_fetches_it_again(
     file = on_hub(site) if by == "revision" else pinned(site)
     path = fetch(file, progress=False)
     if how != "digest":
-        path.write_bytes(OTHER)
+        rot(path)
     if how != "file":
         digest_path(file).write_text(f"{digest(OTHER)[:-1]}x")
     if by == "digest" and how == "digest":  # nobody asks for it
@@ -525,10 +532,23 @@ def test_fetch_of_a_file_that_was_fetched_and_is_damaged_fetches_it_again(
     fetch(file, progress=False)
 
 
+def test_fetch_killed_before_it_noted_that_it_fetched_notes_it_next_time(site: Site) -> None:
+    file = pinned(site)
+    path = fetch(file, progress=False)
+    fetched_mark(file).unlink()
+    path.with_name(path.name + ".part.from").write_text("{}")
+    fetch(file, progress=False)
+    assert sorted(one.name for one in path.parent.iterdir()) == [path.name, f"{path.name}.fetched", f"{path.name}.lock"]
+    rot(path)
+    with pytest.warns(SoundprobeWarning, match=r"is damaged. It is fetched again"):
+        assert fetch(file, progress=False).read_bytes() == CONTENT
+
+
 def test_fetch_of_a_damaged_file_that_the_user_put_there_keeps_it(site: Site) -> None:
     file = pinned(site)
-    fetch(file, progress=False).write_bytes(OTHER)
-    fetched_mark(file).unlink()
+    path = fetch(file, progress=False)
+    path.unlink()
+    path.write_bytes(OTHER)
     message = failure(file)
     assert digest(CONTENT) in message
     assert digest(OTHER) in message

@@ -147,7 +147,7 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
         make_folder(path.parent)
         with held_lock(path.with_name(path.name + ".lock"), f"fetching {file.filename}", wait=True):
             if (there := _present(file, path)) is not None:
-                _remove_partial(path)
+                _finish_partial(file, path)
                 return there
             if path.exists():
                 warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
@@ -174,16 +174,28 @@ def _left_over(path: Path) -> bool:
     return any(path.with_name(path.name + ending).exists() for ending in (".part", ".part.from", ".lock" + HOLDER))
 
 
-def _remove_partial(path: Path) -> None:
+def _finish_partial(file: WeightFile, path: Path) -> None:
+    """Does what a download that was stopped after it was whole has left to do; else takes away what it left."""
     from soundprobe.backbones.weights.download import remove_partial
 
-    remove_partial(path.with_name(path.name + ".part"))
+    part = path.with_name(path.name + ".part")
+    if part.with_name(part.name + ".from").exists() and not part.exists():
+        _mark_fetched(file, path)
+    remove_partial(part)
 
 
 def fetched_mark(file: WeightFile) -> Path:
-    """What stands beside a file that was fetched, and not beside one that the user put there."""
+    """What stands beside a file that was fetched, with its time of change. One put there later has another."""
     path = location(file)
     return path.with_name(path.name + ".fetched")
+
+
+def was_fetched(file: WeightFile) -> bool:
+    """Whether the file in the cache is as it was fetched, but for damage, and not one that the user put there."""
+    try:
+        return fetched_mark(file).stat().st_mtime_ns == location(file).stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _present(file: WeightFile, path: Path) -> Path | None:
@@ -194,7 +206,7 @@ def _present(file: WeightFile, path: Path) -> Path | None:
     """
     if not path.exists():
         return None
-    ours = fetched_mark(file).exists() and not offline()
+    ours = was_fetched(file) and not offline()
     found = sha256_of(path)
     try:
         expected = known_digest(file)
@@ -260,11 +272,17 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
         _refuse(file, f"the download ({size} bytes) has the wrong digest and was removed", found, expected)
     if file.sha256 is None:
         _write_digest(file, found)
-    _write_beside(fetched_mark(file), resolved_url(file))
     sync_file(part)
     os.replace(part, path)
     sync_folder(path.parent)
+    _mark_fetched(file, path)
     remove_partial(part)
+
+
+def _mark_fetched(file: WeightFile, path: Path) -> None:
+    mark, changed_ns = fetched_mark(file), path.stat().st_mtime_ns
+    _write_beside(mark, resolved_url(file))
+    os.utime(mark, ns=(changed_ns, changed_ns))
 
 
 def _write_digest(file: WeightFile, digest: str) -> None:
