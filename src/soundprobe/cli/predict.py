@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,18 +13,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking, one_line
+from soundprobe.base.errors import AudioError, ConfigError, one_line
 from soundprobe.base.files import check_room, printable, write_text
-from soundprobe.base.progress import progress_bar
-from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import plural
 
 if TYPE_CHECKING:
-    from soundprobe.audio.live import Live, Raw
-    from soundprobe.predicting.labelling import Recording
-    from soundprobe.predicting.prediction import Prediction
+    from soundprobe.audio.live import Raw
     from soundprobe.predicting.predictor import Listening, Predictor
 
 PREDICT_EXAMPLES = examples(
@@ -42,13 +35,7 @@ SHOWN_CLASSES, SHOWN_TAGS = 3, 6
 LEAST_TAG = 0.05
 SHOWN_SEGMENTS = 40
 NAMES_SHOWN = 5
-STDIN, STDIN_NAME = "-", "stdin"
 TABLE = "table"
-BYTES_OF_MB = 1e6
-FACTS = {
-    *("clip", "predicted", "proba", "heads", "duration_s", "heard_s", "findings"),
-    *("trained_on", "unknown", "novelty", "windows", "segments"),
-}
 
 Run = Annotated[
     str | None,
@@ -118,8 +105,12 @@ def predict(
     By the heads of all folds, or a fit's one; or with --tags.
     """
     from soundprobe.data.listing import audio_files
+    from soundprobe.predicting.formats import FACTS, prediction_facts
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
+    from soundprobe.predicting.load import load_predictor
     from soundprobe.predicting.predictor import Listening
+    from soundprobe.predicting.tagging import load_tagger
+    from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
 
     how = Listening(window, hop, threshold, min_duration)
     how.check()
@@ -133,15 +124,15 @@ def predict(
     if tags:
         folder = Path(check_tags(clips, run, backbone, weights))
         asked["tags"] = [str(folder), weights, os.stat(weights).st_mtime_ns if weights else None]
-        load = partial(_load_tagger, str(folder), options)
+        load = partial(load_tagger, str(folder), **options)
     elif backbone is not None:
         raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
     else:
         folder = find_folder(clips, heads, run, dataset, weights)
         asked["unknown"] = unknown
-        load = partial(_load, folder, options, unknown)
+        load = partial(load_predictor, folder, **options)
     if follow:
-        _follow(load(), _live(source), how, form)
+        _follow(load() if unknown else load().without_unknown(), source, how, form)
         return
     recordings: list[Recording] = []
     for place in clips:
@@ -163,33 +154,21 @@ def predict(
     left = [recording for recording in recordings if recording.path not in answers]
     failures: list[AudioError] = []
     text = ""
-    total_mb = sum(recording.size_bytes for recording in left) / BYTES_OF_MB
     if left:
-        predictor = load()
+        predictor = load() if unknown else load().without_unknown()
         writer.highest_hz = predictor.highest_hz
-    with _sources(left, source) as sources, progress_bar("predict", max(total_mb, 1e-6), "MB", shown=not quiet) as bar:
-        heard_mb = 0.0
-
-        def advance(share: float) -> None:
-            nonlocal heard_mb
-            bar.advance(share * size_mb - heard_mb)
-            heard_mb = share * size_mb
-
-        outcomes = predictor.predict_each(sources, how, files_ahead=jobs, on_heard=advance) if left else iter(())
-        for recording in left:
-            heard_mb, size_mb = 0.0, recording.size_bytes / BYTES_OF_MB
-            done = next(outcomes)
-            advance(1.0)
-            if isinstance(done, AudioError):
-                failures.append(done)
-                continue
-            answers[recording.path] = _facts(done)
-            if labels is not None:
-                labels.write(recording, writer.head() + writer.rows(done), answers[recording.path])
-            elif to is not None:
-                text += writer.rows(done)
-            elif form != TABLE:
-                _write((writer.head() if len(answers) == 1 else "") + writer.rows(done))
+        with heard(predictor, left, how, source, jobs=jobs, progress=not quiet) as outcomes:
+            for recording, done in zip(left, outcomes, strict=True):
+                if isinstance(done, AudioError):
+                    failures.append(done)
+                    continue
+                answers[recording.path] = prediction_facts(done)
+                if labels is not None:
+                    labels.write(recording, writer.head() + writer.rows(done), answers[recording.path])
+                elif to is not None:
+                    text += writer.rows(done)
+                elif form != TABLE:
+                    _write((writer.head() if len(answers) == 1 else "") + writer.rows(done))
     if not answers:
         for failure in failures[:-1]:
             err.print(one_line(failure), markup=False)
@@ -204,19 +183,6 @@ def predict(
     stop_if_failed(len(failures), len(recordings), allow_failures)
 
 
-def _load(folder: Path, options: Mapping[str, Any], unknown: bool) -> Predictor:
-    from soundprobe.predicting.load import load_predictor
-
-    found = load_predictor(folder, **options)
-    return found if unknown else found.without_unknown()
-
-
-def _load_tagger(backbone: str, options: Mapping[str, Any]) -> Predictor:
-    from soundprobe.predicting.tagging import load_tagger
-
-    return load_tagger(backbone, **options)
-
-
 def _raw(clips: Sequence[Path], raw: str | None, rate: int | None, channels_in: int, follow: bool) -> Raw | None:
     """How the samples of standard input are written; None where it has encoded audio.
 
@@ -224,6 +190,7 @@ def _raw(clips: Sequence[Path], raw: str | None, rate: int | None, channels_in: 
         ConfigError: the options of a stream don't go together.
     """
     from soundprobe.audio.live import Raw
+    from soundprobe.verbs.predict import STDIN
 
     is_stdin = [str(place) == STDIN for place in clips]
     if sum(is_stdin) > 1:
@@ -275,125 +242,26 @@ def _writer(form: str, recordings: int, to: Path | None) -> Any:
     return writer
 
 
-def _live(raw: Raw | None) -> Live:
-    from soundprobe.audio.live import Live
-
-    return Live(STDIN_NAME, sys.stdin.buffer, raw)
-
-
-@contextmanager
-def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[Source | Live]]:
-    """What is heard of each; encoded audio on standard input is laid down first, since it may be read backwards."""
-    from soundprobe.audio.encoded import open_encoded
-
-    with tempfile.TemporaryDirectory(prefix="soundprobe-") as place:
-        laid = Path(place) / "stdin"
-        sources: list[Source | Live] = []
-        for recording in recordings:
-            if str(recording.path) != STDIN:
-                sources.append(str(recording.path))
-            elif raw is not None:
-                sources.append(_live(raw))
-            else:
-                with laid.open("wb") as file:
-                    shutil.copyfileobj(sys.stdin.buffer, file)
-                sources.append(EncodedAudio(STDIN_NAME, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
-        yield sources
-
-
 def _write(text: str) -> None:
     """At once, on standard output."""
     sys.stdout.write(printable(text))
     sys.stdout.flush()
 
 
-def _follow(predictor: Predictor, live: Live, how: Listening, form: str) -> None:
-    """A line for each window whose most probable class reaches its threshold, and for each tag that does."""
+def _follow(predictor: Predictor, raw: Raw | None, how: Listening, form: str) -> None:
+    """A line for each segment, as it comes."""
     from soundprobe.predicting.formats import FORMATS, segment_facts
-    from soundprobe.predicting.prediction import Prediction, Segment
-    from soundprobe.predicting.segments import thresholds_of
+    from soundprobe.verbs.predict import followed
 
-    names, least = predictor.class_names, thresholds_of(predictor.class_names, predictor.threshold(how))
     writer = FORMATS["csv" if form == TABLE else form]()
     if form != TABLE:
         _write(writer.head())
-    for window, said in predictor.follow(live, how):
-        proba = said.proba[0]
-        order = (-proba).argsort(kind="stable")
-        for c in order if predictor.multilabel else order[:1]:
-            if proba[c] < least[c] or predictor.is_unknown(said)[0]:
-                continue
-            heard = Segment(window.start_s, window.end_s, names[c], float(proba[c]))
-            if form == TABLE:
-                facts = segment_facts(heard)
-                times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
-                _write(f"{times}  {100 * heard.probability:5.1f} %  {one_line(heard.label)}\n")
-            else:
-                end_s = window.end_s
-                _write(writer.rows(Prediction(live.name, names, proba, 0, end_s, end_s, segments=(heard,))))
-
-
-def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
-    """The folder of the run.
-
-    Raises:
-        SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
-    """
-    from soundprobe.predicting.load import check_weights, find_heads
-
-    lacking, folder = Lacking(), heads
-    with lacking.noted():
-        check_clips(clips)
-    with lacking.noted():
-        folder = find_heads(run, heads=heads, dataset=dataset)
-        check_weights(folder, weights)
-    lacking.tell()
-    return folder
-
-
-def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, weights: str | None) -> str:
-    """The backbone whose tags are asked for.
-
-    Raises:
-        SoundprobeError: a run is given, the backbone has no tags, weights are missing, or all that was named as clips.
-    """
-    from soundprobe.predicting.tagging import TAGGING, check_tagger
-
-    if run is not None:
-        raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
-    lacking = Lacking()
-    with lacking.noted():
-        check_clips(clips)
-    with lacking.noted():
-        check_tagger(backbone or TAGGING, weights)
-    lacking.tell()
-    return backbone or TAGGING
-
-
-def check_clips(clips: Sequence[Path]) -> None:
-    """Raises DataError where none of them is there."""
-    if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
-        named = ", ".join(map(str, clips))
-        raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
-
-
-def _facts(done: Prediction) -> dict[str, Any]:
-    from soundprobe.predicting.formats import segment_facts
-
-    return {
-        "clip": done.name,
-        "predicted": done.predicted,
-        "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
-        "heads": done.heads,
-        "duration_s": round(done.duration_s, 4),
-        "heard_s": round(done.heard_s, 4),
-        "findings": dict(done.findings),
-        "trained_on": done.trained_on,
-        "unknown": done.is_unknown,
-        "novelty": done.novelty,
-        "windows": 0 if done.timeline is None else len(done.timeline.starts_s),
-        "segments": [segment_facts(one) for one in done.segments],
-    }
+    for said in followed(predictor, raw, how):
+        (segment,) = said.segments
+        facts = segment_facts(segment)
+        times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
+        line = f"{times}  {100 * segment.probability:5.1f} %  {one_line(segment.label)}\n"
+        _write(line if form == TABLE else writer.rows(said))
 
 
 def _print_table(told: Sequence[Mapping[str, Any]], *, with_segments: bool, of_tags: bool) -> None:

@@ -52,7 +52,7 @@ def push(
         progress=not quiet,
     )
     for name, size in done.files.items():
-        out.print(f"{name:<20} {size / 1e6:10.3f} MB", markup=False)
+        out.print(f"{name:<20} {size / 1e3:10,.1f} kB", markup=False)
     if dry_run:
         out.print(f"\n{done.card}", markup=False)
         out.print(f"Nothing was sent: this would go to {done.kind} {done.repo}.", markup=False)

@@ -11,7 +11,7 @@ from soundprobe.base.errors import one_line
 from soundprobe.base.files import check_room
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
-from soundprobe.cli.predict import Channels, Run, Weights, check_clips, find_folder
+from soundprobe.cli.predict import Channels, Run, Weights
 
 VIEW_EXAMPLES = examples(
     "soundprobe view clip.wav",
@@ -44,6 +44,7 @@ def view(
     quiet: Quiet = False,
 ) -> None:
     """Make a page of clips to see and hear."""
+    from soundprobe.verbs.predict import check_clips, find_folder
     from soundprobe.verbs.view import view as show
 
     check_room(to.parent, 0)

@@ -128,6 +128,31 @@ def segment_facts(one: Any) -> dict[str, Any]:
     }
 
 
+FACTS = {
+    *("clip", "predicted", "proba", "heads", "duration_s", "heard_s", "findings"),
+    *("trained_on", "unknown", "novelty", "windows", "segments"),
+}
+"""The keys of `prediction_facts`."""
+
+
+def prediction_facts(done: Prediction) -> dict[str, Any]:
+    """A prediction for JSON, but for the windows' own probabilities."""
+    return {
+        "clip": done.name,
+        "predicted": done.predicted,
+        "proba": {name: round(float(p), 6) for name, p in zip(done.class_names, done.proba, strict=True)},
+        "heads": done.heads,
+        "duration_s": round(done.duration_s, 4),
+        "heard_s": round(done.heard_s, 4),
+        "findings": dict(done.findings),
+        "trained_on": done.trained_on,
+        "unknown": done.is_unknown,
+        "novelty": done.novelty,
+        "windows": 0 if done.timeline is None else len(done.timeline.starts_s),
+        "segments": [segment_facts(one) for one in done.segments],
+    }
+
+
 def json_line(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from soundprobe.audio.encoded import open_encoded
 from soundprobe.audio.from_python import sources_of
+from soundprobe.audio.live import Live, Raw
+from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.progress import progress_bar
+from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.data.listing import with_folders
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.labelling import Recording
+from soundprobe.predicting.load import check_weights, find_heads, load_predictor
+from soundprobe.predicting.prediction import Prediction, Segment
 from soundprobe.predicting.predictions import Predictions
-from soundprobe.predicting.predictor import Listening
-from soundprobe.predicting.tagging import TAGGING, load_tagger
+from soundprobe.predicting.predictor import Listening, Predictor
+from soundprobe.predicting.segments import thresholds_of
+from soundprobe.predicting.tagging import TAGGING, check_tagger, load_tagger
+
+STDIN, STDIN_NAME = "-", "stdin"
+BYTES_OF_MB = 1e6
 
 
 def predict(
@@ -90,3 +107,120 @@ def tags(
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     tagger = load_tagger(backbone, weights=weights, channels=channels, device=device, progress=progress)
     return tagger(sources, listening=listening)
+
+
+def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
+    """The folder of the run.
+
+    Raises:
+        SoundprobeError: it, its weights, or all of what was named as clips is missing: all that is.
+    """
+    lacking, folder = Lacking(), heads
+    with lacking.noted():
+        check_clips(clips)
+    with lacking.noted():
+        folder = find_heads(run, heads=heads, dataset=dataset)
+        check_weights(folder, weights)
+    lacking.tell()
+    return folder
+
+
+def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, weights: str | None) -> str:
+    """The backbone whose tags are asked for.
+
+    Raises:
+        SoundprobeError: a run is given, the backbone has no tags, weights are missing, or all that was named as clips.
+    """
+    if run is not None:
+        raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
+    lacking = Lacking()
+    with lacking.noted():
+        check_clips(clips)
+    with lacking.noted():
+        check_tagger(backbone or TAGGING, weights)
+    lacking.tell()
+    return backbone or TAGGING
+
+
+def check_clips(clips: Sequence[Path]) -> None:
+    """Raises DataError where none of them is there."""
+    if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
+        named = ", ".join(map(str, clips))
+        raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
+
+
+@contextmanager
+def heard(
+    predictor: Predictor,
+    recordings: Sequence[Recording],
+    how: Listening,
+    raw: Raw | None = None,
+    *,
+    jobs: int = 2,
+    progress: bool = True,
+) -> Iterator[Iterator[Prediction | AudioError]]:
+    """What is said of each recording, or why it can't be heard, in their order.
+
+    Args:
+        raw: how the samples of `STDIN` are written; None where it has encoded audio.
+        jobs: recordings that are decoded ahead.
+    """
+    total_mb = sum(recording.size_bytes for recording in recordings) / BYTES_OF_MB
+    with (
+        _sources(recordings, raw) as sources,
+        progress_bar("predict", max(total_mb, 1e-6), "MB", shown=progress) as bar,
+    ):
+        heard_mb = size_mb = 0.0
+
+        def advance(share: float) -> None:
+            nonlocal heard_mb
+            bar.advance(share * size_mb - heard_mb)
+            heard_mb = share * size_mb
+
+        outcomes = predictor.predict_each(sources, how, files_ahead=jobs, on_heard=advance)
+
+        def each() -> Iterator[Prediction | AudioError]:
+            nonlocal heard_mb, size_mb
+            for recording in recordings:
+                heard_mb, size_mb = 0.0, recording.size_bytes / BYTES_OF_MB
+                done = next(outcomes)
+                advance(1.0)
+                yield done
+
+        yield each()
+
+
+@contextmanager
+def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[Source | Live]]:
+    """What is heard of each; encoded audio on standard input is laid down first, since it may be read backwards."""
+    with tempfile.TemporaryDirectory(prefix="soundprobe-") as place:
+        laid = Path(place) / "stdin"
+        sources: list[Source | Live] = []
+        for recording in recordings:
+            if str(recording.path) != STDIN:
+                sources.append(str(recording.path))
+            elif raw is not None:
+                sources.append(_live(raw))
+            else:
+                with laid.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
+                sources.append(EncodedAudio(STDIN_NAME, partial(open_encoded, str(laid))))  # type: ignore[arg-type]
+        yield sources
+
+
+def _live(raw: Raw | None) -> Live:
+    return Live(STDIN_NAME, sys.stdin.buffer, raw)
+
+
+def followed(predictor: Predictor, raw: Raw | None, how: Listening) -> Iterator[Prediction]:
+    """Standard input, window by window: one segment for each whose most probable class reaches its threshold, and for
+    each tag that does."""
+    live, names = _live(raw), predictor.class_names
+    least = thresholds_of(names, predictor.threshold(how))
+    for window, said in predictor.follow(live, how):
+        proba, end_s = said.proba[0], window.end_s
+        order = (-proba).argsort(kind="stable")
+        for c in order if predictor.multilabel else order[:1]:
+            if proba[c] >= least[c] and not predictor.is_unknown(said)[0]:
+                segment = Segment(window.start_s, end_s, names[c], float(proba[c]))
+                yield Prediction(live.name, names, proba, 0, end_s, end_s, segments=(segment,))
