@@ -522,6 +522,11 @@ def test_interval_and_detectable_difference_of_two_folds_stay_within_what_can_be
     assert (beyond.low, beyond.high) == (-1.0, 1.0)
 
 
+@pytest.mark.parametrize("difference", [0.0, 0.1])
+def test_folds_that_do_not_differ_from_one_another_have_their_freedom_still(difference: float) -> None:
+    assert corrected_t_test([difference] * 3, test_train_ratio=0.5).freedom == 2
+
+
 def test_detectable_difference_is_the_larger_of_both_looks_by_the_tables_of_t_and_c4() -> None:
     zero = Interval(0.0, None, None, "bootstrap over recordings")
 
