@@ -40,7 +40,7 @@ EQUAL: dict[str, str] = {
     "paired_tests.detectable: freedom > 0 -> freedom >= 0": "two folds or recordings are the fewest with any error",
     "paired_tests.detectable: error > TIE -> error >= TIE": "an error of exactly TIE, a rounding, does not come up",
     "paired_tests.corrected_t_test: abs(mean) <= TIE -> abs(mean) < TIE": "a mean of exactly TIE does not come up",
-    "paired_tests.is_clear: self.p_holm < 1 - LEVEL -> self.p_holm <= 1 - LEVEL": "no p is exactly 1 - LEVEL, which rounds",
+    "paired_tests.is_clear: self.p_holm < 1 - LEVEL -> self.p_holm <= 1 - LEVEL": "no p is 1 - LEVEL to the last bit",
     "folds.inner_split: 1 -> 2": "twice the counts everywhere: costs are compared with one another alone",
 }
 """Mutants that change nothing that can be seen, and why."""
