@@ -134,6 +134,8 @@ def test_sounds_of_an_earlier_versions_report_and_files_of_others_are_kept(tmp_p
     for name in (*names, *others):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"a sound")
+    for name in ("meta.json", "result.json", "network.json"):
+        (tmp_path / name).write_text('{"of": "others"}')
     found = verify([tmp_path], progress=False)
     assert [(finding.state, str(finding.path.relative_to(tmp_path))) for finding in found.findings] == [
         ("unsigned", name) for name in names

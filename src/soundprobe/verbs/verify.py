@@ -18,7 +18,7 @@ from soundprobe.backbones.weights.verify import WeightFile, known_digest, locati
 from soundprobe.base.as_one import is_whole
 from soundprobe.base.digests import check_file, digest_of, is_as_named, is_signed
 from soundprobe.base.errors import OTHER_BYTES, ConfigError, DamagedError, SoundprobeError, StoreError
-from soundprobe.base.files import LEFT_OVER, read_json, remove_left_over
+from soundprobe.base.files import LEFT_OVER, parse_json, read_json, remove_left_over
 from soundprobe.base.locks import LOCK, locked
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.stored import command_in
@@ -36,6 +36,7 @@ RECORDS = (
     "published.json",
     "network.json",
 )
+VERSIONED = ("meta.json", "result.json", "network.json", "published.json")
 PIECES = re.compile(
     r"part-\d{5,}\.parquet|predictions\.parquet|(fold-\d+(-network)?|fit)\.safetensors|fold-\d+-\S+\.(pt|json)|"
     r"(inputs|tags)\.json"
@@ -159,7 +160,7 @@ def _check(path: Path) -> Iterator[Finding]:
                 yield Finding(path, "damaged", OTHER_BYTES, again)
         else:
             signed = is_signed(path)
-            if not signed and path.suffix == ".json" and path.name not in RECORDS:
+            if not signed and path.suffix == ".json" and (path.name not in RECORDS or _is_anothers(path)):
                 return  # somebody else's
             check_file(path)
             if not signed:
@@ -173,6 +174,16 @@ def _check(path: Path) -> Iterator[Finding]:
         yield Finding(path, "damaged", f"it can't be read: {error.strerror or error}", again)
     except SoundprobeError as error:  # such as a record of another version
         yield Finding(path, "damaged", str(error), again)
+
+
+def _is_anothers(path: Path) -> bool:
+    """Whether the JSON without a digest says neither its version nor what made it, as all records that have them do."""
+    if path.name not in VERSIONED:
+        return False
+    try:
+        return not {"format", "command"} & set(parse_json(path.read_text(encoding="utf-8")))
+    except ValueError:
+        return False
 
 
 def _check_weights(file: WeightFile, path: Path) -> Iterator[Finding]:
