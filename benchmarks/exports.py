@@ -25,8 +25,8 @@ import machine_note
 from soundprobe.audio.decode import decode
 from soundprobe.audio.encoded import read_bytes
 from soundprobe.data.catalog import open_data
-from soundprobe.predicting.graph import Asked, RunGraph, asking, write_onnx, write_program
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.exported_graph import Asked, RunGraph, asking, write_onnx, write_program
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 

@@ -190,7 +190,7 @@ def joined(data: str, weights: str) -> str:
         borders_s = np.cumsum([0, *map(len, waves)]) / RATE_HZ
         soundfile.write(root / "joined.wav", np.concatenate(waves), RATE_HZ)
         truth = list(zip(borders_s[:-1], borders_s[1:], names[unheard], strict=True))
-        from soundprobe.predicting.load import load_predictor
+        from soundprobe.predicting.loading import load_predictor
 
         predictor = load_predictor(run.folder, weights=None if weights in ("random", "pretrained") else weights)
         for asked in (Listening(), Listening(None, 1.0), Listening(3.0, 1.0), Listening(3.0, 0.5, None, 1.5)):

@@ -35,8 +35,8 @@ from soundprobe.heads.catalog import load_head
 from soundprobe.heads.novelty import Novelty, out_of_fold
 from soundprobe.scoring.bootstrap import Predictions, Scores, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
+from soundprobe.scoring.out_of_fold import read_predictions
 from soundprobe.scoring.paired_tests import average, kfold_ratio, paired
-from soundprobe.scoring.predictions import read_predictions
 from soundprobe.scoring.results import RunRecord, read_result
 from soundprobe.training.log import read_history
 

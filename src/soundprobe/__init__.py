@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from soundprobe.data.catalog import open_data as open_data
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
-    from soundprobe.predicting.load import load_predictor as load_predictor
+    from soundprobe.predicting.loading import load_predictor as load_predictor
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.scoring.run_names import find_run as find_run
     from soundprobe.verbs.bench import bench as bench
@@ -51,7 +51,7 @@ _HOMES = {
     "fit": "verbs.fit:fit",
     "import_fold_scores": "verbs.import_predictions:import_fold_scores",
     "import_predictions": "verbs.import_predictions:import_predictions",
-    "load_predictor": "predicting.load:load_predictor",
+    "load_predictor": "predicting.loading:load_predictor",
     "open_data": "data.catalog:open_data",
     "predict": "verbs.predict:predict",
     "probe": "verbs.probe:probe",

@@ -12,7 +12,7 @@ from soundprobe.base.records import FoldResult, RunResult
 from soundprobe.data.catalog import open_data
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.predicting.prediction import Prediction, Segment, Timeline
-from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.prediction_list import Predictions
 from soundprobe.reporting.write import ReportPaths
 from soundprobe.scoring.results import write_result
 from sounds import RATE_HZ, tone

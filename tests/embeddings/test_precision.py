@@ -23,7 +23,7 @@ from soundprobe.embeddings.precision import declared, in_half
 from soundprobe.embeddings.quantising import Heard, check_half, compare, cosines, faint, judge
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict

@@ -19,7 +19,7 @@ from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, QuantisationError
 from soundprobe.embeddings import quantising, store
 from soundprobe.embeddings.quantising import Heard, compare, cosines, faint, judge, shares
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.verbs.extract import extract
 from sounds import tone, write_urbansound_layout
 

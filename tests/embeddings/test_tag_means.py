@@ -12,8 +12,8 @@ from soundprobe.backbones.tags import load_tag_head
 from soundprobe.base.errors import SoundprobeWarning, StoreError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.embeddings.tag_means import FILE, TagsRecord, measure_tags
+from soundprobe.verbs.disk_check import verify
 from soundprobe.verbs.extract import extract
-from soundprobe.verbs.verify import verify
 from sounds import write_urbansound_layout
 
 

@@ -10,7 +10,7 @@ from command_line import soundprobe as command
 from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
 from soundprobe.cli.main import app
 from soundprobe.predicting.prediction import Timeline
-from soundprobe.predicting.segments import segments_of_each
+from soundprobe.predicting.segmenting import segments_of_each
 from soundprobe.predicting.tagging import load_tagger
 from sounds import RATE_HZ, tone
 

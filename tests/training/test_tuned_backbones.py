@@ -22,7 +22,7 @@ from soundprobe.data.catalog import open_data
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import make_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate

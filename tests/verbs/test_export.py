@@ -19,7 +19,7 @@ from soundprobe.audio.decode import decode
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, StoreError
 from soundprobe.base.files import parse_json, write_json
 from soundprobe.cli.main import app
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.predictor import Listening
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract

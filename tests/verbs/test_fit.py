@@ -20,7 +20,7 @@ from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.cli.main import app
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head, make_head
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.prediction import NONE_OF_THESE
 from soundprobe.predicting.predictor import Listening
 from soundprobe.reporting.runs.collect import collect_runs

@@ -25,8 +25,8 @@ from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.write import write_report
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import named_runs
+from soundprobe.verbs.disk_check import verify
 from soundprobe.verbs.import_predictions import import_fold_scores, import_predictions
-from soundprobe.verbs.verify import verify
 from sounds import write_urbansound_layout
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -20,7 +20,7 @@ from made_sets import rewrite_about
 from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
-from soundprobe.predicting.load import check_weights, load_predictor
+from soundprobe.predicting.loading import check_weights, load_predictor
 from soundprobe.scoring.results import read_fold
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict

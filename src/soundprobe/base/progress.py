@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import one_line
-from soundprobe.base.terminal import Terminal
 
 _display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
 

@@ -401,7 +401,7 @@ def doctor(
 
 
 def _verify(places: list[Path] | None, quiet: bool, as_json: bool) -> None:
-    from soundprobe.verbs.verify import verify
+    from soundprobe.verbs.disk_check import verify
 
     found = verify(places, progress=not quiet)
     wrong = [finding for finding in found.findings if finding.state != "unsigned"]

@@ -15,8 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from soundprobe.base.allowance import Allowance, parse_allowance
+from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.files import json_text, plain_json
-from soundprobe.base.terminal import Terminal
 from soundprobe.cli.options import ExitCode
 
 if TYPE_CHECKING:

@@ -105,9 +105,9 @@ def predict(
     By the heads of all folds, or a fit's one; or with --tags.
     """
     from soundprobe.data.listing import audio_files
-    from soundprobe.predicting.formats import FACTS, prediction_facts
+    from soundprobe.predicting.label_formats import FACTS, prediction_facts
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
-    from soundprobe.predicting.load import load_predictor
+    from soundprobe.predicting.loading import load_predictor
     from soundprobe.predicting.predictor import Listening
     from soundprobe.predicting.tagging import load_tagger
     from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
@@ -214,7 +214,7 @@ def _form(form: str | None, to: Path | None, *, as_json: bool, follow: bool) -> 
     Raises:
         ConfigError: it is unknown, or doesn't go together with the other options.
     """
-    from soundprobe.predicting.formats import FORMATS, check_format, format_of
+    from soundprobe.predicting.label_formats import FORMATS, check_format, format_of
 
     if form not in (None, TABLE):
         check_format(str(form))
@@ -234,7 +234,7 @@ def _is_folder(to: Path) -> bool:
 
 
 def _writer(form: str, recordings: int, to: Path | None) -> Any:
-    from soundprobe.predicting.formats import FORMATS
+    from soundprobe.predicting.label_formats import FORMATS
 
     writer = FORMATS["csv" if form == TABLE else form]()
     if recordings > 1 and not writer.holds_several and (to is None or not _is_folder(to)):
@@ -250,7 +250,7 @@ def _write(text: str) -> None:
 
 def _follow(predictor: Predictor, raw: Raw | None, how: Listening, form: str) -> None:
     """A line for each segment, as it comes."""
-    from soundprobe.predicting.formats import FORMATS, segment_facts
+    from soundprobe.predicting.label_formats import FORMATS, segment_facts
     from soundprobe.verbs.predict import followed
 
     writer = FORMATS["csv" if form == TABLE else form]()

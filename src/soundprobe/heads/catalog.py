@@ -24,7 +24,7 @@ class HeadSpec:
             three seconds that a process takes to start.
         proba: "module:function" of a saved head's probabilities without its class, see `heads.inference.Proba`; left
             out where predictions take the class.
-        graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.graph`; left out where
+        graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.head_graph`; left out where
             it can't stand in one.
         has_device: whether it can be trained on a GPU, through its setting `device`.
     """
@@ -67,7 +67,7 @@ HEADS = Registry(
             title="Linear",
             target="soundprobe.heads.linear:LinearHead",
             proba="soundprobe.heads.inference:linear_proba",
-            graph="soundprobe.heads.graph:LinearGraph",
+            graph="soundprobe.heads.head_graph:LinearGraph",
             description="logistic regression; strength chosen on inner splits",
             has_device=True,
         ),
@@ -76,7 +76,7 @@ HEADS = Registry(
             title="MLP",
             target="soundprobe.heads.mlp:MLPHead",
             proba="soundprobe.heads.inference:mlp_proba",
-            graph="soundprobe.heads.graph:MLPGraph",
+            graph="soundprobe.heads.head_graph:MLPGraph",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
             repaying_bytes=1e6,
             has_device=True,
@@ -86,7 +86,7 @@ HEADS = Registry(
             title="kNN",
             target="soundprobe.heads.knn:KNNHead",
             proba="soundprobe.heads.inference:knn_proba",
-            graph="soundprobe.heads.graph:KNNGraph",
+            graph="soundprobe.heads.head_graph:KNNGraph",
             description="nearest neighbours by cosine; k chosen on inner splits",
         ),
     ),

@@ -30,12 +30,12 @@ from soundprobe.predicting.bundle import (
     write_weights,
 )
 from soundprobe.predicting.card import model_card
-from soundprobe.predicting.load import load_predictor
+from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.predictor import Predictor
 from soundprobe.scoring.bootstrap import resample
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.predictions import predictions_of
+from soundprobe.scoring.out_of_fold import predictions_of
 from soundprobe.scoring.results import RunRecord, read_result
 from soundprobe.scoring.run_names import base_name, fit_name, named_runs
 from soundprobe.scoring.thresholds import NEVER
@@ -101,7 +101,7 @@ def _write_model(predictor: Predictor, path: Path, kind: str, progress: bool) ->
     if kind == "bundle":
         write_weights(predictor, path)
         return None
-    from soundprobe.predicting.graph import RunGraph, compare, write_onnx, write_program
+    from soundprobe.predicting.exported_graph import RunGraph, compare, write_onnx, write_program
 
     graph = RunGraph(predictor)
     with progress_bar(f"export {kind}", 2, "", shown=progress) as bar:

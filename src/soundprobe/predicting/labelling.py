@@ -16,7 +16,7 @@ from typing import Any
 
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.files import digest_key, printable, refused, write_text
-from soundprobe.predicting.formats import json_line
+from soundprobe.predicting.label_formats import json_line
 
 LOG = "predict.jsonl"
 

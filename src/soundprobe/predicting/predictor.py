@@ -36,8 +36,8 @@ from soundprobe.base.files import leading_digits
 from soundprobe.base.records import Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
-from soundprobe.predicting.predictions import Predictions
-from soundprobe.predicting.segments import LEAST_SURE, check_segmenting, segments, segments_of_each
+from soundprobe.predicting.prediction_list import Predictions
+from soundprobe.predicting.segmenting import LEAST_SURE, check_segmenting, segments, segments_of_each
 from soundprobe.predicting.windows import Grid, Reel, Window, windows
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
+from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.files import atomic_file
 from soundprobe.base.progress import said_now_and_then
-from soundprobe.base.terminal import Terminal
 from soundprobe.scoring.results import fold_path
 
 COLUMNS = ("fold", "epoch", "loss", "clean loss", "val. loss", "val. accuracy", "rate", "clips/s", "ETA")

@@ -10,7 +10,7 @@ from typing import get_args
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import atomic_folder, check_room
 from soundprobe.predicting.bundle import CARD, LABELS, ExportRecord, Format, is_export, read_export
-from soundprobe.predicting.load import find_heads
+from soundprobe.predicting.loading import find_heads
 
 FORMATS = get_args(Format)
 MODULES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}

@@ -20,11 +20,11 @@ from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.labelling import Recording
-from soundprobe.predicting.load import check_weights, find_heads, load_predictor
+from soundprobe.predicting.loading import check_weights, find_heads, load_predictor
 from soundprobe.predicting.prediction import Prediction, Segment
-from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.prediction_list import Predictions
 from soundprobe.predicting.predictor import Listening, Predictor
-from soundprobe.predicting.segments import thresholds_of
+from soundprobe.predicting.segmenting import thresholds_of
 from soundprobe.predicting.tagging import TAGGING, check_tagger, load_tagger
 
 STDIN, STDIN_NAME = "-", "stdin"

@@ -77,7 +77,7 @@ def view(
     predictor = None
     run = head if run is None else run
     if run is not None:
-        from soundprobe.predicting.load import load_predictor
+        from soundprobe.predicting.loading import load_predictor
 
         predictor = load_predictor(
             run, heads=heads, dataset=dataset, weights=weights, channels=channels, device=device, progress=progress

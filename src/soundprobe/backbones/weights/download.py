@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import SoundprobeError, one_line
 from soundprobe.base.progress import Lines
-from soundprobe.base.terminal import Terminal
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 RETRY_WAITS_S = (0.5, 2.0, 5.0)

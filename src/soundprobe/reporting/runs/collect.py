@@ -9,7 +9,7 @@ from soundprobe.base.errors import StoreError, unknown
 from soundprobe.base.stored import Identity
 from soundprobe.reporting.runs.run import Run, read_run
 from soundprobe.scoring.fits import FitRecord
-from soundprobe.scoring.predictions import UnreadableRunError, reason_of
+from soundprobe.scoring.out_of_fold import UnreadableRunError, reason_of
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.run_names import WHAT_TO_RUN, data_labels, long_label, run_folders
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
-from soundprobe.scoring.predictions import UnreadableRunError, read_predictions
+from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
 from soundprobe.scoring.results import RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4

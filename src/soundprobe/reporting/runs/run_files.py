@@ -7,7 +7,7 @@ from typing import Any
 
 from soundprobe.base.errors import StoreError
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
-from soundprobe.scoring.predictions import UnreadableRunError, reason_of
+from soundprobe.scoring.out_of_fold import UnreadableRunError, reason_of
 from soundprobe.scoring.results import RunRecord, read_result
 
 

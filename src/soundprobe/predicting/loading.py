@@ -28,7 +28,7 @@ from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.heads.novelty import Novelty
 from soundprobe.predicting.bundle import is_export, load_bundle
-from soundprobe.predicting.hub import PREFIX, fetch_bundle
+from soundprobe.predicting.hub_bundles import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, part, read_fit
@@ -211,7 +211,7 @@ def _finetuned(place: Path, channels: str | None, device: str) -> Predictor:
 
 def _trained_seconds(run: FinetunedRun) -> float | None:
     """The length that every clip had in training, as `FinetunedRun.clip_seconds`, by the clips that it tested."""
-    from soundprobe.scoring.predictions import table_of
+    from soundprobe.scoring.out_of_fold import table_of
 
     told = run.record.backbone
     heard = table_of(run.folder, run.record).get("clip.duration_s")

@@ -8,7 +8,7 @@ import torch
 
 from soundprobe.base.errors import ExportError
 from soundprobe.heads.catalog import HEADS, HeadSpec, load_head, make_head
-from soundprobe.heads.graph import HeadGraph
+from soundprobe.heads.head_graph import HeadGraph
 
 QUICK = {"mlp": {"widths": (8,), "learning_rates": (1e-2,), "max_epochs": 3}}
 

@@ -7,9 +7,9 @@ import pytest
 from rich.progress import Progress
 from rich.table import Table
 
+from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import AudioError, Lacking, SoundprobeError, SoundprobeWarning, WeightsError, one_line
 from soundprobe.base.files import json_text
-from soundprobe.base.terminal import Terminal
 
 HOSTILE = "a\x1b[2J\x1b]8;;http://x\x07b\r\x9b31m\u202ec\u2028d\x7f\ud800"
 SAID = "a [2J ]8;;http://x b 31mc d"

@@ -22,7 +22,7 @@ from soundprobe.backbones.melspectrogram import FramePower
 from soundprobe.base.errors import ExportError, one_line
 from soundprobe.base.files import atomic_path
 from soundprobe.embeddings.forward import embed_waves, stacked
-from soundprobe.heads.graph import HeadGraph
+from soundprobe.heads.head_graph import HeadGraph
 from soundprobe.predicting.predictor import Member, Predictor
 
 INPUT, OUTPUTS = "waveform", ("probabilities", "embedding")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.predicting.formats import FORMATS, check_format, format_of
+from soundprobe.predicting.label_formats import FORMATS, check_format, format_of
 from soundprobe.predicting.prediction import Prediction, Segment
 from soundprobe.viewing.label_files import read_segments
 

@@ -5,7 +5,7 @@ import pytest
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.predicting.prediction import Timeline
-from soundprobe.predicting.segments import edges_s, segments, together
+from soundprobe.predicting.segmenting import edges_s, segments, together
 
 NAMES = ("rain", "siren", "dog")
 

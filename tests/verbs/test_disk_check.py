@@ -24,9 +24,9 @@ from soundprobe.base.files import write_json
 from soundprobe.cli.main import app
 from soundprobe.embeddings import store
 from soundprobe.reporting.write import write_report
+from soundprobe.verbs.disk_check import verify
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
-from soundprobe.verbs.verify import verify
 from sounds import write_urbansound_layout
 
 

@@ -12,7 +12,7 @@ import soundfile
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.records import EncodedAudio
 from soundprobe.predicting.prediction import Prediction, Segment, Timeline
-from soundprobe.predicting.predictions import Predictions
+from soundprobe.predicting.prediction_list import Predictions
 from sounds import RATE_HZ, tone
 
 CLASSES = ("dog", "<b>siren</b>", "p")
