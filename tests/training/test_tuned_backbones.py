@@ -377,7 +377,7 @@ def test_heads_on_finetuned_embeddings_predict_new_clips_with_their_own_networks
         head.fit(own.features_of(outcome.fold)[train], own.labels[train], groups=own.groups[train])
         here = own.features_of(outcome.fold)[own.ids == path.name]
         expected.append(head.predict_proba(here)[0])
-    (said,) = predict(path, head=done.folder, device="cpu", progress=False)
+    (said,) = predict(path, head=done.folder, weights=made.run, device="cpu", progress=False)
     assert said.heads == 3
     np.testing.assert_allclose(said.proba, np.mean(expected, axis=0), atol=1e-4)
     moved = shutil.move(shutil.copytree(made.run, tmp_path / "copy"), tmp_path / "moved")
