@@ -24,8 +24,8 @@ class HeadSpec:
             three seconds that a process takes to start.
         proba: "module:function" of a saved head's probabilities without its class, see `heads.inference.Proba`; left
             out where predictions take the class.
-        graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.head_graph`; left out where
-            it can't stand in one.
+        graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.head_graph`; left out
+            where it can't stand in one.
         has_device: whether it can be trained on a GPU, through its setting `device`.
     """
 
