@@ -40,6 +40,10 @@ EQUAL: dict[str, str] = {
     "paired_tests.detectable: freedom > 0 -> freedom >= 0": "two folds or recordings are the fewest with any error",
     "paired_tests.detectable: error > TIE -> error >= TIE": "an error of exactly TIE, a rounding, does not come up",
     "paired_tests.corrected_t_test: abs(mean) <= TIE -> abs(mean) < TIE": "a mean of exactly TIE does not come up",
+    "paired_tests.corrected_t_test: spread <= TIE -> spread < TIE": "nor does a spread of exactly TIE",
+    "paired_tests.sign_test: values > TIE -> values >= TIE": "nor a difference",
+    "paired_tests.sign_test: values < -TIE -> values <= -TIE": "nor a difference",
+    "paired_tests.paired: abs(mean.value) <= TIE -> abs(mean.value) < TIE": "nor a mean",
     "paired_tests.is_clear: self.p_holm < 1 - LEVEL -> self.p_holm <= 1 - LEVEL": "no p is 1 - LEVEL to the last bit",
     "folds.inner_split: 1 -> 2": "twice the counts everywhere: costs are compared with one another alone",
 }

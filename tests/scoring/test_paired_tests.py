@@ -398,10 +398,12 @@ def test_corrected_t_test_refuses_a_ratio_that_is_none(ratio: float) -> None:
         corrected_t_test([0.1, 0.2], test_train_ratio=ratio)
     with pytest.raises(DataError, match="1 fold leaves nothing"):
         kfold_ratio(1)
+    assert (kfold_ratio(2), kfold_ratio(10)) == (1.0, 1 / 9)
 
 
 def test_corrected_t_test_of_one_fold_or_without_spread_says_why_it_has_no_p() -> None:
     one = corrected_t_test([0.2], test_train_ratio=0.1)
+    assert one.freedom == 0
     assert (one.p, one.reason) == (None, "one fold has no spread to judge a difference by")
     equal = corrected_t_test([0.2, 0.2, 0.2], test_train_ratio=0.5)
     assert equal.p is None
@@ -627,6 +629,8 @@ def test_average_of_seeds_has_their_mean_scores() -> None:
         paired(better, worse, test_train_ratio=0.2).mean.value / 2
     )
     assert both.predictions.name == "both seeds"
+    np.testing.assert_array_equal(both.counts, better.counts + worse.counts)
+    np.testing.assert_array_equal(both.count_draws, better.count_draws + worse.count_draws)
     with pytest.raises(DataError, match="No runs to average"):
         average([], "none")
     with pytest.raises(DataError, match="redrawn differently"):
