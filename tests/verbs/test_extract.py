@@ -307,7 +307,7 @@ def test_extract_killed_in_mid_run_goes_on_without_embedding_a_finished_part_aga
     assert json.loads((folder / "meta.json").read_text())["complete"] is False
     finished = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("part-*.parquet")}
     assert 1 <= len(finished) < 4
-    (folder / ".part-00003.parquet.1.tmp").write_bytes(b"half a part")
+    (folder / f".part-00003.parquet.{killed.pid}.tmp").write_bytes(b"half a part")
 
     resumed = subprocess.run(command, check=True, capture_output=True, text=True)
     assert f"{256 * len(finished)} of them there before" in resumed.stdout
