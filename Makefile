@@ -38,7 +38,7 @@ test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: install
-	$(BIN)/python -m pytest $(QUICK)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(QUICK)
 
 # Lines and branches of what holds docs/guarantees.md, by the tests that are theirs: see [tool.coverage] in pyproject.toml.
 COVERED := tests/audio tests/backbones/weights tests/base tests/data tests/scoring/test_folds.py tests/embeddings/test_store.py \
