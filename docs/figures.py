@@ -37,7 +37,8 @@ from soundprobe.scoring.bootstrap import Predictions, Scores, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.out_of_fold import read_predictions
 from soundprobe.scoring.paired_tests import average, kfold_ratio, paired
-from soundprobe.scoring.results import RunRecord, read_result
+from soundprobe.scoring.results import read_result
+from soundprobe.scoring.run_records import RunRecord
 from soundprobe.training.log import read_history
 
 DOCS = Path(__file__).resolve().parent

@@ -19,7 +19,7 @@ from soundprobe.base.stored import Record, RecordError
 from soundprobe.embeddings import store
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
-from soundprobe.scoring.results import RunRecord
+from soundprobe.scoring.run_records import RunRecord
 
 DROPPED = object()
 OTHERS = (

@@ -22,6 +22,7 @@ from soundprobe.reporting.write import write_report
 from soundprobe.scoring import results
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.results import FinishedRun
+from soundprobe.scoring.run_records import FoldRecord, NetworkRecord, RunRecord
 from soundprobe.training.inputs import InputsRecord
 from soundprobe.training.state import load_checkpoint, save_checkpoint
 from soundprobe.verbs.extract import extract
@@ -31,7 +32,7 @@ from soundprobe.verbs.probe import probe
 
 NAMES = {
     "meta.json": store.SetRecord,
-    "result.json": results.RunRecord,
+    "result.json": RunRecord,
     "learning-curve.json": LearningCurveRecord,
     "peeking.json": PeekingRecord,
     "network.json": QuantisedRecord,
@@ -76,7 +77,7 @@ def test_metadata_of_heads_and_networks_are_read_and_kept_as_they_stand(samples)
     for path in heads | networks:
         with safe_open(path, framework="numpy") as file:
             text = file.metadata()["soundprobe"]
-        kind = results.NetworkRecord if path in networks else results.FoldRecord
+        kind = NetworkRecord if path in networks else FoldRecord
         record = kind.of(json.loads(text), path)
         assert json.dumps(record.content) == text
         assert record.fold == int(path.name[5:7])

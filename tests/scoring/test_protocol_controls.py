@@ -33,7 +33,7 @@ from soundprobe.scoring.protocol_controls import (
     reshuffle_folds,
     shuffle_labels,
 )
-from soundprobe.scoring.results import FoldScoresRecord
+from soundprobe.scoring.run_records import FoldScoresRecord
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 

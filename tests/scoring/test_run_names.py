@@ -10,8 +10,8 @@ import pytest
 
 from result_folders import ESC10, SAMPLE, Data, write_run
 from soundprobe.base.errors import ConfigError, StoreError
-from soundprobe.scoring.results import RunRecord
 from soundprobe.scoring.run_names import base_name, find_run, named_runs, run_folder
+from soundprobe.scoring.run_records import RunRecord
 
 SMALL = Data("toy", {1: 20, 2: 20}, ("a", "b"), fingerprint="aaaa1111")
 

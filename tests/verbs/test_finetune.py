@@ -24,6 +24,7 @@ from soundprobe.base.records import Clips, FoldResult
 from soundprobe.data.catalog import open_data
 from soundprobe.scoring import results
 from soundprobe.scoring.overfitting import overfitting
+from soundprobe.scoring.run_records import RunRecord
 from soundprobe.training import fold_training as fold_module
 from soundprobe.training.inputs import ClipsPart
 from soundprobe.training.tuned_backbones import load_network, open_run
@@ -354,7 +355,7 @@ def test_run_killed_before_its_result_was_written_anew_is_whole_after_the_next_c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results.RunRecord, "write", killed)
+        patch.setattr(RunRecord, "write", killed)
         run()
     assert not (folder / "result.json").exists()  # rather none than one of fold 1 alone
     again = run()

@@ -19,6 +19,7 @@ from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head
 from soundprobe.scoring import results
+from soundprobe.scoring.run_records import RunRecord
 from soundprobe.verbs.probe import Plan, probe
 
 QUICK = {"linear": {}, "mlp": {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}, "knn": {}}
@@ -178,7 +179,7 @@ def test_probe_killed_before_its_result_was_written_anew_is_whole_after_the_next
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results.RunRecord, "write", killed)
+        patch.setattr(RunRecord, "write", killed)
         run(tmp_path)
     (folder,) = (tmp_path / "heads").glob("toy/*/*")
     assert not (folder / "result.json").exists()  # rather none than one of other folds

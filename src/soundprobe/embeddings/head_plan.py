@@ -66,7 +66,7 @@ class Plan:
         )
 
     def about(self, clips: Embeddings) -> dict[str, Any]:
-        """What a trained head belongs to: the content of a `scoring.results.HeadOriginRecord`."""
+        """What a trained head belongs to: the content of a `scoring.run_records.HeadOriginRecord`."""
         return {
             "backbone": self.features.describe(),
             "class_names": list(clips.class_names),

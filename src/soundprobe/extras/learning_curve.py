@@ -18,7 +18,7 @@ from soundprobe.heads.catalog import make_head
 from soundprobe.scoring import metrics
 from soundprobe.scoring.folds import SplitError, outer_splits
 from soundprobe.scoring.measured import LearningCurveRecord
-from soundprobe.scoring.results import FoldScoresRecord
+from soundprobe.scoring.run_records import FoldScoresRecord
 
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 """Of the training recordings; all of them are the run itself."""

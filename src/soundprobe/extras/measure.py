@@ -13,7 +13,7 @@ from soundprobe.base.records import Embeddings
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.extras import learning_curve, peeking
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
-from soundprobe.scoring.results import RunRecord
+from soundprobe.scoring.run_records import RunRecord
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from soundprobe.base.records import Embeddings
 from soundprobe.heads.catalog import make_head
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.measured import PeekingRecord
-from soundprobe.scoring.results import FoldScoresRecord
+from soundprobe.scoring.run_records import FoldScoresRecord
 
 
 def measure_peeking(

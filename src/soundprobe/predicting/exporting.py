@@ -36,8 +36,9 @@ from soundprobe.scoring.bootstrap import resample
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.out_of_fold import predictions_of
-from soundprobe.scoring.results import RunRecord, read_result
+from soundprobe.scoring.results import read_result
 from soundprobe.scoring.run_names import base_name, fit_name, named_runs
+from soundprobe.scoring.run_records import RunRecord
 from soundprobe.scoring.thresholds import NEVER
 
 MODELS = {"onnx": "model.onnx", "torch": "model.pt2", "bundle": WEIGHTS}

@@ -32,8 +32,8 @@ from soundprobe.predicting.hub_bundles import PREFIX, fetch_bundle
 from soundprobe.predicting.predictor import Member, Predictor
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, part, read_fit
-from soundprobe.scoring.results import HeadOriginRecord
 from soundprobe.scoring.run_names import WHY_NOT, run_folder
+from soundprobe.scoring.run_records import HeadOriginRecord
 from soundprobe.scoring.thresholds import NEVER
 from soundprobe.training.tuned_backbones import FinetunedRun, load_network, open_run
 

@@ -18,7 +18,8 @@ from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, one_line
 from soundprobe.base.files import atomic_file
 from soundprobe.base.stored import Count, Entry, Record, Settings, command_in
-from soundprobe.scoring.results import HeadOriginRecord, RunRecord, fold_metadata, read_metadata
+from soundprobe.scoring.results import fold_metadata, read_metadata
+from soundprobe.scoring.run_records import HeadOriginRecord, RunRecord
 
 
 class IntervalRecord(Entry):

@@ -16,7 +16,7 @@ from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.stored import RecordError
 from soundprobe.scoring.bootstrap import Predictions
-from soundprobe.scoring.results import RunRecord
+from soundprobe.scoring.run_records import RunRecord
 
 
 class UnreadableRunError(Exception):

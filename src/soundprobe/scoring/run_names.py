@@ -14,7 +14,8 @@ from soundprobe.base.files import path_name
 from soundprobe.base.stored import ScoredModelRecord
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.published import PublishedRecord
-from soundprobe.scoring.results import RunRecord, read_result
+from soundprobe.scoring.results import read_result
+from soundprobe.scoring.run_records import RunRecord
 
 BEST = "best"
 WHAT_TO_RUN = (

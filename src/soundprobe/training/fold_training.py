@@ -23,6 +23,7 @@ from soundprobe.base.records import FoldResult
 from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import inner_split
+from soundprobe.scoring.run_records import NetworkRecord
 from soundprobe.training.choosing import InnerSplit, choose
 from soundprobe.training.evaluating import judge
 from soundprobe.training.inputs import ClipsPart, ClipsTable, Inputs, open_inputs
@@ -289,7 +290,7 @@ def _write(
     )
     state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
     path = results.network_path(task.folder, task.fold)
-    record = results.NetworkRecord.of({**task.about, "fold": task.fold}, path)
+    record = NetworkRecord.of({**task.about, "fold": task.fold}, path)
     with atomic_file(path) as file:
         file.write(save(state, metadata=results.fold_metadata(record)))
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}

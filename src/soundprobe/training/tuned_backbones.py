@@ -26,6 +26,7 @@ from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.scan import Scan
 from soundprobe.scoring import results
 from soundprobe.scoring.run_names import WHY_NOT
+from soundprobe.scoring.run_records import NetworkRecord, RunRecord
 
 if TYPE_CHECKING:
     from soundprobe.backbones.load import LoadedBackbone
@@ -40,7 +41,7 @@ class FinetunedRun:
     """A finished run: its folder, its record, and the digest of each fold's network file."""
 
     folder: Path
-    record: results.RunRecord
+    record: RunRecord
     networks: Mapping[int, str]
 
     @property
@@ -179,7 +180,7 @@ def _read_network(run: FinetunedRun, path: Path, fold: int) -> dict[str, Any]:
     try:
         result, arrays, _ = results.read_fold(results.fold_path(run.folder, fold))
         content = read_checked(path)
-        about = results.NetworkRecord.of(results.read_metadata(content, path), path)
+        about = NetworkRecord.of(results.read_metadata(content, path), path)
         tensors = load(content)
         head = tensors["head.weight"].numpy().T
     except DamagedError as error:

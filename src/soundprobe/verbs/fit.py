@@ -22,8 +22,8 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, read_fit, write_fit
-from soundprobe.scoring.results import RunRecord
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs
+from soundprobe.scoring.run_records import RunRecord
 from soundprobe.scoring.thresholds import NEVER, choose_thresholds, cross_fitted
 
 FIT_VERSION = 1

@@ -32,7 +32,8 @@ from soundprobe.data.readers.table import read_table
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
 from soundprobe.scoring import results
 from soundprobe.scoring.published import PublishedRecord
-from soundprobe.scoring.results import FinishedRun, ImportRecord, RunRecord
+from soundprobe.scoring.results import FinishedRun
+from soundprobe.scoring.run_records import ImportRecord, RunRecord
 
 LONGEST_NAME = 80
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")

@@ -54,7 +54,7 @@ of a class without clips) is null.
     ROW    {"name", "title", "kind": "probe" | "finetune" | "import", "tag": what must be said of it,
             "is_control": bool,
             "caution": what must be known to read it, or "",
-            "imported": null, or of an import what `soundprobe.scoring.results.ImportRecord` says,
+            "imported": null, or of an import what `soundprobe.scoring.run_records.ImportRecord` says,
             "control_of": "random weights", "shuffled labels", "reshuffled folds" (whose "folds" are its own) or "",
             "contaminated": bool (carried over),
             "rank": int, or null where it has none, as every control, "complete": bool,

@@ -20,7 +20,7 @@ import numpy as np
 from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
 from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
-from soundprobe.scoring.results import RunRecord, ScoreRecord
+from soundprobe.scoring.run_records import RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4
 """By how much a figure in result.json may differ from the recomputed one: it may be rounded to four digits."""

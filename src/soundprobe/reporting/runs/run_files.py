@@ -8,7 +8,8 @@ from typing import Any
 from soundprobe.base.errors import StoreError
 from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
 from soundprobe.scoring.out_of_fold import UnreadableRunError, reason_of
-from soundprobe.scoring.results import RunRecord, read_result
+from soundprobe.scoring.results import read_result
+from soundprobe.scoring.run_records import RunRecord
 
 
 def read_record(folder: Path) -> RunRecord:
