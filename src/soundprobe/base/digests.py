@@ -11,6 +11,7 @@ XXH3 notices accidents, not forgery. benchmarks/digests.py measures what it cost
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator
@@ -56,20 +57,7 @@ def read_checked(path: Path) -> bytes:
         raise StoreError(f"No file {path}.") from None
     except OSError as error:
         raise StoreError(f"Can't read {path}: {error.strerror or error}.") from error
-    at = _place_in(content[:HEAD], 0, MARK)
-    if at is None and content[-4:] == b"PAR1":
-        start = max(0, len(content) - 8 - int.from_bytes(content[-8:-4], "little"))
-        at = _place_in(content[start:], start, MARK)
-    if at is None:
-        _note(path)
-        return content
-    digits = slice(at + len(MARK), at + len(UNSIGNED))
-    whole = memoryview(content)
-    digest = xxhash.xxh3_128(whole[: digits.start])
-    digest.update(ZEROS.encode())
-    digest.update(whole[digits.stop :])
-    if digest.hexdigest().encode() != content[digits]:
-        raise DamagedError(path)
+    _check(io.BytesIO(content), path)
     return content
 
 
@@ -77,18 +65,21 @@ def check_file(path: Path) -> None:
     """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
     try:
         with path.open("rb") as file:
-            at = _place(file, MARK)
-            if at is None:
-                _note(path)
-                return
-            file.seek(at + len(MARK))
-            told = file.read(len(ZEROS))
-            found = _digest(file, at + len(MARK))
+            _check(file, path)
     except FileNotFoundError:
         raise DamagedError(path, "it is gone") from None
     except OSError as error:
         raise StoreError(f"Can't read {path}: {error.strerror or error}.") from error
-    if found.encode() != told:
+
+
+def _check(file: IO[bytes], path: Path) -> None:
+    at = _place(file, MARK)
+    if at is None:
+        _note(path)
+        return
+    file.seek(at + len(MARK))
+    told = file.read(len(ZEROS))
+    if _digest(file, at + len(MARK)).encode() != told:
         raise DamagedError(path)
 
 
@@ -183,5 +174,5 @@ def _note(path: Path) -> None:
         warnings.warn(
             f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.",
             SoundprobeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

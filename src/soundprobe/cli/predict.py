@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,26 +112,27 @@ def predict(
     from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
 
     how = Listening(window, hop, threshold, min_duration)
-    how.check()
     source = _raw(clips, raw, rate, channels_in, follow)
     form = _form(form, to, as_json=as_json, follow=follow)
     if to is not None:
         check_room(to.parent, 0)
     options: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
     asked: dict[str, Any] = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
-    load: Callable[[], Predictor]
     if tags:
         folder = Path(check_tags(clips, run, backbone, weights))
         asked["tags"] = [str(folder), weights, os.stat(weights).st_mtime_ns if weights else None]
-        load = partial(load_tagger, str(folder), **options)
     elif backbone is not None:
         raise ConfigError(f"--backbone {backbone} is of --tags; a run has its own. Leave it out, or add --tags.")
     else:
         folder = find_folder(clips, heads, run, dataset, weights)
         asked["unknown"] = unknown
-        load = partial(load_predictor, folder, **options)
+
+    def load() -> Predictor:
+        loaded = load_tagger(str(folder), **options) if tags else load_predictor(folder, **options)
+        return loaded if unknown else loaded.without_unknown()
+
     if follow:
-        _follow(load() if unknown else load().without_unknown(), source, how, form)
+        _follow(load(), source, how, form)
         return
     recordings: list[Recording] = []
     for place in clips:
@@ -155,7 +155,7 @@ def predict(
     failures: list[AudioError] = []
     text = ""
     if left:
-        predictor = load() if unknown else load().without_unknown()
+        predictor = load()
         writer.highest_hz = predictor.highest_hz
         with heard(predictor, left, how, source, jobs=jobs, progress=not quiet) as outcomes:
             for recording, done in zip(left, outcomes, strict=True):
@@ -250,16 +250,14 @@ def _write(text: str) -> None:
 
 def _follow(predictor: Predictor, raw: Raw | None, how: Listening, form: str) -> None:
     """A line for each segment, as it comes."""
-    from soundprobe.predicting.label_formats import FORMATS, segment_facts
     from soundprobe.verbs.predict import followed
 
-    writer = FORMATS["csv" if form == TABLE else form]()
+    writer = _writer(form, 1, None)
     if form != TABLE:
         _write(writer.head())
     for said in followed(predictor, raw, how):
         (segment,) = said.segments
-        facts = segment_facts(segment)
-        times = f"{facts['start_s']:>10.3f} {facts['end_s']:>10.3f}"
+        times = f"{segment.start_s:>10.3f} {segment.end_s:>10.3f}"
         line = f"{times}  {100 * segment.probability:5.1f} %  {one_line(segment.label)}\n"
         _write(line if form == TABLE else writer.rows(said))
 

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,11 @@ class Csv(Writer):
     ending = ".csv"
 
     def head(self) -> str:
-        return _line(["clip", "start_s", "end_s", "label", "probability"])
+        return _csv([["clip", "start_s", "end_s", "label", "probability"]])
 
     def rows(self, done: Prediction) -> str:
-        return "".join(
-            _line([to_cell(done.name), *_times(one), to_cell(one.label), f"{one.probability:.4f}"])
-            for one in done.segments
+        return _csv(
+            [to_cell(done.name), *_times(one), to_cell(one.label), f"{one.probability:.4f}"] for one in done.segments
         )
 
 
@@ -76,13 +75,15 @@ class Raven(Writer):
     """A selection table. Those of several recordings follow each other in time, as Raven opens a list of files."""
 
     ending = ".Table.1.selections.txt"
-    COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)")
+    COLUMNS = (
+        *("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"),
+        *("Begin Path", "File Offset (s)", "Annotation", "Confidence"),
+    )
     _number, _began_s = 0, 0.0
-    MORE = ("Begin Path", "File Offset (s)", "Annotation", "Confidence")
 
     def head(self) -> str:
         self._number, self._began_s = 0, 0.0
-        return "\t".join([*self.COLUMNS, *self.MORE]) + "\n"
+        return "\t".join(self.COLUMNS) + "\n"
 
     def rows(self, done: Prediction) -> str:
         lines = []
@@ -166,7 +167,7 @@ def _cell(text: str) -> str:
     return " ".join(text.split())
 
 
-def _line(cells: Sequence[str]) -> str:
+def _csv(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

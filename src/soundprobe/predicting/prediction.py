@@ -26,7 +26,7 @@ class Prediction:
     Attributes:
         name: the clip; class_names: C names; proba: (C,) float64, sums to 1, the mean over the folds' heads.
         heads: how many heads were asked.
-        duration_s: of the clip; heard_s: how much of it from its beginning the backbone takes.
+        duration_s: of the clip; heard_s: how much of it was heard, which is all.
         findings: what is conspicuous about its sound; see `soundprobe.audio.checks`.
         timeline: its windows, where it is longer than one or was asked for in windows; else None.
         segments: the stretches of one class in it, ascending, none of which overlap.
@@ -57,14 +57,10 @@ class Prediction:
         shares = ", ".join(f"{one_line(name)} {100 * share:.1f} %" for name, share in self.most_probable())
         return f"Prediction({one_line(self.name)}: {shares})"
 
-    def most_probable(self, most: int = 3, least: float = 0.0) -> list[tuple[str, float]]:
-        """The `most` most probable classes with their probabilities, falling; those below `least` but the first not."""
+    def most_probable(self, most: int = 3) -> list[tuple[str, float]]:
+        """The `most` most probable classes with their probabilities, falling."""
         order = (-self.proba).argsort(kind="stable")[:most]
-        return [
-            (self.class_names[c], float(self.proba[c]))
-            for rank, c in enumerate(order)
-            if rank == 0 or self.proba[c] >= least
-        ]
+        return [(self.class_names[c], float(self.proba[c])) for c in order]
 
     @property
     def predicted(self) -> str:

@@ -119,9 +119,8 @@ def _lines(one: Prediction) -> Iterator[str]:
     yield f"{one_line(one.name)}: {_shares(one, 1)}"
     if len(one.class_names) > 1:
         yield f"then {_shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1)}"
-    heard = "" if one.heard_s >= one.duration_s - 0.01 else f", of which {one.heard_s:g} s were heard"
     segments = f", {len(one.segments)} segments" if one.segments else ""
-    yield f"{one.duration_s:,.1f} s{heard}{segments}, {_heads(one)}"
+    yield f"{one.duration_s:,.1f} s{segments}, {_heads(one)}"
 
 
 def _heads(one: Prediction) -> str:

@@ -62,6 +62,9 @@ class Listening:
         window_s: None takes as much as the heads were trained on, see `Predictor.trained_s`.
         hop_s: from one window's beginning to the next one's; None takes half a window.
         threshold, min_duration_s: see `segments`; None takes the run's own thresholds, where it has any.
+
+    Raises:
+        ConfigError: a value is not valid, as far as can be told without the run.
     """
 
     window_s: float | None = None
@@ -69,8 +72,7 @@ class Listening:
     threshold: float | Mapping[str, float] | None = None
     min_duration_s: float = 0.0
 
-    def check(self) -> None:
-        """Raises ConfigError where a value is not valid, as far as can be told without the run."""
+    def __post_init__(self) -> None:
         window_s = self.hop_s if self.window_s is None else self.window_s
         hop_s = self.window_s if self.hop_s is None else self.hop_s
         if window_s is not None and hop_s is not None:
@@ -195,9 +197,8 @@ class Predictor:
         """The windows that `listening` asks for.
 
         Raises:
-            ConfigError: a value is not valid, or a backbone doesn't take so long a window.
+            ConfigError: the hop is longer than the window, or a backbone doesn't take so long a window.
         """
-        listening.check()
         window_s = listening.window_s or min(self.most_s, self.trained_s or self.most_s)
         if window_s > self.most_s:
             names = ", ".join(dict.fromkeys(one.spec.name for one in self.backbones))

@@ -63,7 +63,6 @@ def predict(
         SoundprobeError: as `sources_of` and `load_predictor`. AudioError: a clip can't be decoded.
     """
     listening = Listening(window_s, hop_s, threshold, min_duration_s)
-    listening.check()
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     predictor = load_predictor(
         head if run is None else run,
@@ -103,7 +102,6 @@ def tags(
         SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.
     """
     listening = Listening(window_s, hop_s, threshold, min_duration_s)
-    listening.check()
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     tagger = load_tagger(backbone, weights=weights, channels=channels, device=device, progress=progress)
     return tagger(sources, listening=listening)
