@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from soundprobe.base.errors import HARMFUL
-
-NOT_A_BREAK = re.compile(rf"(?!\n){HARMFUL.pattern}")
+from soundprobe.base.errors import HARMFUL_IN_LINES
 
 
 class Terminal(Console):
@@ -18,5 +15,5 @@ class Terminal(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            harmless = segment.control or not NOT_A_BREAK.search(segment.text)
-            yield segment if harmless else Segment(NOT_A_BREAK.sub(" ", segment.text), segment.style)
+            harmless = segment.control or not HARMFUL_IN_LINES.search(segment.text)
+            yield segment if harmless else Segment(HARMFUL_IN_LINES.sub(" ", segment.text), segment.style)

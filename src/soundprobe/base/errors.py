@@ -14,6 +14,8 @@ from pathlib import Path
 TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff" + TURNING + "]")
 """Control characters, line breaks, half characters, and what could turn the text around it about."""
+HARMFUL_IN_LINES = re.compile(rf"(?!\n){HARMFUL.pattern}")
+"""The same but for line breaks, where these are one's own."""
 
 
 def one_line(text: object) -> str:

@@ -20,11 +20,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
-from soundprobe.base.errors import HARMFUL, DamagedError, StoreError, one_line
+from soundprobe.base.errors import HARMFUL_IN_LINES, DamagedError, StoreError, one_line
 
 KEY_LENGTH = 12
 BUFFER_BYTES = 1024**2
-HARMFUL_IN_JSON = re.compile(rf"(?!\n){HARMFUL.pattern}")  # its own line breaks stay
 MOST_NESTED = 64
 TOO_DEEP = f"nested more than {MOST_NESTED} deep"
 
@@ -294,9 +293,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def json_text(content: Mapping[str, Any]) -> str:
-    """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL` characters of texts are escaped."""
+    """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL_IN_LINES` are escaped."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    return HARMFUL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return HARMFUL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain_json(value: Any) -> Any:

@@ -90,10 +90,8 @@ def _watch(signals: int) -> None:
 
 def _end() -> None:
     shown = 2 if sys.stderr is None else sys.stderr.fileno()
-    terminal, line = (
-        os.dup(shown),
-        f"Stopped{_doing()}. What is finished is kept: the same command goes on from there.\n",
-    )
+    terminal = os.dup(shown)
+    line = f"Stopped{_doing()}. What is finished is kept: the same command goes on from there.\n"
     try:
         for handle in (2, shown):  # one line is enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), handle)

@@ -54,7 +54,7 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
     Args:
         address: what `predict --run` calls a bundle.
     """
-    classes, rates = record.dataset.class_names, [spec_rate(told) for told in record.backbones]
+    classes, rate_hz = record.dataset.class_names, int(record.backbones[0].settings["sample_rate_hz"])
     rows = {
         "classes": f"{len(classes)}: {', '.join(map(_text, classes))}",
         **_scores(record),
@@ -62,7 +62,7 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
         "backbone": "; ".join(map(_backbone, record.backbones)),
         "head": f"{_text(record.head)}, {_heads(record)}",
         **_told_only(record),
-        "input": _input(record, rates),
+        "input": _input(record, rate_hz),
         "licence of the weights": "; ".join(map(_licence, record.backbones)),
         "licence of the data": _text(record.data_licence or "not known: find out before you share this"),
         **_checked(record),
@@ -70,17 +70,12 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
     }
     table = "\n".join(f"| {name} | {told} |" for name, told in rows.items())
     one = CHANNELS[str(record.backbones[0].settings.get("channels", "mean"))]
-    call = CALLS[record.kind].format(one=one, rate=rates[0], address=address)
+    call = CALLS[record.kind].format(one=one, rate=rate_hz, address=address)
     return (
         f"{_metadata(record)}\n# {_text(record.name)}\n\n"
         f"Which of {len(classes)} classes a sound is, by a head on embeddings; made with soundprobe.\n\n"
         f"| | |\n|---|---|\n{table}\n\n## How to call it\n\n```python\n{call}```\n"
     )
-
-
-def spec_rate(told: BackboneRecord) -> int:
-    """Hz."""
-    return int(told.settings["sample_rate_hz"])
 
 
 def _scores(record: ExportRecord) -> dict[str, str]:
@@ -137,7 +132,7 @@ def _told_only(record: ExportRecord) -> dict[str, str]:
     return found
 
 
-def _input(record: ExportRecord, rates: list[int]) -> str:
+def _input(record: ExportRecord, rate_hz: int) -> str:
     if record.kind == "bundle":
         return "audio files of any rate and length"
     settings = record.backbones[0].settings
@@ -148,7 +143,7 @@ def _input(record: ExportRecord, rates: list[int]) -> str:
         else f"padded with silence to the next {settings['step_seconds']:g} s, cut at {settings['max_seconds']:g} s"
     )
     return (
-        f"`waveform` (batch, samples) float32 in [-1, 1], mono at {rates[0]} Hz, any number of samples: {length} in "
+        f"`waveform` (batch, samples) float32 in [-1, 1], mono at {rate_hz} Hz, any number of samples: {length} in "
         f"the graph. {_windows(record)}Clips of one batch have one length. Output: `probabilities` (batch, classes), "
         f"`embedding` (batch, {sum(one.embedding_dim for member in record.members for one in member.backbones)})"
     )

@@ -75,9 +75,8 @@ def read_predictions(
         raise UnreadableRunError(f"no predictions.parquet beside result.json{remedy}")
     names = ["clip_id", "fold", "label", "predicted", *(["proba"] if has_probabilities else [])]
     try:
-        with pq.ParquetFile(
-            pa.BufferReader(read_checked(path))
-        ) as file:  # pq.read_table would import pandas where it is installed
+        # pq.read_table would import pandas where it is installed.
+        with pq.ParquetFile(pa.BufferReader(read_checked(path))) as file:
             table = file.read()
         missing = [name for name in names if name not in table.column_names]
         if missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from soundprobe.base.files import digest_key, leading_digits, path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.progress import progress_bar
-from soundprobe.base.records import Embeddings, FoldResult
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
@@ -212,9 +212,12 @@ def _fit(
         distances = out_of_fold(features, clips.labels, clips.folds, record.tested)
         novelty = Novelty.of(features, clips.labels).at(threshold_for(distances, passing))
         bar.advance(1)
-    rows = _rows(clips, folds)
-    ids, labels, said = (np.concatenate([getattr(one, of) for one in folds]) for of in ("ids", "y_true", "predicted"))
-    scored = Predictions(recipe.name, ids, labels, said, clips.folds[rows], clips.groups[rows], len(clips.class_names))
+    ids, labels, said, proba = (
+        np.concatenate([getattr(one, of) for one in folds]) for of in ("ids", "y_true", "predicted", "proba")
+    )
+    rows = np.searchsorted(clips.ids, ids)  # which are sorted
+    names, fold_of = clips.class_names, clips.folds[rows]
+    scored = Predictions(recipe.name, ids, labels, said, fold_of, clips.groups[rows], len(names))
     interval = resample(scored).interval()
     content = {
         "format": FitRecord.FORMAT,
@@ -228,7 +231,7 @@ def _fit(
         "chosen": dict(fitted.chosen_),
         "train_clips": len(clips),
         **({"recordings": len(np.unique(clips.groups))} if clips.recordings_known else {}),
-        **({} if precision is None else {"thresholds": _thresholds(clips, folds, rows, precision)}),
+        **({} if precision is None else {"thresholds": _thresholds(names, labels, proba, fold_of, precision)}),
         "novelty": {
             "threshold": novelty.threshold,
             "passing": passing,
@@ -248,19 +251,13 @@ def _fit(
     write_fit(folder, FitRecord.of(content, folder / FitRecord.FILE), arrays)
 
 
-def _rows(clips: Embeddings, folds: list[FoldResult]) -> np.ndarray:
-    """(n,) where each tested clip stands among `clips`, whose ids are sorted."""
-    rows: np.ndarray = np.searchsorted(clips.ids, np.concatenate([fold.ids for fold in folds]))
-    return rows
-
-
-def _thresholds(clips: Embeddings, folds: list[FoldResult], rows: np.ndarray, precision: float) -> dict[str, Any]:
+def _thresholds(
+    class_names: Sequence[str], labels: np.ndarray, proba: np.ndarray, folds: np.ndarray, precision: float
+) -> dict[str, Any]:
     """The content of a `ThresholdsRecord`."""
-    proba = np.concatenate([fold.proba for fold in folds])
-    labels = np.concatenate([fold.y_true for fold in folds])
     chosen = choose_thresholds(labels, proba, precision)
-    reached = cross_fitted(labels, proba, clips.folds[rows], precision)
-    of_class = zip(clips.class_names, chosen, reached.told, reached.right, reached.clips, strict=True)
+    reached = cross_fitted(labels, proba, folds, precision)
+    of_class = zip(class_names, chosen, reached.told, reached.right, reached.clips, strict=True)
     return {
         "precision": precision,
         "reached": reached.precision,
