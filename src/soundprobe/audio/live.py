@@ -58,7 +58,10 @@ class Raw:
 
 @dataclass(frozen=True)
 class Live:
-    """A pipe to listen to. `raw` is None where it has encoded audio, of a format that needn't be read backwards."""
+    """A pipe to listen to; who gave it closes it.
+
+    `raw` is None where it has encoded audio, of a format that needn't be read backwards.
+    """
 
     name: str
     pipe: BinaryIO
@@ -75,7 +78,7 @@ class Live:
         rate_hz, channels_in, blocks = self._opened()
         waves = []
         for (wanted_hz, channels), own in zip(wanted, itertools.tee(blocks, len(wanted)), strict=True):
-            sound = Sound(self.name, rate_hz, channels_in, None, "", partial(iter, own), whole=None, close=_nothing)
+            sound = Sound(self.name, rate_hz, channels_in, None, "", partial(iter, own), None, lambda: None)
             waves.append(WaveBlocks(sound, 0 if channels == "first" and channels_in > 1 else None, wanted_hz))
         return waves
 
@@ -95,7 +98,3 @@ class Live:
                 yield block
 
         return file.samplerate, file.channels, blocks()
-
-
-def _nothing() -> None:
-    """Who gave the pipe closes it."""

@@ -159,7 +159,9 @@ def write_weights(predictor: Predictor, path: Path) -> None:
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(predictor.members):
         for place, backbone in enumerate(member.backbones):
-            network = getattr(backbone.network, "network", backbone.network) if _is_half(backbone) else backbone.network
+            network: Any = backbone.network
+            if backbone.settings.get("precision", "fp32") != "fp32":
+                network = getattr(network, "network", network)
             for name, tensor in network.state_dict().items():
                 tensors[f"{_backbone(number, place)}{name}"] = tensor.detach().cpu().contiguous().clone()
         for place, head in enumerate(member.heads):
@@ -320,10 +322,6 @@ def _check_fits(head: Any, width: int, n_classes: int, path: Path) -> None:
 def plain_name(told: BackboneRecord) -> str:
     """Of the catalogue's spec that it was made of."""
     return told.name.removesuffix(FINETUNED) if told.weights == KIND else told.name
-
-
-def _is_half(backbone: LoadedBackbone) -> bool:
-    return backbone.settings.get("precision", "fp32") != "fp32"
 
 
 def _backbone(member: int, place: int) -> str:

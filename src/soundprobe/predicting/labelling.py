@@ -56,13 +56,8 @@ class Recording:
 
 def asked_key(run: Path, asked: Mapping[str, Any]) -> str:
     """A key of all that an answer depends on but for the recording: what was asked, and the files of the run."""
-    heads = [[path.name, *_state(path)] for path in sorted(run.glob("*.safetensors"))]
+    heads = [[path.name, *Recording.at(path, Path(path.name)).state] for path in sorted(run.glob("*.safetensors"))]
     return digest_key({"run": printable(str(run.resolve())), "heads": heads, **asked})
-
-
-def _state(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 class LabelFolder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -74,6 +74,11 @@ class Verified:
     size_bytes: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, path: Path, findings: Iterable[Finding]) -> None:
+        self.findings += findings
+        if path.is_file():
+            self.files, self.size_bytes = self.files + 1, self.size_bytes + path.stat().st_size
+
     def count(self, state: State) -> int:
         return sum(finding.state == state for finding in self.findings)
 
@@ -102,15 +107,12 @@ def verify(places: Sequence[str | Path] | None = None, *, progress: bool = True)
     weights = [] if given else [spec.weights for spec in BACKBONES.usable() if spec.weights is not None]
     with progress_bar("verify", len(files) + len(weights), "files", shown=progress) as bar:
         for path in files:
-            found.findings += _check(path)
-            if path.exists() and path.is_file():
-                found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
+            found.add(path, _check(path))
             bar.advance(1)
         for file in weights:
             path = location(file)
             if path.exists():
-                found.files, found.size_bytes = found.files + 1, found.size_bytes + path.stat().st_size
-                found.findings += _check_weights(file, path)
+                found.add(path, _check_weights(file, path))
             bar.advance(1)
     found.findings = [_mended(finding) for finding in found.findings]
     return found

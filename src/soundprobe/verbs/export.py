@@ -9,7 +9,7 @@ from typing import get_args
 
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import atomic_folder, check_room
-from soundprobe.predicting.bundle import CARD, LABELS, ExportRecord, Format, is_export, read_export
+from soundprobe.predicting.bundle import CARD, FILE, LABELS, ExportRecord, Format, is_export, read_export
 from soundprobe.predicting.loading import find_heads
 
 FORMATS = get_args(Format)
@@ -85,7 +85,7 @@ def check_place(folder: Path) -> None:
         if any(folder.iterdir()):
             raise StoreError(f"{folder} holds something else than an export. Give --to a new folder.")
         return
-    own = {*read_export(folder).files, "export.json", LABELS, CARD}
+    own = {*read_export(folder).files, FILE, LABELS, CARD}
     others = sorted(path.name for path in folder.iterdir() if path.name not in own)
     if others:
         raise StoreError(f"{folder} holds more than an export: {others[0]}. Move that, or give --to a new folder.")

@@ -131,13 +131,13 @@ def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, wei
     """
     if run is not None:
         raise ConfigError(f"--tags asks no run, and --run {run} is given. Leave one of them out.")
-    lacking = Lacking()
+    backbone, lacking = backbone or TAGGING, Lacking()
     with lacking.noted():
         check_clips(clips)
     with lacking.noted():
-        check_tagger(backbone or TAGGING, weights)
+        check_tagger(backbone, weights)
     lacking.tell()
-    return backbone or TAGGING
+    return backbone
 
 
 def check_clips(clips: Sequence[Path]) -> None:
