@@ -18,6 +18,7 @@ from hub_server import TOKEN, Hub, serving
 from soundprobe.base.errors import ConfigError, ExportError, SoundprobeError, WeightsError
 from soundprobe.base.files import write_json
 from soundprobe.cli.main import app
+from soundprobe.embeddings.publishing import dataset_card
 from soundprobe.embeddings.store import SetRecord
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -115,6 +116,9 @@ def test_pushed_set_is_whole_and_says_nothing_of_this_machine(root, hub, tmp_pat
     assert SetRecord.read(tmp_path / "meta.json").embedded == 36
     assert "configs" in yaml.safe_load(files["README.md"].decode().split("---")[1])
     assert not [name for name, content in files.items() if str(root).encode() in content]
+    told = SetRecord.read(tmp_path / "meta.json")
+    told.dataset.class_names[0] = "[x](https://example.org) | <b>"
+    assert "&#91;x&#93;(https://example.org) &#124; &lt;b&gt;" in dataset_card(told, "tones", None)
 
 
 def test_dry_run_sends_nothing_and_shows_the_card(run, hub):

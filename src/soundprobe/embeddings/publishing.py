@@ -68,13 +68,14 @@ def dataset_card(told: SetRecord, name: str, data_licence: str | None) -> str:
         "licence of the clips": licence,
         "key": f"{told.key}, fingerprint of the data {data.fingerprint}",
     }
-    table = "\n".join(f"| {label} | {_text(text)} |" for label, text in rows.items())
+    table = "\n".join(f"| {label} | {in_cell(text)} |" for label, text in rows.items())
     return (
-        f"---\n{metadata.to_yaml()}\n---\n\n# {_text(name)}\n\nEmbeddings of audio clips, made with soundprobe.\n\n"
+        f"---\n{metadata.to_yaml()}\n---\n\n# {in_cell(name)}\n\nEmbeddings of audio clips, made with soundprobe.\n\n"
         f"| | |\n|---|---|\n{table}\n\n```python\n{READING}```\n"
     )
 
 
-def _text(given: str) -> str:
+def in_cell(given: str) -> str:
+    """What a stranger may have named, as text in a cell of a Markdown table."""
     plain = "".join(letter if letter.isprintable() else " " for letter in given)
-    return html.escape(plain, quote=False).replace("|", "&#124;")
+    return html.escape(plain, quote=False).translate({ord(mark): f"&#{ord(mark)};" for mark in "|`*_[]\\"})

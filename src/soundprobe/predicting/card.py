@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.stored import BackboneRecord
+from soundprobe.embeddings.publishing import in_cell
 from soundprobe.predicting.bundle import ExportRecord, ScoreEntry, plain_name
 
 CHANNELS = {
@@ -56,23 +56,23 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
     """
     classes, rate_hz = record.dataset.class_names, int(record.backbones[0].settings["sample_rate_hz"])
     rows = {
-        "classes": f"{len(classes)}: {', '.join(map(_text, classes))}",
+        "classes": f"{len(classes)}: {', '.join(map(in_cell, classes))}",
         **_scores(record),
         "data": _data(record),
         "backbone": "; ".join(map(_backbone, record.backbones)),
-        "head": f"{_text(record.head)}, {_heads(record)}",
+        "head": f"{in_cell(record.head)}, {_heads(record)}",
         **_told_only(record),
         "input": _input(record, rate_hz),
         "licence of the weights": "; ".join(map(_licence, record.backbones)),
-        "licence of the data": _text(record.data_licence or "not known: find out before you share this"),
+        "licence of the data": in_cell(record.data_licence or "not known: find out before you share this"),
         **_checked(record),
-        "made": f"{record.created}, soundprobe {_text(str(record.versions.get('soundprobe', '')))}",
+        "made": f"{record.created}, soundprobe {in_cell(str(record.versions.get('soundprobe', '')))}",
     }
     table = "\n".join(f"| {name} | {told} |" for name, told in rows.items())
     one = CHANNELS[str(record.backbones[0].settings.get("channels", "mean"))]
     call = CALLS[record.kind].format(one=one, rate=rate_hz, address=address)
     return (
-        f"{_metadata(record)}\n# {_text(record.name)}\n\n"
+        f"{_metadata(record)}\n# {in_cell(record.name)}\n\n"
         f"Which of {len(classes)} classes a sound is, by a head on embeddings; made with soundprobe.\n\n"
         f"| | |\n|---|---|\n{table}\n\n## How to call it\n\n```python\n{call}```\n"
     )
@@ -83,7 +83,7 @@ def _scores(record: ExportRecord) -> dict[str, str]:
         return {"accuracy": "not measured"}
     folds = len(record.dataset.folds)
     spread = "" if record.accuracy_std is None else f", ± {100 * record.accuracy_std:.1f} between folds"
-    best = ", ".join(f"{_text(name)} {100 * value:.1f} %" for name, value in record.controls.items())
+    best = ", ".join(f"{in_cell(name)} {100 * value:.1f} %" for name, value in record.controls.items())
     found = {"accuracy": f"{_percent(record.accuracy)}{spread}; mean of {folds} folds, each tested by heads without it"}
     if record.macro_f1 is not None:
         found["macro-F1"] = _percent(record.macro_f1)
@@ -100,18 +100,18 @@ def _data(record: ExportRecord) -> str:
     data = record.dataset
     recordings = "" if record.recordings is None else f" of {record.recordings:,} recordings"
     folds = ", ".join(map(str, data.folds))
-    return f"{_text(data.name)}: {data.clips:,} clips{recordings}, folds {folds}; fingerprint {data.fingerprint[:12]}"
+    return f"{in_cell(data.name)}: {data.clips:,} clips{recordings}, folds {folds}; fingerprint {data.fingerprint[:12]}"
 
 
 def _backbone(told: BackboneRecord) -> str:
-    precision = "" if told.precision == "fp32" else f", {_text(told.precision)}"
-    return f"{_text(told.title)}, {_text(told.weights_label)}, {told.parameters:,} parameters{precision}"
+    precision = "" if told.precision == "fp32" else f", {in_cell(told.precision)}"
+    return f"{in_cell(told.title)}, {in_cell(told.weights_label)}, {told.parameters:,} parameters{precision}"
 
 
 def _heads(record: ExportRecord) -> str:
     heads = sum(len(member.heads) for member in record.members)
     if record.recipe is not None:
-        return f"one, trained on all clips; it has no score of its own, this is its recipe's ({_text(record.recipe)})"
+        return f"one, trained on all clips; it has no score of its own, this is its recipe's ({in_cell(record.recipe)})"
     if heads == 1:
         return "one"
     networks = ", each on its fold's network" if len(record.members) > 1 else ""
@@ -123,7 +123,8 @@ def _told_only(record: ExportRecord) -> dict[str, str]:
     found = {}
     if record.thresholds is not None:
         least = ", ".join(
-            f"{_text(name)} never" if p is None else f"{_text(name)} {p:.2f}" for name, p in record.thresholds.items()
+            f"{in_cell(name)} never" if p is None else f"{in_cell(name)} {p:.2f}"
+            for name, p in record.thresholds.items()
         )
         found["told from a probability of"] = least
     if record.novelty is not None:
@@ -159,11 +160,11 @@ def _windows(record: ExportRecord) -> str:
 
 def _licence(told: BackboneRecord) -> str:
     if told.weights == "file":
-        return f"{_text(told.name)}: that of {_text(told.weights_label)}"
+        return f"{in_cell(told.name)}: that of {in_cell(told.weights_label)}"
     if told.weights in ("random", "none"):
-        return f"{_text(told.name)}: nothing of others"
+        return f"{in_cell(told.name)}: nothing of others"
     spec = BACKBONES[plain_name(told)]
-    return f"{_text(told.name)}: {_text(spec.licence)} ({_text(spec.source)})"
+    return f"{in_cell(told.name)}: {in_cell(spec.licence)} ({in_cell(spec.source)})"
 
 
 def _checked(record: ExportRecord) -> dict[str, str]:
@@ -175,7 +176,7 @@ def _checked(record: ExportRecord) -> dict[str, str]:
         f"a {told.clip_seconds:g} s clip takes {told.milliseconds:g} ms, {told.here_milliseconds:g} ms in soundprobe, "
         f"on {told.threads} thread{'s' * (told.threads != 1)}"
     )
-    return {"checked": f"{_text(told.runtime)} differs from soundprobe by {differs}; {speed}"}
+    return {"checked": f"{in_cell(told.runtime)} differs from soundprobe by {differs}; {speed}"}
 
 
 def _metadata(record: ExportRecord) -> str:
@@ -208,9 +209,3 @@ def _metadata(record: ExportRecord) -> str:
         eval_results=results or None,
     )
     return f"---\n{card.to_yaml()}\n---\n"
-
-
-def _text(given: str) -> str:
-    """What a stranger may have named, as text in a cell of a Markdown table."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in given)
-    return html.escape(plain, quote=False).translate({ord(mark): f"&#{ord(mark)};" for mark in "|`*_[]\\"})
