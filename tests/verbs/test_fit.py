@@ -146,6 +146,19 @@ def test_fit_killed_before_its_end_leaves_nothing_that_counts_and_is_whole_after
     assert find_run(tmp_path / "heads", done.name).fit.key == done.record.key
 
 
+def test_fit_on_a_single_test_split_measures_on_recordings_that_chose_nothing(tmp_path):
+    path = make_set(tmp_path / "embeddings") / "meta.json"
+    content = json.loads(path.read_text())
+    content["dataset"] |= {"folds": [4], "only_trained_on": 90}
+    path.write_text(json.dumps(content))
+    sign_again(path)
+    probe(head="linear", embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", progress=False)
+    record = fitted(tmp_path, precision=0.5).record
+    assert sum(one.clips for one in record.thresholds.classes.values()) == 30
+    assert 0 < record.thresholds.recall <= 1
+    assert 0.5 < record.novelty.passed <= 1
+
+
 def test_fit_stays_when_its_run_is_removed_and_goes_by_name(tmp_path):
     run = probed(tmp_path)
     done = fitted(tmp_path)
