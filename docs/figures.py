@@ -30,6 +30,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from soundprobe.base.machine import versions
+from soundprobe.embeddings.head_plan import with_copies_joined
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
 from soundprobe.heads.novelty import Novelty, out_of_fold
@@ -239,7 +240,8 @@ def unheard(data: str, other: str, shared: str) -> dict[str, float]:
         read_features(find_feature_sets(MADE / one / "frozen/mn04/embeddings")[0])[0] for one in (data, other)
     )
     rows = np.asarray(strange.features)[strange.labels != strange.class_names.index(shared)]
-    mine = out_of_fold(np.asarray(own.features), own.labels, own.folds, np.unique(own.folds).tolist())
+    joined = with_copies_joined(own).groups
+    mine = out_of_fold(np.asarray(own.features), own.labels, own.folds, joined, np.unique(own.folds).tolist())
     theirs, sure = novelty.score(rows), head.predict_proba(rows).max(axis=1) >= SURE
     auroc = roc_auc_score(np.repeat([0, 1], [len(mine), len(theirs)]), np.concatenate([mine, theirs]))
     passing = ~novelty.is_unknown(theirs)

@@ -51,7 +51,14 @@ def make_set(
     )
 
 
-def store_set(root: Path, features: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray) -> Path:
+def store_set(
+    root: Path,
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray,
+    sha256: np.ndarray | None = None,
+) -> Path:
     """A stored set of these embeddings (N, D), of clips with these columns (N,)."""
     n = len(labels)
     ids, names = np.array([f"c{i:04d}" for i in range(n)]), tuple("abcdefghij"[: labels.max() + 1])
@@ -67,6 +74,7 @@ def store_set(root: Path, features: np.ndarray, labels: np.ndarray, folds: np.nd
         weights="pretrained",
         key="0" * 12,
         fingerprint="f",
+        sha256=sha256,
     )
 
 
@@ -81,11 +89,13 @@ def _write(
     weights: str,
     key: str,
     fingerprint: str,
+    sha256: np.ndarray | None = None,
 ) -> Path:
     n, folds = len(clips), clips.folds
     folder = store.set_folder(root, clips.name, backbone, key)
+    digests = np.full(n, "") if sha256 is None else sha256
     part = store.write_part(
-        store.part_path(folder, 0), clips, list(range(n)), kept, features[kept], np.full(n, ""), np.ones(n), failures
+        store.part_path(folder, 0), clips, list(range(n)), kept, features[kept], digests, np.ones(n), failures
     )
     store.write_meta(
         folder,

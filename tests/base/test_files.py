@@ -205,3 +205,19 @@ def test_folder_that_is_replaced_is_the_old_one_or_the_new_one_wherever_the_writ
             raise KeyboardInterrupt
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["new" if stop == "never" else "old"]
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders can't be synced there")
+def test_written_file_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    told: list[tuple[str, int]] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def act(first, *rest, name=name, real=real):
+            told.append((name, os.stat(first).st_ino))
+            return real(first, *rest)
+
+        monkeypatch.setattr(os, name, act)
+    write_json(tmp_path / "a.txt", {})
+    file, folder = (tmp_path / "a.txt").stat().st_ino, tmp_path.stat().st_ino
+    assert told == [("fsync", file), ("replace", file), ("fsync", folder)]

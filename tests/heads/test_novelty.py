@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import DataError, StoreError
 from soundprobe.heads.novelty import Novelty, out_of_fold, passed, threshold_for
 
 D = 6
@@ -35,13 +35,14 @@ def test_distance_is_mahalanobis_to_the_nearest_class_with_one_shrunk_covariance
 def test_class_that_was_never_heard_is_far_and_the_share_asked_for_passes():
     features, labels = clouds(400, 0)
     folds = np.arange(400) // 3 % 4 + 1
-    distances = out_of_fold(features, labels, folds, [1, 2, 3, 4])
+    own = np.arange(400)  # recordings
+    distances = out_of_fold(features, labels, folds, own, [1, 2, 3, 4])
     novelty = Novelty.of(features, labels).at(threshold_for(distances, 0.95))
     assert not novelty.is_unknown(novelty.score(clouds(200, 5)[0])).mean() > 0.1
     unheard = np.zeros((50, D), dtype=np.float32)
     unheard[:, 4] = 12
     assert novelty.is_unknown(novelty.score(unheard)).all()
-    assert passed(distances, folds, 0.95) == pytest.approx(0.95, abs=0.02)
+    assert passed(distances, folds, own, 0.95) == pytest.approx(0.95, abs=0.02)
     assert (distances <= threshold_for(distances, 0.95)).mean() == 0.95
     assert threshold_for(distances, 1.0) == distances.max()
 
@@ -49,14 +50,29 @@ def test_class_that_was_never_heard_is_far_and_the_share_asked_for_passes():
 def test_distance_out_of_fold_does_not_know_the_folds_own_clips():
     features, labels = clouds(60, 0)
     folds = np.arange(60) // 3 % 2 + 1
-    before = out_of_fold(features, labels, folds, [1, 2])
+    before = out_of_fold(features, labels, folds, np.arange(60), [1, 2])
     moved = features.copy()
     moved[folds == 2] += 100
-    after = out_of_fold(moved, labels, folds, [1, 2])
+    after = out_of_fold(moved, labels, folds, np.arange(60), [1, 2])
     own = Novelty.of(features[folds == 1], labels[folds == 1])
     np.testing.assert_allclose(before[folds == 2], own.score(features[folds == 2]))
     np.testing.assert_allclose(after[folds == 2], own.score(moved[folds == 2]))
-    np.testing.assert_array_equal(out_of_fold(features, labels, folds, [2]), before[folds == 2])
+    np.testing.assert_array_equal(out_of_fold(features, labels, folds, np.arange(60), [2]), before[folds == 2])
+
+
+def test_copy_in_another_fold_has_no_part_in_the_distance_or_its_threshold():
+    features, labels = clouds(60, 0)
+    folds, groups = np.arange(60) // 3 % 2 + 1, np.arange(60)
+    far, copy = 0, 3  # of folds 1 and 2
+    features[far] += 50
+    features[copy], labels[copy], groups[copy] = features[far], labels[far], groups[far]
+    found = out_of_fold(features, labels, folds, groups, [1, 2])
+    others = (folds == 2) & (np.arange(60) != copy)
+    own = Novelty.of(features[others], labels[others])
+    np.testing.assert_allclose(found[folds == 1], own.score(features[folds == 1]))
+    assert passed(np.where(groups == groups[far], 9.0, 1.0), folds, groups, 1.0) == 58 / 60
+    with pytest.raises(DataError, match="Add recordings"):
+        out_of_fold(features, labels, folds, np.zeros(60), [1, 2])
 
 
 def test_distance_of_a_row_does_not_hang_on_the_others():

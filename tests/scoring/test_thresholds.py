@@ -42,12 +42,19 @@ def test_folds_own_labels_have_no_part_in_the_thresholds_that_judge_it():
     for own, others in ((first, second), (second, first)):
         thresholds = choose_thresholds(labels[others], proba[others], 0.6)
         expected[own] = proba[own].max(axis=1) >= thresholds[proba[own].argmax(axis=1)]
-    reached = cross_fitted(labels, proba, folds, 0.6)
+    reached = cross_fitted(labels, proba, folds, np.arange(200), 0.6)
     assert reached.told.sum() == expected.sum()
     assert reached.right.sum() == (expected & (proba.argmax(axis=1) == labels)).sum()
     assert reached.precision == reached.right.sum() / reached.told.sum()
     in_sample = choose_thresholds(labels, proba, 0.6)
     assert (proba.max(axis=1) >= in_sample[proba.argmax(axis=1)]).sum() != expected.sum()
+
+
+def test_copy_in_another_fold_chooses_no_threshold_that_judges_it():
+    labels, folds = np.array([0, 0, 0, 0]), np.array([1, 1, 2, 2])
+    proba = proba_of([0, 0, 0, 0], [0.9, 0.6, 0.9, 0.6])
+    assert cross_fitted(labels, proba, folds, np.arange(4), 1.0).told.tolist() == [4, 0]
+    assert cross_fitted(labels, proba, folds, np.array([0, 1, 2, 1]), 1.0).told.tolist() == [2, 0]
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.9, 1.0])
@@ -57,6 +64,8 @@ def test_precision_is_reached_about_as_stated_on_clips_that_chose_nothing(precis
     surest = rng.uniform(0.5, 1, n)
     predicted = rng.integers(0, 2, n)
     labels = np.where(rng.random(n) < surest, predicted, 1 - predicted)  # calibrated
-    reached = cross_fitted(labels, proba_of(predicted.tolist(), surest.tolist()), np.arange(n) % 4, precision)
+    reached = cross_fitted(
+        labels, proba_of(predicted.tolist(), surest.tolist()), np.arange(n) % 4, np.arange(n), precision
+    )
     assert reached.precision == pytest.approx(precision, abs=0.02)
     assert 0 < reached.recall < 1

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 import soundprobe
 from damage import sign_again
-from made_sets import make_set
+from made_sets import make_set, store_set
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.cli.main import app
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head, make_head
+from soundprobe.heads.novelty import out_of_fold, passed, threshold_for
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.prediction import NONE_OF_THESE
 from soundprobe.predicting.predictor import Listening
@@ -28,6 +29,7 @@ from soundprobe.scoring.bootstrap import Predictions, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.results import read_fold
 from soundprobe.scoring.run_names import find_run, named_runs
+from soundprobe.scoring.thresholds import choose_thresholds, cross_fitted
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.fit import Fitted, fit
 from soundprobe.verbs.probe import probe
@@ -146,10 +148,58 @@ def test_fit_killed_before_its_end_leaves_nothing_that_counts_and_is_whole_after
     assert find_run(tmp_path / "heads", done.name).fit.key == done.record.key
 
 
+def test_choices_of_a_fit_are_made_without_copies_of_what_they_are_judged_on(tmp_path):
+    rng, labels, folds = np.random.default_rng(0), np.arange(120) % 3, np.arange(120) // 3 % 2 + 1
+    folds[60:] += 2  # where each clip of folds 1 and 2 has a copy
+    features = np.tile(rng.normal(size=(60, 6)) + 1.4 * np.eye(3, 6)[labels[:60]], (2, 1)).astype(np.float32)
+    copy_of, ids = np.arange(120) % 60, np.array([f"r{i:03d}" for i in range(120)])
+    sha256 = np.array([f"{i:064x}" for i in copy_of])
+    store_set(tmp_path / "embeddings", features, labels, folds, ids, sha256)
+    where = {"embeddings": tmp_path / "embeddings", "heads": tmp_path / "heads", "progress": False}
+    (run,) = probe(head="knn", exclude_leaks=True, **where)
+    results = [read_fold(path)[0] for path in sorted(run.folder.glob("fold-*"))]
+    done = fitted(tmp_path, precision=0.6)
+    record = done.record
+
+    rows = np.array([int(name[1:]) for one in results for name in one.ids])
+    proba = np.concatenate([one.proba for one in results])
+    judged = cross_fitted(labels[rows], proba, folds[rows], copy_of[rows], 0.6)
+    told = np.array([one.told for one in record.thresholds.classes.values()])
+    assert told.tolist() == judged.told.tolist()
+    assert told.tolist() != cross_fitted(labels[rows], proba, folds[rows], rows, 0.6).told.tolist()
+    chosen = choose_thresholds(labels[rows], proba, 0.6)[proba.argmax(axis=1)]
+    assert (proba.max(axis=1) >= chosen).sum() != told.sum()
+
+    distances = out_of_fold(features, labels, folds, copy_of, [1, 2, 3, 4])
+    assert record.novelty.threshold == pytest.approx(threshold_for(distances, 0.95))
+    assert record.novelty.threshold > 1.05 * threshold_for(
+        out_of_fold(features, labels, folds, rows, [1, 2, 3, 4]), 0.95
+    )
+    assert record.novelty.passed == passed(distances, folds, copy_of, 0.95)
+
+    alone, together = (make_head("knn", seed=0).fit(features, labels, groups=of).chosen_ for of in (ids, ids[copy_of]))
+    assert record.chosen == together != alone
+
+
+def test_fit_on_a_single_test_split_measures_on_recordings_that_chose_nothing(tmp_path):
+    path = make_set(tmp_path / "embeddings") / "meta.json"
+    content = json.loads(path.read_text())
+    content["dataset"] |= {"folds": [4], "only_trained_on": 90}
+    path.write_text(json.dumps(content))
+    sign_again(path)
+    probe(head="linear", embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", progress=False)
+    record = fitted(tmp_path, precision=0.5).record
+    assert sum(one.clips for one in record.thresholds.classes.values()) == 30
+    assert 0 < record.thresholds.recall <= 1
+    assert 0.5 < record.novelty.passed <= 1
+
+
 def test_fit_stays_when_its_run_is_removed_and_goes_by_name(tmp_path):
     run = probed(tmp_path)
     done = fitted(tmp_path)
     shutil.rmtree(run)
+    with pytest.raises(ConfigError):
+        find_run(tmp_path / "heads", "best")
     assert [one.name for one in soundprobe.runs(tmp_path / "heads")] == [done.name]
     assert soundprobe.remove_run(done.name, heads=tmp_path / "heads") == done.folder
     assert not done.folder.exists()
@@ -184,6 +234,14 @@ def test_run_that_scores_no_recipe_for_all_clips_is_not_fitted(tmp_path, options
     folder = probed(tmp_path, **options)
     with pytest.raises(ConfigError, match=message):
         fitted(tmp_path, run=folder)
+
+
+def test_trial_that_scores_higher_is_not_taken_for_the_recipe(tmp_path):
+    probed(tmp_path, head="mlp", settings={"widths": [8], "max_epochs": 1})
+    probed(tmp_path, head="linear", only_folds=[1])
+    runs = {one.record.head.name: one for one in named_runs(tmp_path / "heads").found}
+    assert runs["linear"].accuracy > runs["mlp"].accuracy
+    assert fitted(tmp_path).record.recipe_name == runs["mlp"].name
 
 
 def test_recipe_of_another_version_or_other_clips_is_refused(tmp_path):

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import DataError, StoreError
 
 ROWS_AT_ONCE = 256
 
@@ -112,17 +112,33 @@ class Novelty:
 ARRAYS = ("centre", "scale", "whitening", "means")
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, tested: Sequence[int]) -> np.ndarray:
-    """(n,) the distances of the clips in the `tested` folds, each from the clips of the other folds.
+def out_of_fold(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray, tested: Sequence[int]
+) -> np.ndarray:
+    """(n,) the distances of the clips in the `tested` folds, each from the other folds' clips of other recordings.
 
     Args:
-        features: (N, D); labels: (N,); folds: (N,) of at least two.
+        features: (N, D); labels, folds: (N,); groups: (N,) the recordings, those that hold copies under one name.
+
+    Raises:
+        DataError: there are no such clips.
     """
     found = np.empty(len(labels))
     for fold in tested:
-        own = folds == fold
-        found[own] = Novelty.of(features[~own], labels[~own]).score(features[own])
+        own, others = folds == fold, _others(folds, groups, fold)
+        found[own] = Novelty.of(features[others], labels[others]).score(features[own])
     return found[np.isin(folds, tested)]
+
+
+def _others(folds: np.ndarray, groups: np.ndarray, fold: int) -> np.ndarray:
+    """(N,) bool, the clips that share no recording with `fold`."""
+    others: np.ndarray = ~np.isin(groups, groups[folds == fold])
+    if not others.any():
+        raise DataError(
+            "All clips share recordings, or copies, with one fold, so no distance can be judged on clips that had no "
+            "part in it. Add recordings."
+        )
+    return others
 
 
 def threshold_for(scores: np.ndarray, passing: float) -> float:
@@ -130,11 +146,13 @@ def threshold_for(scores: np.ndarray, passing: float) -> float:
     return float(np.quantile(scores, passing, method="inverted_cdf"))
 
 
-def passed(scores: np.ndarray, folds: np.ndarray, passing: float) -> float:
-    """The share of clips that pass where each fold's are judged by the threshold of the others.
+def passed(scores: np.ndarray, folds: np.ndarray, groups: np.ndarray, passing: float) -> float:
+    """The share of clips that pass where each fold's are judged by the threshold of the others' other recordings.
 
-    Args:
-        scores: (n,), see `out_of_fold`; folds: (n,) of at least two.
+    Args, Raises: as `out_of_fold`, for its n clips; scores: (n,).
     """
-    own = [folds == fold for fold in np.unique(folds)]
-    return float(np.concatenate([scores[one] <= threshold_for(scores[~one], passing) for one in own]).mean())
+    found = np.empty(len(scores), dtype=bool)
+    for fold in np.unique(folds):
+        own = folds == fold
+        found[own] = scores[own] <= threshold_for(scores[_others(folds, groups, fold)], passing)
+    return float(found.mean())

@@ -63,17 +63,21 @@ def choose_thresholds(labels: np.ndarray, proba: np.ndarray, precision: float) -
     return found
 
 
-def cross_fitted(labels: np.ndarray, proba: np.ndarray, folds: np.ndarray, precision: float) -> Reached:
+def cross_fitted(
+    labels: np.ndarray, proba: np.ndarray, folds: np.ndarray, groups: np.ndarray, precision: float
+) -> Reached:
     """What `choose_thresholds` reaches: each fold's clips are judged by thresholds that were chosen on the others.
 
     Args:
-        folds: (N,) of at least two; else as `choose_thresholds`.
+        folds: (N,) of at least two; groups: (N,) the recordings, whose clips in other folds choose nothing, either;
+            else as `choose_thresholds`.
     """
     n_classes = proba.shape[1]
     predicted, told = proba.argmax(axis=1), np.zeros(len(labels), dtype=bool)
     for fold in np.unique(folds):
         own = folds == fold
-        thresholds = choose_thresholds(labels[~own], proba[~own], precision)
+        others = ~np.isin(groups, groups[own])
+        thresholds = choose_thresholds(labels[others], proba[others], precision)
         told[own] = proba[own].max(axis=1) >= thresholds[predicted[own]]
     right = told & (predicted == labels)
     return Reached(*(np.bincount(of, minlength=n_classes) for of in (predicted[told], labels[right], labels)))

@@ -26,9 +26,11 @@ from soundprobe.scoring.run_names import NamedRun, find_run, named_runs
 from soundprobe.scoring.run_records import RunRecord
 from soundprobe.scoring.thresholds import NEVER, choose_thresholds, cross_fitted
 
-FIT_VERSION = 1
+FIT_VERSION = 2
 """Enters the key of every fit: raise it with any change of what a fit is."""
 PASSING = 0.95
+PARTS = 5
+"""Of the recordings of a single tested fold, that judge each other."""
 NOT_SETTINGS = ("exclude_leaks", "control")
 """What a run's settings hold besides its head's."""
 
@@ -205,19 +207,20 @@ def _fit(
     on_device: dict[str, Any] = {"device": device} if spec.has_device else {}
     with progress_bar(f"fit {recipe.name}", 2, "steps", shown=progress) as bar:
         fitted = make_head(plan.head, seed=plan.seed, **on_device, **plan.head_settings)
-        groups = (with_copies_joined(clips) if plan.exclude_leaks else clips).groups
-        fitted.fit(features, clips.labels, groups=groups)
+        joined = with_copies_joined(clips).groups
+        fitted.fit(features, clips.labels, groups=joined if plan.exclude_leaks else clips.groups)
         bar.advance(1)
         tested = np.isin(clips.folds, record.tested)
-        distances = out_of_fold(features, clips.labels, clips.folds, record.tested)
+        distances = out_of_fold(features, clips.labels, clips.folds, joined, record.tested)
         novelty = Novelty.of(features, clips.labels).at(threshold_for(distances, passing))
         bar.advance(1)
     ids, labels, said, proba = (
         np.concatenate([getattr(one, of) for one in folds]) for of in ("ids", "y_true", "predicted", "proba")
     )
     rows = np.searchsorted(clips.ids, ids)  # which are sorted
-    names, fold_of = clips.class_names, clips.folds[rows]
-    scored = Predictions(recipe.name, ids, labels, said, fold_of, clips.groups[rows], len(names))
+    parts = _parts(clips.folds, joined, record.tested)
+    names = clips.class_names
+    scored = Predictions(recipe.name, ids, labels, said, clips.folds[rows], clips.groups[rows], len(names))
     interval = resample(scored).interval()
     content = {
         "format": FitRecord.FORMAT,
@@ -231,11 +234,15 @@ def _fit(
         "chosen": dict(fitted.chosen_),
         "train_clips": len(clips),
         **({"recordings": len(np.unique(clips.groups))} if clips.recordings_known else {}),
-        **({} if precision is None else {"thresholds": _thresholds(names, labels, proba, fold_of, precision)}),
+        **(
+            {}
+            if precision is None
+            else {"thresholds": _thresholds(names, labels, proba, parts[rows], joined[rows], precision)}
+        ),
         "novelty": {
             "threshold": novelty.threshold,
             "passing": passing,
-            "passed": passed(distances, clips.folds[tested], passing),
+            "passed": passed(distances, parts[tested], joined[tested], passing),
         },
         "device": device if spec.has_device else "cpu",
         "command": command,
@@ -251,12 +258,27 @@ def _fit(
     write_fit(folder, FitRecord.of(content, folder / FitRecord.FILE), arrays)
 
 
+def _parts(folds: np.ndarray, groups: np.ndarray, tested: list[int]) -> np.ndarray:
+    """(N,) which clips are judged together by the others: a fold's, or where only one is tested a share of it."""
+    if len(tested) > 1:
+        return folds
+    own = folds == tested[0]
+    parts = np.full(len(folds), -1)
+    parts[own] = np.unique(groups[own], return_inverse=True)[1] % PARTS
+    return parts
+
+
 def _thresholds(
-    class_names: Sequence[str], labels: np.ndarray, proba: np.ndarray, folds: np.ndarray, precision: float
+    class_names: Sequence[str],
+    labels: np.ndarray,
+    proba: np.ndarray,
+    parts: np.ndarray,
+    groups: np.ndarray,
+    precision: float,
 ) -> dict[str, Any]:
     """The content of a `ThresholdsRecord`."""
     chosen = choose_thresholds(labels, proba, precision)
-    reached = cross_fitted(labels, proba, folds, precision)
+    reached = cross_fitted(labels, proba, parts, groups, precision)
     of_class = zip(class_names, chosen, reached.told, reached.right, reached.clips, strict=True)
     return {
         "precision": precision,
