@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Layers
+from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Frames, Layers
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.registry import Registry
@@ -52,6 +52,7 @@ PANNS = BackboneSpec(
         "fmax_hz": 14_000.0,
     },
     pooling="max plus mean over time, fc1, ReLU",
+    frames=Frames(2048, "mean over frequency of the last feature map, before fc1", hop=32 * 320, span=31 * 320),
     precisions=(*FLOATS, "int8"),
     trainable=True,
     weights=WeightFile(
@@ -93,6 +94,7 @@ AST = BackboneSpec(
         "positions": "middle columns of the learnt grid",
     },
     pooling="mean of the [CLS] and distillation tokens",
+    frames=Frames(768, "mean over frequency of each column of patches", hop=10 * 160, span=15 * 160 + 400),
     precisions=(*FLOATS, "int8"),
     trainable=True,
     weights=WeightFile(
@@ -130,6 +132,7 @@ MN04 = BackboneSpec(
         "fmax_hz": 15_000.0,
     },
     pooling="mean over time and frequency of the last feature map",
+    frames=Frames(384, "mean over frequency of the last feature map", hop=32 * 320, span=1),  # by pre-emphasis
     layers={
         "last": Layers(384, "mean over time and frequency of the last feature map"),
         "middle": Layers(224, "means over time and frequency of what blocks 11 to 14 of 15 give"),
@@ -171,6 +174,7 @@ SIMPLECNN = BackboneSpec(
         "fmax_hz": 11_025.0,
     },
     pooling="fc1, ReLU",
+    frames=Frames(512, "each column of the last feature map, before fc1", hop=8 * 512, span=7 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.0283,
@@ -202,6 +206,7 @@ PICZAK = BackboneSpec(
         "silent": "a segment whose mean is -70 dB or less",
     },
     pooling="fc2, ReLU, mean of the segments that are not silent",
+    frames=Frames(5000, "fc2, ReLU, of each segment", hop=20 * 512, span=40 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.243,
@@ -221,6 +226,7 @@ VGG = BackboneSpec(
     min_seconds=0.35,  # 16 frames: four poolings halve them
     frontend=LOG_MEL_64,
     pooling="mean over frequency, then max plus mean over time",
+    frames=Frames(256, "mean over frequency of the last feature map", hop=16 * 512, span=15 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.176,
@@ -239,6 +245,7 @@ CRNN = BackboneSpec(
     max_seconds=10.0,
     frontend=LOG_MEL_64,
     pooling="attention over time",
+    frames=Frames(256, "the GRU's states in both directions", hop=512, span=0),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.139,
@@ -264,6 +271,7 @@ LOGMEL_STATS = BackboneSpec(
         "fmax_hz": 11_025.0,
     },
     pooling="mean, standard deviation and maximum over the clip's frames, standard deviation of the deltas",
+    frames=Frames(128, "log-mel in dB", hop=512, span=1),
     source="no network, nothing learnt: what a classifier of sounds was given before there were any",
     licence="none: there are no weights",
 )
