@@ -309,5 +309,12 @@ BACKBONES = Backbones(
             "any image network of timm on one-channel log-mel",
             "timm:resnet18",
         ),
+        Prefix(
+            "hf",
+            "<owner/name>",
+            "soundprobe.backbones.transformers_audio:hf_spec",
+            "any audio encoder of transformers, on the Hugging Face Hub or in a folder (hf:./folder)",
+            "hf:facebook/wav2vec2-base",
+        ),
     ),
 )
