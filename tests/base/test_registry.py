@@ -10,7 +10,7 @@ import pytest
 
 from soundprobe.base import registry as registries
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
-from soundprobe.base.registry import Registry, allow, code_of, resolve
+from soundprobe.base.registry import Prefix, Registry, allow, code_of, resolve
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,15 @@ class Spec:
 
 
 def registry() -> Registry[Spec]:
-    return Registry("thing", "soundprobe.test_things", [Spec("own", "json:loads")], also=("pre:<name>",))
+    return Registry(
+        "thing",
+        "soundprobe.test_things",
+        [Spec("own", "json:loads")],
+        prefixes=(
+            Prefix("pre", "<name>", "test_registry:Spec", "any thing of pre", "pre:one"),
+            Prefix("lost", "<name>", "no_such_package:made", "nothing", "lost:one"),
+        ),
+    )
 
 
 @pytest.fixture
@@ -112,8 +120,17 @@ def test_address_or_name_of_a_record_is_followed_where_the_user_knows_it(
 
 
 def test_unknown_name_says_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown thing 'owm'. Did you mean 'own'\? Available: own, pre:<name>."):
+    with pytest.raises(ConfigError, match=r"Unknown thing 'owm'. Did you mean 'own'\?") as caught:
         registry()["owm"]
+    assert str(caught.value).endswith(" Available: lost:<name>, own, package.module:Class, pre:<name>.")
+
+
+def test_name_with_a_prefix_is_made_of_the_rest_of_it_and_is_no_address(package: Path) -> None:
+    things = registry()
+    assert things["pre:some:thing"] == things.of_record("pre:some:thing", "result.json") == Spec("some:thing")
+    assert [things.prefix_of(name) for name in ("pre", "own", "json:loads")] == [None] * 3
+    with pytest.raises(ConfigError, match="thing 'lost:x': no_such_package:made can't be imported"):
+        things["lost:x"]
 
 
 def test_spec_that_has_no_target_is_made_where_the_kind_knows_how(package: Path) -> None:

@@ -354,7 +354,9 @@ def backbones(as_json: Json = False) -> None:
         )
     print_table(table, "what it is", "kHz", "GMAC")
     out.print("width: of the embedding. GMAC: 1e9 multiply-adds of a 4 s clip. weights: none where none are published.")
-    out.print("timm:<name>, such as timm:resnet18, is any image network of timm on one-channel log-mel.")
+    for prefix in BACKBONES.prefixes.values():
+        line = f"{prefix.name}:{prefix.form}, such as {prefix.example}, is {prefix.told}."
+        out.print(line, markup=False)
     fields = ("name", "title", "parameters", "embedding_dim", "gmacs", "sample_rate_hz", "licence")
     answer(
         as_json,
