@@ -15,6 +15,7 @@ from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
+from soundprobe.cli.completing import prepare
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.export import EXPORT_EXAMPLES, export
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
@@ -82,6 +83,7 @@ def main() -> None:
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         with ended_by_signals():
+            prepare(app)
             app()
     except SoundprobeError as error:
         _fail(error)
