@@ -316,5 +316,21 @@ BACKBONES = Backbones(
             "any audio encoder of transformers, on the Hugging Face Hub or in a folder (hf:./folder)",
             "hf:facebook/wav2vec2-base",
         ),
+        Prefix(
+            "hear",
+            "<module>[:<weights file>]",
+            "soundprobe.backbones.hear_module:hear_spec",
+            "any Python module that keeps HEAR 2021's API",
+            "hear:hear21passt.base",
+            is_code=lambda rest: True,
+        ),
+        Prefix(
+            "mteb",
+            "<name>",
+            "soundprobe.backbones.mteb_encoder:mteb_spec",
+            "any audio encoder of MTEB",
+            "mteb:openai/whisper-tiny",
+            is_code=lambda rest: ":" in rest,
+        ),
     ),
 )
