@@ -30,7 +30,7 @@ from transformers.utils import logging
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Layers
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.model_hub import ADDRESS, cached_file, endpoint, model_info, unreachable
+from soundprobe.base.model_hub import ADDRESS, UNTRAINED, cached_file, endpoint, model_info, unreachable
 from soundprobe.base.registry import is_allowed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -240,13 +240,14 @@ def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) 
     from huggingface_hub import snapshot_download
 
     what = f"{files[0]} of {where} is"
-    info = model_info(what, repo, revision)
+    instead = UNTRAINED if WEIGHTS in files else "give a folder (hf:./folder)"
+    info = model_info(what, repo, revision, instead=instead)
     if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
         raise _no_safetensors(where, names)
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
     except Exception as error:  # the client's own errors, and those of the HTTP library under it
-        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200]) from error
+        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200], instead) from error
 
 
 def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
