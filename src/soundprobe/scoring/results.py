@@ -72,9 +72,9 @@ class FinishedRun(Shown):
             StoreError: the run's predictions can't be read.
         """
         from soundprobe.scoring.bootstrap import resample
-        from soundprobe.scoring.out_of_fold import predictions_of
+        from soundprobe.scoring.out_of_fold import scored
 
-        return resample(predictions_of(self.folder, self.record)).interval()
+        return resample(scored(self.folder, self.record)).interval()
 
     def shown_lines(self) -> Sequence[str]:
         data = self.record.dataset
