@@ -36,6 +36,16 @@ class KNNHead(Head):
     Attributes:
         rows_: (N, D) float32, the standardised training rows at length 1.
         labels_: (N,) int32, indices into `classes_`.
+
+    Examples:
+        >>> from sklearn.datasets import load_iris
+        >>> from soundprobe.heads import KNNHead
+        >>> X, y = load_iris(return_X_y=True)
+        >>> head = KNNHead().fit(X, y)
+        >>> head.chosen_
+        {'k': 3}
+        >>> head.predict(X[:2]).tolist()
+        [0, 0]
     """
 
     choices: ClassVar = {"k": "ks"}
