@@ -145,6 +145,10 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
                 head = clone(self).set_params(**{setting: (value,)})
                 yield {chosen: value}, np.asarray(head.fit(X, y, groups).predict(X_test))
 
+    def without_choice(self) -> Self | None:
+        """An unfitted head with one of its settings, for rows that none can be chosen on; None where there is none."""
+        return None
+
     @property
     @abstractmethod
     def array_names(self) -> tuple[str, ...]:

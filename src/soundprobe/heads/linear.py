@@ -5,11 +5,13 @@ Letters: N rows, D features, C classes, S inner splits.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.machine import head_device
@@ -146,6 +148,11 @@ class LinearHead(WeightedHead):
         self.chosen_ = {"strength": chosen}
         final = {"stage": "final", "strength": chosen, "iterations": self.n_iter_, "converged": converged}
         self.history_ = [*history, final]
+
+    def without_choice(self) -> Self:
+        """The strength that is nearest to 1, scikit-learn's default."""
+        nearest = min(self.strengths, key=lambda strength: abs(math.log(strength)))
+        return clone(self).set_params(strengths=(nearest,))
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return linear_proba(self, Z)
