@@ -29,7 +29,7 @@ class Extra:
     Attributes:
         title: for the progress bar; record: what is kept, in a file of its own in the run's folder.
         measure: of one fold, see `extras.learning_curve.measure_shares`, to the content of its entry.
-        asked: fields of the record that say what was asked for; what was kept of anything else is measured again.
+        asked: fields that say what was asked for; what was kept of anything else is measured again.
         summary: further fields, of all folds.
     """
 
@@ -76,7 +76,7 @@ class Extra:
         path = folder / self.record.FILE
         with locked(folder):
             kept = None if again else self.record.read_or_make(path)
-            usable = kept is not None and all(kept.content[name] == value for name, value in self.asked.items())
+            usable = kept is not None and all(kept.content.get(name) == value for name, value in self.asked.items())
             done = {entry["fold"]: entry for entry in kept.content["folds"]} if kept is not None and usable else {}
             left = [entry for entry in record.folds if entry.fold not in done]
             if not left:
@@ -111,4 +111,5 @@ def shots_curve(shots: Sequence[int]) -> Extra:
     return Extra("shots", ShotsRecord, partial(measure_shots, shots=shots), asked)
 
 
-PEEKING = Extra("peeking", PeekingRecord, measure_peeking, summary=summary)
+NOTE = "measured after the run and never used by it"
+PEEKING = Extra("peeking", PeekingRecord, measure_peeking, {"note": NOTE}, summary)
