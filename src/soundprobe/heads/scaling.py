@@ -17,11 +17,11 @@ def scaler_of(X: np.ndarray, sample_weight: np.ndarray | None = None) -> tuple[n
     spread of 1 are measured as well as those of 1e-6.
     """
     mean = X.mean(axis=0, dtype=np.float64) if sample_weight is None else sample_weight @ X / sample_weight.sum()
-    squares = np.zeros(X.shape[1])
+    weights, squares = np.ones(len(X)) if sample_weight is None else sample_weight, np.zeros(X.shape[1])
     for start in range(0, len(X), CHUNK_ROWS):
         chunk = slice(start, start + CHUNK_ROWS)
-        squares += _added_up(np.square(X[chunk] - mean), sample_weight, chunk)
-    scale = np.sqrt(squares / _total(sample_weight, slice(None), len(X)))
+        squares += (np.square(X[chunk] - mean) * weights[chunk, None]).sum(axis=0)
+    scale = np.sqrt(squares / weights.sum())
     constant = X.min(axis=0) == X.max(axis=0)
     mean, scale = np.where(constant, X[0], mean), np.where(constant, 1.0, scale)
     # Below float32's normal range 1 / scale would overflow; such a feature carries nothing that float32 can hold.
@@ -43,11 +43,12 @@ def split_scalers(
     A row of sample_weight (N,) k counts as k rows. The sums over a training part are those over all rows less those
     over its validation part; in float64, and on features that are already standardised, the difference keeps 10 digits.
     """
-    total, total_squares = _sums(Z, np.arange(len(Z)), sample_weight)
+    weights = np.ones(len(Z)) if sample_weight is None else sample_weight
+    total, total_squares = _sums(Z, weights, np.arange(len(Z)))
     means, scales = [], []
     for train, val in splits:
-        part, part_squares = _sums(Z, val, sample_weight)
-        rows = _total(sample_weight, train, len(train))
+        part, part_squares = _sums(Z, weights, val)
+        rows = weights[train].sum()
         mean = (total - part) / rows
         variance = (total_squares - part_squares) / rows - mean**2
         means.append(mean)
@@ -55,23 +56,12 @@ def split_scalers(
     return np.stack(means), np.stack(scales)
 
 
-def _sums(Z: np.ndarray, rows: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _sums(Z: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums over `rows` of Z and of its squares, each (D,) float64."""
     total, squares = np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, len(rows), CHUNK_ROWS):
         own = rows[start : start + CHUNK_ROWS]
-        chunk = Z[own].astype(np.float64)
-        total += _added_up(chunk, sample_weight, own)
-        squares += _added_up(np.square(chunk), sample_weight, own)
+        chunk, of_row = Z[own].astype(np.float64), weights[own, None]
+        total += (chunk * of_row).sum(axis=0)
+        squares += (np.square(chunk) * of_row).sum(axis=0)
     return total, squares
-
-
-def _added_up(values: np.ndarray, sample_weight: np.ndarray | None, rows: np.ndarray | slice) -> np.ndarray:
-    """(D,) the sum of `values` (n, D), which are of `rows`."""
-    added: np.ndarray = values.sum(axis=0) if sample_weight is None else sample_weight[rows] @ values
-    return added
-
-
-def _total(sample_weight: np.ndarray | None, rows: np.ndarray | slice, count: int) -> float:
-    """How many the `rows`, a `count` of them, stand for."""
-    return count if sample_weight is None else float(sample_weight[rows].sum())

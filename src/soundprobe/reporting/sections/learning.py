@@ -6,8 +6,9 @@ Letters: F folds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -145,20 +146,14 @@ def _by_shots(comparison: Comparison) -> Iterator[Element]:
         Column("± between draws", lambda one: one[1].spread, percent),
         Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
     ]
-    items = [(row, point) for row, points in found for point in points]
-    traces = []
-    for place, (row, points) in enumerate(found):
-        x, y = [point.shots for point in points], [100 * point.accuracy for point in points]
-        bars = reach([point.interval for point in points], color_of(place, row))
-        traces.append(row_line(place, row, x, y, "%{x} clips a class: %{y:.1f} %", error_y=bars))
-    ticks = sorted({point.shots for _, point in items})
-    layout = {
-        "xaxis": {"type": "log", "title": {"text": "training clips a class"}, "tickvals": ticks, "ticktext": ticks},
-        "yaxis": percent_axis("accuracy", traces),
-    }
-    title = "Accuracy against the number of training clips of each class"
-    plot = Plot("shots", title, [Variant("", traces)], layout, 400)
-    yield Plotted(plot, [run_table(columns, items, row=lambda one: one[0])])
+    yield _plotted(
+        "shots",
+        "training clips a class",
+        found,
+        columns,
+        lambda point: point.shots,
+        lambda points: reach([one.interval for one in points], ""),
+    )
 
 
 def _by_recordings(comparison: Comparison) -> Iterator[Element]:
@@ -182,8 +177,14 @@ def _by_recordings(comparison: Comparison) -> Iterator[Element]:
         Column("± between folds", lambda one: one[1].spread, percent),
         Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
     ]
-    items = [(row, point) for row, points in found for point in points]
-    yield Plotted(_plot(found), [run_table(columns, items, row=lambda one: one[0])])
+    yield _plotted(
+        "learning",
+        "training recordings",
+        found,
+        columns,
+        lambda point: point.recordings,
+        lambda points: {"type": "data", "array": [100 * one.spread for one in points], "thickness": 1, "width": 0},
+    )
 
 
 def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
@@ -191,20 +192,28 @@ def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
         yield Unmeasured("Whether more recordings would help", "soundprobe probe --learning-curve")
 
 
-def _plot(found: Sequence[tuple[Row, Sequence[CurvePoint]]]) -> Plot:
+def _plotted(
+    key: str,
+    along: str,
+    found: Sequence[tuple[Row, Sequence[Any]]],
+    columns: Sequence[Column],
+    amount: Callable[[Any], float],
+    bars: Callable[[Sequence[Any]], dict[str, Any]],
+) -> Plotted:
+    """The accuracy of each row's points against the `amount` that they were trained on, `along` in words."""
     traces = []
     for place, (row, points) in enumerate(found):
-        x, y = [point.recordings for point in points], [100 * point.accuracy for point in points]
-        spread = [100 * point.spread for point in points]
-        bars = {"type": "data", "array": spread, "thickness": 1, "width": 0, "color": color_of(place, row)}
-        traces.append(row_line(place, row, x, y, "%{x:.0f} recordings: %{y:.1f} %", error_y=bars))
-    ticks = sorted({round(point.recordings) for _, points in found for point in points})
+        x, y = [amount(point) for point in points], [100 * point.accuracy for point in points]
+        hover = f"%{{x:.0f}} {along}: %{{y:.1f}} %"
+        traces.append(row_line(place, row, x, y, hover, error_y={**bars(points), "color": color_of(place, row)}))
+    items = [(row, point) for row, points in found for point in points]
+    ticks = sorted({round(amount(point)) for _, point in items})
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "training recordings"}, "tickvals": ticks, "ticktext": ticks},
+        "xaxis": {"type": "log", "title": {"text": along}, "tickvals": ticks, "ticktext": ticks},
         "yaxis": percent_axis("accuracy", traces),
     }
-    title = "Accuracy against the number of training recordings"
-    return Plot("learning", title, [Variant("", traces)], layout, 400)
+    plot = Plot(key, f"Accuracy against the number of {along}", [Variant("", traces)], layout, 400)
+    return Plotted(plot, [run_table(columns, items, row=lambda one: one[0])])
 
 
 SECTION = Section(
