@@ -216,6 +216,12 @@ def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
     ("options", "error", "message"),
     [
         ({"backbone": "pans"}, ConfigError, "Unknown backbone 'pans'. Did you mean 'panns'"),
+        (
+            {"backbone": "mn04+timm:resnet18"},
+            ConfigError,
+            "several.*: extract --backbone mn04,timm:resnet18, then",
+        ),
+        ({"backbone": "timm:a+b"}, ConfigError, "with a '.' can't be named"),
         ({"backbone": " , "}, ConfigError, "No backbone given"),
         ({"weights": "pretrained"}, WeightsError, "simplecnn"),
         ({"device": "gpu"}, ConfigError, "Unknown device 'gpu'"),

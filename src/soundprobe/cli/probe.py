@@ -66,6 +66,9 @@ def probe(
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
     ] = False,
+    shots: Annotated[
+        list[str] | None, typer.Option("--shots", metavar="1,2,4", help="Also train on so many clips a class.")
+    ] = None,
     measure_peeking: Annotated[
         bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")
     ] = False,
@@ -103,6 +106,7 @@ def probe(
         exclude_leaks=exclude_leaks or recipe.exclude_leaks,
         control=control,
         learning_curve=learning_curve,
+        shots=whole_numbers(shots, "--shots"),
         measure_peeking=measure_peeking,
         embeddings=embeddings,
         heads=heads,

@@ -54,6 +54,7 @@ def probe(
     exclude_leaks: bool = False,
     control: str | None = None,
     learning_curve: bool = False,
+    shots: Sequence[int] = (),
     measure_peeking: bool = False,
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
@@ -81,6 +82,7 @@ def probe(
         control: "shuffled-labels" trains and tests on labels that were shuffled by recording, "reshuffled-folds" on
             folds that were drawn clip by clip: runs of their own, marked as controls. See `scoring.protocol_controls`.
         learning_curve: after each run also train on growing shares of the recordings, see `extras.learning_curve`.
+        shots: after each run also train on so many clips a class, such as (1, 2, 4, 8, 16).
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel`. By default a fold a core
@@ -100,7 +102,9 @@ def probe(
     for name in names:
         HEADS[name]
     check_control(control)
-    if control and (learning_curve or measure_peeking):
+    if shots and min(shots) < 1:
+        raise ConfigError(f"--shots {min(shots)} is not valid: give numbers of clips from 1, such as 1,2,4,8,16.")
+    if control and (learning_curve or shots or measure_peeking):
         raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
     if control == RESHUFFLED_FOLDS and exclude_leaks:
         raise ConfigError(
@@ -116,12 +120,17 @@ def probe(
     for name in names:
         for feature_set in found:
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
-    wanted = _extras(learning_curve, measure_peeking)
+    wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     if jobs is None and (engine != "processes" or device != "cpu"):
         jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
     probes: ShownList[FinishedRun] = ShownList()
-    asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
+    asked = {
+        "--exclude-leaks": exclude_leaks,
+        f"--control {control}": bool(control),
+        "--learning-curve": learning_curve,
+        "--shots": bool(shots),
+    }
     for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
         read = functools.cache(functools.partial(read_features, feature_set))
         for name in names:
@@ -226,6 +235,7 @@ NOT_OF_FINETUNED = {
     f"--control {SHUFFLED_LABELS}": "the networks learnt from true labels, so chance would clear the head alone",
     f"--control {RESHUFFLED_FOLDS}": "the networks were trained on all other folds, so they know clips of any new one",
     "--learning-curve": "the networks were trained on all recordings, however few the head gets",
+    "--shots": "the networks were trained on all clips, however few the head gets",
 }
 """What says nothing about embeddings of fine-tuned networks, and why."""
 
@@ -245,13 +255,15 @@ def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> 
     return [feature_set for feature_set in found if feature_set not in tuned]
 
 
-def _extras(learning_curve: bool, measure_peeking: bool) -> list[Any]:
+def _extras(learning_curve: bool, shots: Sequence[int], measure_peeking: bool) -> list[Any]:
     """What is to be measured after each run."""
-    if not learning_curve and not measure_peeking:
+    if not learning_curve and not shots and not measure_peeking:
         return []
-    from soundprobe.extras.measure import LEARNING_CURVE, PEEKING
+    from soundprobe.extras import measure
 
-    return [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
+    by_shares = [measure.learning_curve()] if learning_curve else []
+    by_shots = [measure.shots_curve(shots)] if shots else []
+    return [*by_shares, *by_shots, *([measure.PEEKING] if measure_peeking else [])]
 
 
 def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:
