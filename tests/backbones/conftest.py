@@ -45,11 +45,12 @@ def private_backbone(random_backbone: Loader) -> Loader:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `name` runs over the whole catalogue, and over an image network of each kind.
 
-    One that takes `trainable` runs over those of them that can be fine-tuned.
+    One that takes `trainable` runs over those of them that can be fine-tuned, one that takes `framed` over those that
+    have frames.
     """
-    if metafunc.definition.path.parent == Path(__file__).parent and {"name", "trainable"} & set(metafunc.fixturenames):
-        names = [*BACKBONES, *IMAGE_NETWORKS]
-        if "name" in metafunc.fixturenames:
-            metafunc.parametrize("name", names)
-        else:
-            metafunc.parametrize("trainable", [name for name in names if BACKBONES[name].trainable])
+    if metafunc.definition.path.parent != Path(__file__).parent:
+        return
+    for fixture in {"name", "trainable", "framed"} & set(metafunc.fixturenames):
+        specs = [BACKBONES[name] for name in (*BACKBONES, *IMAGE_NETWORKS)]
+        kept = {"name": specs, "trainable": [s for s in specs if s.trainable], "framed": [s for s in specs if s.frames]}
+        metafunc.parametrize(fixture, [spec.name for spec in kept[fixture]])

@@ -153,17 +153,26 @@ class Ast(SpectrogramBackbone):
 
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Filter bank (B, F, M) to embeddings (B, D)."""
+        return self._tokens(spectrogram, TOKENS)[:, :TOKENS].mean(dim=1)
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Filter bank (B, F, M) to the mean over frequency of each column of patches, (B, (M - 16) // 10 + 1, D)."""
+        patches = self._tokens(spectrogram, None)[:, TOKENS:]  # frequency by frequency
+        return patches.unflatten(1, ((MEL_BANDS - PATCH) // STRIDE + 1, -1)).mean(dim=1)
+
+    def _tokens(self, spectrogram: Tensor, read: int | None) -> Tensor:
+        """(B, n, D) after the last LayerNorm, n at least `read`; of all tokens where that is None."""
         inputs = self.ast.embeddings
         patches = inputs.patch_embeddings.projection(spectrogram.unsqueeze(1)).flatten(2).transpose(1, 2)  # (B, P, D)
         batch = spectrogram.shape[0]  # len() would fix it in an exported graph
         tokens = [inputs.cls_token.expand(batch, -1, -1), inputs.distillation_token.expand(batch, -1, -1)]
         hidden = torch.cat([*tokens, patches], dim=1) + inputs.position_embeddings[:, self.kept_positions]
         if may_shortcut(self, hidden):
-            hidden = through_layers(self.prepared.of(self.ast), hidden)
+            hidden = through_layers(self.prepared.of(self.ast), hidden, read=read)
         else:
             for layer in self.ast.layers:
                 hidden = layer(hidden)
-        return self.ast.layernorm(hidden[:, :TOKENS]).mean(dim=1)
+        return self.ast.layernorm(hidden[:, :read])
 
     @classmethod
     def tag_head(cls, tensors: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:

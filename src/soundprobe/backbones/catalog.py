@@ -1,6 +1,7 @@
 """The registry of backbones. Imports no torch; each class is imported when it is used.
 
-timm's image networks are not in the table: there are over a thousand, and a spec is made for the one that is asked for.
+Networks of libraries that have hundreds are not in the table: `prefixes` says what makes the spec of each that is asked
+for by such a name.
 
 `parameters` and `gmacs` are measured (tests/backbones/test_catalog.py does it again over the whole table).
 """
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Layers
+from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Frames, Layers
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.registry import Registry
+from soundprobe.base.registry import Prefix, Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
 
@@ -52,6 +53,7 @@ PANNS = BackboneSpec(
         "fmax_hz": 14_000.0,
     },
     pooling="max plus mean over time, fc1, ReLU",
+    frames=Frames(2048, "mean over frequency of the last feature map, before fc1", hop=32 * 320, span=31 * 320),
     precisions=(*FLOATS, "int8"),
     trainable=True,
     weights=WeightFile(
@@ -93,6 +95,7 @@ AST = BackboneSpec(
         "positions": "middle columns of the learnt grid",
     },
     pooling="mean of the [CLS] and distillation tokens",
+    frames=Frames(768, "mean over frequency of each column of patches", hop=10 * 160, span=15 * 160 + 400),
     precisions=(*FLOATS, "int8"),
     trainable=True,
     weights=WeightFile(
@@ -130,6 +133,7 @@ MN04 = BackboneSpec(
         "fmax_hz": 15_000.0,
     },
     pooling="mean over time and frequency of the last feature map",
+    frames=Frames(384, "mean over frequency of the last feature map", hop=32 * 320, span=1),  # by pre-emphasis
     layers={
         "last": Layers(384, "mean over time and frequency of the last feature map"),
         "middle": Layers(224, "means over time and frequency of what blocks 11 to 14 of 15 give"),
@@ -171,6 +175,7 @@ SIMPLECNN = BackboneSpec(
         "fmax_hz": 11_025.0,
     },
     pooling="fc1, ReLU",
+    frames=Frames(512, "each column of the last feature map, before fc1", hop=8 * 512, span=7 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.0283,
@@ -202,6 +207,7 @@ PICZAK = BackboneSpec(
         "silent": "a segment whose mean is -70 dB or less",
     },
     pooling="fc2, ReLU, mean of the segments that are not silent",
+    frames=Frames(5000, "fc2, ReLU, of each segment", hop=20 * 512, span=40 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.243,
@@ -221,6 +227,7 @@ VGG = BackboneSpec(
     min_seconds=0.35,  # 16 frames: four poolings halve them
     frontend=LOG_MEL_64,
     pooling="mean over frequency, then max plus mean over time",
+    frames=Frames(256, "mean over frequency of the last feature map", hop=16 * 512, span=15 * 512),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.176,
@@ -239,6 +246,7 @@ CRNN = BackboneSpec(
     max_seconds=10.0,
     frontend=LOG_MEL_64,
     pooling="attention over time",
+    frames=Frames(256, "the GRU's states in both directions", hop=512, span=0),
     precisions=FLOATS,
     trainable=True,
     gmacs=0.139,
@@ -264,23 +272,14 @@ LOGMEL_STATS = BackboneSpec(
         "fmax_hz": 11_025.0,
     },
     pooling="mean, standard deviation and maximum over the clip's frames, standard deviation of the deltas",
+    frames=Frames(128, "log-mel in dB", hop=512, span=1),
     source="no network, nothing learnt: what a classifier of sounds was given before there were any",
     licence="none: there are no weights",
 )
 
 
 class Backbones(Registry[BackboneSpec]):
-    """The registry of backbones, and timm's image networks, of which each that is asked for gets a spec."""
-
-    def __getitem__(self, name: str) -> BackboneSpec:
-        if name.startswith(TIMM_PREFIX):
-            from soundprobe.backbones.timm_image import timm_spec
-
-            return timm_spec(name.removeprefix(TIMM_PREFIX))
-        return super().__getitem__(name)
-
-    def _is_address(self, name: str) -> bool:
-        return super()._is_address(name) and not name.startswith(TIMM_PREFIX)
+    """The registry of backbones."""
 
     def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
         """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
@@ -298,10 +297,33 @@ class Backbones(Registry[BackboneSpec]):
         return spec
 
 
-TIMM_PREFIX = "timm:"
 BACKBONES = Backbones(
     "backbone",
     "soundprobe.backbones",
     (AST, CRNN, LOGMEL_STATS, MN04, PANNS, PICZAK, SIMPLECNN, VGG),
-    also=(f"{TIMM_PREFIX}<name>", "package.module:Class"),
+    prefixes=(
+        Prefix(
+            "timm",
+            "<name>",
+            "soundprobe.backbones.timm_image:timm_spec",
+            "any image network of timm on one-channel log-mel",
+            "timm:resnet18",
+        ),
+        Prefix(
+            "hear",
+            "<module>[:<weights file>]",
+            "soundprobe.backbones.hear_module:hear_spec",
+            "any Python module that keeps HEAR 2021's API",
+            "hear:hear21passt.base",
+            is_code=lambda rest: True,
+        ),
+        Prefix(
+            "mteb",
+            "<name>",
+            "soundprobe.backbones.mteb_encoder:mteb_spec",
+            "any audio encoder of MTEB",
+            "mteb:openai/whisper-tiny",
+            is_code=lambda rest: ":" in rest,
+        ),
+    ),
 )

@@ -48,10 +48,15 @@ class Crnn(SpectrogramBackbone):
 
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
-        frames = self.convolutions(spectrogram.unsqueeze(1)).squeeze(2)  # (B, 128, M)
-        states, _ = self.gru(frames.transpose(1, 2))  # (B, M, D)
+        states = self.frame_spectrogram(spectrogram)
         weights = self.attention(states).softmax(dim=1)  # (B, M, 1)
         return (weights * states).sum(dim=1)
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to the GRU's states (B, M, D)."""
+        frames = self.convolutions(spectrogram.unsqueeze(1)).squeeze(2)  # (B, 128, M)
+        states, _ = self.gru(frames.transpose(1, 2))
+        return states
 
 
 def _convolution(before: int, after: int) -> nn.Sequential:

@@ -41,6 +41,10 @@ class LogMelStats(nn.Module, Backbone):
         mean, std = _mean_and_std(spectrogram, heard)
         return torch.cat([mean, std, loudest, _mean_and_std(deltas, heard[..., 1:])[1]], dim=1)
 
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """The spectrogram itself, (B, M, F) in dB."""
+        return self.log_mel(waves).transpose(1, 2)
+
 
 def _mean_and_std(values: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     """(B, F) each, over those of the last dimension of `values` (B, F, M) that are `counted` (B, 1, M)."""

@@ -106,6 +106,14 @@ class Mn04(SpectrogramBackbone):
             maps = self.features[:FIRST_BLOCKS](spectrogram.unsqueeze(1))
         return self._pool(self.features, FIRST_BLOCKS, maps)
 
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to the last feature map's means over frequency, (B, M / 32, 384)."""
+        if may_shortcut(self, spectrogram):
+            maps = self.prepared.of(self.features)(spectrogram.unsqueeze(-1).permute(0, 3, 1, 2))
+        else:
+            maps = self.features(spectrogram.unsqueeze(1))
+        return maps.mean(dim=2).transpose(1, 2)
+
     def _pool(self, layers: nn.Sequential, first: int, maps: Tensor) -> Tensor:
         """(B, D) from maps (B, K, F', M') that go into the `first` of all layers."""
         means: dict[int, Tensor] = {}

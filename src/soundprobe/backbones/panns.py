@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, prepare_cnn14
+from soundprobe.backbones.fast.cnn14 import SHORTEST, embed_cnn14, frames_cnn14, prepare_cnn14
 from soundprobe.backbones.fast.shortcuts import may_shortcut
 from soundprobe.backbones.melspectrogram import POWER_FLOOR, PowerSpectrogram, full_precision
 from soundprobe.backbones.protocol import SpectrogramBackbone, tensors_of
@@ -70,6 +70,13 @@ class Cnn14(nn.Module):
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, 1, M, F) to embeddings (B, D)."""
+        of_time = self.frames(spectrogram)
+        pooled = of_time.amax(dim=2) + of_time.mean(dim=2)
+        hidden = nn.functional.relu_(self.fc1(nn.functional.dropout(pooled, 0.5, training=self.training)))
+        return nn.functional.dropout(hidden, 0.5, training=self.training)
+
+    def frames(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, 1, M, F) to the last maps' means over frequency, (B, D, M // 32)."""
         maps = self.bn0(spectrogram.transpose(1, 3)).transpose(1, 3)  # a mean and a variance for every band
         for block in (
             self.conv_block1,
@@ -80,10 +87,7 @@ class Cnn14(nn.Module):
             self.conv_block6,
         ):
             maps = nn.functional.dropout(block(maps), 0.2, training=self.training)
-        of_time = maps.mean(dim=3)  # (B, D, time)
-        pooled = of_time.amax(dim=2) + of_time.mean(dim=2)
-        hidden = nn.functional.relu_(self.fc1(nn.functional.dropout(pooled, 0.5, training=self.training)))
-        return nn.functional.dropout(hidden, 0.5, training=self.training)
+        return maps.mean(dim=3)
 
 
 class Panns(SpectrogramBackbone):
@@ -122,6 +126,12 @@ class Panns(SpectrogramBackbone):
         if spectrogram.shape[2] >= SHORTEST and may_shortcut(self, spectrogram):
             return embed_cnn14(self.prepared.of(self.cnn), spectrogram)
         return self.cnn(spectrogram.transpose(1, 2).unsqueeze(1))
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M), M >= 32, to what is pooled over time before fc1, (B, M // 32, D)."""
+        if may_shortcut(self, spectrogram):
+            return frames_cnn14(self.prepared.of(self.cnn), spectrogram)
+        return self.cnn.frames(spectrogram.transpose(1, 2).unsqueeze(1)).transpose(1, 2)
 
     @classmethod
     def tag_head(cls, tensors: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:

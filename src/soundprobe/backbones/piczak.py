@@ -121,6 +121,10 @@ class Piczak(SpectrogramBackbone):
         segments = self.segments(spectrogram)  # (B, S, 2, F, 41)
         return self.embed_each(segments.flatten(0, 1)).unflatten(0, segments.shape[:2])
 
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """As `embed_segments`, for which a frame is a segment."""
+        return self.embed_segments(spectrogram)
+
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D): the mean over the segments that vote."""
         vectors = self.embed_segments(spectrogram)  # (B, S, D)

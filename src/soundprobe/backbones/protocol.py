@@ -40,6 +40,17 @@ class Backbone(Protocol):
             lengths: (B,) int64, how many samples of each row are the clip's own.
         """
 
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """Frames (B, M, D) float32, D the frames' own; of a backbone whose spec has `frames`.
+
+        Of the M frames of T samples a clip has the first `spec.frames.count(length)`, and M is at least that of the
+        longest. The others are of padding, and for the caller to cut off.
+
+        Args:
+            waves, lengths: as `embed` takes them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no frames")
+
     def to(self, device: torch.device) -> Any:
         """Moves it to the device; an `nn.Module`'s own will do."""
         return self
@@ -80,6 +91,10 @@ class SpectrogramBackbone(nn.Module, Backbone):
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """(B, F, M) to embeddings (B, D)."""
 
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """(B, F, M) to what `embed_frames` gives, where the spec has `frames`."""
+        raise NotImplementedError(f"{type(self).__name__} has no frames")
+
     def embed_segments(self, spectrogram: Tensor) -> Tensor:
         """(B, F, M) to (B, S, D): what a head is trained on where a clip is heard in segments with its label each."""
         return self.embed_spectrogram(spectrogram).unsqueeze(1)
@@ -96,6 +111,10 @@ class SpectrogramBackbone(nn.Module, Backbone):
         """As the contract has it."""
         embedded: Tensor = self(waves, lengths)
         return embedded
+
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it."""
+        return self.frame_spectrogram(self.spectrogram(waves, lengths))
 
     def allow_shortcuts(self, allowed: bool) -> None:
         self.shortcuts = allowed

@@ -55,10 +55,18 @@ class SimpleCnn(SpectrogramBackbone):
 
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M) to embeddings (B, D)."""
-        x = spectrogram.unsqueeze(1)  # (B, 1, 64, 173)
+        return self.fc1(self._maps(spectrogram).flatten(1)).relu()
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to all that fc1 sees of each column of the last maps, (B, M / 8, 512)."""
+        return self._maps(spectrogram).flatten(1, 2).transpose(1, 2)
+
+    def _maps(self, spectrogram: Tensor) -> Tensor:
+        """(B, F, M) to (B, 64, F / 8, M / 8)."""
+        x = spectrogram.unsqueeze(1)
         for conv in (self.conv1, self.conv2, self.conv3):
             x = self.pool(conv(x)).relu()  # as ReLU first, gradients too, on a quarter of the numbers
-        return self.fc1(x.flatten(1)).relu()
+        return x
 
     def logits(self, wave: Tensor) -> Tensor:
         """Wave (B, T) to the logits (B, C) of a softmax over the classes."""

@@ -29,6 +29,30 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """The frames of a network that keeps a time axis, on samples of its input.
+
+    A frame is centred `span` / 2 + j `hop` samples after the clip's beginning, j = 0, 1, ... A clip has those that it
+    holds whole: as many of its samples lie behind the last one's centre as lie before the first one's. It has one at
+    least.
+
+    Attributes:
+        columns: how many numbers a frame has; pooling: how they come about, in words.
+        hop: samples from a frame's centre to the next one's.
+        span: of how many samples the first frame's centre is the middle.
+    """
+
+    columns: int
+    pooling: str
+    hop: int
+    span: int
+
+    def count(self, samples: int) -> int:
+        """How many a clip of so many samples has, whatever it is padded to."""
+        return max(1, (samples - self.span) // self.hop + 1)
+
+
+@dataclass(frozen=True)
 class BackboneSpec:
     """What a backbone is, apart from its code.
 
@@ -50,11 +74,13 @@ class BackboneSpec:
         frontend, pooling: the settings that an embedding depends on, for the key and for readers.
         layers: of a backbone that offers more than its last layer, each by name, "last" first; its class then takes
             the keyword `layers`, names in this order.
+        frames: of a backbone whose class has `embed_frames`; None where the network keeps no time axis.
         precisions: what `--precision` may be; all but fp32 need a `SpectrogramBackbone`.
         trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
             that returns their name, for the label, and raises WeightsError where they can't be had.
+        brings_weights: whether those are the only ones that it can have: neither random ones nor a file's.
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
             (B, C) logits, and their tensors by the layers' names among those of the file.
@@ -77,10 +103,12 @@ class BackboneSpec:
     frontend: Mapping[str, Any] = field(default_factory=dict)
     pooling: str = ""
     layers: Mapping[str, Layers] = field(default_factory=dict)
+    frames: Frames | None = None
     precisions: tuple[str, ...] = ("fp32",)
     trainable: bool = False
     weights: WeightFile | None = None
     loads_own_weights: bool = False
+    brings_weights: bool = False
     tags: str = ""
     gmacs: float = 0.0
     source: str = ""
@@ -125,8 +153,16 @@ class BackboneSpec:
             arguments={**self.arguments, "layers": tuple(kept)},
             pooling="; ".join(told.pooling for told in kept.values()),
             layers=kept,
+            frames=None,
             precisions=tuple(precision for precision in self.precisions if precision != "int8"),
         )
+
+    def frame_times_s(self, samples: int) -> list[float]:
+        """The centres in seconds of the frames that a clip of so many samples has; empty where there are no frames."""
+        if self.frames is None:
+            return []
+        first, rate_hz = self.frames.span / 2, self.sample_rate_hz
+        return [(first + number * self.frames.hop) / rate_hz for number in range(self.frames.count(samples))]
 
     def input_samples(self, duration_s: float, clip_seconds: float | None = None) -> int:
         """Samples that a clip of `duration_s` is cut or padded to.
@@ -161,12 +197,14 @@ class BackboneSpec:
             weights: as for `load_backbone`.
 
         Raises:
-            WeightsError: it has none, none were published, there is no such file, or they are not in the cache and
-                can't be fetched.
+            WeightsError: it has none or only its own, none were published, there is no such file, or they are not in
+                the cache and can't be fetched.
         """
         if self.parameters == 0:
             if weights is not None:
                 raise WeightsError(f"{self.name} has no weights, because nothing in it is learnt. Leave --weights out.")
+        elif self.brings_weights and weights not in (None, PRETRAINED):
+            raise WeightsError(f"{self.name} brings its own weights: --weights {weights} can't be. Leave it out.")
         elif weights in (None, PRETRAINED):
             if self.parameters is not None and not self.has_published_weights:
                 raise WeightsError(

@@ -7,6 +7,7 @@ three colours is turned into one for grey by adding its weights up over the colo
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from soundprobe.backbones.melspectrogram import LogMel
 from soundprobe.backbones.protocol import SpectrogramBackbone
-from soundprobe.backbones.spec import FLOATS, BackboneSpec
+from soundprobe.backbones.spec import FLOATS, BackboneSpec, Frames
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import offline
 
@@ -29,6 +30,7 @@ HOP = 512
 MEL_BANDS = 128
 MEAN_DB, STD_DB = -20.0, 20.0  # 100 clips of UrbanSound8K give -21, 19
 FIXED_SECONDS = 4.0  # what a network of a fixed picture size hears, stretched to that size
+LEAST_FRAMES = 128  # on which a network's last feature map is measured
 HUB_SECONDS = 20.0  # how long the Hub may take for its first answer
 SOME = ("resnet18", "mobilenetv3_large_100", "efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224")
 
@@ -53,7 +55,7 @@ class TimmImage(SpectrogramBackbone):
         self.log_mel = LogMel(
             sample_rate_hz=SAMPLE_RATE_HZ, n_fft=N_FFT, hop=HOP, mel_bands=MEL_BANDS, mean_db=MEAN_DB, std_db=STD_DB
         )
-        self.network: nn.Module = timm.create_model(network, in_chans=1, num_classes=0)
+        self.network: Any = timm.create_model(network, in_chans=1, num_classes=0)
 
     def spectrogram(self, wave: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Wave (B, T) to log-mel (B, F, M), as (dB + 20) / 20. `lengths` is ignored: silence is heard as such."""
@@ -65,6 +67,10 @@ class TimmImage(SpectrogramBackbone):
         if self.picture is not None:
             pictures = interpolate(pictures, size=self.picture, mode="bilinear", align_corners=False)
         return self.network(pictures)
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M) to the last feature map's means over frequency, (B, M / hop, columns)."""
+        return self.network.forward_features(spectrogram.unsqueeze(1)).mean(dim=2).transpose(1, 2)
 
     def load_pretrained(self) -> str:
         """Takes timm's published weights. Returns their name, with the tag.
@@ -186,6 +192,7 @@ def timm_spec(network: str) -> BackboneSpec:
             "picture": list(picture) if picture else "as it is",
         },
         pooling="the network's own",
+        frames=None if picture else _frames(model),
         weights=None,
         precisions=FLOATS,
         trainable=True,
@@ -216,6 +223,30 @@ def _on_meta(network: str) -> Any:
             return timm.create_model(network, in_chans=1, num_classes=0).eval()
     except Exception as error:  # each of timm's networks fails in its own way
         raise ConfigError(f"timm:{network} can't be built for one channel: {one_line(error)[:200]}.") from error
+
+
+def _frames(model: Any) -> Frames | None:
+    """What a column of the last feature map hears, by when there is one more; None where that is no map over time."""
+
+    @lru_cache
+    def columns(frames: int) -> int:
+        maps = model.forward_features(torch.empty(1, 1, MEL_BANDS, frames, device="meta"))
+        is_map = maps.dim() == 4 and maps.shape[1] == model.num_features
+        return int(maps.shape[3]) if is_map else 0
+
+    try:
+        hop, count = int(model.feature_info[-1]["reduction"]), columns(LEAST_FRAMES)
+        wider = range(LEAST_FRAMES + 1, LEAST_FRAMES + hop + 1)
+        # Most networks have one more at once: their convolutions are centred on what they hear.
+        at = 0 if columns(wider[0]) > count else bisect_left(wider, count + 1, key=columns)
+        span = wider[at] - hop * count
+    except Exception:  # each of timm's networks fails in its own way
+        return None
+    if not count:
+        return None
+    return Frames(
+        model.num_features, "mean over frequency of the last feature map", hop=hop * HOP, span=(span - 1) * HOP
+    )
 
 
 def _measure(model: nn.Module, size: tuple[int, ...]) -> tuple[int, float] | str:

@@ -43,11 +43,15 @@ class Vgg(SpectrogramBackbone):
 
     def embed_spectrogram(self, spectrogram: Tensor) -> Tensor:
         """Log-mel (B, F, M), M >= 16, to embeddings (B, D)."""
+        of_time = self.frame_spectrogram(spectrogram).transpose(1, 2)  # (B, D, M / 16)
+        return of_time.mean(dim=2) + of_time.amax(dim=2)
+
+    def frame_spectrogram(self, spectrogram: Tensor) -> Tensor:
+        """Log-mel (B, F, M), M >= 16, to the last maps' means over frequency, (B, M / 16, D)."""
         x = spectrogram.unsqueeze(1)
         for number, block in enumerate(self.blocks):
             x = block(self.halve(x) if number else x)
-        x = x.mean(dim=2)  # (B, D, M / 16)
-        return x.mean(dim=2) + x.amax(dim=2)
+        return x.mean(dim=2).transpose(1, 2)
 
 
 def _pair(before: int, after: int) -> nn.Sequential:

@@ -91,7 +91,6 @@ HEADS = Registry(
         ),
     ),
     spec_of=_spec_of,
-    also=("package.module:Class",),
 )
 
 

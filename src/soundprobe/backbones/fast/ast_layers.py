@@ -69,9 +69,9 @@ def _prepared(layer: Any) -> AstLayer:
     )
 
 
-def through_layers(layers: Sequence[AstLayer], hidden: Tensor) -> Tensor:
-    """(B, 2 + P, D) to the two tokens (B, 2, D)."""
+def through_layers(layers: Sequence[AstLayer], hidden: Tensor, *, read: int | None = TOKENS) -> Tensor:
+    """(B, 2 + P, D) to the first `read` tokens, by default (B, 2, D); None gives all."""
     *layers, last = layers
     for layer in layers:
         hidden = layer(hidden)
-    return last(hidden, read=TOKENS)
+    return last(hidden, read=read)

@@ -63,14 +63,19 @@ def prepare_cnn14(cnn: Any) -> Cnn14Layers:
 
 def embed_cnn14(layers: Cnn14Layers, spectrogram: Tensor) -> Tensor:
     """Log-mel (B, F, M), M >= 32, to embeddings (B, D)."""
+    of_time = frames_cnn14(layers, spectrogram)
+    return linear(of_time.amax(dim=1) + of_time.mean(dim=1), layers.fc1.weight, layers.fc1.bias).relu_()
+
+
+def frames_cnn14(layers: Cnn14Layers, spectrogram: Tensor) -> Tensor:
+    """Log-mel (B, F, M), M >= 32, to the last maps' means over frequency, (B, M // 32, D)."""
     frames = spectrogram.transpose(1, 2) * layers.scale + layers.shift  # (B, M, F)
     clip_bytes = 4 * frames.shape[1] * MEL_BANDS * len(layers.direct[0].bias)
     passes = frames.split(max(1, PASS_BYTES // clip_bytes))
     maps = torch.cat([_first_blocks(layers, part) for part in passes])
     for conv in layers.winograd[1:]:
         maps = convolve(conv, maps)
-    of_time = maps.mean(dim=2)  # (B, time, D)
-    return linear(of_time.amax(dim=1) + of_time.mean(dim=1), layers.fc1.weight, layers.fc1.bias).relu_()
+    return maps.mean(dim=2)
 
 
 def _first_blocks(layers: Cnn14Layers, frames: Tensor) -> Tensor:
