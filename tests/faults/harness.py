@@ -194,6 +194,7 @@ def run(root: Path, line: tuple[str, ...], watch: Watch | None = None) -> tuple[
     child = os.fork()
     if not child:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background has ignored
         os.chdir(root)
         for handle, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{root}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
