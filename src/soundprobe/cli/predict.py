@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, ConfigError, one_line
-from soundprobe.base.files import check_room, printable, write_text
+from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import plural
@@ -116,6 +116,7 @@ def predict(
     form = _form(form, to, as_json=as_json, follow=follow)
     if to is not None:
         check_room(to.parent, 0)
+        remove_leftovers_of([to])
     options: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
     asked: dict[str, Any] = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
     if tags:
