@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
+NETWORK_ENGINES = ("threads", "dask")
+"""Of what one network does for many clips: another process of this machine would only need memory for another."""
 TRACKERS = ("joblib.externals.loky.backend.resource_tracker", "multiprocessing.resource_tracker")
 MEMORY_BYTES = 4e9
 """What all tasks' own copies of the features may take together."""
