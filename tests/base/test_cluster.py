@@ -13,7 +13,7 @@ from dask_cluster import DaskCluster, Wire, wait_for
 
 from soundprobe.base import cluster
 from soundprobe.base.errors import ConfigError, SoundprobeError
-from soundprobe.base.parallel import one_cluster, run_tasks
+from soundprobe.base.parallel import UnwantedError, check_wanted, one_cluster, run_tasks
 
 
 def square(shared: list[int], x: int, wait_s: float = 0.0) -> int:
@@ -42,8 +42,8 @@ def hang_once(folder: Path, x: int) -> str:
         try:
             while not (folder / "go on").exists():
                 time.sleep(0.05)
-                cluster.check_wanted()
-        except cluster.Unwanted:
+                check_wanted()
+        except UnwantedError:
             (folder / "unwanted").touch()
         return "late"
     return "good"

@@ -13,7 +13,6 @@ import json
 import logging
 import pickle
 import queue
-import sys
 import time
 import uuid
 import warnings
@@ -34,18 +33,14 @@ CUT_S = 60.0
 CUTS = 10
 """How often that may be, or all workers be lost, with no task done in between."""
 HUNG_S, HUNG_TIMES = 300.0, 5.0
-"""A second worker gets a task that takes longer than both: seconds, and times the longest of those done. Of workers that
-say nothing at all the scheduler gives up (its setting worker-ttl, by default 300 s)."""
+"""A second worker gets a task that takes longer than both: seconds, and times the longest of those done. Workers that
+say nothing at all are given up by the scheduler (its setting worker-ttl, by default 300 s)."""
 RETRIES = 2
 """How often a task is tried again that failed by no mistake of the user's."""
 WATCH_S = 1.0
 AHEAD, LEAST_AHEAD = 4, 64
 """How many tasks are handed out from the first unfinished one on: for each of the workers' threads, and at least."""
 SAME = ("soundprobe", "torch", "python")
-
-
-class Unwanted(Exception):
-    """Nobody waits for this task any more."""
 
 
 class _Cut:
@@ -88,18 +83,6 @@ def _do(needs: _Needs, packed: bytes, *shared: Any) -> tuple[Any, SoundprobeErro
         return function(*shared, *args), None
     except SoundprobeError as error:
         return None, error
-
-
-def check_wanted() -> None:
-    """Raises Unwanted in a task whose asker is gone, or has the result from another worker. For tasks of hours."""
-    if "distributed.worker" not in sys.modules:
-        return
-    from distributed.worker import get_worker, thread_state
-
-    with suppress(ValueError):  # no worker's thread
-        task = get_worker().state.tasks.get(getattr(thread_state, "key", None))
-        if task is not None and task.state == "cancelled":
-            raise Unwanted
 
 
 class Cluster:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -131,6 +132,23 @@ def run_tasks(
             "A process that trained a fold died, most likely for want of memory. Run the command again with "
             "--jobs 1: finished folds are kept."
         ) from error
+
+
+class UnwantedError(Exception):
+    """Nobody waits for this task any more."""
+
+
+def check_wanted() -> None:
+    """Raises UnwantedError in a cluster's task whose asker is gone, or has its result from another worker: for tasks
+    that take hours."""
+    if "distributed.worker" not in sys.modules:
+        return
+    from distributed.worker import get_worker, thread_state
+
+    with suppress(ValueError):  # no worker's thread
+        task = get_worker().state.tasks.get(getattr(thread_state, "key", None))
+        if task is not None and task.state == "cancelled":
+            raise UnwantedError
 
 
 def _start_trackers() -> None:
