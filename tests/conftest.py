@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from dask_cluster import DaskCluster
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from dask_cluster import DaskCluster, Wire, wait_for
 
+from dask_cluster import DaskCluster, Wire, wait_for
 from soundprobe.base import cluster
 from soundprobe.base.errors import ConfigError, SoundprobeError
 from soundprobe.base.parallel import UnwantedError, check_wanted, one_cluster, run_tasks

@@ -399,9 +399,7 @@ def test_extract_with_other_channels_than_there_are_says_what_is_valid(toy, tmp_
         embed(toy, tmp_path, channels="right")
 
 
-def test_extract_on_a_cluster_writes_the_same_bytes_with_a_worker_killed_in_between(
-    toy, tmp_path, monkeypatch, dask
-):
+def test_extract_on_a_cluster_writes_the_same_bytes_with_a_worker_killed_in_between(toy, tmp_path, monkeypatch, dask):
     data = shutil.copytree(toy, tmp_path / "data")
     next(data.glob("audio/fold1/*.wav")).write_bytes(b"")
     monkeypatch.setattr(pipeline, "PART_CLIPS", 6)

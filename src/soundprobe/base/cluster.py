@@ -110,8 +110,8 @@ class Cluster:
                 warnings.simplefilter("ignore")  # another cluster's dashboard is on the usual port
                 # Threads would share one interpreter lock and one set of BLAS threads: a worker is a process.
                 self._local = LocalCluster(n_workers=workers, threads_per_worker=1, silence_logs=silent)
-        self.named = address or self._local.scheduler_address
-        self.address = _address_in(Path(address)) if address and address.endswith(".json") else self.named
+            address = str(self._local.scheduler_address)
+        self.named, self.address = address, _address_in(Path(address)) if address.endswith(".json") else address
         try:
             self.client = self._connected()
         except (ValueError, OSError, ImportError) as error:
@@ -210,6 +210,7 @@ class _Tasks:
         import cloudpickle
 
         left, cuts = enumerate(arguments), 0
+        step: Callable[[], Any]
         new = next(left, None)
         while new or self.tasks:
             if new and (not self.tasks or new[0] < next(iter(self.tasks)) + self.ahead):

@@ -146,7 +146,7 @@ def check_wanted() -> None:
     from distributed.worker import get_worker, thread_state
 
     with suppress(ValueError):  # no worker's thread
-        task = get_worker().state.tasks.get(getattr(thread_state, "key", None))
+        task = get_worker().state.tasks.get(getattr(thread_state, "key", ""))
         if task is not None and task.state == "cancelled":
             raise UnwantedError
 

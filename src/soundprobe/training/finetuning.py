@@ -122,9 +122,15 @@ def run_job(
         with live_table(f"fine-tune {title}", folder, missing, job.recipe.training.epochs, shown=progress):
             tasks = {task.fold: task for task in _tasks(job, folder, inputs, missing)}
             # Workers of a cluster train on as many threads as this process would.
-            how = {"engine": engine, "paths": [inputs], "in_order": False}
-            threads = torch.get_num_threads() if engine == "dask" else None
-            for trained in run_tasks(run_fold, [(task, threads) for task in tasks.values()], jobs=jobs, **how):
+            on = torch.get_num_threads() if engine == "dask" else None
+            for trained in run_tasks(
+                run_fold,
+                [(task, on) for task in tasks.values()],
+                jobs=jobs,
+                engine=engine,
+                paths=[inputs],
+                in_order=False,
+            ):
                 trained.write(tasks[trained.result.fold])
     finished = results.read_finished_folds(folder, {*usable, *missing})
     decoded = open_inputs(inputs) if inputs.is_dir() else None  # a finished run's are gone

@@ -19,6 +19,7 @@ import numpy as np
 
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
+from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
@@ -66,7 +67,7 @@ def probe(
     progress: bool = True,
     command: str = "",
     on_probe: Callable[[FinishedRun], None] | None = None,
-) -> list[FinishedRun]:
+) -> ShownList[FinishedRun]:
     """Trains heads on stored embeddings, fold by fold, and keeps heads, predictions and scores below `heads`.
 
     Settings are chosen inside the training folds of each fold; its test fold is predicted once. What is finished is
@@ -119,7 +120,7 @@ def probe(
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, measure_peeking)
     run_folds = functools.partial(_run_folds, engine=engine, address=address)
-    probes = []
+    probes: ShownList[FinishedRun] = ShownList()
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
     allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
     with one_cluster(engine, address, jobs, shown=progress):
@@ -150,9 +151,10 @@ def _run_folds(
     address: str | None,
 ) -> Iterator[Any]:
     """`run_tasks` of folds, whose rows are sent to a worker once."""
-    of_rows = functools.partial(_run_fold, OnOneThread(function))
-    alone = [(replace(task, rows=None),) for (task,) in tasks]
-    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[tasks[0][0].rows])
+    of_rows, rows = functools.partial(_run_fold, OnOneThread(function)), tasks[0][0].rows
+    without: Any = None
+    alone = [(replace(task, rows=without),) for (task,) in tasks]
+    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows])
 
 
 def _run_fold(function: Callable[[FoldTask], Any], rows: LabelledRows, task: FoldTask) -> Any:
