@@ -52,19 +52,19 @@ class DaskCluster:
         self.workers.append(_start("worker", self.address, *own, path=path))
         return self.workers[-1]
 
-    def end(self, worker: subprocess.Popen) -> None:
-        worker.kill()
-        self.refill()
-
     def refill(self) -> None:
-        """Puts new workers in the place of those that died."""
+        """Puts new workers in the place of those that died, and waits for them."""
         from distributed import Client
 
-        self.workers = [one for one in self.workers if one.poll() is None]
-        while len(self.workers) < self.count:
-            self.add()
         with Client(self.address, set_as_default=False) as client:
-            wait_for(lambda: len(client.nthreads()) == len(self.workers))
+
+            def is_whole() -> bool:
+                self.workers = [one for one in self.workers if one.poll() is None]
+                while len(self.workers) < self.count:
+                    self.add()
+                return len(client.nthreads()) == len(self.workers)
+
+            wait_for(is_whole)
 
 
 def wait_for(there: Callable[[], bool], within_s: float = 60.0) -> None:

@@ -72,7 +72,7 @@ def test_task_that_hangs_is_done_elsewhere_and_the_late_result_is_not_wanted(das
 
 
 def test_task_that_ends_every_worker_is_given_up_in_one_line(tmp_path):
-    with DaskCluster(tmp_path, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as own:
+    with DaskCluster(tmp_path, count=1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0") as own:
         with pytest.raises(SoundprobeError, match=r"A task ended 1 workers .* want of memory.* goes on from there"):
             list(run_tasks(get_signal_once, [(tmp_path, signal.SIGKILL, 2)], engine="dask", address=own.address))
 
@@ -91,6 +91,7 @@ def test_connection_cut_for_five_seconds_goes_on_and_gives_each_result_once(dask
 
 def test_scheduler_that_stays_away_is_one_line(dask, monkeypatch):
     monkeypatch.setattr(cluster, "CUT_S", 0.5)
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
     wire = Wire(dask.address)
     found = run_tasks(square, [(x, 0.1) for x in range(9)], shared=([2],), engine="dask", address=wire.address)
     assert next(found) == 0
@@ -109,7 +110,8 @@ def test_worker_of_another_version_is_refused_by_name(dask, tmp_path):
         with pytest.raises(ConfigError, match=r"The worker tcp://127.* has torch 2.0.0, and this process 2\.\d+"):
             list(run_tasks(square, [(x, 0.1) for x in range(30)], shared=([2],), engine="dask", address=dask.address))
     finally:
-        dask.end(stranger)
+        stranger.kill()
+        dask.refill()
 
 
 def test_worker_that_can_not_see_a_path_is_refused_with_the_path(dask, tmp_path):
