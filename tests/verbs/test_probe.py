@@ -372,7 +372,7 @@ def test_probe_of_a_damaged_part_names_it_and_the_command_that_mends_it(tmp_path
         run(tmp_path)
 
 
-def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path):
+def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask):
     make_set(tmp_path / "embeddings", n=720, dim=300)
     given = {"settings": {"strengths": [0.01]}}
     before = torch.get_num_threads()
@@ -381,7 +381,7 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path):
         (usual,) = run(tmp_path, **given)
     finally:
         torch.set_num_threads(before)
-    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"jobs": 2, "engine": "dask"}]
+    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"engine": "dask", "address": dask.address}]
     made = [run(tmp_path, heads=tmp_path / f"{number}", **given, **way)[0] for number, way in enumerate(ways)]
     for fold in (3, 1, 2, 4):
         (last,) = run(tmp_path, heads=tmp_path / "in turn", only_folds=[fold], **given)

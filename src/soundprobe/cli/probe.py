@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from soundprobe.cli.options import (
+    Address,
     Dataset,
     EmbeddingsFolder,
     Force,
@@ -82,9 +83,7 @@ def probe(
         typer.Option("--jobs", metavar="N", help="Folds at once; -1: the cores. Default: what pays."),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
-    address: Annotated[
-        str | None, typer.Option("--address", metavar="URL", help="Dask scheduler, such as tcp://host:8786.")
-    ] = None,
+    address: Address = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
-from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
+from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
@@ -30,7 +32,7 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
-from soundprobe.scoring.folds import cross_validate
+from soundprobe.scoring.folds import FoldTask, LabelledRows, cross_validate
 from soundprobe.scoring.protocol_controls import (
     RESHUFFLED_FOLDS,
     SHUFFLED_LABELS,
@@ -85,8 +87,8 @@ def probe(
         shots: after each run also train on so many clips a class, such as (1, 2, 4, 8, 16).
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
-        jobs, engine, address: how many folds at once, and where; see `base.parallel`. By default a fold a core
-            where the set is large enough to repay it, else, and on a GPU, one after the other.
+        jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
+            core where the set is large enough to repay it, else, and on a GPU, one after the other.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -112,7 +114,7 @@ def probe(
         )
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
-    check_engine(engine)
+    check_engine(engine, address)
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
@@ -121,9 +123,7 @@ def probe(
         for feature_set in found:
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
-    run_folds = functools.partial(run_tasks, engine=engine, address=address)
-    if jobs is None and (engine != "processes" or device != "cpu"):
-        jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
+    run_folds = functools.partial(_run_folds, engine=engine, address=address)
     probes: ShownList[FinishedRun] = ShownList()
     asked = {
         "--exclude-leaks": exclude_leaks,
@@ -131,10 +131,13 @@ def probe(
         "--learning-curve": learning_curve,
         "--shots": bool(shots),
     }
-    for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
-        read = functools.cache(functools.partial(read_features, feature_set))
-        for name in names:
-            for seed in dict.fromkeys(seeds):
+    allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
+    with one_cluster(engine, address, jobs, shown=progress):
+        if jobs is None and (engine != "processes" or device != "cpu"):
+            jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
+        for feature_set in allowed:
+            read = functools.cache(functools.partial(read_features, feature_set))
+            for name, seed in itertools.product(names, dict.fromkeys(seeds)):
                 own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
                 plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
                 with one_thread():
@@ -146,6 +149,25 @@ def probe(
                 if on_probe:
                     on_probe(done)
     return probes
+
+
+def _run_folds(
+    function: Callable[[FoldTask], Any],
+    tasks: Sequence[tuple[FoldTask]],
+    *,
+    jobs: int,
+    engine: str,
+    address: str | None,
+) -> Iterator[Any]:
+    """`run_tasks` of folds, whose rows are sent to a worker once."""
+    of_rows, rows = functools.partial(_run_fold, OnOneThread(function)), tasks[0][0].rows
+    without: Any = None
+    alone = [(replace(task, rows=without),) for (task,) in tasks]
+    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows])
+
+
+def _run_fold(function: Callable[[FoldTask], Any], rows: LabelledRows, task: FoldTask) -> Any:
+    return function(replace(task, rows=rows))
 
 
 def _run(
@@ -212,7 +234,7 @@ def _run(
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
                     jobs=jobs,
-                    run=lambda function, *rest, **how: run_folds(OnOneThread(function), *rest, **how),
+                    run=run_folds,
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
