@@ -17,6 +17,7 @@ from torch import Tensor
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
+from soundprobe.base import registry
 from soundprobe.base.errors import ConfigError, WeightsError
 
 TOLERANCE = 1e-5
@@ -145,10 +146,14 @@ def test_layers_and_pools_are_those_of_transformers_hidden_states(family: str, t
         assert (embed(tokens, waves, lengths)[0] - states["0"][0, :2].mean(dim=0)).abs().max() < TOLERANCE
 
 
-def test_settings_tell_layers_pool_and_the_folders_configuration(tiny: Mapping[str, Path], tmp_path: Path) -> None:
+def test_settings_tell_layers_pool_and_the_folders_configuration(
+    tiny: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = load_backbone(f"hf:{tiny['Wav2Vec2']}")
     assert not {"layers", "pool"} & set(plain.settings)
     assert load_backbone(f"hf:{tiny['Wav2Vec2']}", pool="mean").settings == plain.settings
+    monkeypatch.setattr(registry, "_allowed", {f"hf:{tiny['Wav2Vec2']}"})  # it has no code that this would let run
+    assert load_backbone(f"hf:{tiny['Wav2Vec2']}").settings == plain.settings
     other = load_backbone(f"hf:{tiny['Wav2Vec2']}", layers="all", pool="max")
     assert {name: other.settings[name] for name in ("layers", "pool")} == {"layers": "all", "pool": "max"}
     copy = shutil.copytree(tiny["Wav2Vec2"], tmp_path / "copy")
@@ -223,10 +228,16 @@ def damaged(folder: Path, what: str) -> None:
     ],
 )
 def test_what_cannot_be_a_backbone_is_refused_in_one_line(
-    what: str, error: type[Exception], message: str, tiny: Mapping[str, Path], tmp_path: Path
+    what: str,
+    error: type[Exception],
+    message: str,
+    tiny: Mapping[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copy = shutil.copytree(tiny["Wav2Vec2"], tmp_path / "copy")
     damaged(copy, what)
+    monkeypatch.setattr(registry, "_allowed", {f"hf:{copy}"} if what == "code elsewhere" else set())
     with pytest.raises(error, match=message) as caught:
         load_backbone(f"hf:{copy}")
     assert "\n" not in str(caught.value)

@@ -29,6 +29,7 @@ from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
+from tiny_transformers import save_tiny
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,24 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     assert said.class_names == embeddings.class_names
 
 
-def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path):
+@pytest.mark.parametrize("backbone", ["mn04", "hf:"])
+def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path, backbone):
     where = {"embeddings": tmp_path / "embeddings", "progress": False}
-    extract(trained.root / "clips", backbone="mn04", weights="random", layers="both", **where)
+    how, columns = {"layers": "both"}, {"last": 384, "middle": 224}
+    if backbone == "hf:":
+        backbone += str(save_tiny("Wav2Vec2", tmp_path / "model"))
+        how, columns = {"layers": "all", "pool": "mean+std"}, {"last": 32, "0": 32, "1": 32}
+    extract(trained.root / "clips", backbone=backbone, weights="random", **how, **where)
     runs = probe(head="linear,mlp,knn", heads=tmp_path / "heads", **where)
     (features,) = find_feature_sets(tmp_path / "embeddings")
     embeddings, _ = read_features(features)
     (path,) = (trained.root / "clips").glob(f"audio/*/{embeddings.ids[7]}")
     for done in runs:
-        assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {"last", "middle", "both"}
-        assert done.result["backbone"]["layers"] == {"last": 384, "middle": 224}
+        assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {
+            *columns,
+            *(["both"] * (len(columns) == 2)),
+        }
+        assert done.result["backbone"]["layers"] == columns
         expected = []
         for file in sorted(done.folder.glob("fold-*.safetensors")):
             _, arrays, record = read_fold(file)

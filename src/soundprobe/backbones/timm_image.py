@@ -90,7 +90,7 @@ class TimmImage(SpectrogramBackbone):
             if published.hf_hub_id:
                 model_info(_weights_of(self.name), published.hf_hub_id.partition("@")[0])
             elif offline():
-                raise _unreachable(self.name, published, f"{offline()} forbids to fetch them")
+                raise _unreachable(self.name, published, f"{offline()} forbids to fetch it")
         first, second = (_load(self.name, published, seed) for seed in (0, 1))
         left = second.state_dict()
         different = [name for name, tensor in first.state_dict().items() if not torch.equal(tensor, left[name])]

@@ -30,7 +30,7 @@ from transformers.utils import logging
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Layers
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.model_hub import ADDRESS, cached_file, model_info, unreachable
+from soundprobe.base.model_hub import ADDRESS, cached_file, endpoint, model_info, unreachable
 from soundprobe.base.registry import is_allowed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -210,7 +210,6 @@ def hf_spec(address: str) -> BackboneSpec:
             had.
     """
     where = f"hf:{address}"
-    trusted = is_allowed(where)
     if address.startswith((".", "/", "~")):
         folder, repo = Path(address).expanduser(), None
         if not (folder / CONFIG).is_file():
@@ -225,25 +224,27 @@ def hf_spec(address: str) -> BackboneSpec:
         folder = Path(cached).parent if cached else _fetched(match[1], match[2], where, (CONFIG, *EXTRACTORS))
         if not any((folder / name).exists() for name in EXTRACTORS):
             folder = _fetched(match[1], folder.name, where, EXTRACTORS)
-        if trusted:
-            folder = _fetched(match[1], folder.name, where, ("*.py",))
         repo = (match[1], folder.name)
-    code = sorted(folder.glob("*.py")) if trusted else []
-    files = [path for path in (folder / CONFIG, *(folder / name for name in EXTRACTORS), *code) if path.is_file()]
-    digest = hashlib.sha256(b"".join(f"{path.name}\0".encode() + path.read_bytes() for path in files)).hexdigest()
-    return _spec(where, folder, repo, digest, trusted)
+    code = _own_code(folder, where) if is_allowed(where) else []
+    if elsewhere := next((name for name in code if "--" in name), None):
+        raise ConfigError(f"{where} runs code of another repository ({elsewhere}), which its revision doesn't pin.")
+    if code and repo and not any(folder.glob("*.py")):
+        folder = _fetched(*repo, where, ("*.py",))
+    files = [folder / name for name in (CONFIG, *EXTRACTORS)] + sorted(folder.glob("*.py")) * bool(code)
+    content = b"".join(f"{path.name}\0".encode() + path.read_bytes() for path in files if path.is_file())
+    return _spec(where, folder, repo, hashlib.sha256(content).hexdigest(), bool(code))
 
 
 def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) -> Path:
     """The folder of the Hub's cache with those of a repository's `files` that it has."""
     from huggingface_hub import snapshot_download
 
-    what = f"{', '.join(files)} of {where} are"
+    what = f"{files[0]} of {where} is"
     info = model_info(what, repo, revision)
     if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
         raise _no_safetensors(where, names)
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
     except Exception as error:  # the client's own errors, and those of the HTTP library under it
         raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200]) from error
 
@@ -268,24 +269,27 @@ def _weight_file(folder: Path) -> Path | None:
     return index if all((folder / part).exists() for part in parts) else None
 
 
-def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
-    """The model's configuration and its feature extractor."""
-    told: dict[str, Any] = {}
+def _own_code(folder: Path, where: str) -> list[str]:
+    """The classes of a model's own that its configuration names: "module.Class"."""
+    named: list[str] = []
     for name in (CONFIG, *EXTRACTORS):
         if (folder / name).exists():
             try:
-                told |= json.loads((folder / name).read_text(encoding="utf-8")).get("auto_map") or {}
+                told = json.loads((folder / name).read_text(encoding="utf-8"))
+                named += map(str, (told.get("auto_map") or {}).values())
             except (ValueError, AttributeError) as error:
-                raise ConfigError(
-                    f"{where}: {name} is no JSON object ({one_line(error)[:100]}). Fetch it again."
-                ) from error
-    if elsewhere := [code for code in map(str, told.values()) if "--" in code]:
-        raise ConfigError(f"{where} runs code of another repository ({elsewhere[0]}), which its revision doesn't pin.")
+                why = one_line(error)[:100]
+                raise ConfigError(f"{where}: {name} is no JSON object ({why}). Fetch it again.") from error
+    return named
+
+
+def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
+    """The model's configuration and its feature extractor."""
     how = {"trust_remote_code": remote_code, "local_files_only": True}
     try:
         config = AutoConfig.from_pretrained(folder, **how)
     except Exception as error:  # transformers has many, and code of the model's own may raise any
-        if told and not remote_code:
+        if not remote_code and _own_code(folder, where):
             raise ConfigError(
                 f"{where} runs code of its own. If you trust it, give --trust-remote-code "
                 f"(to predict with it: --allow {where})."

@@ -49,9 +49,9 @@ def model_info(what: str, repo: str, revision: str | None = None) -> ModelInfo:
 
     url = f"https://huggingface.co/{repo}"
     if offline():
-        raise unreachable(what, url, f"{offline()} forbids to fetch them")
+        raise unreachable(what, url, f"{offline()} forbids to fetch it")
     try:
-        return HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS)
+        return HfApi(endpoint()).model_info(repo, revision=revision, timeout=HUB_SECONDS)
     except Exception as error:  # the client's own errors, and those of the HTTP library under it
         raise unreachable(what, url, one_line(error)[:200]) from error
 
