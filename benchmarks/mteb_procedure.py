@@ -2,9 +2,9 @@
 
     python benchmarks/mteb_procedure.py --data UrbanSound8K/ --weights FILE
 
-MTEB's task class runs as it is: KFold(5, shuffle=True), and in each fold scikit-learn's logistic regression, at most 100
-iterations on features as they are, of 8 training clips a class. Then the same on the official folds. Beside both our
-linear head, on all training clips, on the official folds and on ones drawn clip by clip. MTEB's seed is 42.
+MTEB's task class runs as it is: KFold(5, shuffle=True), and in each fold scikit-learn's logistic regression, at most
+100 iterations on features as they are, of 8 training clips a class. Then the same on the official folds. Beside both
+our linear head, on all training clips, on the official folds and on ones drawn clip by clip. MTEB's seed is 42.
 """
 
 from __future__ import annotations
@@ -16,32 +16,39 @@ import warnings
 from pathlib import Path
 
 import datasets
-import mteb
 import numpy as np
-from mteb.abstasks import classification
-from mteb.tasks.classification.zxx.urban_sound8k import UrbanSound8kClassification
 from sklearn.model_selection import KFold, PredefinedSplit
 
 from machine_note import describe
-from soundprobe.adapters.mteb import BackboneEncoder
 from soundprobe.audio.encoded import read_bytes
 from soundprobe.data.catalog import open_data
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 
 
-class AnyFolds(UrbanSound8kClassification):
-    """MTEB's task, which draws its 8 clips a class anew where folds differ in size."""
+def theirs(arguments: argparse.Namespace, seeds: list[int], official: np.ndarray | None) -> np.ndarray:
+    """(S,) the accuracy for each of S seeds, by MTEB's folds or by the official ones (N,)."""
+    import mteb
+    from mteb.abstasks import classification
+    from mteb.tasks.classification.zxx.urban_sound8k import UrbanSound8kClassification
 
-    def _undersample_data(self, dataset, experiment_num, idxs=None):
-        return super()._undersample_data(dataset, experiment_num)
+    from soundprobe.adapters.mteb import BackboneEncoder
 
+    class OfficialFolds(UrbanSound8kClassification):
+        """Draws its 8 clips a class anew in each fold, since folds differ in size."""
 
-def theirs(kind: type, encoder: BackboneEncoder, rows: datasets.Dataset, seeds: list[int]) -> np.ndarray:
-    """(S,) the accuracy for each of S seeds."""
+        def _undersample_data(self, dataset, experiment_num, idxs=None):
+            return super()._undersample_data(dataset, experiment_num)
+
+    classification.KFold = KFold if official is None else lambda **_: PredefinedSplit(official)
+    clips = open_data(arguments.data)
+    audio = [{"bytes": read_bytes(source), "path": None} for source in clips.sources]
+    rows = datasets.Dataset.from_dict({"audio": audio, "classID": clips.labels.tolist()})
+    rows = rows.cast_column("audio", datasets.Audio())
+    encoder = BackboneEncoder(arguments.backbone, weights=arguments.weights, device="cpu")
     scores = []
     for seed in seeds:
-        task = kind()
+        task = UrbanSound8kClassification() if official is None else OfficialFolds()
         task.seed, task.dataset, task.data_loaded = seed, datasets.DatasetDict(train=rows), True
         done = mteb.evaluate(encoder, task, cache=None, show_progress_bar=False)
         scores.append(done.task_results[0].get_score())
@@ -71,16 +78,12 @@ def main() -> None:
     print(describe())
 
     clips = open_data(arguments.data)
-    audio = [{"bytes": read_bytes(source), "path": None} for source in clips.sources]
-    rows = datasets.Dataset.from_dict({"audio": audio, "classID": clips.labels.tolist()})
-    rows = rows.cast_column("audio", datasets.Audio())
-    encoder = BackboneEncoder(arguments.backbone, weights=arguments.weights, device="cpu")
-    found = {"MTEB's task, as it is": theirs(UrbanSound8kClassification, encoder, rows, seeds)}
-    classification.KFold = lambda **_: PredefinedSplit(clips.folds)
-    found["the same on the official folds"] = theirs(AnyFolds, encoder, rows, seeds)
-    classification.KFold = KFold
-    found["our linear head, folds drawn clip by clip"] = ours(arguments, seeds, "reshuffled-folds")
-    found["our linear head, official folds"] = ours(arguments, seeds, None)
+    found = {
+        "MTEB's task, as it is": theirs(arguments, seeds, None),
+        "the same on the official folds": theirs(arguments, seeds, clips.folds),
+        "our linear head, folds drawn clip by clip": ours(arguments, seeds, "reshuffled-folds"),
+        "our linear head, official folds": ours(arguments, seeds, None),
+    }
     print(f"{arguments.backbone}, {len(clips)} clips; accuracy, seeds {arguments.seeds}")
     for what, scores in found.items():
         spread = f" ± {scores.std(ddof=1):.3f} (first: {scores[0]:.3f})" if len(scores) > 1 else ""

@@ -325,5 +325,12 @@ BACKBONES = Backbones(
             "mteb:openai/whisper-tiny",
             is_code=lambda rest: ":" in rest,
         ),
+        Prefix(
+            "hf",
+            "<owner/name>",
+            "soundprobe.backbones.transformers_audio:hf_spec",
+            "any audio encoder of transformers, on the Hugging Face Hub or in a folder (hf:./folder)",
+            "hf:facebook/wav2vec2-base",
+        ),
     ),
 )

@@ -39,9 +39,11 @@ from soundprobe.cli.options import (
     MadeFolds,
     Quiet,
     ReportsFolder,
+    TrustRemoteCode,
     examples,
     given_command,
     opens_data,
+    trust,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
@@ -142,7 +144,8 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned mn04-finetuned",
-        "soundprobe extract --backbone mn04 --layers both",
+        "soundprobe extract --backbone mn04 --layer all",
+        "soundprobe extract --backbone hf:facebook/wav2vec2-base --layer all",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
@@ -163,9 +166,14 @@ def extract(
         float | None,
         typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
     ] = None,
-    layers: Annotated[
-        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
+    layer: Annotated[
+        str, typer.Option("--layer", metavar="WHICH", help="last, all, mean or a number; of mn04 middle.")
     ] = "last",
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="HOW", help="Of hf: models: mean, mean+std, max or cls."),
+    ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
@@ -188,6 +196,7 @@ def extract(
     max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
     allow: Allow = None,
+    layers: Annotated[str | None, typer.Option("--layers", hidden=True)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -202,12 +211,15 @@ def extract(
     from soundprobe.audio.checks import notes
     from soundprobe.verbs.extract import extract as run
 
+    if trust_remote_code:
+        trust(backbone)
     outcomes = run(
         data,
         backbone=backbone,
         weights=weights,
         clip_seconds=clip_seconds,
-        layers=layers,
+        layers=layers or layer,
+        pool=pool,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,

@@ -43,6 +43,7 @@ def extract(
     weights: Weights | Mapping[str, Sequence[Weights]] = None,
     clip_seconds: float | None = None,
     layers: str = LAST,
+    pool: str | None = None,
     precision: str = "fp32",
     seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
@@ -73,7 +74,9 @@ def extract(
             which nothing is learnt takes none. By backbone, each may have several: {"mn04": ["pretrained", "random"]}.
         seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
-        layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
+        layers: "last", or what else the backbone offers: mn04 has "middle", models of transformers have a number for
+            each block and "mean" of all; "all" puts each once side by side, and `probe` chooses.
+        pool: how the layers of models of transformers are pooled over time: "mean", "mean+std", "max" or "cls".
         finetuned: a fine-tuning run below the folder `heads`, by "best", its name, the beginning of its key or its
             folder, or a network file in it. Each fold's network embeds all clips into a set of its own, which only that
             fold may be scored on. Weights, lengths and clips are then the run's own.
@@ -103,7 +106,7 @@ def extract(
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
-        asked = _asked(backbone, weights, layers)
+        asked = _asked(backbone, weights, layers, pool)
         for spec, _ in asked:
             spec.check_precision(precision)
             if clip_seconds is not None:
@@ -121,7 +124,8 @@ def extract(
                 "--folds": None if folds == MADE_FOLDS else folds,
                 **{f"--{name.replace('_', '-')}": value for name, value in opening.items()},
                 "--limit": limit,
-                "--layers": None if layers == LAST else layers,
+                "--layer": None if layers == LAST else layers,
+                "--pool": pool,
                 "--precision": None if precision == "fp32" else precision,
                 "--channels": None if channels == "mean" else channels,
             }
@@ -142,7 +146,7 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "progress": progress}
+    load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "pool": pool, "progress": progress}
     models = [
         (declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels), one)
         for spec, one in asked
@@ -207,10 +211,15 @@ def _new_numbers(root: Path, dataset: str, specs: Sequence[BackboneSpec], run: F
 
 
 def _asked(
-    backbone: str | Sequence[str] | None, weights: Weights | Mapping[str, Sequence[Weights]], layers: str
+    backbone: str | Sequence[str] | None,
+    weights: Weights | Mapping[str, Sequence[Weights]],
+    layers: str,
+    pool: str | None,
 ) -> list[tuple[BackboneSpec, Weights]]:
     """The specs, each with the weights that are asked for."""
     if isinstance(weights, Mapping):
-        return [(BACKBONES[name].with_layers(layers), one) for name, several in weights.items() for one in several]
-    names = names_in("mn04" if backbone is None else backbone, "backbone", "mn04,panns")
-    return [(BACKBONES[name].with_layers(layers), weights) for name in names]
+        asked = [(name, one) for name, several in weights.items() for one in several]
+    else:
+        names = names_in("mn04" if backbone is None else backbone, "backbone", "mn04,panns")
+        asked = [(name, weights) for name in names]
+    return [(BACKBONES[name].with_layers(layers, pool), one) for name, one in asked]

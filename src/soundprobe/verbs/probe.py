@@ -218,7 +218,7 @@ would be those that remember least, and a leak would hardly show."""
 
 def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
     """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
-    return {**REMEMBERING.get(head, {}), **({"layers": "both"} if features.layers else {})}
+    return {**REMEMBERING.get(head, {}), **({"layers": "all"} if features.layers else {})}
 
 
 NOT_OF_FINETUNED = {
