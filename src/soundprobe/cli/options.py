@@ -122,12 +122,12 @@ Allow = Annotated[
 ]
 
 
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Of hf: models with code of their own.")]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Of hf: and mteb: models with own code.")]
 
 
 def trust(backbone: str | None) -> None:
     """Allows the models of the Hub among the names joined by commas to run code of their own."""
-    _allow([name.strip() for name in (backbone or "").split(",") if name.strip().startswith("hf:")])
+    _allow([name.strip() for name in (backbone or "").split(",") if name.strip().startswith(("hf:", "mteb:"))])
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:
