@@ -263,6 +263,16 @@ def test_part_of_other_types_or_not_finite_is_damaged(toy_set, column, values, w
         assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
 
 
+def test_part_whose_metadata_are_no_json_is_made_again(toy_set):
+    folder, clips, _ = toy_set
+    path = store.part_path(folder, 0)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"soundprobe.failures": b"{"}), path)
+    sign_again(path)
+    with pytest.warns(SoundprobeWarning, match="its metadata are not JSON .* It is made again"):
+        assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
+
+
 def test_part_whose_clips_all_failed_keeps_their_reasons(tmp_path):
     clips = make_clips(2)
     path = tmp_path / "part-00000.parquet"
