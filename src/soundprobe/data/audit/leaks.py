@@ -13,7 +13,7 @@ import numpy as np
 
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.near_copies import NearCopies
-from soundprobe.scoring.linked_recordings import copy_numbers
+from soundprobe.scoring.copies import copy_numbers
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which recordings count as one: those that hold copies of each other's clips.
+"""Recordings that hold copies of each other's clips count as one. No torch.
 
 Letters: N clips.
 """
@@ -19,18 +19,15 @@ def copy_numbers(sha256: np.ndarray) -> np.ndarray:
     return number
 
 
-def linked_recordings(
-    groups: np.ndarray, numbers: np.ndarray | None, near: np.ndarray | None
-) -> tuple[tuple[str, ...], ...]:
-    """Sets of two or more recordings that hold copies of each other's clips, or near copies in other folds.
+def linked_recordings(groups: np.ndarray, *alike: np.ndarray | None) -> tuple[tuple[str, ...], ...]:
+    """Sets of two or more recordings that hold copies of each other's clips.
 
     Args:
-        groups: (N,) str, each clip's recording.
-        numbers: (N,) int64 of `copy_numbers`; near: (N,) int64, equal for clips that sound nearly the same.
+        alike: (N,) of each kind of copies, equal for clips that count as one; None where it isn't known.
     """
     names, recording = np.unique(groups, return_inverse=True)
     links = []  # clips that count as one, as pairs of nodes; nodes are recordings
-    for same in (numbers, near):
+    for same in alike:
         if same is not None:
             _, first, where = np.unique(same, return_index=True, return_inverse=True)
             links.append(np.stack([recording, recording[first[where]]]))
@@ -50,7 +47,7 @@ def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:
     """(N,) str: `groups` with recordings that hold clips of the same bytes under the name of the first."""
     numbers = copy_numbers(sha256)
     are_copies = len(np.unique(numbers)) < len(numbers)
-    return join_recordings(groups, linked_recordings(groups, numbers, None) if are_copies else ())
+    return join_recordings(groups, linked_recordings(groups, numbers) if are_copies else ())
 
 
 def join_recordings(groups: np.ndarray, linked: Sequence[Sequence[str]]) -> np.ndarray:
