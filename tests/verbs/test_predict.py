@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -17,6 +18,7 @@ import soundprobe as soundprobe_package
 from command_line import soundprobe
 from damage import damage, sign_again
 from made_sets import rewrite_about
+from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
@@ -288,6 +290,19 @@ def test_published_file_from_anywhere_serves_extract_predict_and_view_without_a_
         assert len(view(clip, head=done.folder, weights=file, device="cpu", **quiet).clips) == 1
         with pytest.raises(WeightsError, match="forbids to fetch it"):
             predict(clip, head=done.folder, device="cpu", **quiet)
+
+
+def test_predict_of_a_prefixed_backbone_beside_a_weights_file_with_a_plus_in_its_name(tmp_path):
+    write_urbansound_layout(tmp_path / "clips", folds=2, recordings=2, slices=1)
+    file, store, quiet = tmp_path / "mine+new.pt", tmp_path / "embeddings", {"progress": False}
+    torch.save(load_backbone("crnn", weights="random", seed=5).network.state_dict(), file)
+    extract(tmp_path / "clips", backbone="crnn", weights=file, embeddings=store, **quiet)
+    extract(tmp_path / "clips", backbone="timm:test_resnet", weights="random", embeddings=store, **quiet)
+    (done,) = probe(head="knn", backbone="crnn+timm:test_resnet", embeddings=store, heads=tmp_path / "heads", **quiet)
+    assert done.record.backbone.weights_label == "file mine_new.pt+random (seed 0)"
+    clip = next((tmp_path / "clips" / "audio").glob("*/*.wav"))
+    (said,) = predict(clip, head=done.folder, weights=file, device="cpu", **quiet)
+    assert said.proba.sum() == pytest.approx(1)
 
 
 def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audio(trained, tmp_path):
