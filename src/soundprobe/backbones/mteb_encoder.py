@@ -154,12 +154,12 @@ def _encoder(name: str) -> Any:
         import mteb
         from mteb.models import ModelMeta
     except ImportError:
-        raise ConfigError(f"mteb:{name} needs mteb 2.8 or newer: pip install 'soundprobe[mteb]'.") from None
+        raise ConfigError(f"mteb:{name} needs mteb 2.22 or newer: pip install 'soundprobe[mteb]'.") from None
     if ":" in name:
         found = resolve(name, f"backbone 'mteb:{name}'")
     else:
         try:
-            found = mteb.get_model_meta(name)
+            found = mteb.get_model_meta(name, fetch_from_hf=False)
         except KeyError as error:
             raise ConfigError(
                 f"MTEB {version('mteb')} has no model {name!r}: {one_line(error)[:200]}. "
