@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from tiny_transformers import FAMILIES, save_tiny
 from torch import Tensor
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base import registry
 from soundprobe.base.errors import ConfigError, WeightsError
+from tiny_transformers import FAMILIES, save_tiny
 
 TOLERANCE = 1e-5
 SECONDS = (2.0, 1.3, 1.3, 0.7, 0.03)

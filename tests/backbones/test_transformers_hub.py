@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
-from tiny_transformers import save_tiny
 from transformers import dynamic_module_utils
 
 from hub_server import Hub, Repo, serving
@@ -17,6 +16,7 @@ from soundprobe.backbones.load import load_backbone
 from soundprobe.base import registry
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.cli.options import trust
+from tiny_transformers import save_tiny
 
 REPO = "someone/tiny-hubert"
 CLOSED = "http://127.0.0.1:9"

@@ -281,6 +281,15 @@ LOGMEL_STATS = BackboneSpec(
 class Backbones(Registry[BackboneSpec]):
     """The registry of backbones."""
 
+    def __getitem__(self, name: str) -> BackboneSpec:
+        if "+" in name:
+            each = name.replace("+", ",")
+            raise ConfigError(
+                f"{name!r} is several backbones, as '+' joins them: extract --backbone {each}, then probe --backbone "
+                f"{name} has their embeddings side by side. A file, folder or revision with a '+' can't be named."
+            )
+        return super().__getitem__(name)
+
     def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
         """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
 

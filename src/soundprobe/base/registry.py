@@ -83,8 +83,13 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         self._read: dict[str, AnySpec] = {}
 
     @cached_property
+    def _points(self) -> tuple[EntryPoint, ...]:
+        """To find them, the metadata of every installed package are read."""
+        return tuple(entry_points(group=self.group))
+
+    @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        found = {point.name: point for point in entry_points(group=self.group)}
+        found = {point.name: point for point in self._points}
         return {name: found[name] for name in sorted(found) if not self._refused(name)}
 
     def _refused(self, name: str) -> str:
@@ -153,7 +158,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
     def usable_added(self) -> list[AnySpec]:
         """Those of other packages that can be read, by name."""
         specs = []
-        for point in entry_points(group=self.group):
+        for point in self._points:
             if why := self._refused(point.name):
                 warnings.warn(f"Left out: {why}, so {point.value} can't be it.", SoundprobeWarning, stacklevel=2)
         for name in self._added:

@@ -25,6 +25,7 @@ from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Address,
     Allow,
     BatchSize,
     Channels,
@@ -37,6 +38,7 @@ from soundprobe.cli.options import (
     HeadsFolder,
     Limit,
     MadeFolds,
+    NetworkEngine,
     Quiet,
     ReportsFolder,
     TrustRemoteCode,
@@ -193,6 +195,8 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    engine: NetworkEngine = "threads",
+    address: Address = None,
     max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
     allow: Allow = None,
@@ -232,6 +236,8 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        engine=engine,
+        address=address,
         max_failures=max_failures,
         progress=not quiet,
         command=given_command(),

@@ -84,6 +84,10 @@ BatchSize = Annotated[
 DecodingJobs = Annotated[
     int | None, typer.Option("--jobs", metavar="N", min=1, help="Threads that decode. Default: the cores.")
 ]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="URL", help="Dask's: tcp://host:8786, or a scheduler file.")
+]
+NetworkEngine = Annotated[str, typer.Option("--engine", metavar="NAME", help="threads (here), or dask.")]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]

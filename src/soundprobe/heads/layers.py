@@ -62,6 +62,11 @@ class LayeredHead:
         ]
         return self
 
+    def without_choice(self) -> LayeredHead | None:
+        """The first of the layers, with the head's own."""
+        head = self.head.without_choice()
+        return None if head is None else LayeredHead(head, self.columns, self.layers[0])
+
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64 from X (N, D)."""
         proba: np.ndarray = self.fitted_.predict_proba(np.asarray(X)[:, self.columns_])

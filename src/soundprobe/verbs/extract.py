@@ -19,6 +19,7 @@ from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
+from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
@@ -52,6 +53,8 @@ def extract(
     device: str = "auto",
     batch_size: int = BATCH_CLIPS,
     jobs: int | None = None,
+    engine: str = "threads",
+    address: str | None = None,
     folds: int = MADE_FOLDS,
     limit: int | None = None,
     channels: str = "mean",
@@ -84,6 +87,8 @@ def extract(
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
         device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
+        engine, address: "threads" of this process, or "dask": a part a task on a cluster's workers, which have the
+            clips under the same path; see `base.parallel.run_tasks`.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
             PyTorch's need less memory, too, and change nothing.
         command: kept in `meta.json` as what was run.
@@ -100,6 +105,11 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
+    check_engine(engine, address, NETWORK_ENGINES)
+    if precision == "int8" and engine != "threads":
+        raise ConfigError(
+            f"--precision int8 is of this process alone, not of --engine {engine}. Leave one of them out."
+        )
     if isinstance(max_failures, int | str):
         max_failures = parse_allowance(str(max_failures), "--max-failures")
     how = settle(data, folds, limit, opening)
@@ -160,13 +170,14 @@ def extract(
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions: ShownList[Extraction] = ShownList()
     networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
-    for number, (model, belongs) in enumerate(networks):
-        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
-        extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
-        if belongs is None and extractions[-1].clips:
-            _tag(extractions[-1].folder, model, models[number][1])
-        if on_extraction:
-            on_extraction(extractions[-1])
+    with one_cluster(engine, address, shown=progress):
+        for number, (model, belongs) in enumerate(networks):
+            job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
+            extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs, engine))
+            if belongs is None and extractions[-1].clips:
+                _tag(extractions[-1].folder, model, models[number][1])
+            if on_extraction:
+                on_extraction(extractions[-1])
     return extractions
 
 
