@@ -44,8 +44,8 @@ class MtebEncoder(nn.Module, Backbone):
         super().__init__()
         self.name = model
         self.encoder = _encoder(model)
-        self.held = _held(self.encoder)
-        self.eval()
+        if not isinstance(self.encoder, nn.Module):
+            self.held = _held(self.encoder)
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """As the contract has it."""
@@ -181,6 +181,7 @@ def _encoder(name: str) -> Any:
         constants.HF_HUB_OFFLINE = True
     try:
         with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
             if isinstance(found, ModelMeta):
                 encoder = found.load_model(device="cpu")
             else:
