@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from damage import damage, make_read_only
 from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.locks import locked
