@@ -30,6 +30,7 @@ def soundprobe_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[s
     with (
         chdir(cwd),
         patch.object(sys, "argv", ["soundprobe", *arguments]),
+        patch.object(sys, "stdin", StringIO()),
         redirect_stdout(out),
         redirect_stderr(err),
         warnings.catch_warnings(),
