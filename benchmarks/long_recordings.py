@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +54,13 @@ def measure_verb(verb: str, path: Path) -> None:
         os.link(path, name := f"{number}.flac")
         rows.append(f"{name},{'ab'[number % 2]},{1 + number // 2},{number}")
     Path("data.csv").write_text("\n".join(rows))
-    own = ["--epochs", "1", "--only-fold", "1"] if verb == "finetune" else []
+    own = ["--epochs-fixed", "--only-fold", "1"] if verb == "finetune" else []
     sys.argv = ["soundprobe", verb, "-b", "mn04", "--weights", "random", "--data", "data.csv", "-q", *own]
-    with suppress(SystemExit):
+    try:
         main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
     print(f"| {verb} | {path.stat().st_size / 1e6:.1f} MB | {peak_mb():.0f} MB |", flush=True)
 
 
