@@ -144,7 +144,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         """
         prefix = self.prefix_of(name)
         is_code = ":" in name and (prefix is None or prefix.is_code(name.partition(":")[2]))
-        if is_code and name not in self and name not in _allowed:
+        if is_code and name not in self and not is_allowed(name):
             raise ConfigError(
                 f"{where} names the {self.kind} {name}, which is neither soundprobe's nor an installed package's, and "
                 f"to use it is to run its code. If you trust it, give --allow {name}"
@@ -193,6 +193,11 @@ _allowed: set[str] = set()
 def allow(names: Iterable[str]) -> None:
     """Lets records name these addresses ("package.module:Name"), whose code is then run: see `Registry.of_record`."""
     _allowed.update(names)
+
+
+def is_allowed(name: str) -> bool:
+    """Whether `allow` was given it."""
+    return name in _allowed
 
 
 def resolve(address: str, what: str) -> Any:

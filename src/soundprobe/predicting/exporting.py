@@ -35,7 +35,7 @@ from soundprobe.predicting.predictor import Predictor
 from soundprobe.scoring.bootstrap import resample
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.out_of_fold import predictions_of
+from soundprobe.scoring.out_of_fold import predictions_of, table_of
 from soundprobe.scoring.results import read_result
 from soundprobe.scoring.run_names import base_name, fit_name, named_runs
 from soundprobe.scoring.run_records import RunRecord
@@ -141,11 +141,13 @@ def _known(source: Path, heads: Path) -> dict[str, Any]:
 
 
 def _scores(source: Path, record: RunRecord) -> dict[str, Any]:
-    predictions = predictions_of(source, record)
-    scores, told = resample(predictions), record.dataset.recordings_known
-    known = bool((predictions.groups != predictions.ids).any()) if told is None else told
+    table, told, classes = table_of(source, record), record.dataset.recordings_known, len(record.dataset.class_names)
+    ids = table["clip_id"]
+    groups = table.get("group", ids)
+    known = bool((groups != ids).any()) if told is None else told
+    scores = resample(predictions_of(table, str(source), classes))
     return {
-        **({"recordings": len(np.unique(predictions.groups))} if known else {}),
+        **({"recordings": len(np.unique(groups))} if known else {}),
         "accuracy": _interval(scores.interval("accuracy")),
         "macro_f1": _interval(scores.interval("macro_f1")),
     }

@@ -16,7 +16,7 @@ from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.stored import RecordError
 from soundprobe.scoring.bootstrap import Predictions
-from soundprobe.scoring.recordings import join_copies
+from soundprobe.scoring.copies import join_copies
 from soundprobe.scoring.run_records import RunRecord
 
 
@@ -45,17 +45,12 @@ def table_of(folder: Path, record: RunRecord) -> dict[str, np.ndarray]:
         raise StoreError(f"{folder}: {error}.") from error
 
 
-def predictions_of(folder: Path, record: RunRecord) -> Predictions:
-    """What is scored, of the run in `folder` with the record `record`.
-
-    Raises:
-        StoreError: they can't be read.
-    """
-    classes, table = len(record.dataset.class_names), table_of(folder, record)
+def predictions_of(table: dict[str, np.ndarray], name: str, classes: int) -> Predictions:
+    """What is scored, of a run's `table_of`; recordings that hold clips of the same bytes count as one."""
     ids, digests = table["clip_id"], table.get("clip.audio_sha256")
     groups = table.get("group", ids)
     together = groups if digests is None else join_copies(groups, digests)
-    return Predictions(str(folder), ids, table["label"], table["predicted"], table["fold"], together, classes)
+    return Predictions(name, ids, table["label"], table["predicted"], table["fold"], together, classes)
 
 
 def read_predictions(

@@ -17,8 +17,8 @@ from soundprobe.data.audit.near_copies import NEAR_COSINE, find_near_copies
 from soundprobe.data.readers.urbansound8k import read_urbansound8k, read_urbansound8k_metadata
 from soundprobe.data.scan import scan
 from soundprobe.embeddings.store import open_set, read_embeddings
+from soundprobe.scoring.copies import join_recordings
 from soundprobe.scoring.folds import outer_splits
-from soundprobe.scoring.recordings import join_recordings
 from sounds import write_urbansound_layout
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -34,7 +34,7 @@ from soundprobe.data.audit.leaks import (
 )
 from soundprobe.data.audit.near_copies import NEAR_COSINE, NearCopies, find_near_copies
 from soundprobe.data.scan import recordings_across_folds
-from soundprobe.scoring.recordings import copy_numbers, linked_recordings
+from soundprobe.scoring.copies import copy_numbers, linked_recordings
 
 SHORT_S = 0.5
 """Shorter clips are listed: 166 of UrbanSound8K's 8,732. A backbone sees mostly padding."""

@@ -1,6 +1,6 @@
 """What two folds share: recordings, clips with the same bytes, and clips that sound nearly the same.
 
-Letters: N clips.
+Letters: N clips, G recordings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.near_copies import NearCopies
-from soundprobe.scoring.recordings import copy_numbers
+from soundprobe.scoring.copies import copy_numbers
 
 
 @dataclass(frozen=True)

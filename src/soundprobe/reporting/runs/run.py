@@ -19,8 +19,8 @@ import numpy as np
 
 from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
+from soundprobe.scoring.copies import join_copies
 from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
-from soundprobe.scoring.recordings import join_copies
 from soundprobe.scoring.run_records import RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4

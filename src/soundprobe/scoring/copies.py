@@ -1,6 +1,6 @@
-"""Recordings that count as one, because they hold the same sound.
+"""Recordings that hold copies of each other's clips count as one. No torch.
 
-Letters: N clips, G recordings.
+Letters: N clips.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ def copy_numbers(sha256: np.ndarray) -> np.ndarray:
     return number
 
 
-def linked_recordings(
-    groups: np.ndarray, copies: np.ndarray | None, near: np.ndarray | None
-) -> tuple[tuple[str, ...], ...]:
-    """Sets of two or more recordings that hold copies of each other's clips, or near copies.
+def linked_recordings(groups: np.ndarray, *alike: np.ndarray | None) -> tuple[tuple[str, ...], ...]:
+    """Sets of two or more recordings that hold copies of each other's clips.
 
     Args:
-        groups: (N,) str; copies, near: (N,) int64, equal for clips that are; None where that is not known.
+        alike: (N,) of each kind of copies, equal for clips that count as one; None where it isn't known.
     """
     names, recording = np.unique(groups, return_inverse=True)
     links = []  # clips that count as one, as pairs of nodes; nodes are recordings
-    for same in (copies, near):
+    for same in alike:
         if same is not None:
             _, first, where = np.unique(same, return_index=True, return_inverse=True)
             links.append(np.stack([recording, recording[first[where]]]))
@@ -45,6 +43,13 @@ def linked_recordings(
     return tuple(tuple(names[component == one].tolist()) for one in several)
 
 
+def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:
+    """(N,) str: `groups` with recordings that hold clips of the same bytes under the name of the first."""
+    numbers = copy_numbers(sha256)
+    are_copies = len(np.unique(numbers)) < len(numbers)
+    return join_recordings(groups, linked_recordings(groups, numbers) if are_copies else ())
+
+
 def join_recordings(groups: np.ndarray, linked: Sequence[Sequence[str]]) -> np.ndarray:
     """(N,) str: `groups` with each linked set of recordings under the name of its first.
 
@@ -53,10 +58,3 @@ def join_recordings(groups: np.ndarray, linked: Sequence[Sequence[str]]) -> np.n
     """
     first = {name: names[0] for names in linked for name in names}
     return np.array([first.get(name, name) for name in np.asarray(groups, dtype=np.str_).tolist()], dtype=np.str_)
-
-
-def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:
-    """(N,) str: `groups` with recordings that hold clips of the same bytes under the name of the first."""
-    numbers = copy_numbers(sha256)
-    are_copies = len(np.unique(numbers)) < len(numbers)
-    return join_recordings(groups, linked_recordings(groups, numbers, None) if are_copies else ())
