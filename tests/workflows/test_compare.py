@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from result_folders import ESC10, write_run
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
