@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from command_line import soundprobe
 from made_sets import make_set
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.cli.main import app
 from soundprobe.verbs.probe import probe
 from soundprobe.verbs.track import check_tracker, track
 
@@ -75,10 +76,10 @@ def test_tracker_that_fails_is_a_warning_and_leaves_the_run(probed, tmp_path):
 
 
 def test_command_logs_what_it_ran_and_what_was_there_before(probed, tmp_path):
-    options = ["--embeddings", probed / "embeddings", "--heads", probed / "heads", "--mlflow", "here", "--quiet"]
-    done = soundprobe("probe", "--head", "knn,linear", *map(str, options), cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(logged(tmp_path / "here")) == 2
+    folders = ["--embeddings", str(probed / "embeddings"), "--heads", str(probed / "heads")]
+    done = CliRunner().invoke(app, ["probe", "--head", "knn,linear", *folders, "--mlflow", str(tmp_path), "--quiet"])
+    assert done.exit_code == 0, done.output
+    assert len(logged(tmp_path)) == 2
 
 
 def test_tracker_that_is_not_installed_is_one_clear_error(tmp_path, monkeypatch):
