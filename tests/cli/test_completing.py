@@ -65,6 +65,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         (["extract", "--backbone", ""], {*BACKBONES, *(f"{prefix}:" for prefix in BACKBONES.prefixes)}),
         (["extract", "-b", "mn04,pa"], {"mn04,panns"}),
         (["extract", "-b", "timm", ":", "resnet10t"], {"resnet10t"}),
+        (["extract", "-b", "hf", ":", ""], {"me/net"}),
         (["probe", "--head", "=", ""], {*HEADS}),
         (["probe", "--backbone", ""], {"toy"}),
         (["predict", "--run", ""], {"best", "toy-knn", "toy-linear"}),
