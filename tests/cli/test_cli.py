@@ -120,6 +120,8 @@ def test_extract_with_a_bad_clip_exits_with_3_and_names_it(tmp_path):
             ["extract", "-b", "mn04", "--weights", "random", "--seed", "0,x"],
             "--seed 'x' is not valid: give whole numbers",
         ),
+        (["extract", "-b", "mn04", "--layer", "frist"], "frist is not offered for mn04, only last, middle, all."),
+        (["extract", "-b", "mn04", "--layers", "frist"], "--layer frist is not offered for mn04"),  # as it was called
         (["probe", "--seed", "-1"], "--seed '-1' is not valid: give whole numbers"),
         (["probe"], "soundprobe extract --backbone mn04"),
         (["probe", "--head", "tree"], "Unknown head 'tree'"),
