@@ -16,6 +16,8 @@ PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
 """The precisions that a network on spectrograms has for nothing."""
 PRECISIONS = (*FLOATS, "int8")
+FRAME_TYPES = ("float32", "float16")
+"""How frames are kept."""
 LAST, BOTH = "last", "both"
 """What `--layers` calls the embedding proper, and all of a backbone's layers side by side."""
 
@@ -153,6 +155,25 @@ class BackboneSpec:
             layers=kept,
             frames=None,
             precisions=tuple(precision for precision in self.precisions if precision != "int8"),
+        )
+
+    def by_frames(self) -> BackboneSpec:
+        """The spec of its frames, whose mean is the embedding of a clip.
+
+        Raises:
+            ConfigError: it has no frames.
+        """
+        if self.frames is None:
+            which = " with these layers" if "layers" in self.arguments else ""
+            raise ConfigError(f"{self.name}{which} keeps no time axis, so it has no frames. Leave --frames out.")
+        return replace(
+            self,
+            title=f"{self.title}, frames",
+            embedding_dim=self.frames.columns,
+            pooling=f"mean of a clip's frames: {self.frames.pooling}",
+            precisions=("fp32",),
+            layers={},
+            tags="",
         )
 
     def frame_times_s(self, samples: int) -> list[float]:

@@ -141,6 +141,7 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned mn04-finetuned",
         "soundprobe extract --backbone mn04 --layers both",
+        "soundprobe extract --backbone mn04 --frames",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
@@ -164,6 +165,10 @@ def extract(
     layers: Annotated[
         str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
     ] = "last",
+    frames: Annotated[bool, typer.Option("--frames", help="Keep a clip's frames over time, and their mean.")] = False,
+    frame_type: Annotated[
+        str, typer.Option("--frame-type", metavar="TYPE", help="How frames are kept: float32 or float16.")
+    ] = "float32",
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
@@ -206,6 +211,7 @@ def extract(
         weights=weights,
         clip_seconds=clip_seconds,
         layers=layers,
+        frames=frame_type if frames else None,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,
@@ -238,6 +244,7 @@ def _show_extraction(outcome: Extraction) -> None:
     fold = "" if outcome.fold is None else f" for fold {outcome.fold}"
     how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
     how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
+    how += "" if outcome.frames is None else f", frames in {outcome.frames}"
     before = f", {outcome.reused} of them there before" if outcome.reused else ""
     line = f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}"
     out.print(one_line(line), markup=False)

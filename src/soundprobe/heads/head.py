@@ -62,12 +62,12 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         if groups is not None and np.shape(groups) != (len(y),):
             raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
         self.classes_ = classes
-        self.mean_, self.scale_ = scaler_of(X)
+        self.mean_, self.scale_ = self.scaler(X)
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
         self.inner_loss_: float | None = None
         recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
-        self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
+        self.train_rows(self.standardise(X, self.mean_, self.scale_), labels, recordings)
         for name, array in self.state_dict().items():
             if not np.isfinite(array).all():
                 raise TrainingError(
@@ -79,8 +79,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        proba = self.proba_rows(standardised(X, self.mean_, self.scale_))
+        return self.proba_of(validate_data(self, X, dtype=np.float32, reset=False))
+
+    def proba_of(self, X: np.ndarray) -> np.ndarray:
+        """As `predict_proba`, of rows that were checked."""
+        proba = self.proba_rows(self.standardise(X, self.mean_, self.scale_))
         return checked_proba(proba, (len(X), len(self.classes_)), type(self).__name__)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -135,6 +138,14 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
             for value in getattr(self, setting):
                 head = clone(self).set_params(**{setting: (value,)})
                 yield {chosen: value}, np.asarray(head.fit(X, y, groups).predict(X_test))
+
+    def scaler(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale, each (D,) float32, of X (N, D)."""
+        return scaler_of(X)
+
+    def standardise(self, X: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Z (N, D) float32 of X (N, D)."""
+        return standardised(X, mean, scale)
 
     @property
     @abstractmethod

@@ -33,6 +33,7 @@ from soundprobe.audio.from_python import sources_of
 from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.files import leading_digits
+from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.records import Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
@@ -378,7 +379,9 @@ class Predictor:
             features = np.concatenate([self._embed(backbone, rows) for backbone in member.backbones], axis=1)
             if not np.isfinite(features).all():
                 return AudioError(part.name, "the backbone's embedding is not finite")
-            novelty = None if self.novelty is None else self.novelty.score(features)[:count]
+            if self.novelty is not None:
+                pooled = mean_frames(features, getattr(member.heads[0], "frame_columns", 0))
+                novelty = self.novelty.score(pooled)[:count]
             for head in member.heads:  # each in the order of its own classes
                 total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
         return Said(total[:count] / len(self.heads), novelty)

@@ -113,7 +113,7 @@ def probe(
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
     for name in names:
-        for feature_set in found:
+        for feature_set in _for_head(name, found):
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, measure_peeking)
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
@@ -123,15 +123,16 @@ def probe(
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
     for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
         read = functools.cache(functools.partial(read_features, feature_set))
-        for name in names:
+        for name in (name for name in names if feature_set in _for_head(name, found)):
             for seed in dict.fromkeys(seeds):
-                own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
-                plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
+                remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
+                plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
+                own = functools.partial(read, HEADS[name].takes_frames)
                 with one_thread():
-                    done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    done = _run(plan, own, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                     for extra in wanted:
                         again = not done.reused
-                        extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=again)
+                        extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
                 probes.append(done)
                 if on_probe:
                     on_probe(done)
@@ -218,6 +219,12 @@ would be those that remember least, and a leak would hardly show."""
 def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
     """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
     return {**REMEMBERING.get(head, {}), **({"layers": "both"} if features.layers else {})}
+
+
+def _for_head(name: str, found: Sequence[FeatureSet]) -> Sequence[FeatureSet]:
+    """Those of `found` that the head can take: of one that pools frames the sets that keep some, where any does."""
+    framed = [feature_set for feature_set in found if feature_set.frame_columns]
+    return framed if framed and HEADS[name].takes_frames else found
 
 
 NOT_OF_FINETUNED = {
