@@ -152,7 +152,7 @@ def test_only_noise_of_training_clips_needs_a_bank(tmp_path):
         (
             {"name": "timeshift"},
             "Unknown augmentation 'timeshift'. Did you mean 'time_shift'? Available: background_noise, "
-            "gain, mixup, pitch_shift, spec_augment, time_shift.",
+            "gain, mixup, package.module:Class, pitch_shift, spec_augment, time_shift.",
         ),
         (
             {"name": "gain", "max_gain": 3},

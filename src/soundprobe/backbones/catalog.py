@@ -1,6 +1,7 @@
 """The registry of backbones. Imports no torch; each class is imported when it is used.
 
-timm's image networks are not in the table: there are over a thousand, and a spec is made for the one that is asked for.
+Networks of libraries that have hundreds are not in the table: `prefixes` says what makes the spec of each that is asked
+for by such a name.
 
 `parameters` and `gmacs` are measured (tests/backbones/test_catalog.py does it again over the whole table).
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from soundprobe.backbones.spec import FLOATS, RANDOM, BackboneSpec, Frames, Layers
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.registry import Registry
+from soundprobe.base.registry import Prefix, Registry
 
 AST_REVISION = "f826b80d28226b62986cc218e5cec390b1096902"
 
@@ -278,17 +279,7 @@ LOGMEL_STATS = BackboneSpec(
 
 
 class Backbones(Registry[BackboneSpec]):
-    """The registry of backbones, and timm's image networks, of which each that is asked for gets a spec."""
-
-    def __getitem__(self, name: str) -> BackboneSpec:
-        if name.startswith(TIMM_PREFIX):
-            from soundprobe.backbones.timm_image import timm_spec
-
-            return timm_spec(name.removeprefix(TIMM_PREFIX))
-        return super().__getitem__(name)
-
-    def _is_address(self, name: str) -> bool:
-        return super()._is_address(name) and not name.startswith(TIMM_PREFIX)
+    """The registry of backbones."""
 
     def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
         """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
@@ -306,10 +297,33 @@ class Backbones(Registry[BackboneSpec]):
         return spec
 
 
-TIMM_PREFIX = "timm:"
 BACKBONES = Backbones(
     "backbone",
     "soundprobe.backbones",
     (AST, CRNN, LOGMEL_STATS, MN04, PANNS, PICZAK, SIMPLECNN, VGG),
-    also=(f"{TIMM_PREFIX}<name>", "package.module:Class"),
+    prefixes=(
+        Prefix(
+            "timm",
+            "<name>",
+            "soundprobe.backbones.timm_image:timm_spec",
+            "any image network of timm on one-channel log-mel",
+            "timm:resnet18",
+        ),
+        Prefix(
+            "hear",
+            "<module>[:<weights file>]",
+            "soundprobe.backbones.hear_module:hear_spec",
+            "any Python module that keeps HEAR 2021's API",
+            "hear:hear21passt.base",
+            is_code=lambda rest: True,
+        ),
+        Prefix(
+            "mteb",
+            "<name>",
+            "soundprobe.backbones.mteb_encoder:mteb_spec",
+            "any audio encoder of MTEB",
+            "mteb:openai/whisper-tiny",
+            is_code=lambda rest: ":" in rest,
+        ),
+    ),
 )

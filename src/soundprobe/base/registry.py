@@ -1,7 +1,8 @@
 """Specs by name: soundprobe's own, those of installed packages, and what "package.module:Name" points at.
 
 A spec is plain data with a `name` and a `target`, "package.module:Name", that is imported when it is used. Another
-package adds one through an entry point; pyproject.toml of examples/plugin shows how.
+package adds one through an entry point; pyproject.toml of examples/plugin shows how. Of what another library has by the
+hundred a spec is made for the one that is asked for, "timm:resnet18": see `Prefix`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -29,6 +30,27 @@ class Spec(Protocol):
     def target(self) -> str: ...
 
 
+@dataclass(frozen=True)
+class Prefix:
+    """Names that begin alike, "timm:<name>", of which each gets a spec when it is asked for.
+
+    Attributes:
+        name: what stands before the colon; form: how messages write what stands after it, such as "<name>".
+        target: "module:function", imported on use: it makes the spec of what stands after the colon, or raises
+            ConfigError.
+        told: what they are, after "is" in a sentence.
+        example: one of them, whole.
+        is_code: whether what stands after the colon is code of somebody's choice, which a record alone can't have run.
+    """
+
+    name: str
+    form: str
+    target: str
+    told: str
+    example: str
+    is_code: Callable[[str], bool] = lambda rest: False
+
+
 SEPARATORS = set("+, ")
 """They join names on the command line and in records, so none has one."""
 
@@ -44,7 +66,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
             points at the spec, or at a class or function with the attribute `spec`.
         own: soundprobe's own; a name of theirs can't be taken by another package.
         spec_of: makes a spec of a class or function that has none, or raises ConfigError.
-        also: forms that a name may take besides, for messages.
+        prefixes: whose names it takes besides.
     """
 
     def __init__(
@@ -54,10 +76,10 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         own: Iterable[AnySpec],
         *,
         spec_of: Callable[[str, Any], AnySpec] | None = None,
-        also: Iterable[str] = (),
+        prefixes: Iterable[Prefix] = (),
     ) -> None:
         self.kind, self.group, self.own = kind, group, {spec.name: spec for spec in own}
-        self._spec_of, self._also = spec_of, tuple(also)
+        self._spec_of, self.prefixes = spec_of, {prefix.name: prefix for prefix in prefixes}
         self._read: dict[str, AnySpec] = {}
 
     @cached_property
@@ -81,21 +103,30 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         return name in self.own or name in self._added or name in self._read
 
     def __getitem__(self, name: str) -> AnySpec:
-        """The spec called `name`, or of what the address `name` ("package.module:Name") points at.
+        """The spec called `name`, of its `Prefix`, or of what the address `name` ("package.module:Name") points at.
 
         Raises:
             ConfigError: there is none, or it can't be imported or is no spec.
         """
         if name in self.own:
             return self.own[name]
+        if prefix := self.prefix_of(name):
+            made: AnySpec = resolve(prefix.target, f"{self.kind} {name!r}")(name.partition(":")[2])
+            return made
         if name not in self._read:
             if name in self._added:
                 self._read[name] = self._spec(name, self._added[name].value)
             elif ":" in name:
                 self._read[name] = self._spec(name, name)
             else:
-                raise ConfigError(unknown(self.kind, name, [*self, *self._also]))
+                forms = (f"{prefix.name}:{prefix.form}" for prefix in self.prefixes.values())
+                raise ConfigError(unknown(self.kind, name, [*self, *forms, "package.module:Class"]))
         return self._read[name]
+
+    def prefix_of(self, name: str) -> Prefix | None:
+        """The one that `name` begins with."""
+        start, colon, _ = name.partition(":")
+        return self.prefixes.get(start) if colon else None
 
     def of_record(self, name: str, where: str | Path) -> AnySpec:
         """The spec that a record on disk names. An address in it is followed only where the user gave it, too.
@@ -106,15 +137,14 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         Raises:
             ConfigError: as by subscripting, or it is code that the user didn't name.
         """
-        if self._is_address(name) and name not in self and name not in _allowed:
+        prefix = self.prefix_of(name)
+        is_code = ":" in name and (prefix is None or prefix.is_code(name.partition(":")[2]))
+        if is_code and name not in self and name not in _allowed:
             raise ConfigError(
                 f"{where} names the {self.kind} {name}, which is neither soundprobe's nor an installed package's, and "
                 f"to use it is to run its code. If you trust it, give --allow {name}"
             )
         return self[name]
-
-    def _is_address(self, name: str) -> bool:
-        return ":" in name
 
     def usable(self) -> list[AnySpec]:
         """Its own, then those of other packages that can be read; what can't be is said once."""
@@ -139,9 +169,11 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         kinds = {type(one) for one in self.own.values()}
         if type(spec) not in kinds:
             if self._spec_of is None:
+                what = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
                 raise ConfigError(
-                    f"{self.kind} {name!r}: {address} is no {' or '.join(sorted(kind.__name__ for kind in kinds))} "
-                    "and has no attribute `spec` that is one. See docs/extending.md."
+                    f"{self.kind} {name!r}: {address} is {what}, no "
+                    f"{' or '.join(sorted(kind.__name__ for kind in kinds))}, and has no attribute `spec` that is one. "
+                    "See docs/extending.md."
                 )
             spec = self._spec_of(name, found)
         # Known again by the name that it was asked by: results on disk name it so.

@@ -104,7 +104,6 @@ HEADS = Registry(
         ),
     ),
     spec_of=_spec_of,
-    also=("package.module:Class",),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST
 from soundprobe.base.config import Recipe, mistake, read_recipe
 from soundprobe.base.errors import ConfigError
@@ -216,7 +217,8 @@ def default_config(backbone: str | None) -> str:
     """
     if backbone is None:
         raise ConfigError("Nothing to fine-tune. Name a backbone (--backbone panns) or a recipe (--config).")
-    return "finetune-" + ("timm" if backbone.startswith("timm:") else backbone)
+    prefix = BACKBONES.prefix_of(backbone)
+    return f"finetune-{prefix.name if prefix else backbone}"
 
 
 def flattened(recipe: FinetuneRecipe) -> dict[str, Any]:

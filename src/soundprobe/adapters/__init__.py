@@ -1,0 +1,1 @@
+"""Backbones as other kits take a model: MTEB, HEAR 2021, X-ARES."""

@@ -1,0 +1,40 @@
+"""A few sounds through a backbone at once, without a store: each to the embedding that `extract` gives it.
+
+Letters: N sounds, T samples, D the embedding's dimension.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from soundprobe.audio.decode import decode
+from soundprobe.audio.encoded import open_encoded, source_name
+from soundprobe.backbones.load import LoadedBackbone
+from soundprobe.base.records import Source
+from soundprobe.embeddings.forward import embed_waves, stacked
+
+
+def embed_sounds(model: LoadedBackbone, sources: Sequence[Source], device: torch.device) -> np.ndarray:
+    """(N, D) float32 of N sounds that fit into memory together, by a network that is on `device`.
+
+    Sounds of one length go through the network together, those longer than it takes are cut.
+
+    Raises:
+        AudioError: one can't be decoded. ConfigError: see `embed_waves`.
+    """
+    rate_hz = model.spec.sample_rate_hz
+    waves = [
+        decode(open_encoded(one), sample_rate_hz=rate_hz, name=source_name(one), channels=model.channels)
+        for one in sources
+    ]
+    rows_of: dict[int, list[int]] = defaultdict(list)
+    for row, wave in enumerate(waves):
+        rows_of[model.input_samples(len(wave) / rate_hz)].append(row)
+    features = np.empty((len(waves), model.spec.embedding_dim), dtype=np.float32)
+    for samples, rows in rows_of.items():
+        features[rows] = embed_waves(model.network, *stacked([waves[row] for row in rows], samples), device)
+    return features
