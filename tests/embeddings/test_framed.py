@@ -10,6 +10,7 @@ import soundfile
 
 from damage import damage
 from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning, StoreError
+from soundprobe.base.frame_rows import frame_rows
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.embeddings.store import open_set, read_embeddings, read_frames
 from soundprobe.predicting.loading import load_predictor
@@ -18,6 +19,7 @@ from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.fit import fit
 from soundprobe.verbs.probe import probe
+from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 QUICK = {"widths": [8], "learning_rates": [1e-2], "max_epochs": 3, "inner_splits": 2}
@@ -155,3 +157,41 @@ def test_bundle_and_fit_of_a_head_on_frames_say_what_the_run_says(
     said = load_predictor(fitted.folder, device="cpu", progress=False).predict(clip)
     assert said.novelty is not None
     assert said.proba.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("head", ["attention", "linear"])
+def test_view_by_frames_asks_the_heads_of_each_frame_at_its_place(
+    toy: Path, heads: dict[str, Path], head: str, tmp_path: Path
+) -> None:
+    predictor = load_predictor(heads[head], device="cpu", progress=False)
+    kept = {clip.clip_id: clip for clip in read_frames(folder_of(toy, "mn04"))}
+    file = max((toy / "data").glob("audio/*/*.wav"), key=lambda path: path.stat().st_size)  # 1.3 s
+    timeline = predictor.frame_timeline(file)
+    frames = kept[file.name].frames
+    rows = frame_rows(list(frames[:, None])) if head == "attention" else frames
+    expected = np.mean([one.predict_proba(rows) for one in predictor.heads], axis=0)
+    np.testing.assert_allclose(timeline.proba, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(timeline.starts_s, [0, 0.16, 0.48, 0.8, 1.12], atol=1e-3)
+    np.testing.assert_allclose(timeline.ends_s, [0.16, 0.48, 0.8, 1.12, 1.3], atol=1e-3)
+    page = view(file, run=heads[head], frames=True, device="cpu", progress=False).save(tmp_path / "view.html")
+    assert "of each frame by itself" in page.read_text()
+
+
+def test_frames_of_a_recording_longer_than_the_backbone_takes_are_told_once_each(
+    toy: Path, heads: dict[str, Path], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "long.wav", tone(400, 12.3), RATE_HZ)
+    timeline = load_predictor(heads["linear"], device="cpu", progress=False).frame_timeline(tmp_path / "long.wav")
+    assert len(timeline.starts_s) == pytest.approx(12.3 / 0.32, abs=1)
+    assert (np.diff((timeline.starts_s + timeline.ends_s)[1:-1] / 2) > 0.3).all()
+    assert timeline.ends_s[-1] == pytest.approx(12.3, abs=1e-3)
+
+
+def test_view_by_frames_of_a_run_without_them_is_refused(toy: Path, tmp_path: Path) -> None:
+    extracted(toy, backbone="logmel-stats", frames=None, embeddings=tmp_path)
+    (done,) = probe(head="linear", embeddings=tmp_path, heads=tmp_path / "heads", progress=False)
+    file = next((toy / "data").glob("audio/*/*.wav"))
+    with pytest.raises(ConfigError, match="is no run on frames. Give one of a set that extract --frames made"):
+        view(file, run=done.folder, frames=True, device="cpu", progress=False)
+    with pytest.raises(ConfigError, match="Name one with --run"):
+        view(file, frames=True)
