@@ -25,6 +25,7 @@ from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Address,
     Allow,
     BatchSize,
     Channels,
@@ -37,11 +38,14 @@ from soundprobe.cli.options import (
     HeadsFolder,
     Limit,
     MadeFolds,
+    NetworkEngine,
     Quiet,
     ReportsFolder,
+    TrustRemoteCode,
     examples,
     given_command,
     opens_data,
+    trust,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
@@ -142,7 +146,8 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned mn04-finetuned",
-        "soundprobe extract --backbone mn04 --layers both",
+        "soundprobe extract --backbone mn04 --layer all",
+        "soundprobe extract --backbone hf:facebook/wav2vec2-base --layer all",
         "soundprobe extract --backbone mn04 --frames",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
@@ -164,9 +169,14 @@ def extract(
         float | None,
         typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
     ] = None,
-    layers: Annotated[
-        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
+    layer: Annotated[
+        str, typer.Option("--layer", metavar="WHICH", help="last, all, mean or a number; of mn04 middle.")
     ] = "last",
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="HOW", help="Of hf: models: mean, mean+std, max or cls."),
+    ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     frames: Annotated[bool, typer.Option("--frames", help="Keep a clip's frames over time, and their mean.")] = False,
     frame_type: Annotated[
         str, typer.Option("--frame-type", metavar="TYPE", help="How frames are kept: float32 or float16.")
@@ -190,9 +200,12 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    engine: NetworkEngine = "threads",
+    address: Address = None,
     max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
     allow: Allow = None,
+    layers: Annotated[str | None, typer.Option("--layers", hidden=True)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -207,12 +220,15 @@ def extract(
     from soundprobe.audio.checks import notes
     from soundprobe.verbs.extract import extract as run
 
+    if trust_remote_code:
+        trust(backbone)
     outcomes = run(
         data,
         backbone=backbone,
         weights=weights,
         clip_seconds=clip_seconds,
-        layers=layers,
+        layers=layers or layer,
+        pool=pool,
         frames=frame_type if frames else None,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
@@ -226,6 +242,8 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        engine=engine,
+        address=address,
         max_failures=max_failures,
         progress=not quiet,
         command=given_command(),

@@ -5,7 +5,8 @@ Letters: N rows, M the most frames that one has, D numbers of a frame, C classes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
@@ -36,10 +37,21 @@ class AttentionHead(MLPHead):
         attention_width: rows of V.
         frame_columns: D. With 0 a row is one frame, and the head is an MLP.
         widths, learning_rates, hidden_layers, max_epochs, patience, dropout, weight_decay, batch_size, inner_splits,
-            seed, device: see `MLPHead`.
+            seed, device, class_weight: see `MLPHead`.
 
     Attributes:
         weights_0_, bias_0_, weights_1_, ...: the perceptron's layers, then V's and w's; mean_, scale_: (D,).
+
+    Examples:
+        >>> import numpy as np
+        >>> from soundprobe.base.frame_rows import frame_rows
+        >>> from soundprobe.heads import AttentionHead
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.arange(60) % 2
+        >>> X = frame_rows([rng.normal(label, 1, size=(3 + label, 4)) for label in y])  # 3 or 4 frames of 4 numbers
+        >>> head = AttentionHead(widths=(8,), learning_rates=(1e-2,), frame_columns=4).fit(X, y)
+        >>> head.predict_proba(X).shape
+        (60, 2)
     """
 
     def __init__(
@@ -57,6 +69,7 @@ class AttentionHead(MLPHead):
         frame_columns: int = 0,
         seed: int = 0,
         device: str = "cpu",
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         super().__init__(
             widths=widths,
@@ -70,6 +83,7 @@ class AttentionHead(MLPHead):
             inner_splits=inner_splits,
             seed=seed,
             device=device,
+            class_weight=class_weight,
         )
         self.attention_width = attention_width
         self.frame_columns = frame_columns
@@ -83,17 +97,17 @@ class AttentionHead(MLPHead):
         check_numbers("attention_width", [self.attention_width], low=1, whole=True)
         check_numbers("frame_columns", [self.frame_columns], low=0, whole=True)
 
-    def scaler(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def scaler(self, X: np.ndarray, sample_weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale (D,) of all clips' own frames."""
         frames, own = split_rows(X, self.frame_columns)
-        return scaler_of(frames[own])
+        return scaler_of(frames[own], _of_frames(own, sample_weight))
 
     def standardise(self, X: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Rows (N, 1 + M * D) of which each frame is standardised."""
         return standardised_rows(X, self.frame_columns, mean, scale)
 
     def split_scalers(
-        self, Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]
+        self, Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]], sample_weight: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale, each (S, D + 1), of what `inputs` has; its last column is left as it is."""
         frames, own = split_rows(Z, self.frame_columns)
@@ -101,7 +115,7 @@ class AttentionHead(MLPHead):
         by_frame = [
             (np.flatnonzero(np.isin(clip_of, train)), np.flatnonzero(np.isin(clip_of, val))) for train, val in splits
         ]
-        means, scales = super().split_scalers(frames[own], by_frame)
+        means, scales = super().split_scalers(frames[own], by_frame, _of_frames(own, sample_weight))
         return np.pad(means, ((0, 0), (0, 1))), np.pad(scales, ((0, 0), (0, 1)), constant_values=1.0)
 
     def inputs(self, Z: np.ndarray) -> torch.Tensor:
@@ -125,3 +139,8 @@ class AttentionHead(MLPHead):
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return attention_proba(self, Z)
+
+
+def _of_frames(own: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+    """Each clip's weight for each of its `own` (N, M) frames."""
+    return None if sample_weight is None else np.repeat(sample_weight, own.sum(axis=1))

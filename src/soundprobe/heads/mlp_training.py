@@ -39,6 +39,7 @@ class Rows:
     Attributes:
         features: (N, D) float32, or what else a head's members take of a row, D last; labels: (N,) int64; n_classes: C.
         means, scales: (M, 1, D) float32, with an axis more where a row has one.
+        weights: (N,) float32, in losses; None where all are the same.
     """
 
     features: torch.Tensor
@@ -46,6 +47,7 @@ class Rows:
     n_classes: int
     means: torch.Tensor
     scales: torch.Tensor
+    weights: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -55,8 +57,9 @@ class Rows:
         means: np.ndarray,
         scales: np.ndarray,
         device: str = "cpu",
+        weights: np.ndarray | None = None,
     ) -> Rows:
-        """From rows Z (N, D), labels (N,) 0 .. C-1, and means and scales (M, D): all of them on the `device`."""
+        """From rows Z (N, D), labels (N,) 0 .. C-1, means and scales (M, D), and weights (N,): all on the `device`."""
         axes = (slice(None), *[None] * (Z.ndim - 1))
         return cls(
             features=torch.as_tensor(Z).to(device),
@@ -64,6 +67,7 @@ class Rows:
             n_classes=int(labels.max()) + 1,
             means=torch.from_numpy(means.astype(np.float32)).to(device)[axes],
             scales=torch.from_numpy(scales.astype(np.float32)).to(device)[axes],
+            weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device),
         )
 
     def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,12 +136,13 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
         keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping)
         return x * keep.div_(1 - recipe.dropout)
 
-    n_rows = torch.tensor([len(own) for own in training_rows])
+    totals = torch.tensor([len(own) if rows.weights is None else rows.weights[own].sum() for own in training_rows])
     while True:
         losses = torch.zeros(len(training_rows), device=device)
         for index, weight in _batches(training_rows, recipe.batch_size, generator):
-            x, y = rows.take(index.to(device))
-            weight = weight.to(device)
+            index = index.to(device)
+            x, y = rows.take(index)
+            weight = weight.to(device) * (1 if rows.weights is None else rows.weights[index])
             logits = members.logits(x, drop if recipe.dropout else None)
             loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
             # A member's gradient is that of its own mean: members share no parameter.
@@ -145,7 +150,7 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
             optimiser.step()
             optimiser.zero_grad()
             losses += (loss.detach() * weight).sum(dim=1)
-        yield members, (losses.cpu() / n_rows).numpy()
+        yield members, (losses.cpu() / totals).numpy()
 
 
 def _batches(
@@ -163,13 +168,17 @@ def _batches(
 
 
 def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) -> tuple[list[float], list[float]]:
-    """Each member's log loss and accuracy on its own validation rows."""
+    """Each member's log loss, weighted, and accuracy on its own validation rows."""
     losses, accuracies = [], []
     with torch.no_grad():
         for m, own in enumerate(validation_rows):
             index = torch.from_numpy(own).to(rows.labels.device)
             x = rows.features[index].sub_(rows.means[m]).div_(rows.scales[m])
             logits, y = members.logits_of(m, x), rows.labels[index]
-            losses.append(float(cross_entropy(logits, y)))
+            if rows.weights is None:
+                losses.append(float(cross_entropy(logits, y)))
+            else:
+                weight = rows.weights[index]
+                losses.append(float((cross_entropy(logits, y, reduction="none") * weight).sum() / weight.sum()))
             accuracies.append(float((logits.argmax(dim=1) == y).float().mean()))
     return losses, accuracies
