@@ -42,9 +42,11 @@ test-quick: install
 
 # Lines and branches of what holds docs/guarantees.md, by the tests that are theirs: see [tool.coverage] in pyproject.toml.
 COVERED := tests/audio tests/backbones/weights tests/base tests/data tests/scoring/test_folds.py tests/embeddings/test_store.py \
-	tests/verbs/test_extract.py tests/verbs/test_probe.py tests/test_damaged_records.py
+	tests/verbs/test_extract.py tests/verbs/test_probe.py tests/cli/test_data_check.py tests/test_damaged_records.py
 coverage: install
+	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest $(COVERED)
+	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
 # Each operator and number of scoring/folds.py and scoring/paired_tests.py changed in turn: do their tests notice?

@@ -58,7 +58,7 @@ def check(block: Block) -> None:
                         r"^([\w-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
                     )
                     assert [word for word in words[1:] if "=" not in word and word not in targets] == []
-                elif program == "python":
+                elif program == "python" and words[1] != "-m":
                     script = (PROJECT / words[1]).read_text(encoding="utf-8")
                     own = words[: words.index("--")] if "--" in words else words  # what follows is for what it runs
                     assert [word for word in own if word.startswith("--") and f'"{word}"' not in script] == []

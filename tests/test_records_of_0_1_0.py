@@ -192,9 +192,10 @@ def test_extract_of_finetuned_networks_gives_the_embeddings_that_are_there(sampl
             store.read_embeddings(part).features_of(outcome.fold) for part in (store.open_set(outcome.folder), there)
         )
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        assert store.read_embeddings(there).paths is None  # parts have them since
 
 
-ADDED_SINCE = ("digest", "batch_size", "threads", "clip_s")
+ADDED_SINCE = ("digest", "batch_size", "threads", "clip_s", "audio_root")
 
 
 def outline(content: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -74,15 +75,14 @@ def test_leftovers_of_dead_writers_go_and_those_of_a_living_one_below_stay(tmp_p
 def test_leftovers_that_are_folders_go_and_files_of_living_writers_and_of_others_stay(tmp_path):
     (tmp_path / ".export.99999.tmp").mkdir()
     (tmp_path / ".export.99999.tmp" / "model.onnx").touch()
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as living:
-        kept = [tmp_path / f".a.csv.{living.pid}.tmp", tmp_path / "b" / f".a.csv.{living.pid}.tmp", tmp_path / ".x.tmp"]
-        for path in kept:
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-        with locked(tmp_path):
-            assert not (tmp_path / ".export.99999.tmp").exists()
-            assert all(path.exists() for path in kept)
-        living.kill()
+    living = os.getppid()
+    kept = [tmp_path / f".a.csv.{living}.tmp", tmp_path / "b" / f".a.csv.{living}.tmp", tmp_path / ".x.tmp"]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with locked(tmp_path):
+        assert not (tmp_path / ".export.99999.tmp").exists()
+        assert all(path.exists() for path in kept)
 
 
 def test_folder_that_can_not_be_written_is_not_held_and_a_writer_is_told(tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ def registry() -> Registry[Spec]:
         [Spec("own", "json:loads")],
         prefixes=(
             Prefix("pre", "<name>", "test_registry:Spec", "any thing of pre", "pre:one"),
+            Prefix("code", "<module>", "test_registry:Spec", "code of yours", "code:mine", is_code=lambda rest: True),
             Prefix("lost", "<name>", "no_such_package:made", "nothing", "lost:one"),
         ),
     )
@@ -80,7 +81,7 @@ def test_one_broken_package_is_named_and_the_others_are_used(package: Path) -> N
     told = sorted(str(warning.message) for warning in caught)
     assert len(told) == 4
     assert "thing 'a+b' has a '+'" in told[0]
-    assert "thing 'bare': other_things:Bare is no Spec" in told[1]
+    assert "thing 'bare': other_things:Bare is a class, no Spec, and has no attribute `spec`" in told[1]
     assert "no_such_package:Thing can't be imported" in told[2]
     assert "thing 'own' is soundprobe's own" in told[3]
 
@@ -122,12 +123,15 @@ def test_address_or_name_of_a_record_is_followed_where_the_user_knows_it(
 def test_unknown_name_says_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"Unknown thing 'owm'. Did you mean 'own'\?") as caught:
         registry()["owm"]
-    assert str(caught.value).endswith(" Available: lost:<name>, own, package.module:Class, pre:<name>.")
+    assert str(caught.value).endswith(" Available: code:<module>, lost:<name>, own, package.module:Class, pre:<name>.")
 
 
 def test_name_with_a_prefix_is_made_of_the_rest_of_it_and_is_no_address(package: Path) -> None:
     things = registry()
     assert things["pre:some:thing"] == things.of_record("pre:some:thing", "result.json") == Spec("some:thing")
+    assert things["code:mine"] == Spec("mine")
+    with pytest.raises(ConfigError, match=r"to use it is to run its code\. If you trust it, give --allow code:mine"):
+        things.of_record("code:mine", "result.json")
     assert [things.prefix_of(name) for name in ("pre", "own", "json:loads")] == [None] * 3
     with pytest.raises(ConfigError, match="thing 'lost:x': no_such_package:made can't be imported"):
         things["lost:x"]

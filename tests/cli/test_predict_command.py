@@ -137,6 +137,7 @@ def test_follow_prints_a_line_for_each_window_in_the_format_that_is_asked_for(ru
         ("a.wav --to a.csv --format table", "table is for the eye"),
         ("a.wav --json --format csv", "would both go to standard output"),
         ("a.wav --window 0", "A window of 0.0 s is not valid"),
+        ("a.wav --hop 0", "A hop of 0.0 s is not valid"),
         ("a.wav --window 1 --hop 1e-9", "A hop of 1e-09 s is not valid: give 0.001 or more"),
         ("a.wav --hop 2 --window 1", "leaves out what lies between"),
         ("a.wav --threshold 2", "threshold of 2.0"),

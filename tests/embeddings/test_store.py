@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -12,10 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from torch.utils.data import DataLoader, Subset
 
 from damage import damage, sign_again
 from soundprobe.base.errors import DamagedError, DataError, SoundprobeWarning, StoreError
-from soundprobe.base.records import Clips
+from soundprobe.base.records import Clips, EncodedAudio, FoldFeatures
 from soundprobe.embeddings import store
 
 
@@ -116,6 +118,81 @@ def test_set_opens_with_pandas_polars_duckdb_and_datasets_as_it_is(toy_set, tmp_
         assert frame["class"].tolist()[0] == "<script>", tool
 
 
+def test_part_has_the_same_bytes_wherever_the_clips_lie_and_their_paths_below_what_holds_them_all(tmp_path):
+    made = make_clips(3)
+    written = []
+    for root in ("/a/b", "/elsewhere"):
+        sources = [f"{root}/x/1.wav", EncodedAudio("row 1", bytes), f"{root}/y/z/2.wav"]
+        clips = replace(made, sources=sources)
+        write_set(tmp_path / root[1:] / "set", clips, np.ones((3, 2), np.float32), [[0, 1, 2]], audio_root=root)
+        written.append(store.part_path(tmp_path / root[1:] / "set", 0).read_bytes())
+    assert written[0] == written[1]
+    found = store.read_embeddings(store.open_set(tmp_path / "elsewhere" / "set"))
+    assert found.paths == ["x/1.wav", None, "y/z/2.wav"]
+    assert found.as_columns()["path"] == ["/elsewhere/x/1.wav", None, "/elsewhere/y/z/2.wav"]
+    assert found.to_polars(audio_root="/new")["path"].to_list() == ["/new/x/1.wav", None, "/new/y/z/2.wav"]
+    assert "path" not in found.columns
+
+
+def test_set_of_clips_with_a_column_path_of_their_own_keeps_that_and_has_no_other(tmp_path):
+    clips = make_clips(2, path=np.array(["theirs", "too"]))
+    assert clips.located() == ("", [None, None])
+    write_set(tmp_path / "set", clips, np.ones((2, 2), np.float32), [[0, 1]])
+    found = store.read_embeddings(store.open_set(tmp_path / "set"))
+    assert found.paths is None
+    assert found.columns["path"].tolist() == found.to_pandas()["path"].tolist() == ["theirs", "too"]
+
+
+def test_embeddings_as_pandas_and_polars_hold_what_other_tools_read_from_the_parts(toy_set):
+    folder, clips, features = toy_set
+    found = store.read_embeddings(store.open_set(folder))
+    parts = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]).sort_values("clip_id")
+    for frame in (found.to_pandas(), found.to_polars().to_pandas(use_pyarrow_extension_array=False)):
+        assert set(frame.columns) == set(parts.columns)
+        np.testing.assert_array_equal(np.stack(frame["embedding"].tolist()), features)
+        for name in set(parts.columns) - {"embedding"}:
+            assert frame[name].tolist() == parts[name].tolist(), name
+
+
+def test_embeddings_as_a_torch_data_set_give_pairs_and_keep_folds_and_recordings(toy_set):
+    folder, clips, features = toy_set
+    found = store.read_embeddings(store.open_set(folder)).to_torch()
+    training = Subset(found, np.flatnonzero(found.folds != 1).tolist())
+    (batch, labels), *rest = DataLoader(training, batch_size=len(training))
+    rows = clips.folds != 1
+    assert not rest
+    np.testing.assert_array_equal(batch.numpy(), features[rows])
+    np.testing.assert_array_equal(labels.numpy(), clips.labels[rows])
+    np.testing.assert_array_equal(found.groups, clips.groups)
+    np.testing.assert_array_equal(found.ids, clips.ids)
+
+
+def test_embeddings_of_one_folds_network_become_a_table_only_where_that_fold_is_named(toy_set):
+    folder, clips, features = toy_set
+    found = store.read_embeddings(store.open_set(folder))
+    tuned = replace(found, features=FoldFeatures({2: features}))
+    for ask in (tuned.to_pandas, tuned.to_polars, tuned.to_torch):
+        with pytest.raises(DataError, match="each belongs to its fold"):
+            ask()
+        with pytest.raises(DataError, match="Fold 1 can't be scored"):
+            ask(fold=1)
+        assert len(ask(fold=2)) == 7
+    assert "fold 2" in repr(tuned)
+
+
+def test_embeddings_print_in_three_lines_and_show_classes_by_fold_in_a_notebook(toy_set):
+    folder, clips, features = toy_set
+    found = store.read_embeddings(store.open_set(folder))
+    assert repr(found).splitlines() == [
+        "toy (random (seed 0)), N = 7, D = 5",
+        "toy: 7 clips, 2 classes, 3 folds, 4 recordings",
+        "<script> 4, siren 3",
+    ]
+    shown = found._repr_html_()
+    assert "<script>" not in shown
+    assert "<td>&lt;script&gt;</td><td>4</td><td>4</td><td>2</td><td>1</td><td>1</td>" in shown
+
+
 def test_open_set_of_an_incomplete_set_says_how_to_go_on(toy_set):
     folder, clips, features = toy_set
     write_set(folder, clips, features, [[0, 1]], complete=False)
@@ -183,6 +260,16 @@ def test_part_of_other_types_or_not_finite_is_damaged(toy_set, column, values, w
     with pytest.raises(DamagedError, match=rf"part-00000.parquet is damaged: .*{why}"):
         store.read_embeddings(store.open_set(folder))
     with pytest.warns(SoundprobeWarning, match="is made again"):
+        assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
+
+
+def test_part_whose_metadata_are_no_json_is_made_again(toy_set):
+    folder, clips, _ = toy_set
+    path = store.part_path(folder, 0)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"soundprobe.failures": b"{"}), path)
+    sign_again(path)
+    with pytest.warns(SoundprobeWarning, match="its metadata are not JSON .* It is made again"):
         assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
 
 

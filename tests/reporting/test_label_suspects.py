@@ -72,6 +72,20 @@ def test_a_recording_counts_once_and_a_lone_wrong_clip_in_it_is_its_own_mistake(
     assert alone == ["c04", "c03"]
 
 
+def test_a_clip_whose_recording_is_labelled_otherwise_comes_before_one_that_only_the_head_doubts():
+    groups = np.repeat([f"r{number}" for number in range(20)], 2)
+    labels = np.repeat(np.arange(20) % 2, 2)
+    first = np.where(labels == 0, 0.9, 0.1)
+    first[:2] = 0.1  # both clips of r0 sound otherwise than they are labelled
+    labels[8], first[9] = 1, 0.8  # a clip of r4 is labelled otherwise than it and the other sound
+    proba = np.stack([first, 1 - first], axis=1)
+    ids = np.array([f"c{number:02d}" for number in range(len(groups))])
+    judged = Judgements(ids, np.ones(len(ids)), labels, proba.argmax(axis=1), proba)
+    found = [[str(ids[row]) for row in one.rows] for one in find_suspects(judged, groups)]
+    assert found == [["c08"], ["c00", "c01"]]
+    assert [str(ids[row]) for one in find_suspects(judged, ids) for row in one.rows] == ["c00", "c01", "c08"]
+
+
 @pytest.mark.parametrize(
     ("linear", "knn", "asked"), [(0.9, 0.9, "linear"), (0.9, 0.92, "linear"), (0.9, 0.5, "linear"), (0.5, 0.9, "knn")]
 )

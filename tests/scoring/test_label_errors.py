@@ -12,6 +12,7 @@ from soundprobe.scoring.label_errors import (
     find_label_errors,
     joint_counts,
     normalised_margin,
+    with_labels_beside,
 )
 
 # Mean probability of the given label: of class 0 (.9 + .8 + .1 + .6) / 4 = .6, of class 1 (.9 + .7 + .2) / 3 = .6.
@@ -58,6 +59,31 @@ def test_joint_rows_are_whole_numbers_that_sum_to_the_labels():
         joint = joint_counts(labels, proba)
         assert joint.sum(axis=1).tolist() == np.bincount(labels, minlength=proba.shape[1]).tolist()
         assert (joint >= 0).all()
+
+
+def test_labels_beside_are_votes_right_as_often_as_labels_of_a_recording_agree():
+    # Of recording 0 a clip each of classes 0 and 1; of recording 1 three of class 2: 6 of 8 ordered pairs agree.
+    labels, recordings, clips = np.array([0, 1, 2]), np.array([0, 0, 1]), np.array([1, 1, 3])
+    proba = np.array([[0.4, 0.4, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    told = with_labels_beside(labels, proba, recordings, clips)
+    # A vote of .75 for the other's label, .125 for either other: (.05, .3, .025) / .375 and (.075, .1, .0125) / .1875.
+    np.testing.assert_allclose(told[:2], [[2 / 15, 12 / 15, 1 / 15], [6 / 15, 8 / 15, 1 / 15]])
+    np.testing.assert_array_equal(told[2], proba[2])
+
+
+def test_labels_beside_of_fewer_clips_have_no_vote():
+    proba = np.array([[0.6, 0.4], [0.6, 0.4]])
+    told = with_labels_beside(np.array([0, 1]), proba, np.array([0, 0]), np.array([2, 1]))
+    np.testing.assert_allclose(told, proba)  # of 3 clips two agree: 2 of 6 pairs, no more than chance, so no vote
+    labels, recordings, clips = np.array([0, 1, 0]), np.array([0, 0, 1]), np.array([2, 1, 3])
+    told = with_labels_beside(labels, proba[[0, 1, 1]], recordings, clips)  # 8 of 12 pairs
+    np.testing.assert_allclose(told, [[0.6, 0.4], [0.75, 0.25], [0.6, 0.4]])
+
+
+def test_labels_beside_where_recordings_never_agree_are_worth_nothing():
+    proba = np.array([[0.7, 0.3], [0.2, 0.8]])
+    told = with_labels_beside(np.array([0, 1]), proba, np.array([0, 0]), np.array([1, 1]))
+    np.testing.assert_allclose(told, proba)
 
 
 def test_the_only_item_of_a_class_is_never_an_error():

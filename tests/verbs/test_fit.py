@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from soundprobe.heads.novelty import out_of_fold, passed, threshold_for
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.prediction import NONE_OF_THESE
 from soundprobe.predicting.predictor import Listening
+from soundprobe.reporting.compared.comparison import comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.scoring.bootstrap import Predictions, resample
 from soundprobe.scoring.fits import FitRecord, part, read_fit
 from soundprobe.scoring.results import read_fold
 from soundprobe.scoring.run_names import find_run, named_runs
 from soundprobe.scoring.thresholds import choose_thresholds, cross_fitted
+from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.fit import Fitted, fit
 from soundprobe.verbs.probe import probe
@@ -179,6 +181,23 @@ def test_choices_of_a_fit_are_made_without_copies_of_what_they_are_judged_on(tmp
 
     alone, together = (make_head("knn", seed=0).fit(features, labels, groups=of).chosen_ for of in (ids, ids[copy_of]))
     assert record.chosen == together != alone
+
+
+def test_recordings_with_clips_of_the_same_bytes_count_once_in_the_interval_of_a_run_its_fit_and_its_card(tmp_path):
+    clips = write_urbansound_layout(tmp_path / "clips", folds=2, recordings=4, slices=1)
+    for folder in clips.glob("audio/*"):
+        for one, other in zip(*[iter(sorted(folder.iterdir()))] * 2, strict=True):
+            shutil.copyfile(one, other)
+    where = {"embeddings": tmp_path / "embeddings", "progress": False}
+    extract(clips, backbone="logmel-stats", **where)
+    (run,) = probe(head="linear", heads=tmp_path / "heads", **where)
+    (only,) = comparisons_of(collect_runs(tmp_path / "heads").by_dataset())
+    low = only.rows[0].scores.interval().low
+    (said,) = only.rows[0].predictions
+    assert low < resample(replace(said, groups=said.ids)).interval().low - 0.05
+    assert fitted(tmp_path).record.accuracy.low == low
+    bundle = export(run.folder, to=tmp_path / "bundle", format="bundle", heads=tmp_path / "heads", progress=False)
+    assert bundle.record.content["accuracy"]["low"] == low
 
 
 def test_fit_on_a_single_test_split_measures_on_recordings_that_chose_nothing(tmp_path):

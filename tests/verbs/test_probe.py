@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -58,6 +59,24 @@ def test_probe_of_every_head_writes_folds_predictions_and_result(tmp_path, head)
     assert np.mean(by_hand) > 0.6
     assert result["folds"][0]["train_clips"] == 90
     assert result["folds"][0]["chosen"]
+
+
+def test_probes_print_accuracy_with_its_interval_and_show_a_row_each(tmp_path):
+    make_set(tmp_path / "embeddings")
+    done = run(tmp_path, head="knn,linear")
+    first = done[0]
+    interval = first.interval
+    mean = first.record.summary.accuracy.mean
+    assert interval.low < mean < interval.high
+    line, second, third = repr(first).splitlines()
+    assert f"accuracy {100 * mean:.1f}" in line
+    assert f"interval of accuracy {100 * interval.low:.1f} to {100 * interval.high:.1f}; toy: 120 clips" in second
+    assert third == str(first.folder)
+    assert first._repr_html_().count("<tr>") == 1 + 4
+    assert done._repr_html_().count("<tr>") == 1 + 2
+    assert repr(done).splitlines() == [one.describe() for one in done]
+    shutil.rmtree(first.folder)
+    assert "interval of accuracy –" in repr(results.FinishedRun(first.folder, first.record, reused=True))
 
 
 def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):

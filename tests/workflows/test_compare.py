@@ -79,7 +79,8 @@ def test_compare_again_trains_nothing_and_writes_the_same_page(trial, done, monk
     assert all(run.reused for run in again.runs)
     assert sum("(there before)" in line for line in trial.said) == len(again.runs) + 4
     assert again.report.html.read_bytes() == page
-    assert again.lines == done.lines
+    assert repr(again) == repr(done)
+    assert again._repr_html_().count("<tr>") == 1 + len(done.runs)
 
 
 def test_command_that_compare_ends_with_predicts_with_the_best_run(trial, done, tmp_path):

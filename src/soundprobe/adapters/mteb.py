@@ -82,9 +82,7 @@ class BackboneEncoder(AbsEncoder):
         clips = inputs.dataset
         if "audio" not in clips.features:
             found = ", ".join(clips.features)
-            raise ConfigError(
-                f"{self.mteb_model_meta.name} hears only: it needs a column 'audio', and there are {found}."
-            )
+            raise ConfigError(f"{self.model.spec.name} hears only: it needs a column 'audio', and there are {found}.")
         if isinstance(clips.features["audio"], Audio):
             clips = clips.cast_column("audio", Audio(decode=False))  # bytes, which we decode
         sounds = clips["audio"]

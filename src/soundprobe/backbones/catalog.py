@@ -309,5 +309,21 @@ BACKBONES = Backbones(
             "any image network of timm on one-channel log-mel",
             "timm:resnet18",
         ),
+        Prefix(
+            "hear",
+            "<module>[:<weights file>]",
+            "soundprobe.backbones.hear_module:hear_spec",
+            "any Python module that keeps HEAR 2021's API",
+            "hear:hear21passt.base",
+            is_code=lambda rest: True,
+        ),
+        Prefix(
+            "mteb",
+            "<name>",
+            "soundprobe.backbones.mteb_encoder:mteb_spec",
+            "any audio encoder of MTEB",
+            "mteb:openai/whisper-tiny",
+            is_code=lambda rest: ":" in rest,
+        ),
     ),
 )

@@ -80,6 +80,7 @@ class BackboneSpec:
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
             that returns their name, for the label, and raises WeightsError where they can't be had.
+        brings_weights: whether those are the only ones that it can have: neither random ones nor a file's.
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
             (B, C) logits, and their tensors by the layers' names among those of the file.
@@ -107,6 +108,7 @@ class BackboneSpec:
     trainable: bool = False
     weights: WeightFile | None = None
     loads_own_weights: bool = False
+    brings_weights: bool = False
     tags: str = ""
     gmacs: float = 0.0
     source: str = ""
@@ -195,12 +197,14 @@ class BackboneSpec:
             weights: as for `load_backbone`.
 
         Raises:
-            WeightsError: it has none, none were published, there is no such file, or they are not in the cache and
-                can't be fetched.
+            WeightsError: it has none or only its own, none were published, there is no such file, or they are not in
+                the cache and can't be fetched.
         """
         if self.parameters == 0:
             if weights is not None:
                 raise WeightsError(f"{self.name} has no weights, because nothing in it is learnt. Leave --weights out.")
+        elif self.brings_weights and weights not in (None, PRETRAINED):
+            raise WeightsError(f"{self.name} brings its own weights: --weights {weights} can't be. Leave it out.")
         elif weights in (None, PRETRAINED):
             if self.parameters is not None and not self.has_published_weights:
                 raise WeightsError(

@@ -15,12 +15,13 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
 from soundprobe.base.errors import HARMFUL_IN_LINES, DamagedError, StoreError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KEY_LENGTH = 12
 BUFFER_BYTES = 1024**2
@@ -375,6 +376,8 @@ def digest_key(content: Mapping[str, Any]) -> str:
 
 def leading_digits(sha256: Iterable[str]) -> np.ndarray:
     """(n,) uint64, sorted: the first 64 bits of hexadecimal digests, enough to know a file again; '' is left out."""
+    import numpy as np  # here alone: it is most of what a command line imports
+
     return np.unique(np.array([int(one[:16], 16) for one in sha256 if one], dtype=np.uint64))
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, NoReturn
 
 import numpy as np
 
 from soundprobe.base.errors import DataError
+from soundprobe.base.files import printable
+from soundprobe.base.labelled import Labelled
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ Source = str | os.PathLike[str] | EncodedAudio
 """Where a clip's encoded audio comes from: a file's path, or bytes on demand."""
 
 
-@dataclass(frozen=True, eq=False)
-class Clips:
+@dataclass(frozen=True, eq=False, repr=False)
+class Clips(Labelled):
     """N labelled clips of one data set, in C classes, with their official or made folds.
 
     Attributes:
@@ -108,6 +111,29 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def shown_lines(self) -> Sequence[str]:
+        made = " (made)" if self.folds_seed is not None else ""
+        return f"{self.name}: {self.counted(made)}", f"folds {_listed(self.tested_folds)}", self.classes_line()
+
+    def as_columns(self) -> dict[str, Any]:
+        """The columns of `Labelled`, and `path`, absolute, of clips that are files."""
+        root, below = self.located()
+        return {**super().as_columns(), **({"path": _joined(root, below)} if root else {})}
+
+    def located(self) -> tuple[str, list[str | None]]:
+        """The absolute folder that all clips' files are below, and each file's path below it, "/" between its parts.
+
+        None for a clip that is no file, or whose path no text can hold. The folder is "" where no clip is a file, where
+        files lie on several drives, and where the data have a column `path` of their own.
+        """
+        files = [None if isinstance(one, EncodedAudio) else os.path.abspath(one) for one in self.sources]
+        told = [file if file is not None and file == printable(file) else None for file in files]
+        try:
+            root = "" if "path" in self.columns else os.path.commonpath([os.path.dirname(one) for one in told if one])
+        except ValueError:  # no file, or several drives
+            root = ""
+        return root, [os.path.relpath(one, root).replace(os.sep, "/") if root and one else None for one in told]
 
     def take(self, rows: np.ndarray) -> Clips:
         """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
@@ -188,14 +214,16 @@ def _listed(folds: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(folds)))
 
 
-@dataclass(frozen=True, eq=False)
-class Embeddings:
+@dataclass(frozen=True, eq=False, repr=False)
+class Embeddings(Labelled):
     """A backbone's embeddings of N clips, with the clips' columns in the same order.
 
     Attributes:
         features: (N, D) float32; or those of each fold, where the backbone was fine-tuned in folds.
         ids, labels, folds, groups, class_names, columns: as in `Clips`.
         meta: what `meta.json` says of the set: data set, backbone, weights, settings, failures.
+        paths: (N,) each clip's file below `meta["audio_root"]`, None for what is no file; None for all where the set
+            doesn't tell.
     """
 
     features: np.ndarray | FoldFeatures
@@ -206,6 +234,7 @@ class Embeddings:
     class_names: tuple[str, ...]
     columns: Mapping[str, np.ndarray]
     meta: Mapping[str, Any]
+    paths: Sequence[str | None] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -219,6 +248,52 @@ class Embeddings:
     def features_of(self, fold: int) -> np.ndarray:
         """(N, D) the features on which heads may be trained that are then scored on `fold`; see `features_for`."""
         return features_for(self.features, fold)
+
+    def shown_lines(self) -> Sequence[str]:
+        backbone, name = self.meta.get("backbone", {}), self.meta.get("dataset", {}).get("name", "clips")
+        what = f"{backbone.get('name', 'embeddings')} ({backbone.get('weights_label', 'of unknown weights')})"
+        if isinstance(self.features, FoldFeatures):
+            size = f"of the networks of fold {_listed(self.features.by_fold)}"
+        else:
+            size = f"N = {len(self):,}, D = {self.features.shape[1]:,}"
+        return f"{what}, {size}", f"{name}: {self.counted()}", self.classes_line()
+
+    def as_columns(
+        self, *, fold: int | None = None, audio_root: str | os.PathLike[str] | None = None
+    ) -> dict[str, Any]:
+        """As in the set's Parquet files: the columns of `Labelled`, `path`, absolute, and `embedding` (N, D).
+
+        Args:
+            fold: the only one that may be scored on the embeddings, where networks were fine-tuned in folds.
+            audio_root: the folder that the clips' files are below now, where they were moved since.
+
+        Raises:
+            DataError: of networks that were fine-tuned in folds, `fold` is missing.
+        """
+        root, features = audio_root or self.meta.get("audio_root", ""), self.features
+        return {
+            **super().as_columns(),
+            **({} if self.paths is None else {"path": _joined(root, self.paths)}),
+            "embedding": np.asarray(features) if fold is None else self.features_of(fold),
+        }
+
+    def to_torch(self, fold: int | None = None) -> Any:
+        """A `torch.utils.data.TensorDataset` of N pairs: embedding (D,) float32, label int64.
+
+        Its `folds` (N,) int64, `groups` and `ids` (N,) str tell which to train on, as by `torch.utils.data.Subset`.
+
+        Args:
+            fold: as in `as_columns`.
+        """
+        torch = import_module("torch")  # by its name: what imports records may not come to import torch
+        features = np.asarray(self.features) if fold is None else self.features_of(fold)
+        found = torch.utils.data.TensorDataset(torch.from_numpy(features), torch.from_numpy(self.labels))
+        found.folds, found.groups, found.ids = torch.from_numpy(self.folds), self.groups, self.ids
+        return found
+
+
+def _joined(root: str | os.PathLike[str], below: Iterable[str | None]) -> list[str | None]:
+    return [None if one is None else os.path.join(root, *one.split("/")) for one in below]
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,7 @@ class Prefix:
             ConfigError.
         told: what they are, after "is" in a sentence.
         example: one of them, whole.
+        is_code: whether what stands after the colon is code of somebody's choice, which a record alone can't have run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Prefix:
     target: str
     told: str
     example: str
+    is_code: Callable[[str], bool] = lambda rest: False
 
 
 SEPARATORS = set("+, ")
@@ -135,8 +137,9 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         Raises:
             ConfigError: as by subscripting, or it is code that the user didn't name.
         """
-        is_address = ":" in name and self.prefix_of(name) is None
-        if is_address and name not in self and name not in _allowed:
+        prefix = self.prefix_of(name)
+        is_code = ":" in name and (prefix is None or prefix.is_code(name.partition(":")[2]))
+        if is_code and name not in self and name not in _allowed:
             raise ConfigError(
                 f"{where} names the {self.kind} {name}, which is neither soundprobe's nor an installed package's, and "
                 f"to use it is to run its code. If you trust it, give --allow {name}"
@@ -166,9 +169,11 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         kinds = {type(one) for one in self.own.values()}
         if type(spec) not in kinds:
             if self._spec_of is None:
+                what = "a class" if isinstance(found, type) else f"a {type(found).__name__}"
                 raise ConfigError(
-                    f"{self.kind} {name!r}: {address} is no {' or '.join(sorted(kind.__name__ for kind in kinds))} "
-                    "and has no attribute `spec` that is one. See docs/extending.md."
+                    f"{self.kind} {name!r}: {address} is {what}, no "
+                    f"{' or '.join(sorted(kind.__name__ for kind in kinds))}, and has no attribute `spec` that is one. "
+                    "See docs/extending.md."
                 )
             spec = self._spec_of(name, found)
         # Known again by the name that it was asked by: results on disk name it so.

@@ -131,7 +131,7 @@ def _show(done: Compared, as_json: bool, allow_failures: Allowance | None) -> No
     if len(done.failures) > FAILURES_SHOWN:
         err.print(f"... and {len(done.failures) - FAILURES_SHOWN} more")
     out.print()
-    for line in done.lines:
+    for line in done.shown_lines():
         out.print(one_line(line), markup=False)
     answer(as_json, **_facts(done))
     stop_if_failed(len(done.failures), done.best.record.dataset.clips, allow_failures)

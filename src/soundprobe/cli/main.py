@@ -15,6 +15,7 @@ from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
+from soundprobe.cli.completing import prepare
 from soundprobe.cli.data import app as data_app
 from soundprobe.cli.export import EXPORT_EXAMPLES, export
 from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
@@ -82,6 +83,7 @@ def main() -> None:
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # fewer parameters are enough
     try:
         with ended_by_signals():
+            prepare(app)
             app()
     except SoundprobeError as error:
         _fail(error)
@@ -233,14 +235,7 @@ def extract(
 
 
 def _show_extraction(outcome: Extraction) -> None:
-    new = outcome.clips - outcome.reused
-    rate = f" at {new / outcome.seconds:.0f} clips/s" if new and outcome.seconds else ""
-    fold = "" if outcome.fold is None else f" for fold {outcome.fold}"
-    how = outcome.weights_label + ("" if outcome.precision == "fp32" else f", {outcome.precision}")
-    how += "" if outcome.layers == "last" else f", layers: {outcome.layers}"
-    before = f", {outcome.reused} of them there before" if outcome.reused else ""
-    line = f"{outcome.backbone} ({how}){fold}: {outcome.clips} clips{before}{rate} -> {outcome.folder}"
-    out.print(one_line(line), markup=False)
+    out.print(one_line(outcome.describe()), markup=False)
     for clip, reason in list(outcome.failures.items())[:FAILURES_SHOWN]:
         err.print("  failed: " + one_line(f"{clip}: {reason}"), markup=False)
     if len(outcome.failures) > FAILURES_SHOWN:

@@ -31,7 +31,10 @@ def view(
     ] = None,
     dataset: Dataset = None,
     weights: Weights = None,
-    window: Annotated[float, typer.Option("--window", metavar="S", help="Audio in each probability.")] = 1.0,
+    window: Annotated[
+        float,
+        typer.Option("--window", metavar="S", help="Audio in each probability. Less than predict's, to show changes."),
+    ] = 1.0,
     hop: Annotated[float, typer.Option("--hop", metavar="S", help="From one probability to the next.")] = 0.5,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many clips.")] = 50,
     max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", help="Clips beyond this are left out.")] = 50.0,

@@ -82,7 +82,6 @@ def with_copies_joined(embeddings: Embeddings) -> Embeddings:
     digests = embeddings.columns.get("audio_sha256")
     if digests is None:
         return embeddings
-    from soundprobe.data.audit.leaks import copy_numbers, join_recordings, linked_recordings
+    from soundprobe.data.audit.leaks import join_copies
 
-    linked = linked_recordings(embeddings, copy_numbers(digests), None)
-    return dataclasses.replace(embeddings, groups=join_recordings(embeddings.groups, linked))
+    return dataclasses.replace(embeddings, groups=join_copies(embeddings.groups, digests))

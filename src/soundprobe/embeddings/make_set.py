@@ -82,6 +82,8 @@ def make_set(
         fold=fold,
         layers=job.model.settings.get("layers", LAST),
         findings={clip: found for part in done.values() for clip, found in part.findings.items()},
+        dataset=clips.name,
+        embedding_dim=spec.embedding_dim,
     )
 
 
@@ -93,6 +95,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
         "batch_size": job.batch_size,
+        "audio_root": job.clips.located()[0],
         "command": command,
         "versions": versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -37,7 +37,9 @@ def write_set(source: Path, folder: Path, *, data_licence: str | None = None) ->
         shutil.copyfile(source / part.file, folder / part.file)
     data = {name: value for name, value in told.content["dataset"].items() if name not in ("opened_as", "notes")}
     path = folder / "meta.json"
-    SetRecord.of({**told.content, "dataset": data, "command": ""}, path).write(path)
+    SetRecord.of({**told.content, "dataset": data, "audio_root": told.audio_root and ".", "command": ""}, path).write(
+        path
+    )
     name = f"{told.backbone.name}-{told.dataset.name}"
     write_text(folder / "README.md", dataset_card(told, name, data_licence))
     return name

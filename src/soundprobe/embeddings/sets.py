@@ -292,6 +292,7 @@ def read_features(feature_set: FeatureSet) -> tuple[Embeddings, list[str]]:
             class_names=first.class_names,
             columns={name: column[base] for name, column in first.columns.items()},
             meta=first.meta,
+            paths=None if first.paths is None else [first.paths[row] for row in base],
         ),
         np.setdiff1d(every, common).tolist(),
     )

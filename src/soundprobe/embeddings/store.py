@@ -1,8 +1,10 @@
 """Embeddings on disk: `embeddings/<dataset>/<backbone>-<key>/part-00000.parquet ...` and `meta.json`.
 
-A part holds the clips' columns and `embedding`, a fixed-size list of D float32. It is written under a temporary name,
-flushed and renamed, and carries a digest of itself (`base.digests`). Its file metadata name the clips that it was
-planned to hold and those of them that failed; `meta.json` says `complete` only when every planned part is there.
+A part holds the clips' columns and `embedding`, a fixed-size list of D float32; of clips that are files also `path`,
+below `audio_root` of `meta.json`, so that parts have the same bytes wherever the data lie. It is written under a
+temporary name, flushed and renamed, and carries a digest of itself (`base.digests`). Its file metadata name the clips
+that it was planned to hold and those of them that failed; `meta.json` says `complete` only when every planned part is
+there.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
+from soundprobe.base.display import Shown, plural
 from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
@@ -59,6 +62,7 @@ class BegunSetRecord(Record):
 
     Attributes:
         decode_version: of `soundprobe.audio.decode`; device: where the network ran; batch_size: clips of one pass.
+        audio_root: the folder that the parts' column `path` is below, where it was; "" where they have none.
         command, versions, created: how, with what and when (ISO 8601) it was made.
         finetuned: the network that it is of, where that was fine-tuned without one fold.
         precision_check, quantisation: how near embeddings in 16 bits or int8 are to float32's.
@@ -72,6 +76,7 @@ class BegunSetRecord(Record):
     decode_version: int = 1
     device: str
     batch_size: int = BATCH_CLIPS
+    audio_root: str = ""
     command: str
     versions: Settings = Field(default={})
     created: str = ""
@@ -111,8 +116,8 @@ class SetRecord(BegunSetRecord):
     findings: dict[str, Settings] = Field(default={})
 
 
-@dataclass(frozen=True)
-class Extraction:
+@dataclass(frozen=True, repr=False)
+class Extraction(Shown):
     """What one backbone's extraction came to.
 
     Attributes:
@@ -120,6 +125,7 @@ class Extraction:
         clips: how many clips have embeddings; reused: how many of them were there before.
         failures: clip id -> reason; findings: clip id -> what is conspicuous about its sound.
         seconds: wall time of decoding and embedding, scan left out.
+        dataset: the data set's name; embedding_dim: D.
     """
 
     folder: Path
@@ -133,10 +139,37 @@ class Extraction:
     fold: int | None = None
     layers: str = "last"
     findings: Mapping[str, Findings] = field(default_factory=dict)
+    dataset: str = ""
+    embedding_dim: int = 0
+
+    def describe(self) -> str:
+        """One line on what was embedded by what, how quickly, and where it is."""
+        new = self.clips - self.reused
+        rate = f" at {new / self.seconds:.0f} clips/s" if new and self.seconds else ""
+        fold = "" if self.fold is None else f" for fold {self.fold}"
+        how = self.weights_label + ("" if self.precision == "fp32" else f", {self.precision}")
+        how += "" if self.layers == "last" else f", layers: {self.layers}"
+        before = f", {self.reused} of them there before" if self.reused else ""
+        return f"{self.backbone} ({how}){fold}: {self.clips} clips{before}{rate} -> {self.folder}"
+
+    def shown_lines(self) -> Sequence[str]:
+        size = f"N = {self.clips:,}, D = {self.embedding_dim:,}"
+        return self.describe(), f"{self.dataset}: {size}", f"{plural(len(self.failures), 'clip')} failed"
+
+    def shown_row(self) -> Mapping[str, object]:
+        return {
+            "backbone": self.backbone,
+            "weights": self.weights_label,
+            "data": self.dataset,
+            "N": f"{self.clips:,}",
+            "D": f"{self.embedding_dim:,}",
+            "failed": len(self.failures),
+            "folder": self.folder,
+        }
 
 
-@dataclass(frozen=True)
-class EmbeddingSet:
+@dataclass(frozen=True, repr=False)
+class EmbeddingSet(Shown):
     """A finished set of embeddings: its folder and its record."""
 
     folder: Path
@@ -173,6 +206,12 @@ class EmbeddingSet:
     @property
     def key(self) -> str:
         return self.record.key
+
+    def shown_lines(self) -> Sequence[str]:
+        data, size = self.record.dataset, self.record.backbone.embedding_dim
+        what = f"{self.backbone} ({self.record.backbone.weights_label})"
+        counts = f"{plural(data.clips, 'clip')}, {len(data.class_names)} classes, {plural(len(data.folds), 'fold')}"
+        return f"{what} -> {self.folder}", f"{data.name}: {counts}; N = {self.record.embedded:,}, D = {size:,}"
 
 
 def set_folder(root: Path, dataset: str, backbone: str, key: str) -> Path:
@@ -221,13 +260,10 @@ def write_part(
         raise DataError(
             f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
         )
+    root, paths = clips.located()
+    told = {**clips.as_columns(), **({"path": np.asarray(paths, dtype=object)} if root else {})}
     columns = {
-        "clip_id": pa.array(clips.ids.tolist(), pa.string()),
-        "label": pa.array(clips.labels),
-        "class": pa.array(np.asarray(clips.class_names, dtype=np.str_)[clips.labels].tolist(), pa.string()),
-        "fold": pa.array(clips.folds),
-        "group": pa.array(clips.groups.tolist(), pa.string()),
-        **{name: pa.array(np.asarray(column).tolist()) for name, column in clips.columns.items()},
+        **{name: pa.array(np.asarray(column).tolist()) for name, column in told.items()},
         "audio_sha256": pa.array(audio_sha256.tolist(), pa.string()),
         "duration_s": pa.array(np.asarray(duration_s, dtype=np.float64)),
     }
@@ -350,7 +386,11 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
             stop = start + len(chunk)
             features[rank[start:stop]] = chunk.flatten().to_numpy(zero_copy_only=True).reshape(len(chunk), -1)
             start = stop
-    extra = [name for name in columns.column_names if name not in RESERVED_COLUMNS]
+    placed = (
+        bool(record.audio_root) and "path" in columns.column_names
+    )  # else it is the data's, or older parts have none
+    own = (*RESERVED_COLUMNS, "path") if placed else RESERVED_COLUMNS
+    extra = [name for name in columns.column_names if name not in own]
 
     def get(name: str) -> np.ndarray:
         return np.asarray(columns[name].to_pylist())[order]
@@ -364,6 +404,7 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
         class_names=tuple(record.dataset.class_names),
         columns={name: get(name) for name in [*extra, "audio_sha256", "duration_s"]},
         meta=record.content,
+        paths=get("path").tolist() if placed else None,
     )
 
 

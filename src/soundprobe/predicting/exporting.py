@@ -16,6 +16,7 @@ from soundprobe.base.files import write_text
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.registry import code_of
+from soundprobe.data.audit.leaks import join_copies
 from soundprobe.data.catalog import LICENCES
 from soundprobe.heads.catalog import HEADS
 from soundprobe.predicting.bundle import (
@@ -32,10 +33,10 @@ from soundprobe.predicting.bundle import (
 from soundprobe.predicting.card import model_card
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.predictor import Predictor
-from soundprobe.scoring.bootstrap import resample
+from soundprobe.scoring.bootstrap import Predictions, resample
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.out_of_fold import predictions_of
+from soundprobe.scoring.out_of_fold import table_of
 from soundprobe.scoring.results import read_result
 from soundprobe.scoring.run_names import base_name, fit_name, named_runs
 from soundprobe.scoring.run_records import RunRecord
@@ -141,11 +142,16 @@ def _known(source: Path, heads: Path) -> dict[str, Any]:
 
 
 def _scores(source: Path, record: RunRecord) -> dict[str, Any]:
-    predictions = predictions_of(source, record)
-    scores, told = resample(predictions), record.dataset.recordings_known
-    known = bool((predictions.groups != predictions.ids).any()) if told is None else told
+    table, told, classes = table_of(source, record), record.dataset.recordings_known, len(record.dataset.class_names)
+    ids = table["clip_id"]
+    groups, digests = table.get("group", ids), table.get("clip.audio_sha256")
+    known = bool((groups != ids).any()) if told is None else told
+    together = groups if digests is None else join_copies(groups, digests)
+    scores = resample(
+        Predictions(str(source), ids, table["label"], table["predicted"], table["fold"], together, classes)
+    )
     return {
-        **({"recordings": len(np.unique(predictions.groups))} if known else {}),
+        **({"recordings": len(np.unique(groups))} if known else {}),
         "accuracy": _interval(scores.interval("accuracy")),
         "macro_f1": _interval(scores.interval("macro_f1")),
     }

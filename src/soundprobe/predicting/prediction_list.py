@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from soundprobe.base.display import ROWS
 from soundprobe.base.errors import AudioError, ConfigError, one_line, unknown
+from soundprobe.base.labelled import data_frame
 from soundprobe.predicting.prediction import NONE_OF_THESE, Prediction
 from soundprobe.viewing.page import View, clip_view
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 SHOWN_CLASSES, TAGS_SHOWN = 3, 6
 PLAYERS = 8
 PLAYERS_MB = 8.0
-ROWS = 50
-"""So many rows and players a notebook gets: its file keeps them."""
 ROWS_OF = ("clips", "segments", "windows")
 
 
@@ -55,11 +54,11 @@ class Predictions(list[Prediction]):
         Raises:
             ConfigError: pandas is not installed, or `rows` is none of these.
         """
-        return _library("pandas").DataFrame(self._columns(rows))
+        return data_frame("pandas", self._columns(rows))
 
     def to_polars(self, rows: str = "clips") -> pl.DataFrame:
         """As `to_pandas`, of polars."""
-        return _library("polars").DataFrame(self._columns(rows))
+        return data_frame("polars", self._columns(rows))
 
     def _columns(self, rows: str) -> dict[str, list[Any]]:
         if rows not in ROWS_OF:
@@ -146,11 +145,3 @@ def _cells(one: Prediction) -> tuple[str, str, str, str]:
 
 def _proba(class_names: tuple[str, ...], proba: Any) -> dict[str, float]:
     return {f"p_{name}": float(share) for name, share in zip(class_names, proba, strict=True)}
-
-
-def _library(name: str) -> Any:
-    """Raises ConfigError where it is not installed."""
-    try:
-        return import_module(name)
-    except ImportError:
-        raise ConfigError(f"to_{name} needs {name}, which is not installed: pip install {name}") from None

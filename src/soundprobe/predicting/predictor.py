@@ -38,7 +38,7 @@ from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
 from soundprobe.predicting.prediction_list import Predictions
 from soundprobe.predicting.segmenting import LEAST_SURE, check_segmenting, segments, segments_of_each
-from soundprobe.predicting.windows import Grid, Reel, Window, windows
+from soundprobe.predicting.windows import Grid, Reel, Window, check_length, windows
 
 if TYPE_CHECKING:
     import torch
@@ -73,10 +73,11 @@ class Listening:
     min_duration_s: float = 0.0
 
     def __post_init__(self) -> None:
-        window_s = self.hop_s if self.window_s is None else self.window_s
-        hop_s = self.window_s if self.hop_s is None else self.hop_s
-        if window_s is not None and hop_s is not None:
-            Grid(window_s, hop_s)
+        if self.window_s is not None:
+            check_length("window", self.window_s)
+        if self.hop_s is not None:
+            check_length("hop", self.hop_s)
+            Grid(self.window_s or self.hop_s, self.hop_s)
         check_segmenting(self.threshold or 0.0, self.min_duration_s)
 
 

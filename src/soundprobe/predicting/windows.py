@@ -21,6 +21,16 @@ LEAST_S = 1e-3
 """A shorter hop would take for ever: of a bundle that isn't one's own, it could be anything."""
 
 
+def check_length(what: str, length_s: float) -> None:
+    """Refuses what is no length of a window or hop, `what` of the two it is.
+
+    Raises:
+        ConfigError: it is shorter than `LEAST_S`, or endless.
+    """
+    if not LEAST_S <= length_s < math.inf:
+        raise ConfigError(f"A {what} of {length_s} s is not valid: give {LEAST_S} or more, such as 0.5.")
+
+
 @dataclass(frozen=True)
 class Grid:
     """Windows of `window_s` seconds, one every `hop_s`.
@@ -33,9 +43,8 @@ class Grid:
     hop_s: float
 
     def __post_init__(self) -> None:
-        for option, value in (("window", self.window_s), ("hop", self.hop_s)):
-            if not LEAST_S <= value < math.inf:
-                raise ConfigError(f"A {option} of {value} s is not valid: give {LEAST_S} or more, such as 0.5.")
+        check_length("window", self.window_s)
+        check_length("hop", self.hop_s)
         if self.hop_s > self.window_s:
             raise ConfigError(
                 f"A hop of {self.hop_s:g} s leaves out what lies between windows of {self.window_s:g} s: "

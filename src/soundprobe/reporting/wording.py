@@ -6,21 +6,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from soundprobe.base.display import MISSING as MISSING
+from soundprobe.base.display import UNKNOWN_RECORDINGS as UNKNOWN_RECORDINGS
+from soundprobe.base.display import count as count
+from soundprobe.base.display import percent as percent
+from soundprobe.base.display import plural as plural
 from soundprobe.base.errors import one_line as one_line
 
 if TYPE_CHECKING:
     from soundprobe.scoring.intervals import Interval
     from soundprobe.scoring.metrics import MeanStd
     from soundprobe.scoring.paired_tests import SignTest
-
-MISSING = "–"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1] as percent, without the sign: 0.8312 -> "83.1". Rounded as ".831" is: once, in binary."""
-    if share is None or math.isnan(share):
-        return MISSING
-    return f"{100 * round(float(share), digits + 2):.{digits}f}"  # numpy's own numbers round otherwise
 
 
 def of_100(shares: Sequence[float]) -> list[str]:
@@ -84,22 +80,9 @@ def points(difference: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
-def count(number: float) -> str:
-    """A whole number with thousands separated: 8732 -> "8,732"."""
-    return f"{number:,.0f}"
-
-
-def plural(number: int, noun: str) -> str:
-    """ "1 fold", "10 folds"."""
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
 def on_threads(threads: Sequence[int]) -> str:
     """On how many threads a network was trained: ", 2 threads"; empty where that isn't told."""
     return f", {listing(list(map(str, threads)))} threads (its last digits depend on them)" if threads else ""
-
-
-UNKNOWN_RECORDINGS = "recordings unknown: every file counts as its own"
 
 
 def recordings_in_two_folds(shared: int, known: bool) -> str:

@@ -69,6 +69,34 @@ def normalised_margin(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
     return np.asarray((proba[rows, labels] - others.max(axis=1) + 1) / 2)
 
 
+def with_labels_beside(labels: np.ndarray, proba: np.ndarray, recordings: np.ndarray, clips: np.ndarray) -> np.ndarray:
+    """(N, C) float64: probabilities that know what else of the same recording is labelled.
+
+    An item is a recording's clips of one label. Another item of that recording with as many clips or more is one vote
+    for its own label, as an annotator's is (Raykar et al., "Learning from crowds", JMLR 11, 2010, eq. 7): right as
+    often as any two clips of a recording bear one label, else any other class. Where recordings have a class each,
+    two labels in one say that one is wrong; where they have many, the vote is worth nothing. The given label has no
+    vote: a recording that is labelled wrongly as a whole stays as doubtful as it is.
+
+    Args:
+        labels: (N,) int64; proba: (N, C); recordings: (N,) int64; clips: (N,) how many an item holds.
+    """
+    classes = proba.shape[1]
+    pairs = np.sum(np.bincount(recordings, weights=clips) ** 2) - clips.sum()
+    alike = np.sum(clips * (clips - 1))
+    agreement = max(alike / pairs, 1 / classes) if pairs else 1.0
+    told = np.array(proba, dtype=np.float64)
+    for recording in np.flatnonzero(np.bincount(recordings) > 1):
+        items = np.flatnonzero(recordings == recording)
+        for item in items:
+            others = items[(items != item) & (clips[items] >= clips[item])]
+            if len(others):
+                vote = np.full(classes, (1 - agreement) / (classes - 1))
+                vote[labels[others[clips[others].argmax()]]] = agreement
+                told[item] *= vote
+    return np.asarray(told / told.sum(axis=1, keepdims=True))
+
+
 def find_label_errors(labels: np.ndarray, proba: np.ndarray) -> np.ndarray:
     """(n,) int64: the rows of the items whose label is probably wrong, the most contradicted first.
 

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.stored import RecordError
-from soundprobe.scoring.bootstrap import Predictions
 from soundprobe.scoring.run_records import RunRecord
 
 
@@ -42,18 +41,6 @@ def table_of(folder: Path, record: RunRecord) -> dict[str, np.ndarray]:
         return read_predictions(folder, len(record.dataset.class_names), record.has_probabilities, record.command)
     except UnreadableRunError as error:
         raise StoreError(f"{folder}: {error}.") from error
-
-
-def predictions_of(folder: Path, record: RunRecord) -> Predictions:
-    """What is scored, of the run in `folder` with the record `record`.
-
-    Raises:
-        StoreError: they can't be read.
-    """
-    classes, table = len(record.dataset.class_names), table_of(folder, record)
-    ids = table["clip_id"]
-    groups = table.get("group", ids)
-    return Predictions(str(folder), ids, table["label"], table["predicted"], table["fold"], groups, classes)
 
 
 def read_predictions(

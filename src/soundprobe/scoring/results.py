@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from soundprobe.base.digests import FIELD, UNSIGNED, check_file, checked_metadata, note_damage, read_checked
+from soundprobe.base.display import MISSING, Shown, percent, plural
 from soundprobe.base.errors import DamagedError, StoreError, one_line
 from soundprobe.base.files import atomic_file, leading_digits, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
 from soundprobe.base.stored import Record, RecordError
 from soundprobe.scoring import metrics
+from soundprobe.scoring.intervals import Interval
 from soundprobe.scoring.run_records import FoldRecord, RunRecord
 from soundprobe.scoring.tuning import fine_tuning_verdict
 
@@ -41,8 +44,8 @@ NO_EQUAL = {
 """What an import's folds mean for it, by `ImportRecord.folds`."""
 
 
-@dataclass(frozen=True)
-class FinishedRun:
+@dataclass(frozen=True, repr=False)
+class FinishedRun(Shown):
     """What a verb that trains came to: the run's folder, its record, and whether it was there before."""
 
     folder: Path
@@ -60,6 +63,51 @@ class FinishedRun:
         if self.record.imported is not None:
             return NO_EQUAL[self.record.imported.folds]
         return fine_tuning_verdict(self.record.folds)
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Of the accuracy, drawn again over recordings; see `scoring.bootstrap`.
+
+        Raises:
+            StoreError: the run's predictions can't be read.
+        """
+        from soundprobe.scoring.bootstrap import resample
+        from soundprobe.scoring.out_of_fold import predictions_of
+
+        return resample(predictions_of(self.folder, self.record)).interval()
+
+    def shown_lines(self) -> Sequence[str]:
+        data = self.record.dataset
+        counts = f"{plural(data.clips, 'clip')}, {len(data.class_names)} classes, {plural(len(data.folds), 'fold')}"
+        return self.describe(), f"95 % interval of accuracy {self._between()}; {data.name}: {counts}", str(self.folder)
+
+    def shown_table(self) -> Sequence[Sequence[object]]:
+        scores = [
+            (one.fold, one.train_clips, one.test_clips, percent(one.accuracy), percent(one.macro_f1))
+            for one in self.record.folds
+        ]
+        return [("fold", "trained on", "tested on", "accuracy, %", "macro-F1, %"), *scores]
+
+    def shown_row(self) -> Mapping[str, object]:
+        backbone, head, summary = self.record.backbone, self.record.head, self.record.summary
+        return {
+            "backbone": backbone.name,
+            "weights": backbone.weights_label,
+            "head": head.name,
+            "seed": head.seed,
+            "control": head.settings.get("control", ""),
+            "accuracy, %": percent(summary.accuracy.mean),
+            "95 % interval": self._between(),
+            "macro-F1, %": percent(summary.macro_f1.mean),
+            "folds": len(self.record.folds),
+        }
+
+    def _between(self) -> str:
+        try:
+            low, high = self.interval.low, self.interval.high
+        except StoreError:  # gone since
+            return MISSING
+        return MISSING if low is None else f"{percent(low)} to {percent(high)}"
 
     def describe(self) -> str:
         """One line on what it was made of and what it scored."""

@@ -15,6 +15,7 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
 from soundprobe.base.allowance import Allowance, parse_allowance
 from soundprobe.base.config import names_in
+from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
@@ -58,7 +59,7 @@ def extract(
     command: str = "",
     on_extraction: Callable[[Extraction], None] | None = None,
     **opening: Unpack[Opening],
-) -> list[Extraction]:
+) -> ShownList[Extraction]:
     """Embeds every clip of `data` with each backbone and keeps the embeddings below the folder `embeddings`.
 
     A set that is there already for the same clips, weights and settings is used as it is; a part that a killed run
@@ -153,7 +154,7 @@ def extract(
     check_any_there(clips, scanned)
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
-    extractions = []
+    extractions: ShownList[Extraction] = ShownList()
     networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
     for number, (model, belongs) in enumerate(networks):
         job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)

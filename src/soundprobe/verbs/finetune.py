@@ -10,6 +10,7 @@ import numpy as np
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.locks import locked
@@ -26,7 +27,7 @@ def finetune(data: str | Path | Clips = ..., *, seed: int = ..., **options: Any)
 
 
 @overload
-def finetune(data: str | Path | Clips = ..., *, seed: Sequence[int], **options: Any) -> list[FinishedRun]: ...
+def finetune(data: str | Path | Clips = ..., *, seed: Sequence[int], **options: Any) -> ShownList[FinishedRun]: ...
 
 
 def finetune(  # type: ignore[misc]  # its own options, not any
@@ -51,7 +52,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     command: str = "",
     on_run: Callable[[FinishedRun], None] | None = None,
     **opening: Unpack[Opening],
-) -> FinishedRun | list[FinishedRun]:
+) -> FinishedRun | ShownList[FinishedRun]:
     """Fine-tunes a backbone with a linear head in each fold and keeps networks, predictions and scores below `heads`.
 
     Every fold starts from the same initial weights. Epochs are chosen on a part of the training folds, and so is what
@@ -112,7 +113,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.finetuning import make_job, run_job
 
-    runs = []
+    runs: ShownList[FinishedRun] = ShownList()
     for one in seeds:
         job = make_job(
             recipe,

@@ -220,7 +220,7 @@ def _fit(
     rows = np.searchsorted(clips.ids, ids)  # which are sorted
     parts = _parts(clips.folds, joined, record.tested)
     names = clips.class_names
-    scored = Predictions(recipe.name, ids, labels, said, clips.folds[rows], clips.groups[rows], len(names))
+    scored = Predictions(recipe.name, ids, labels, said, clips.folds[rows], joined[rows], len(names))
     interval = resample(scored).interval()
     content = {
         "format": FitRecord.FORMAT,

@@ -17,6 +17,7 @@ import numpy as np
 
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
+from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
@@ -64,7 +65,7 @@ def probe(
     progress: bool = True,
     command: str = "",
     on_probe: Callable[[FinishedRun], None] | None = None,
-) -> list[FinishedRun]:
+) -> ShownList[FinishedRun]:
     """Trains heads on stored embeddings, fold by fold, and keeps heads, predictions and scores below `heads`.
 
     Settings are chosen inside the training folds of each fold; its test fold is predicted once. What is finished is
@@ -119,7 +120,7 @@ def probe(
     run_folds = functools.partial(run_tasks, engine=engine, address=address)
     if jobs is None and (engine != "processes" or device != "cpu"):
         jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
-    probes = []
+    probes: ShownList[FinishedRun] = ShownList()
     asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
     for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
         read = functools.cache(functools.partial(read_features, feature_set))

@@ -50,7 +50,8 @@ def view(
         clips: an audio file, a folder (looked through with its subfolders), sound in memory (see `sources_of`), or
             several of these; sample_rate_hz: of arrays.
         run, head, heads, dataset: whose heads, see `predict`; then class probabilities over time stand under each
-            spectrogram, the mean over the heads of all folds, in windows of `window_s` every `hop_s`.
+            spectrogram, the mean over the heads of all folds, in windows of `window_s` every `hop_s`: shorter ones than
+            those of `predict`, by default, to show what changes within a clip.
         segments: labelled stretches to show instead of the heads' own, or a file of them: CSV with start, end,
             label and, if you have it, probability and clip; Audacity's labels; Raven's selections.
         weights, device: of the heads' backbone, see `load_predictor`.

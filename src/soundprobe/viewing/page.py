@@ -19,6 +19,7 @@ import numpy as np
 from soundprobe.audio.checks import Findings
 from soundprobe.audio.decode import AudioInfo, decode, decode_checked, inspect
 from soundprobe.audio.encoded import open_encoded, source_name
+from soundprobe.base.display import table_html
 from soundprobe.base.files import printable, write_text
 from soundprobe.base.records import Segment, Source, Timeline
 from soundprobe.viewing.player import clock, player, static, templates
@@ -84,7 +85,9 @@ class View:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         style = "\n".join([static("view.css"), static("player.css")])
         page = templates().get_template("view.html")
-        return printable(page.render(view=self, style=style, script=script, script_digest=digest))
+        return printable(
+            page.render(view=self, table=table_html(self.table), style=style, script=script, script_digest=digest)
+        )
 
     def save(self, path: str | Path) -> Path:
         """Writes the page, whole or not at all.

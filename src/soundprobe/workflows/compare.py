@@ -13,6 +13,7 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.spec import PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import fetch, is_cached
 from soundprobe.base.config import names_in
+from soundprobe.base.display import Shown, ShownList, percent, plural
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.progress import one_display, progress_bar
@@ -22,7 +23,6 @@ from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, find_layout, 
 from soundprobe.data.readers.table import read_table
 from soundprobe.embeddings.store import Extraction
 from soundprobe.heads.catalog import HEADS
-from soundprobe.reporting.wording import UNKNOWN_RECORDINGS, percent, plural
 from soundprobe.scoring.protocol_controls import SHUFFLED_LABELS
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import NamedRun, base_name, named_runs
@@ -38,8 +38,8 @@ NO_NETWORK = "logmel-stats"
 Files = str | Path | Sequence[str | Path] | Mapping[str, str | Path] | None
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, repr=False)
+class Compared(Shown):
     """What a comparison came to.
 
     Attributes:
@@ -52,14 +52,16 @@ class Compared:
     report: ReportPaths
     best: NamedRun
     predict: str
-    runs: tuple[FinishedRun, ...]
+    runs: ShownList[FinishedRun]
     left_out: Mapping[str, str]
     failures: Mapping[str, str]
 
-    @property
-    def lines(self) -> tuple[str, str, str]:
+    def shown_lines(self) -> tuple[str, str, str]:
         """The answer, where the page is, and how to use the best run."""
         return self.answer, f"page: {self.report.html}", f"use it: {self.predict}"
+
+    def shown_table(self) -> Sequence[Sequence[object]]:
+        return self.runs.shown_table()
 
 
 def compare(
@@ -197,7 +199,7 @@ def compare(
         report=report,
         best=best,
         predict=predict_command(there.address(best), best, Path(heads), files),
-        runs=tuple(runs),
+        runs=ShownList(runs),
         left_out=left_out,
         failures={clip: reason for outcome in outcomes for clip, reason in outcome.failures.items()},
     )
@@ -290,20 +292,16 @@ def _asked(
         later = spec.loads_own_weights and name not in files
         alone += [{name: [None]}] * later
         own = [] if later or name in left_out else [files.get(name)]
-        asked[name] = [*own, *([RANDOM] if spec.parameters != 0 else [])]
+        asked[name] = [*own, *([RANDOM] if spec.parameters != 0 and not spec.brings_weights else [])]
     return {**asked, NO_NETWORK: [None]}, alone
 
 
 def _described(clips: Clips) -> list[str]:
     """How much data there is, whose folds, and what is not known of it."""
-    made = " (made)" if clips.folds_seed is not None else ""
-    counts = (
-        f"{len(clips)} clips, {len(clips.class_names)} classes, {plural(len(set(clips.folds.tolist())), 'fold')}{made}"
-    )
+    lines = [clips.shown_lines()[0]]
     if clips.recordings_known:
-        return [f"{clips.name}: {counts}, {plural(len(set(clips.groups.tolist())), 'recording')}"]
+        return lines
     found = suggest_groups(clips.ids, clips.labels)
-    lines = [f"{clips.name}: {counts}; {UNKNOWN_RECORDINGS}"]
     return (
         [*lines, f"If file names hold the recordings, start again with the option: {found.describe()}"]
         if found

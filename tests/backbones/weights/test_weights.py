@@ -161,7 +161,8 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server on this machine; waits between tries are cut short, and the network is allowed."""
-    monkeypatch.delenv("HF_HUB_OFFLINE")
+    for offline in ("HF_HUB_OFFLINE", "SOUNDPROBE_OFFLINE"):
+        monkeypatch.delenv(offline, raising=False)
     monkeypatch.setattr(download, "RETRY_WAITS_S", (0.0, 0.0, 0.0))
     site = Site()
     server = Server(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": site}))
@@ -340,6 +341,12 @@ def test_fetch_when_the_server_stays_busy_gives_up_in_one_line(site: Site) -> No
 
 def test_fetch_when_the_server_has_no_such_file_says_404_at_once(site: Site) -> None:
     assert "404 Not Found" in failure(pinned(site, path="/elsewhere"))
+    assert len(site.requests) == 1
+
+
+def test_fetch_answered_by_another_status_than_a_files_says_which(site: Site) -> None:
+    site.statuses = [203]
+    assert "the server answered 203 instead of the file" in failure(pinned(site))
     assert len(site.requests) == 1
 
 
@@ -544,6 +551,22 @@ def test_fetch_killed_before_it_noted_that_it_fetched_notes_it_next_time(site: S
         assert fetch(file, progress=False).read_bytes() == CONTENT
 
 
+def test_fetch_of_a_whole_file_in_a_cache_that_can_not_be_written_takes_it(site: Site) -> None:
+    file = pinned(site)
+    path = location(file)
+    path.with_name(path.name + ".lock").mkdir(parents=True)  # so no lock can be had
+    assert "can't write to the cache" in failure(file)
+    path.write_bytes(CONTENT)
+    path.with_name(path.name + ".part").write_bytes(CONTENT[:10])
+    assert fetch(file, progress=False) == path
+
+
+def test_fetch_that_can_not_note_that_it_fetched_is_one_line(site: Site) -> None:
+    fetched_mark(pinned(site)).mkdir(parents=True)
+    with pytest.raises(WeightsError, match=r"^Can't write .*\.fetched: Is a directory"):
+        fetch(pinned(site), progress=False)
+
+
 def test_fetch_of_a_damaged_file_that_the_user_put_there_keeps_it(site: Site) -> None:
     file = pinned(site)
     path = fetch(file, progress=False)
@@ -567,6 +590,17 @@ def test_fetch_by_revision_of_a_file_put_there_by_hand_asks_the_server(site: Sit
     location(file).write_bytes(OTHER)
     assert "is not the right file" in failure(file)
     assert location(file).read_bytes() == OTHER
+
+
+def test_fetch_by_revision_of_a_file_put_there_by_hand_without_an_answer_says_why_and_keeps_it(site: Site) -> None:
+    file = on_hub(site)
+    location(file).parent.mkdir(parents=True)
+    location(file).write_bytes(CONTENT)
+    assert "can't be verified: the server states no sha256" in failure(file)  # nor does what it redirects to
+    assert [path for _, path, _ in site.requests][1:] == ["/file.bin"]
+    site.statuses = [403]
+    assert "can't be verified: the server answered 403" in failure(file)
+    assert location(file).read_bytes() == CONTENT
 
 
 def test_fetch_by_revision_by_hand_offline_needs_the_digest_beside_it(

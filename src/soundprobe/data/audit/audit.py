@@ -162,7 +162,7 @@ def audit(
         silent_peak=silent_peak,
         silent=None if peak is None else _below(data.ids, peak, silent_peak, unread=np.nan),
         leaking=leaking_clips(data, shared, identical or (), near),
-        linked=linked_recordings(data, numbers, near),
+        linked=linked_recordings(data.groups, numbers, near),
         not_checked={
             **({} if sha256 is not None else {"identical": "needs the audio's digests: check or extract the clips."}),
             **({} if reason is None else {"near copies": reason}),

@@ -122,10 +122,10 @@ def leaking_clips(
 
 
 def linked_recordings(
-    data: Clips | Embeddings, numbers: np.ndarray | None, near: NearCopies | None
+    groups: np.ndarray, numbers: np.ndarray | None, near: NearCopies | None
 ) -> tuple[tuple[str, ...], ...]:
     """Sets of two or more recordings that hold copies of each other's clips, or near copies in other folds."""
-    names, recording = np.unique(data.groups, return_inverse=True)
+    names, recording = np.unique(groups, return_inverse=True)
     links = []  # clips that count as one, as pairs of nodes; nodes are recordings
     for same in (numbers, None if near is None else near.component):
         if same is not None:
@@ -141,6 +141,13 @@ def linked_recordings(
     _, component = connected_components(graph, directed=False)
     several = np.flatnonzero(np.bincount(component) > 1)
     return tuple(tuple(names[component == one].tolist()) for one in several)
+
+
+def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:
+    """(N,) str: `groups` with recordings that hold clips of the same bytes under the name of the first."""
+    numbers = copy_numbers(sha256)
+    are_copies = len(np.unique(numbers)) < len(numbers)
+    return join_recordings(groups, linked_recordings(groups, numbers, None) if are_copies else ())
 
 
 def join_recordings(groups: np.ndarray, linked: Sequence[Sequence[str]]) -> np.ndarray:

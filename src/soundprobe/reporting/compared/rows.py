@@ -211,7 +211,7 @@ class Row:
 
     @cached_property
     def predictions(self) -> tuple[Predictions, ...]:
-        """What each seed said of the clips that all seeds tested; a clip is its own recording where none is known."""
+        """What each seed said of the clips that all seeds tested."""
         return tuple(
             on_shared_clips(
                 [
@@ -221,7 +221,7 @@ class Row:
                         labels=run.y_true,
                         predicted=run.predicted,
                         folds=run.fold,
-                        groups=run.ids if run.groups is None else run.groups,
+                        groups=run.drawn_together,
                         n_classes=len(run.class_names),
                     )
                     for run in self.runs

@@ -1,7 +1,9 @@
 """Which clips may be labelled wrongly: confident learning on what an honest run says of clips that it never heard.
 
 The clips of a recording that bear one label are judged as one, by the mean of their probabilities: a recording is
-labelled once, and counts once. Letters: N clips, C classes.
+labelled once, and counts once. Where its clips bear several labels, each is held against the others too.
+
+Letters: N clips, C classes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 
 from soundprobe.reporting.compared.judgements import Judgements, judgements_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.scoring.label_errors import find_label_errors
+from soundprobe.scoring.label_errors import find_label_errors, with_labels_beside
 
 AS_GOOD = 1.25
 """Up to which multiple of the least log loss a linear head's probabilities are preferred: see docs/label-errors.md."""
@@ -85,12 +87,15 @@ def log_loss(judged: Judgements) -> float:
 def find_suspects(judged: Judgements, recordings: np.ndarray) -> Iterator[Suspect]:
     """A suspect for each recording and label that confident learning finds, of the clips that contradict it."""
     _, recording = np.unique(recordings, return_inverse=True)
-    (labels, _), unit = np.unique(np.stack([judged.label, recording]), axis=1, return_inverse=True)
+    (labels, of), unit = np.unique(np.stack([judged.label, recording]), axis=1, return_inverse=True)
     unit = unit.reshape(-1)
-    sums = np.stack([np.bincount(unit, weights=column) for column in judged.proba.T], axis=1)
-    mean = sums / np.bincount(unit)[:, None]
+    clips = np.bincount(unit)
+    mean = np.stack([np.bincount(unit, weights=column) for column in judged.proba.T], axis=1) / clips[:, None]
     contradict = judged.proba.argmax(axis=1) != judged.label
-    for found in find_label_errors(labels, mean):
-        rows, given = np.flatnonzero((unit == found) & contradict), int(labels[found])
+    for found in find_label_errors(labels, with_labels_beside(labels, mean, of, clips)):
+        given, heard = int(labels[found]), int(mean[found].argmax())
+        if given == heard:
+            continue  # doubted for its recording's other labels alone
+        rows = np.flatnonzero((unit == found) & contradict)
         order = np.lexsort([judged.ids[rows], judged.proba[rows, given]])
-        yield Suspect(tuple(rows[order].tolist()), given, int(mean[found].argmax()))
+        yield Suspect(tuple(rows[order].tolist()), given, heard)

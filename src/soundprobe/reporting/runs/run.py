@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.data.audit.leaks import join_copies
 from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
 from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
@@ -93,6 +94,12 @@ class Run:
         """Whether `groups` says the clips' recordings; else each clip is its own."""
         told = self.record.dataset.recordings_known
         return self.groups is not None and (bool((self.groups != self.ids).any()) if told is None else told)
+
+    @cached_property
+    def drawn_together(self) -> np.ndarray:
+        """(N,) str, equal for clips that count as one: of a recording, or of recordings that hold the same bytes."""
+        groups, digests = self.ids if self.groups is None else self.groups, self.columns.get("audio_sha256")
+        return groups if digests is None else join_copies(groups, digests)
 
     @cached_property
     def per_class_f1(self) -> np.ndarray:

@@ -75,7 +75,7 @@ class Calibration:
 def calibrate(row: Row) -> Calibration:
     """All folds and seeds together; empty bins are left out. Only of rows that have probabilities."""
     proba = [run.proba for run in row.runs if run.proba is not None]
-    groups = [run.ids if run.groups is None else run.groups for run in row.runs]
+    groups = [run.drawn_together for run in row.runs]
     return calibration_of(
         np.concatenate([one.max(axis=1) for one in proba]).astype(np.float64),
         np.concatenate([run.predicted == run.y_true for run in row.runs]),

@@ -251,8 +251,7 @@ def shuffled_of(comparison: Comparison) -> tuple[Shuffled, ...]:
     for row in comparison.rows:
         if has_shuffled_labels(row.first) and not could_not_fail(row.first):
             run = row.first
-            groups = run.ids if run.groups is None else run.groups
-            by_luck = accuracies_by_luck(run.y_true, run.predicted, run.fold, groups)
+            by_luck = accuracies_by_luck(run.y_true, run.predicted, run.fold, run.drawn_together)
             low, high = np.quantile(by_luck, [0.025, 0.975])
             found.append(Shuffled(row, row.accuracy.mean, float(by_luck.mean()), float(low), float(high)))
     return tuple(found)

@@ -1,0 +1,126 @@
+"""Any module of HEAR 2021's API as a backbone: `hear:<module>`, or `hear:<module>:<file of weights>`.
+
+Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`. A key has
+the digest of the model's tensors, of the module's file, and its package's version, but of nothing else that the module
+reads or imports. The API is described at hearbenchmark.com/hear-api.html.
+
+Letters: B clips, T samples, D the embedding's dimension.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from soundprobe.backbones.by_length import embed_by_length
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.weights.verify import sha256_of
+from soundprobe.base.errors import ConfigError, WeightsError, one_line
+
+
+class HearModule(nn.Module, Backbone):
+    """What `load_model` gave, without gradients.
+
+    Args:
+        module: its name; file: of its weights, or "".
+        clip_seconds: nothing depends on it.
+    """
+
+    fills_cores = True  # nobody says whether a module may be called from several threads
+
+    def __init__(self, *, module: str, file: str, clip_seconds: float | None = None) -> None:
+        super().__init__()
+        self.name, self.file = module, file
+        self.model = _model(module, file)
+
+    def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it."""
+        scenes = import_module(self.name).get_scene_embeddings
+        return embed_by_length(lambda some: scenes(some, self.model), waves, lengths, self.model.sample_rate)
+
+    def load_pretrained(self) -> str:
+        """They are loaded already; says which."""
+        return Path(self.file).name or self.name
+
+
+@lru_cache
+def hear_spec(rest: str) -> BackboneSpec:
+    """The spec of `hear:<rest>`; the model is loaded for it.
+
+    Raises:
+        ConfigError: the module can't be imported, or lacks something of the API. WeightsError: there is no such file.
+    """
+    name, _, file = rest.partition(":")
+    model, module = _model(name, file), _module(name)
+    try:
+        release = version(name.partition(".")[0])
+    except PackageNotFoundError:
+        release = None
+    source = getattr(module, "__file__", None)
+    return BackboneSpec(
+        name=f"hear:{rest}",
+        target="soundprobe.backbones.hear_module:HearModule",
+        arguments={"module": name, "file": file},
+        embedding_dim=model.scene_embedding_size,
+        sample_rate_hz=model.sample_rate,
+        parameters=sum(tensor.numel() for tensor in model.state_dict().values()),
+        frontend={
+            "version": 1,
+            "kind": "a HEAR 2021 module's own",
+            "module": name,
+            "release": release,
+            "code_sha256": sha256_of(Path(source)) if source else None,
+        },
+        pooling="the module's scene embeddings",
+        loads_own_weights=True,
+        brings_weights=True,
+        source=f"the Python module {name}",
+        licence="the module's own",
+    )
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        module = import_module(name)
+    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
+        raise ConfigError(
+            f"hear:{name} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
+            "Give hear:package.module of something that Python finds: PYTHONPATH=. adds the folder that you are in."
+        ) from error
+    lacking = [wanted for wanted in ("load_model", "get_scene_embeddings") if not hasattr(module, wanted)]
+    if lacking:
+        raise ConfigError(f"hear:{name} lacks {' and '.join(lacking)} of HEAR 2021's API. Give a module that has them.")
+    return module
+
+
+@lru_cache(maxsize=4)
+def _model(name: str, file: str) -> Any:
+    module = _module(name)
+    if file and not Path(file).is_file():
+        raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = module.load_model(file) if file else module.load_model()
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"hear:{name}: its load_model fails ({type(error).__name__}: {one_line(error)[:200]}). "
+            f"If it needs a file of weights, give hear:{name}:FILE."
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"hear:{name}: its load_model gave a {type(model).__name__}, where a torch.nn.Module is needed. "
+            "TensorFlow's models can't be used."
+        )
+    sizes = {size: getattr(model, size, None) for size in ("sample_rate", "scene_embedding_size")}
+    wrong = [f"{size} = {value!r}" for size, value in sizes.items() if not isinstance(value, int) or value < 1]
+    if wrong:
+        raise ConfigError(f"hear:{name}: its model has {' and '.join(wrong)}. HEAR 2021 wants whole numbers there.")
+    return model.eval().requires_grad_(False)

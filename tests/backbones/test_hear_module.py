@@ -1,0 +1,127 @@
+"""Modules of HEAR 2021 as backbones: one of the tests' own, from clips to scores, and those that don't keep the API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import hear_bands
+import numpy as np
+import pytest
+import torch
+
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.load import load_backbone
+from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
+from soundprobe.base.registry import allow
+from soundprobe.embeddings.store import open_set, read_embeddings
+from soundprobe.verbs.extract import extract
+from soundprobe.verbs.predict import predict
+from soundprobe.verbs.probe import probe
+from sounds import write_urbansound_layout
+
+BANDS = "hear:hear_bands"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    return write_urbansound_layout(tmp_path_factory.mktemp("hear") / "toy", seconds=0.7)
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    torch.save({"weight": torch.ones(24)}, tmp_path / "bands.pt")
+    return tmp_path / "bands.pt"
+
+
+def test_hear_module_goes_from_clips_to_scores_and_predictions(toy, tmp_path):
+    (made,) = extract(toy, backbone=BANDS, embeddings=tmp_path / "embeddings", device="cpu", progress=False)
+    found = read_embeddings(open_set(made.folder))
+    assert found.features.shape == (36, 24)
+    assert found.meta["backbone"]["weights_label"] == "pretrained (hear_bands)"
+    frontend = found.meta["backbone"]["settings"]["frontend"]
+    assert (frontend["module"], len(frontend["code_sha256"])) == ("hear_bands", 64)
+
+    (run,) = probe(embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", head="knn", progress=False)
+    result = json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
+    assert result["backbone"]["name"] == BANDS
+    assert result["summary"]["accuracy"]["mean"] > 0.8
+
+    clips = sorted(toy.rglob("*.wav"))
+    with pytest.raises(
+        ConfigError, match="to use it is to run its code. If you trust it, give --allow hear:hear_bands"
+    ):
+        predict(clips, run=run.folder, progress=False)
+    allow([BANDS])
+    heard = predict(clips, run=run.folder, progress=False)
+    named = [one.class_names.index(one.predicted) == int(Path(one.name).name.split("-")[1]) for one in heard]
+    assert np.mean(named) > 0.9
+
+
+def test_hear_module_hears_each_clip_without_its_padding_and_neighbours():
+    network = load_backbone(BANDS).network
+    waves = torch.randn(4, 48_000, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([32_000, 20_000, 32_000, 500])
+    for row, length in enumerate(lengths):
+        waves[row, length:] = 0
+    together = network.embed(waves, lengths)
+    for row, heard in enumerate([32_000, 20_000, 32_000, 16_000]):  # a second at least
+        alone = hear_bands.get_scene_embeddings(waves[row : row + 1, :heard], hear_bands.load_model())
+        torch.testing.assert_close(together[row], alone[0])
+
+
+def test_hear_module_with_a_file_has_its_weights_and_a_key_of_its_own(weights):
+    plain, filled = load_backbone(BANDS), load_backbone(f"{BANDS}:{weights}")
+    assert filled.weights.label == "pretrained (bands.pt)"
+    assert filled.weights.sha256 != plain.weights.sha256
+    assert torch.equal(filled.network.state_dict()["model.weight"], torch.ones(24))
+
+
+def test_hear_module_of_our_own_adapter_gives_the_embeddings_of_its_backbone(shared):
+    """Out to HEAR and in again."""
+    file = shared / "weights" / "mn04_as_mAP_432.pt"
+    around, straight = load_backbone(f"hear:soundprobe.adapters.hear:{file}"), load_backbone("mn04", weights=file)
+    waves = torch.randn(2, 64_000, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        ours, direct = (one.network.embed(waves, torch.full((2,), 64_000)) for one in (around, straight))
+    np.testing.assert_array_equal(ours.numpy(), direct.numpy())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("hear:nowhere.at_all", r"can't be imported \(ModuleNotFoundError.*PYTHONPATH=\."),
+        ("hear:json", "lacks load_model and get_scene_embeddings of HEAR 2021's API"),
+        ("hear:hear_bands:nothing.pt", "there is no such file"),
+        (
+            "hear:hear_bands:pyproject.toml",
+            r"load_model fails \(.*If it needs a file of weights, give hear:hear_bands:FILE",
+        ),
+    ],
+)
+def test_hear_name_that_can_not_be_used_is_one_clear_line(address, message):
+    with pytest.raises(SoundprobeError, match=message) as caught:
+        BACKBONES[address]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("a string", "gave a str, where a torch.nn.Module is needed"),
+        (torch.nn.Linear(1, 1), "its model has sample_rate = None and scene_embedding_size = None"),
+    ],
+)
+def test_hear_model_that_is_none_is_one_clear_line(model, message, monkeypatch):
+    module = SimpleNamespace(load_model=lambda: model, get_scene_embeddings=len)
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    with pytest.raises(ConfigError, match=message):
+        BACKBONES["hear:made_up"]
+
+
+@pytest.mark.parametrize("weights", ["random", "pyproject.toml"])
+def test_hear_backbone_takes_no_other_weights_than_its_own(weights):
+    with pytest.raises(WeightsError, match="hear:hear_bands brings its own weights: --weights .* Leave it out"):
+        load_backbone(BANDS, weights=weights)

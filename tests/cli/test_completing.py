@@ -1,0 +1,111 @@
+"""What a real bash completes behind `soundprobe`, by the script that `--show-completion` prints."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import timm
+from test_startup import HEAVY, loaded
+
+from made_sets import make_set
+from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.cli.completing import timm_names
+from soundprobe.data.catalog import DATASETS
+from soundprobe.heads.catalog import HEADS
+from soundprobe.verbs.probe import probe
+
+
+class Shell:
+    """A bash in `folder`, in which `soundprobe` is this checkout's and completes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.script = folder, folder / "complete.bash"
+        command = folder / "bin" / "soundprobe"
+        command.parent.mkdir()
+        command.write_text(f"#!{sys.executable}\nfrom soundprobe.__main__ import main\nmain()\n")
+        command.chmod(0o755)
+        self.environ = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "SOUNDPROBE_OFFLINE": "1"}
+        self.environ["HF_HUB_CACHE"] = str(folder / "hub")
+        made = self.run("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 soundprobe --show-completion bash")
+        self.script.write_text(made)
+
+    def run(self, commands: str) -> str:
+        bash = ["bash", "--norc", "-c", commands]
+        done = subprocess.run(bash, cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def completed(self, *words: str) -> list[str]:
+        """What bash gets for the last of the words, as it splits them."""
+        given = shlex.join(["soundprobe", *words])
+        call = f"COMP_WORDS=({given}); COMP_CWORD={len(words)}; _soundprobe_completion soundprobe"
+        return self.run(f'. {self.script}; {call}; printf "%s\\n" "${{COMPREPLY[@]}}"').split()
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """With embeddings, two runs, and a repository of each kind in the Hub's cache."""
+    folder = tmp_path_factory.mktemp("completing")
+    make_set(folder / "embeddings", backbone="toy")
+    probe(head="knn,linear", embeddings=folder / "embeddings", heads=folder / "heads", progress=False)
+    for kind in ("models--me--net", "datasets--me--clips"):
+        (folder / "hub" / kind).mkdir(parents=True)
+    return Shell(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["extract", "--backbone", ""], {*BACKBONES, *(f"{prefix}:" for prefix in BACKBONES.prefixes)}),
+        (["extract", "-b", "mn04,pa"], {"mn04,panns"}),
+        (["extract", "-b", "timm", ":", "resnet10t"], {"resnet10t"}),
+        (["probe", "--head", "=", ""], {*HEADS}),
+        (["probe", "--backbone", ""], {"toy"}),
+        (["predict", "--run", ""], {"best", "toy-knn", "toy-linear"}),
+        (["predict", "--heads", "embeddings", "--run", ""], set()),
+        (["runs", "rm", "toy-knn", "toy-l"], {"toy-linear"}),
+        (["compare", "hf", ":", ""], {"me/clips"}),
+        (["data", "check", ""], {*DATASETS, "hf:"}),
+        (["finetune", "--config", "notes"], {"notes-simplecnn"}),
+    ],
+)
+def test_bash_gets_the_names_that_there_are(shell, words, names):
+    assert set(shell.completed(*words)) == names
+
+
+def test_tab_behind_a_colon_completes_the_line_in_an_interactive_bash(shell):
+    terminal, end = pty.openpty()
+    environ = {**shell.environ, "PS1": "$ ", "TERM": "dumb"}
+    on_it = {"stdin": end, "stdout": end, "stderr": end, "start_new_session": True}
+    bash = subprocess.Popen(["bash", "--norc", "-i"], cwd=shell.folder, env=environ, **on_it)
+    os.write(terminal, b". ./complete.bash\nsoundprobe extract -b mn04,timm:resnet10t\t")
+    seen, until = "", time.monotonic() + 30
+    while "timm:resnet10t " not in seen and time.monotonic() < until:
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 4096).decode(errors="replace")
+    bash.kill()
+    bash.wait()
+    os.close(terminal)
+    os.close(end)
+    assert "mn04,timm:resnet10t " in seen, seen
+
+
+def test_timms_names_are_those_that_it_lists():
+    assert sorted(timm_names()) == sorted(timm.list_models())
+
+
+def test_completion_imports_nothing_heavy(tmp_path, monkeypatch):
+    monkeypatch.setenv("_SOUNDPROBE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "soundprobe\nextract\n-b\ntimm\n:\n")
+    monkeypatch.setenv("COMP_CWORD", "5")
+    code, modules, told = loaded("", tmp_path)
+    assert (code, told) == (0, "")
+    assert not modules & HEAVY
