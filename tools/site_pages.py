@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +24,8 @@ OUTSIDE = {
 """Pages of the repository by their names on the site."""
 PUBLIC = ("soundprobe",)
 """Modules whose public names are the API."""
+SOURCE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
+"""Not mkdocs' `repo_url`, for which the theme would ask the network about stars."""
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
 CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
 
@@ -37,14 +40,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Leads links to the site's page of a file, or else to the repository."""
     origin = {name: path for path, name in OUTSIDE.items()}.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    assert config.repo_url
 
     def led(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[1]))
         if path in OUTSIDE or path.startswith("docs/"):
             return OUTSIDE.get(path, path.removeprefix("docs/")) + (link[2] or "")
         if (ROOT / path).exists():
-            return f"{config.repo_url}/{'tree' if (ROOT / path).is_dir() else 'blob'}/main/{path}{link[2] or ''}"
+            return f"{SOURCE}/{'tree' if (ROOT / path).is_dir() else 'blob'}/main/{path}{link[2] or ''}"
         return link[0]  # mkdocs says that it leads nowhere
 
     return "".join(part if number % 2 else LINK.sub(led, part) for number, part in enumerate(CODE.split(markdown)))
