@@ -1,4 +1,4 @@
-"""Every command and code block of README and docs is taken by the command line, and runs unless its page says why not."""
+"""Every command and code block of README and docs is the command line's, and runs unless its page says why not."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def run(page: str, folder: Path, cache: Path) -> None:
                     continue
                 for words in commands_of(piece):
                     assert Path(words[0]).name == "soundprobe", f"{where}\nonly soundprobe is run here. {WHAT_TO_DO}"
-                    done = CliRunner().invoke(app, words[1:])
+                    done = CliRunner().invoke(app, words[1:], input="y\n")
                     assert done.exit_code == 0, f"{where}\n{done.output}\n{done.exception!r}\n{WHAT_TO_DO}"
 
 

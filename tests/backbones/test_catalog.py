@@ -15,7 +15,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError
 
-
 PROJECT = Path(__file__).resolve().parents[2]
 
 
