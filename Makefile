@@ -86,7 +86,7 @@ lowest:
 # Every point at which a command is killed, cut off from its disk or stopped, and states after a power cut; hours. Goes on with
 # SEED=4, say. FAULTS="--points 500" draws as many.
 test-faults: install
-	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/faults $(BIN)/python tests/faults/harness.py --seed $(or $(SEED),0) --seeds 4 --power 100 $(FAULTS)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:tests/faults $(BIN)/python tests/faults/harness.py --seed $(or $(SEED),0) --seeds 5 --power 100 --jobs 2 $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from dask_cluster import DaskCluster
 
 PROJECT = Path(__file__).resolve().parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; commands would inherit it
@@ -20,6 +23,13 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real audio and weights not found at {folder} (set SOUNDPROBE_SHARED to their folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A cluster of two workers, each a process of its own."""
+    with DaskCluster(tmp_path_factory.mktemp("dask")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,12 @@ EQUAL: dict[str, str] = {
     "paired_tests.paired: abs(mean.value) <= TIE -> abs(mean.value) < TIE": "nor a mean",
     "paired_tests.is_clear: self.p_holm < 1 - LEVEL -> self.p_holm <= 1 - LEVEL": "no p is 1 - LEVEL to the last bit",
     "folds.inner_split: 1 -> 2": "twice the counts everywhere: costs are compared with one another alone",
+    "folds._deal: 1 -> 2 (3)": "-2 for -1: a part that there isn't, too",
+    "folds._deal: 1.0 -> 2.0": "twice the weight everywhere",
+    "folds._deal: 1 -> 2 (4)": "a class of one row has one recording, which is never dealt",
+    "folds._deal: 0.0 -> 1.0": "one more for every part that may take it: ties are broken by the last bit",
+    "folds.__call__: 1 -> 2": "a default of what is asked for, which nobody calls",
+    "folds.run_in_turn: 1 -> 2": "one after the other, whatever it says",
 }
 """Mutants that change nothing that can be seen, and why."""
 SECONDS = 180

@@ -22,8 +22,10 @@ OUTSIDE = {
     "heads/README.md": "heads.md",
 }
 """Pages of the repository by their names on the site."""
-PUBLIC = ("soundprobe",)
-"""Modules whose public names are the API."""
+LAZY = "soundprobe", "soundprobe.heads"
+"""Packages that say in `_HOMES` where their public names are, and import them on first use."""
+MODULES = "soundprobe.sklearn", "soundprobe.adapters.hear", "soundprobe.adapters.mteb", "soundprobe.adapters.xares"
+"""What else is public."""
 SOURCE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
 """Not mkdocs' `repo_url`, for which the theme would ask the network about stars."""
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
@@ -55,10 +57,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def api() -> str:
     """A page of the docstrings of all public names, whose modules it reads without importing torch."""
     blocks = [f"# API\n\n{import_module('soundprobe').__doc__}"]
-    for module in PUBLIC:
-        public = import_module(module)
-        blocks += [
-            f"::: {module}.{home.replace(':', '.')}\n    options:\n      heading: {module}.{name}\n"
-            for name, home in sorted(public._HOMES.items())
-        ]
-    return "\n\n".join(blocks)
+    for package in LAZY:
+        for name, home in sorted(import_module(package)._HOMES.items()):
+            module, _, attribute = home.partition(":")
+            block = f"::: {package}.{module}.{attribute or name}\n    options:\n      heading: {package}.{name}\n"
+            blocks.append(block)
+    return "\n\n".join([*blocks, *(f"::: {module}\n    options:\n      heading: {module}\n" for module in MODULES)])

@@ -99,13 +99,15 @@ def test_clip_seconds_out_of_range_is_refused_with_the_range(backbone: str, clip
         BACKBONES[backbone].check_clip_seconds(clip_seconds)
 
 
+FORMS = [f"{prefix.name}:{prefix.form}" for prefix in BACKBONES.prefixes.values()]
+
+
 def test_unknown_name_says_what_is_near() -> None:
     with pytest.raises(ConfigError) as caught:
         BACKBONES["pans"]
-    forms = [f"{prefix.name}:{prefix.form}" for prefix in BACKBONES.prefixes.values()]
     assert str(caught.value) == (
         "Unknown backbone 'pans'. Did you mean 'panns'? Available: "
-        f"{', '.join(sorted([*BACKBONES, *forms, 'package.module:Class']))}."
+        f"{', '.join(sorted([*BACKBONES, *FORMS, 'package.module:Class']))}."
     )
 
 

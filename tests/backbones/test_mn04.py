@@ -148,8 +148,8 @@ def test_mn04_last_layers_settings_are_those_from_before_there_were_others() -> 
 @pytest.mark.parametrize(
     ("backbone", "layers", "message"),
     [
-        ("simplecnn", "middle", "--layers middle is not offered for simplecnn, only last. Leave it out."),
-        ("mn04", "first", "--layers first is not offered for mn04, only last, middle, both. Leave it out."),
+        ("simplecnn", "middle", "--layer middle is not offered for simplecnn, only last. Leave it out."),
+        ("mn04", "first", "--layer first is not offered for mn04, only last, middle, all. Leave it out."),
     ],
 )
 def test_layers_that_a_backbone_lacks_are_refused_with_those_it_has(backbone: str, layers: str, message: str) -> None:

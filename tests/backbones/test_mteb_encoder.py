@@ -58,7 +58,7 @@ def test_mteb_encoder_of_its_table_is_loaded_by_name():
         ("mteb:openai/whisper-tini", r"MTEB .* has no model 'openai/whisper-tini'.*get_model_metas"),
         ("mteb:nowhere:Encoder", "backbone 'mteb:nowhere:Encoder': nowhere:Encoder can't be imported"),
         ("mteb:mteb_bands:TEXT", "takes text and no audio"),
-        ("mteb:mteb_bands:REMOTE", "runs code from the Hugging Face Hub"),
+        ("mteb:mteb_bands:REMOTE", "runs code from the Hugging Face Hub. If you trust it, give --trust-remote-code"),
         ("mteb:collections:OrderedDict", "can't be loaded.*TypeError"),
         ("mteb:json:decoder", r"is a module, which lacks encode\(\.\.\.\) of MTEB"),
         ("mteb:mteb_bands:FETCHED", "can't be loaded; SOUNDPROBE_OFFLINE forbids to fetch anything. LocalEntryNot"),

@@ -89,7 +89,7 @@ def test_timm_pretrained_offline_is_one_clear_line() -> None:
     with pytest.raises(WeightsError) as caught:
         load_backbone("timm:resnet18")
     message = str(caught.value)
-    assert "HF_HUB_OFFLINE forbids to fetch them. URL: https://huggingface.co/timm/resnet18.a1_in1k" in message
+    assert "HF_HUB_OFFLINE forbids to fetch it. URL: https://huggingface.co/timm/resnet18.a1_in1k" in message
     assert "\n" not in message
 
 

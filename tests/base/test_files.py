@@ -29,6 +29,7 @@ from soundprobe.base.files import (
     read_json,
     refusal_in,
     remove_file,
+    remove_leftovers_of,
     size_of,
     sync_folder,
     write_json,
@@ -173,6 +174,16 @@ def test_refusal_is_found_in_other_libraries_words_and_in_causes():
 def test_plain_json_turns_records_arrays_and_paths_into_jsons_types():
     given = {"at": Path("a/b"), 1: np.array([1.5, np.nan]), "set": ("x", np.int64(2))}
     assert plain_json(given) == {"at": os.path.join("a", "b"), "1": [1.5, None], "set": ["x", 2]}
+
+
+def test_leftovers_of_files_go_and_those_of_others_and_of_living_writers_stay(tmp_path):
+    names = [".a.csv.99999.tmp", "b/.c.csv.99999.tmp", ".other.csv.99999.tmp", f".a.csv.{os.getppid()}.tmp", "a.csv"]
+    left = [tmp_path / name for name in names]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    remove_leftovers_of([tmp_path / "a.csv", tmp_path / "b" / "c.csv", tmp_path / "gone" / "d.csv"])
+    assert [path.exists() for path in left] == [False, False, True, True, True]
 
 
 def test_folder_that_was_being_replaced_by_a_dead_writer_is_put_back_and_what_it_left_goes(tmp_path):

@@ -9,6 +9,7 @@ import warnings
 import pytest
 from joblib import cpu_count
 
+from dask_cluster import DaskCluster
 from soundprobe.base.errors import AudioError, ConfigError, SoundprobeError, SoundprobeWarning
 from soundprobe.base.parallel import ENGINES, jobs_for, run_tasks
 
@@ -35,17 +36,20 @@ def doubt(x: int) -> int:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_run_tasks_on_every_engine_says_here_what_a_task_warned_of(engine: str, capfd: pytest.CaptureFixture[str]):
+def test_run_tasks_on_every_engine_says_here_what_a_task_warned_of(
+    engine: str, dask: DaskCluster, capfd: pytest.CaptureFixture[str]
+):
+    address = dask.address if engine == "dask" else None
     with pytest.warns(SoundprobeWarning) as told:
-        assert list(run_tasks(doubt, [(1,), (2,)], jobs=2, engine=engine)) == [1, 2]
+        assert list(run_tasks(doubt, [(1,), (2,)], jobs=2, engine=engine, address=address)) == [1, 2]
     assert sorted(str(one.message) for one in told) == ["task 1 has not converged", "task 2 has not converged"]
     assert "has not converged" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_run_tasks_when_a_task_fails_raises_its_error_whole(engine: str):
+def test_run_tasks_when_a_task_fails_raises_its_error_whole(engine: str, dask: DaskCluster):
     with pytest.raises(AudioError, match="clip 0: truncated"):
-        list(run_tasks(fail, [(0,)], jobs=2, engine=engine))
+        list(run_tasks(fail, [(0,)], jobs=2, engine=engine, address=dask.address if engine == "dask" else None))
 
 
 def test_run_tasks_with_one_job_runs_here_one_by_one():

@@ -93,6 +93,22 @@ def test_labels_go_into_a_folder_and_what_is_done_is_passed_over(run, clips):
     assert long.read_text() != "mended by hand"
 
 
+def test_labels_of_a_folder_are_the_same_bytes_from_a_cluster(run, clips, dask, monkeypatch):
+    (clips / "bad.wav").write_bytes(b"no sound")
+    monkeypatch.setattr("soundprobe.predicting.on_workers.TASK_FILES", 1)
+    on_cluster = ["--engine", "dask", "--address", dask.file]
+    here, there = (
+        predict("clips", "--run", run, "--to", to, *where) for to, where in (("here", []), ("there", on_cluster))
+    )
+    assert (
+        (here.exit_code, here.stderr.replace("here", "there")) == (there.exit_code, there.stderr) == (3, there.stderr)
+    )
+    files = sorted(path.relative_to("here") for path in Path("here").rglob("*") if path.is_file())
+    assert len(files) == 3
+    for path in files:
+        assert Path("here", path).read_bytes() == Path("there", path).read_bytes()
+
+
 def test_several_recordings_in_one_file_are_told_apart(run, clips):
     predict(clips, "--run", run, "--to", "all.selections.txt")
     table = list(csv.DictReader(io.StringIO(Path("all.selections.txt").read_text()), delimiter="\t"))
@@ -146,6 +162,9 @@ def test_follow_prints_a_line_for_each_window_in_the_format_that_is_asked_for(ru
         ("- --raw f32le", "give --rate"),
         ("- --rate 8000", "give --raw"),
         ("- -", "give - once"),
+        ("- --engine dask", "Standard input is heard in this process alone"),
+        ("a.wav --engine processes", "Unknown engine 'processes'"),
+        ("a.wav --address tcp://host:8786", "give --engine dask, too"),
         ("a.wav --follow", "give - and no other clip"),
         ("- --follow --json", "--follow writes lines"),
         ("- --follow --format raven", "--follow writes lines"),

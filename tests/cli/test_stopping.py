@@ -11,6 +11,9 @@ import sys
 import time
 
 import pytest
+from distributed import Client
+
+from dask_cluster import wait_for
 
 LIMIT_S = 2.0
 LINE = "What is finished is kept: the same command goes on from there.\n"
@@ -60,6 +63,15 @@ cli.app = lambda: list(run_tasks(wait, [(1,), (2,)], jobs=2))
 """
 
 
+ON_CLUSTER = """
+import time
+import soundprobe.cli.main as cli
+from soundprobe.base.parallel import run_tasks
+cli.app = lambda: [print("ready", flush=True) for _ in run_tasks(
+    time.sleep, [(0,), *[(60,)] * 9], engine="dask", address="{address}", in_order=False)]
+"""
+
+
 def start(code: str, folder, **streams) -> subprocess.Popen:
     """The command, once `code` has said that it is where it is to be stopped; in a process group of its own."""
     process = subprocess.Popen(
@@ -86,6 +98,19 @@ def test_one_signal_ends_a_command_at_any_moment_with_one_line(tmp_path, code, o
     assert code_of_exit == 130
     assert said == f"Stopped{' while writing set' if code == WRITING else ''}. {LINE}"
     assert not list(tmp_path.glob("set/.*.tmp"))
+
+
+def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_tasks(tmp_path, dask):
+    process = start(ON_CLUSTER.format(address=dask.address), tmp_path, stderr=subprocess.PIPE)
+    with Client(dask.address, set_as_default=False) as client:
+        assert any(client.processing().values())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.communicate()[1].splitlines(keepends=True)[1:] == [f"Stopped. {LINE}"]
+        wait_for(lambda: not any(client.processing().values()))
+    for worker in dask.workers:  # which a sleep would keep for the rest of its minute
+        worker.kill()
+    dask.refill()
 
 
 def test_second_signal_ends_a_command_that_can_not_tidy_up_at_once(tmp_path):

@@ -21,6 +21,8 @@ from typing import Any
 
 MODES = ("kill", "torn", "full", "cut", "stop")
 """Killed before an act; after half of a write; no room from an act on; no disk; Ctrl-C at it."""
+NOT_STOPPED = 71
+"""The exit code of a command that went on after Ctrl-C."""
 ROOMLESS = ("open", "write", "mkdir", "symlink", "posix_fallocate")
 """What a full disk refuses."""
 
@@ -68,6 +70,7 @@ class Watch:
                 os.kill(os.getpid(), signal.SIGINT)
         if self.mode == "stop" and due:
             time.sleep(30)
+            os._exit(NOT_STOPPED)
         if self.mode == "full" and past and name in ROOMLESS:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         if self.mode == "cut" and past:

@@ -1,10 +1,11 @@
 """Commands killed, cut off from their disk and stopped at every act, and after that: the same command, the same result.
 
-    make test-faults                            every point of four seeds
+    make test-faults                            every point of five seeds
     python tests/faults/harness.py --points 60  as many, drawn over all commands and modes
     python tests/faults/harness.py --only report --mode torn --at 17   a finding again
 
-This process imports everything once; each command runs in a child that it forks, from the command line's entry on.
+This process imports everything once; each command runs in a child that it forks, from the command line's entry on, in a
+folder in memory where the system has one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
+import gc
 import hashlib
 import http.server
 import importlib
 import json
+import multiprocessing
 import os
 import pickle
 import random
@@ -28,12 +31,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from disk import MODES, Watch, tree, watched
 from power import of_disk, replay, write_state
 from safetensors import safe_open
@@ -57,6 +62,7 @@ batch_size = 8
 [augment.gain]
 """
 LIMIT_S = 120
+IN_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,9 @@ COMMANDS = {
             ("finetune", "--config", "recipe.toml", "--data", "data", "--only-fold", "1", "-q"), ("heads",),
         ),
         Command("predict", with_run, ("predict", "data/audio", "--run", "best", "--json", "-q"), ()),
+        Command(
+            "label", with_run, ("predict", "data/audio", "--run", "best", "--to", "labels", "-q"), ("labels",)
+        ),
         Command("download", with_server, ("download",), ("cache",)),
     )
 }  # fmt: skip
@@ -180,9 +189,12 @@ class Server:
 
 def run(root: Path, line: tuple[str, ...], watch: Watch | None = None) -> tuple[int, str, str]:
     """The command in a child of its own: exit code, or minus the signal; standard output and error."""
+    gc.collect()
+    gc.freeze()  # so that the child copies less
     child = os.fork()
     if not child:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background has ignored
         os.chdir(root)
         for handle, name in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{root}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), handle)
@@ -243,7 +255,7 @@ def outcome(root: Path, keeps: tuple[str, ...]) -> dict[str, Any]:
     for kept in keeps:
         for name, content in tree(root / kept).items():
             path, name = root / kept / name, f"{kept}/{name}"
-            if "tensorboard" in name or name.endswith(".lock"):
+            if "tensorboard" in name or name.endswith((".lock", "/predict.jsonl")):
                 continue
             if isinstance(content, bytes) and kept != "reports":
                 if path.suffix == ".json":
@@ -271,8 +283,8 @@ def seen(root: Path) -> dict[str, Any]:
     for path in root.glob("heads/*/*/*/result.json"):
         found |= outcome(root, (str(path.parent.relative_to(root)),))
     found |= {name: (root / name).read_bytes() for name in SHOWN if (root / name).exists()}
-    for path in root.glob("cache/weights/*.pt"):
-        found[path.name] = path.read_bytes()
+    for path in (*root.glob("cache/weights/*.pt"), *root.glob("labels/*.csv")):
+        found[str(path.relative_to(root))] = path.read_bytes()
     return {name: value for name, value in found.items() if not LEFT.search(name)}
 
 
@@ -351,7 +363,7 @@ class Trial:
     def hold_after(self, root: Path, hold: Callable[[bool, str], None]) -> None:
         """A reader sees the old or the new; the same command gives the unbroken run's result and leaves nothing."""
         now = seen(root)
-        for kind in ("embeddings", "heads", "reports", "w.pt"):
+        for kind in ("embeddings", "heads", "reports", "w.pt", "labels"):
             part, old, new = (
                 {name: value for name, value in one.items() if kind in name}
                 for one in (now, self.seen_before, self.seen_after)
@@ -381,12 +393,38 @@ class Trial:
         self.hold_after(self.root, hold)
 
 
+def try_out(given: argparse.Namespace, name: str, seed: int) -> tuple[str, int, float, list[str]]:
+    """All that is asked for of one command and seed: its name, how many points and seconds, and what broke."""
+    began, draw = time.monotonic(), random.Random(f"{name} {seed}")
+    broken: list[str] = []
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as place:
+        trial = Trial(COMMANDS[name], seed, Path(place))
+        points = trial.points()
+        if given.mode is not None:
+            points = [(mode, at) for mode, at in points if mode == given.mode and given.at in (None, at)]
+        if given.points is not None:
+            points = draw.sample(points, min(len(points), round(given.points * SHARES[name])))
+        tries: list[Callable[[], None]] = [functools.partial(trial.check, *point) for point in points]
+        if trial.command.keeps:  # else nothing is written that could be lost
+            tries += [functools.partial(trial.check_power, draw)] * given.power
+        for check in tries:
+            try:
+                check()
+            except FaultError as error:
+                broken.append(str(error))
+                print(error, file=sys.stderr, flush=True)
+                if len(broken) > 20:
+                    break
+    return name, len(tries), time.monotonic() - began, broken
+
+
 def main_of_harness() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, help="Default: all.")
     parser.add_argument("--power", type=int, default=0, help="How many states after a power cut, of each command.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="Commands that are tried at once.")
     parser.add_argument("--only", choices=COMMANDS)
     parser.add_argument("--mode", choices=MODES)
     parser.add_argument("--at", type=int)
@@ -395,46 +433,31 @@ def main_of_harness() -> int:
         os.environ.pop(offline, None)
     embed.PART_CLIPS = 4
     fold_training.tensorboard_writer = lambda *_: lambda line: None  # its import is long, its files are no promise
+    cli.app = typer.main.get_command(cli.app)  # once, and not in each child
     names = [given.only] if given.only else list(COMMANDS)
     counts: Counter[str] = Counter()
     spent: Counter[str] = Counter()
     broken: list[str] = []
-    with tempfile.TemporaryDirectory() as place:
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("fork")) as pool:
         for seed in range(given.seed, given.seed + given.seeds):
-            for name in names:
-                began = time.monotonic()
-                draw = random.Random(f"{name} {seed}")
-                trial = Trial(COMMANDS[name], seed, Path(place))
-                points = trial.points()
-                if given.mode is not None:
-                    points = [(mode, at) for mode, at in points if mode == given.mode and given.at in (None, at)]
-                if given.points is not None:
-                    points = draw.sample(points, min(len(points), round(given.points * SHARES[name])))
-                tries: list[Callable[[], None]] = [functools.partial(trial.check, *point) for point in points]
-                if name not in ("predict", "download", "finetune"):
-                    tries += [functools.partial(trial.check_power, draw)] * given.power
-                for check in tries:
-                    try:
-                        check()
-                    except FaultError as error:
-                        broken.append(str(error))
-                        print(error, file=sys.stderr, flush=True)
-                        if len(broken) > 20:
-                            return 1
-                counts[name] += len(tries)
-                spent[name] += time.monotonic() - began
+            for name, tries, seconds, found in pool.map(functools.partial(try_out, given, seed=seed), names):
+                counts[name] += tries
+                spent[name] += seconds
+                broken += found
+                print(f"seed {seed}, {name}: {tries} points, {seconds:.0f} s", file=sys.stderr, flush=True)
     told = ", ".join(f"{name} {counts[name]} ({spent[name]:.1f} s)" for name in names)
     print(f"{sum(counts.values())} points: {told}; {len(broken)} broken promises")
     return int(bool(broken))
 
 
 SHARES = {
-    "extract": 0.25,
+    "extract": 0.22,
     "probe": 0.2,
     "import": 0.2,
     "report": 0.1,
     "finetune": 0.05,
     "predict": 0.03,
+    "label": 0.03,
     "download": 0.17,
 }
 """Of the points that are drawn: quick commands get more."""

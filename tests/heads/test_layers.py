@@ -98,6 +98,17 @@ def test_every_setting_on_every_layers_is_a_candidate_for_peeking():
     ]
 
 
+def test_of_more_than_two_layers_each_is_tried_alone_and_all_side_by_side_where_they_are_asked_for():
+    data, columns = rows("middle"), {"last": 3, "0": 3, "1": 4}
+    each = make_head("linear", columns=columns, **QUICK["linear"]).fit(data["features"], data["labels"], data["groups"])
+    assert {step["layers"] for step in each.history_} == {"last", "0", "1"}
+    assert each.chosen_["layers"] == "1"  # the columns that tell the classes
+    every = make_head("linear", columns=columns, layers=["all", "0"], **QUICK["linear"])
+    every.fit(data["features"], data["labels"], data["groups"])
+    assert every.chosen_["layers"] == "all"
+    assert every.fitted_.n_features_in_ == 10
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.heads.catalog import make_head
@@ -33,16 +34,28 @@ def embeddings(
     return np.maximum(mixed, -0.1).astype(np.float32), y, recording
 
 
-def objective(Z: np.ndarray, y: np.ndarray, weights: np.ndarray, bias: np.ndarray, strength: float) -> float:
-    """scikit-learn's objective over C N; with 2 classes, of the softmax that equals its single weight vector."""
+def objective(
+    Z: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    strength: float,
+    of_row: np.ndarray | None = None,
+) -> float:
+    """scikit-learn's objective over C N (or C times the sum of the rows' weights); with 2 classes, of the softmax that
+    equals its single weight vector."""
+    of_row = np.ones(len(y)) if of_row is None else of_row
     logits = Z.astype(np.float64) @ weights.astype(np.float64) + bias
-    loss = (logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]).mean()
+    loss = np.average(logsumexp(logits, axis=1) - logits[np.arange(len(y)), y], weights=of_row)
     penalty = (weights.astype(np.float64) ** 2).sum() * (2 if logits.shape[1] == 2 else 1)
-    return float(loss + penalty / (2 * strength * len(y)))
+    return float(loss + penalty / (2 * strength * of_row.sum()))
 
 
-def scikit_learns(Z: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    fitted = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(Z.astype(np.float64), y)
+def scikit_learns(
+    Z: np.ndarray, y: np.ndarray, strength: float, class_weight: str | dict[int, float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    peer = LogisticRegression(C=strength, tol=1e-8, max_iter=5000, class_weight=class_weight)
+    fitted = peer.fit(Z.astype(np.float64), y)
     if len(fitted.classes_) == 2:
         halves = np.array([-0.5, 0.5])
         return fitted.coef_.T * halves, fitted.intercept_ * halves
@@ -95,6 +108,45 @@ def test_linear_head_reaches_scikit_learns_objective_and_accuracy(
     assert objective(Z, y, head.weights_, head.bias_, strength) == pytest.approx(best, rel=1e-3)
     ours, theirs = head.predict(X), (Z @ weights + bias).argmax(axis=1)
     assert abs((ours == y).mean() - (theirs == y).mean()) <= 0.002
+
+
+@pytest.mark.parametrize("strength", [1e-2, 1.0])
+@pytest.mark.parametrize("n_classes", [2, 6])
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 5.0, 1: 0.3}])
+def test_linear_head_with_class_weights_reaches_scikit_learns_objective_and_accuracy(
+    class_weight: str | dict[int, float], n_classes: int, strength: float
+) -> None:
+    X, y, _ = embeddings(C=n_classes)
+    X, y = X[(y > 0) | (np.arange(len(y)) % 4 == 0)], y[(y > 0) | (np.arange(len(y)) % 4 == 0)]
+    of_row = compute_sample_weight(class_weight, y)
+    head = LinearHead(strengths=(strength,), class_weight=class_weight).fit(X, y)
+    Z = standardised(X, head.mean_, head.scale_)
+    weights, bias = scikit_learns(Z, y, strength, class_weight)
+    best = objective(Z, y, weights, bias, strength, of_row)
+    assert objective(Z, y, head.weights_, head.bias_, strength, of_row) == pytest.approx(best, rel=1e-3)
+    plain = LinearHead(strengths=(strength,)).fit(X, y)
+    assert objective(Z, y, plain.weights_, plain.bias_, strength, of_row) > 1.01 * best
+    ours, theirs = head.predict(X), (Z @ weights + bias).argmax(axis=1)
+    assert abs((ours == y).mean() - (theirs == y).mean()) <= 0.002
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("strength", [1e-2, 1.0])
+def test_linear_head_of_a_clip_that_weighs_k_reaches_the_optimum_of_k_clips(
+    strength: float, class_weight: str | None
+) -> None:
+    X, y, _ = embeddings(N=150, D=30)
+    times = np.random.default_rng(2).integers(0, 4, len(y))
+    repeated, labels = np.repeat(X, times, axis=0), np.repeat(y, times)
+    settings = {"strengths": (strength,), "tol": 1e-6, "class_weight": class_weight}
+    weighted = LinearHead(**settings).fit(X, y, sample_weight=times)
+    copies = LinearHead(**settings).fit(repeated, labels)
+    np.testing.assert_allclose(weighted.mean_, copies.mean_, rtol=1e-5)
+    np.testing.assert_allclose(weighted.scale_, copies.scale_, rtol=1e-6)
+    Z, of_row = standardised(repeated, copies.mean_, copies.scale_), compute_sample_weight(class_weight, labels)
+    ours, theirs = (objective(Z, labels, h.weights_, h.bias_, strength, of_row) for h in (weighted, copies))
+    assert ours == pytest.approx(theirs, rel=1e-6)
+    np.testing.assert_allclose(weighted.predict_proba(X), copies.predict_proba(X), atol=1e-3)
 
 
 def test_linear_head_tries_no_weaker_penalty_once_the_loss_has_risen_and_chooses_as_the_whole_path_would() -> None:
@@ -238,6 +290,12 @@ def test_split_scalers_of_standardised_rows_are_those_of_each_training_part() ->
     means, scales = split_scalers(Z, splits)
     for split, (train, _) in enumerate(splits):
         own = Z[train].astype(np.float64)
+        np.testing.assert_allclose(means[split], own.mean(axis=0), atol=1e-9)
+        np.testing.assert_allclose(scales[split], np.where(np.ptp(own, axis=0) == 0, 1, own.std(axis=0)), rtol=1e-7)
+    times = np.arange(200) % 3
+    means, scales = split_scalers(Z, splits, times.astype(np.float64))
+    for split, (train, _) in enumerate(splits):
+        own = np.repeat(Z[train].astype(np.float64), times[train], axis=0)
         np.testing.assert_allclose(means[split], own.mean(axis=0), atol=1e-9)
         np.testing.assert_allclose(scales[split], np.where(np.ptp(own, axis=0) == 0, 1, own.std(axis=0)), rtol=1e-7)
 

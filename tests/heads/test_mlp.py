@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
 from soundprobe.base.errors import TrainingError
@@ -51,6 +54,38 @@ def test_members_trained_side_by_side_equal_networks_trained_alone(hidden_layers
         assert losses[m] == pytest.approx(loss.item(), rel=1e-4)
         for ours, theirs in zip(plain(members, m).parameters(), network.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_members_trained_on_a_clip_that_weighs_k_are_those_trained_on_k_clips() -> None:
+    Z, y = blobs()
+    times = np.random.default_rng(3).integers(1, 4, len(y))
+    recipe = MemberRecipe(10, 1, learning_rate=1e-2, weight_decay=0.1, dropout=0, batch_size=10**6, seed=5)
+    one = np.zeros((1, 6)), np.ones((1, 6))
+    found = []
+    for features, labels, weights in (
+        (Z, y, times.astype(np.float64)),
+        (np.repeat(Z, times, axis=0), np.repeat(y, times), None),
+    ):
+        epochs = train(Rows.of(features, labels, *one, weights=weights), [np.arange(len(labels))], recipe)
+        found.append([next(epochs) for _ in range(4)][-1])  # one step an epoch: all rows in one batch
+    (weighted, loss), (copies, of_copies) = found
+    assert loss == pytest.approx(of_copies, rel=1e-5)
+    for ours, theirs in zip(weighted.parameters(), copies.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"b": 3.0}])
+def test_mlp_head_with_class_weights_is_trained_as_with_them_given_by_clip(class_weight: Any) -> None:
+    Z, y = blobs()
+    names = np.array(["a", "b", "c"])[np.where(np.arange(len(y)) % 5 == 0, 0, y)]
+    quick = {"widths": (8,), "learning_rates": (1e-2,), "max_epochs": 8, "inner_splits": 2}
+    head = MLPHead(**quick, class_weight=class_weight)
+    weighed = head.weights_in_loss(np.unique(names), np.unique(names, return_inverse=True)[1], None)
+    np.testing.assert_allclose(weighed, compute_sample_weight(class_weight, names))
+    plain, fitted = MLPHead(**quick).fit(Z, names), head.fit(Z, names)
+    more = slice(0, 1) if class_weight == "balanced" else slice(1, 2)  # "a" is common, so "balanced" calls it less
+    change = (fitted.predict_proba(Z) - plain.predict_proba(Z)).mean(axis=0)[more]
+    assert change < 0 if class_weight == "balanced" else change > 0
 
 
 def test_validate_of_members_is_cross_entropy_and_accuracy_on_their_own_rows() -> None:

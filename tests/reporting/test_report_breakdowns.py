@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pages import Page
+from scipy import stats
 
 from result_folders import OFFICIAL, SAMPLE, Data, write_result, write_run
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
@@ -19,7 +20,7 @@ from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.calibration import calibrate, calibration_of
 from soundprobe.reporting.sections.classes import class_figures
 from soundprobe.reporting.sections.conditions import breakdowns_of, conditions_of_length
-from soundprobe.reporting.sections.learning import learning_curve_of
+from soundprobe.reporting.sections.learning import learning_curve_of, shots_of
 from soundprobe.reporting.sections.recordings import hardest_recordings
 from soundprobe.reporting.sections.shown_rows import shown_rows
 from soundprobe.reporting.sections.training_curves import SECTION as TRAINING
@@ -184,6 +185,35 @@ def test_learning_curve_is_averaged_over_folds(tmp_path):
     assert whole.spread == pytest.approx(np.std([0.8, 0.9], ddof=1))
     page = Page(write_report(tmp_path / "heads", tmp_path / "reports").html)
     assert "learning-1" in [attributes.get("id") for _, attributes in page.tags]
+
+
+def test_shots_are_averaged_over_draws_and_folds(tmp_path):
+    folder = write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    accuracies = {1: [0.4, 0.6], 2: [0.5, 0.9], 3: [0.5, 0.7]}  # fold -> of each draw
+    folds = [
+        {
+            "fold": fold,
+            "points": [
+                {"shots": 4, "draw": draw, "recordings": 20, "clips": 39 + draw, "accuracy": one, "macro_f1": one / 2}
+                for draw, one in enumerate(own)
+            ],
+        }
+        for fold, own in accuracies.items()
+    ]
+    (folder / "shots.json").write_text(json.dumps({"format": 1, "shots": [1, 4], "draws": 2, "folds": folds}))
+    comparison = only_comparison(tmp_path / "heads")
+    (four,) = shots_of(comparison.rows[0])
+    assert (four.shots, four.clips, four.draws, four.folds) == (4, 39.5, 2, 3)
+    assert (four.accuracy, four.macro_f1) == (pytest.approx(0.6), pytest.approx(0.3))
+    assert four.spread == pytest.approx(np.std([1.4 / 3, 2.2 / 3], ddof=1))
+    by_hand = np.array([0.5, 0.7, 0.6])
+    reach = stats.t.isf(0.025, 2) * np.std(by_hand, ddof=1) * np.sqrt(1 / 3 + 1 / 2)
+    assert (four.interval.low, four.interval.high) == (pytest.approx(0.6 - reach), pytest.approx(0.6 + reach))
+    assert learning_curve_of(comparison.rows[0]) == ()
+    report = write_report(tmp_path / "heads", tmp_path / "reports")
+    assert "| 4 | 20 | 60.0 |" in report.markdown.read_text()
+    (row,) = [row for row in json.loads(report.json.read_text())["datasets"][0]["rows"] if row["shots"]]
+    assert row["shots"][0]["interval"]["low"] == pytest.approx(0.6 - reach)
 
 
 def test_training_curves_are_of_fine_tuned_runs_and_bear_missing_validation(tmp_path):

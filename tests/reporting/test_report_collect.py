@@ -209,14 +209,17 @@ def test_collect_lists_a_run_whose_result_disagrees_with_its_predictions(broken,
     assert "\n" not in unreadable.reason
 
 
-@pytest.mark.parametrize("name", ["learning-curve.json", "peeking.json"])
+@pytest.mark.parametrize("name", ["learning-curve.json", "shots.json", "peeking.json"])
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ('{"format": 1, "fol', "is not a whole JSON object"),
         ("[]", "is not a whole JSON object"),
-        ('{"format": 1, "shares": [1]}', "lacks the field 'folds'"),
-        ('{"format": 1, "shares": [1], "honest": 1, "folds": [{}]}', "lacks the field 'folds.0.fold'"),
+        ('{"format": 1, "shares": [1], "shots": [1], "draws": 1}', "lacks the field 'folds'"),
+        (
+            '{"format": 1, "shares": [1], "shots": [1], "draws": 1, "honest": 1, "folds": [{}]}',
+            "lacks the field 'folds.0.fold'",
+        ),
     ],
 )
 def test_collect_lists_a_malformed_measurement_and_keeps_its_run(heads, name, text, why):

@@ -81,6 +81,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     point = {"share": 1.0, "recordings": 20, "clips": 99, "accuracy": 0.8, "macro_f1": 0.7}
     curve = {"format": 1, "shares": [1.0], "folds": [{"fold": 1, "points": [point]}]}
     (first / "learning-curve.json").write_text(json.dumps(curve))
+    del point["share"]
+    few = {"format": 1, "shots": [1], "draws": 1, "folds": [{"fold": 1, "points": [{"shots": 1, "draw": 0, **point}]}]}
+    (first / "shots.json").write_text(json.dumps(few))
     found = comparisons_of(collect_runs(heads).by_dataset())
     best = found[0].ranked[0].first.backbone
     folder = set_folder(heads.parent / "embeddings", found[0].name, str(best["name"]), str(best["key"]))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from soundprobe.base.errors import DataError, SoundprobeError
 from soundprobe.base.parallel import run_tasks
+from soundprobe.base.records import FoldFeatures
 from soundprobe.scoring.folds import PROTOCOL_VERSION, SplitError, cross_validate, inner_split, outer_splits
 
 GROUPED_LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=2, max_size=60)
@@ -67,6 +68,31 @@ def test_outer_splits_of_two_folds_train_on_one_another() -> None:
 def test_outer_splits_of_one_fold_says_so() -> None:
     with pytest.raises(DataError, match="at least 2 folds, and every clip is in fold 7"):
         list(outer_splits(np.full(4, 7)))
+
+
+def rows_of(counts: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and recordings 0, 1, ... of so many rows of class 0 and 1 each."""
+    recordings = np.repeat(np.arange(len(counts)), [sum(one) for one in counts])
+    return np.concatenate([np.repeat([0, 1], one) for one in counts]), recordings
+
+
+def test_inner_split_never_holds_out_all_others_of_a_class():
+    labels, recordings = rows_of([(2, 0), (1, 1), (0, 2)])
+    validated = []
+    for seed in range(8):
+        splits = inner_split(labels, recordings, 2, seed)
+        assert all(set(labels[train]) == {0, 1} for train, _ in splits)
+        validated.append({int(one) for _, rows in splits for one in recordings[rows]})
+    # Dealt last, the second recording would take the last of a class from either part's training rows.
+    assert {0, 2} in validated
+    assert {0, 1, 2} in validated
+
+
+def test_inner_split_weighs_classes_by_the_square_of_their_rows():
+    labels, recordings = rows_of([(1, 3), (0, 1), (2, 0), (0, 1), (1, 1)])
+    # Of 4 and 6 rows of the classes the last recording adds 1/16 + 3/36 beside the first, 2/16 beside the third.
+    (_, one), (_, other) = inner_split(labels, recordings, 2, seed=0)
+    assert (set(recordings[one]), set(recordings[other])) == ({0}, {1, 2, 3, 4})
 
 
 @given(GROUPED_LABELS, st.integers(2, 6), st.integers(0, 3))
@@ -211,8 +237,39 @@ def test_cross_validate_in_processes_gives_the_same_results() -> None:
             np.testing.assert_array_equal(a.proba, b.proba)
 
 
-def set_nan(data: dict[str, Any]) -> None:
-    data["features"][[3, 4, 5, 6, 7, 8], 1] = [np.nan, np.inf, -np.inf, np.nan, np.nan, np.nan]
+def test_cross_validate_of_features_by_fold_trains_each_fold_on_its_own_and_takes_plain_lists() -> None:
+    data = rows()
+    of_fold = {fold: data["features"] + 100 * fold for fold in (7, 8, 9, 10)}
+    for result, head in cross_validate(Recorder, **{**data, "features": FoldFeatures(of_fold)}):
+        assert (head.X[:, 0] // 100 == result.fold).all()
+    ((_, one), *_), ((_, other), *_) = (
+        cross_validate(Recorder, **{**data, "features": one}) for one in (data["features"], data["features"].tolist())
+    )
+    np.testing.assert_array_equal(one.X, other.X)
+
+
+def test_cross_validate_without_jobs_asks_its_runner_for_one_and_tells_each_folds_seconds() -> None:
+    asked = []
+
+    def run(function: Callable[..., Any], arguments: Any, *, jobs: int) -> Any:
+        asked.append(jobs)
+        return (function(*each) for each in arguments)
+
+    assert all(0 <= result.seconds < 60 for result, _ in cross_validate(Recorder, **rows(), run=run))
+    assert asked == [1]
+
+
+def test_cross_validate_makes_shares_of_a_heads_scores() -> None:
+    class Doubled(Recorder):
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return 2 * super().predict_proba(X)
+
+    for (one, _), (other, _) in zip(*(cross_validate(head, **rows()) for head in (Recorder, Doubled)), strict=True):
+        np.testing.assert_array_equal(one.proba, other.proba)
+
+
+def set_nan(data: dict[str, Any], broken: int = 6) -> None:
+    data["features"][3 : 3 + broken, 1] = [np.nan, np.inf, -np.inf, np.nan, np.nan, np.nan][:broken]
 
 
 def set_one(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -222,7 +279,12 @@ def set_one(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (set_nan, "of 6 of 24 clips hold NaN or infinity: 'clip 3.wav', 'clip 4.wav', .*, 'clip 7.wav', ..."),
+        (
+            set_nan,
+            r"of 6 of 24 clips hold NaN or infinity: 'clip 3.wav', ('clip \d.wav', ){3}'clip 7.wav', \.{4} Extract",
+        ),
+        (partial(set_nan, broken=5), r"of 5 of 24 clips .* ('clip \d.wav', ){4}'clip 7.wav'\. Extract"),
+        (set_one("labels", np.arange(24) % 4), "Labels from 0 to 3 .* don't fit 3 classes"),
         (set_one("folds", np.ones(24, int)), "at least 2 folds, and every clip is in fold 1"),
         (set_one("labels", np.arange(24)), "Labels from 0 to 23 .* don't fit 3 classes"),
         (set_one("labels", np.linspace(0, 2, 24)), "whole numbers from 0 to 2 are needed"),

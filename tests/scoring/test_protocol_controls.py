@@ -15,14 +15,16 @@ from scipy import stats
 
 from made_sets import make_set, store_set
 from soundprobe.base.errors import ConfigError
+from soundprobe.base.files import write_json
 from soundprobe.base.records import Embeddings
 from soundprobe.data.catalog import open_data
 from soundprobe.data.synth.generate import write_synth
 from soundprobe.embeddings.head_plan import with_copies_joined
 from soundprobe.embeddings.sets import find_feature_sets, read_features
-from soundprobe.extras.learning_curve import deal_recordings, first_share, measure_learning_curve
-from soundprobe.extras.peeking import measure_peeking
+from soundprobe.extras.learning_curve import DRAWS, deal_clips, deal_recordings, first_share, measure_shots
+from soundprobe.extras.measure import PEEKING, learning_curve, shots_curve
 from soundprobe.heads.catalog import make_head
+from soundprobe.heads.knn import KNNHead
 from soundprobe.reporting.compared.comparison import comparisons_of
 from soundprobe.reporting.runs.collect import collect_runs
 from soundprobe.reporting.sections.controls import optimistic_of, shuffled_of
@@ -270,6 +272,10 @@ def test_probe_names_the_controls_for_a_wrong_one(tmp_path):
         probe(control="shuffled-label", embeddings=tmp_path)
     with pytest.raises(ConfigError, match="nothing to peek for"):
         probe(control="shuffled-labels", measure_peeking=True, embeddings=tmp_path)
+    with pytest.raises(ConfigError, match="no learning curve"):
+        probe(control="shuffled-labels", shots=[1], embeddings=tmp_path)
+    with pytest.raises(ConfigError, match="--shots 0 is not valid: give numbers of clips from 1"):
+        probe(shots=[4, 0], embeddings=tmp_path)
     with pytest.raises(ConfigError, match="puts recordings on both sides"):
         probe(control="reshuffled-folds", exclude_leaks=True, embeddings=tmp_path)
 
@@ -285,13 +291,14 @@ def test_probe_names_the_controls_for_a_wrong_one(tmp_path):
 def test_peeking_scores_every_candidate_and_never_falls_below_the_honest_choice(head, settings, candidates):
     data = made_embeddings(spread=1.5)
     tested = honest_folds(data, head, settings)
-    found = measure_peeking(data, head, seed=0, settings=settings, tested=tested)
-    assert [fold["fold"] for fold in found["folds"]] == list(FOLDS)
-    assert {len(fold["candidates"]) for fold in found["folds"]} == {candidates}
+    folds = list(PEEKING.of_folds(data, head, seed=0, settings=settings, tested=tested))
+    found = PEEKING.summary(folds)
+    assert [fold["fold"] for fold in folds] == list(FOLDS)
+    assert {len(fold["candidates"]) for fold in folds} == {candidates}
     by_hand = np.mean(
         [
             max([told.accuracy, *(one["accuracy"] for one in fold["candidates"])])
-            for fold, told in zip(found["folds"], tested, strict=True)
+            for fold, told in zip(folds, tested, strict=True)
         ]
     )
     assert found["peeked_by_fold"] == pytest.approx(by_hand)
@@ -303,8 +310,9 @@ def test_peeking_scores_every_candidate_and_never_falls_below_the_honest_choice(
 def test_peeking_at_the_chosen_setting_gives_the_honest_accuracy(head):
     data = made_embeddings(spread=1.2)
     quick = {"linear": {}, "knn": {}, "mlp": {"widths": [8], "learning_rates": [1e-2], "max_epochs": 5}}[head]
-    found = measure_peeking(data, head, seed=3, settings=quick, tested=honest_folds(data, head, quick, seed=3))
-    for fold in found["folds"]:
+    if head != "knn":
+        quick = {**quick, "class_weight": {0: 3.0}}
+    for fold in PEEKING.of_folds(data, head, seed=3, settings=quick, tested=honest_folds(data, head, quick, seed=3)):
         chosen = fold["honest"]["setting"]
         same = [
             one["accuracy"]
@@ -319,7 +327,7 @@ def test_peeking_and_learning_curve_leave_the_run_as_it_was(tmp_path):
     folders = {"embeddings": tmp_path / "embeddings", "heads": tmp_path / "heads", "progress": False}
     (plain,) = probe(head="knn", **folders)
     before = {path.name: path.read_bytes() for path in plain.folder.iterdir() if path.name != ".lock"}
-    (extra,) = probe(head="knn", measure_peeking=True, learning_curve=True, **folders)
+    (extra,) = probe(head="knn", measure_peeking=True, learning_curve=True, shots=[2, 1], **folders)
     assert extra.reused
     assert extra.folder == plain.folder
     assert {name: (plain.folder / name).read_bytes() for name in before} == before
@@ -330,9 +338,10 @@ def test_peeking_and_learning_curve_leave_the_run_as_it_was(tmp_path):
     for fold, told in zip(curve["folds"], plain.result["folds"], strict=True):
         assert fold["points"][-1]["share"] == 1.0
         assert fold["points"][-1]["accuracy"] == told["accuracy"]
-    written = (plain.folder / "peeking.json").stat().st_mtime_ns
-    probe(head="knn", measure_peeking=True, **folders)
-    assert (plain.folder / "peeking.json").stat().st_mtime_ns == written
+    files = [plain.folder / name for name in ("peeking.json", "learning-curve.json", "shots.json")]
+    written = [file.stat().st_mtime_ns for file in files]
+    probe(head="knn", measure_peeking=True, learning_curve=True, shots=[1, 2], **folders)
+    assert [file.stat().st_mtime_ns for file in files] == written
 
 
 def test_extras_are_measured_again_when_more_folds_are_tested(tmp_path):
@@ -360,23 +369,92 @@ def test_shares_of_recordings_are_nested_and_hold_every_class_twice():
 def test_learning_curve_never_trains_on_the_tested_fold_and_climbs_with_hard_data():
     data = made_embeddings(n=480, dim=60)
     tested = honest_folds(data, "linear", {})
-    content = measure_learning_curve(data, "linear", seed=0, settings={}, tested=tested, shares=(0.05, 0.4))
-    for fold in content["folds"]:
+    folds = list(learning_curve((0.05, 0.4)).of_folds(data, "linear", seed=0, settings={}, tested=tested))
+    for fold in folds:
         recordings = [point["recordings"] for point in fold["points"]]
         outside = len(np.unique(data.groups[data.folds != fold["fold"]]))
         assert recordings == sorted(recordings)
         assert recordings[-1] == outside
-    means = [np.mean([fold["points"][i]["accuracy"] for fold in content["folds"]]) for i in range(3)]
+    means = [np.mean([fold["points"][i]["accuracy"] for fold in folds]) for i in range(3)]
     assert means[0] < means[-1]
 
 
 def test_learning_curve_leaves_out_a_share_that_settings_cannot_be_chosen_on():
     data = made_embeddings(n=24)  # one recording of each class in each fold
     lone = Embeddings(**{**vars(data), "groups": np.array([f"only {label}" for label in data.labels])})
-    content = measure_learning_curve(
-        lone, "knn", seed=0, settings={}, tested=honest_folds(data, "knn", {}), shares=(0.5,)
-    )
-    assert [[point["share"] for point in fold["points"]] for fold in content["folds"]] == [[1.0]] * 4
+    quick = {"widths": [4], "learning_rates": [1e-2], "max_epochs": 1}
+    tested = honest_folds(data, "mlp", quick)
+    folds = learning_curve((0.5,)).of_folds(lone, "mlp", seed=0, settings=quick, tested=tested)
+    assert [[point["share"] for point in fold["points"]] for fold in folds] == [[1.0]] * 4
+
+
+def test_clips_are_dealt_one_of_each_recording_before_a_second_one_of_any():
+    rng = np.random.default_rng(0)
+    labels, groups = rng.integers(0, 3, 90), np.array([f"r{one}" for one in rng.integers(0, 12, 90) ** 2 // 12])
+    first, other = (deal_clips(labels, groups, np.random.default_rng(seed)) for seed in (0, 1))
+    assert (first != other).any()
+    for label in range(3):
+        own = labels == label
+        np.testing.assert_array_equal(np.sort(first[own]), np.arange(own.sum()))
+        dealt = groups[own][np.argsort(first[own])].tolist()
+        turns = [dealt[:place].count(group) for place, group in enumerate(dealt)]
+        assert turns == sorted(turns)  # so k clips are of k recordings, where there are as many
+
+
+def test_shots_train_on_so_many_clips_a_class_of_the_training_rows_in_nested_draws():
+    data, seen = made_embeddings(), []
+
+    class Watched(KNNHead):
+        def fit(self, X, y, groups=None):
+            seen.append({tuple(row) for row in X.tolist()})
+            np.testing.assert_array_equal(np.bincount(y), len(y) // C)
+            return super().fit(X, y, groups)
+
+    test, train = np.flatnonzero(data.folds == 2), np.flatnonzero(data.folds != 2)
+    (told,) = [one for one in honest_folds(data, "knn", {}) if one.fold == 2]
+    shots = (2, 4, 8)
+    found = measure_shots(data, lambda: Watched(ks=(1, 3)), told, train, test, 0, shots=shots)
+    assert [(one["draw"], one["shots"]) for one in found["points"]] == list(itertools.product(range(DRAWS), shots))
+    assert [one["clips"] for one in found["points"]] == [C * k for k in shots] * DRAWS
+    assert [one["recordings"] for one in found["points"]] == [C * k for k in shots] * DRAWS
+    trained_on = {tuple(row) for row in data.features[train].tolist()}
+    for fewer, more in itertools.pairwise(seen):
+        assert len(more) < len(fewer) or fewer < more  # another draw begins, or each holds the one before
+        assert more <= trained_on
+    assert len({frozenset(rows) for rows in seen}) == len(seen)
+
+
+@pytest.mark.parametrize(
+    ("head", "settings", "alone"),
+    [
+        ("linear", {"strengths": [0.01, 2.0, 100.0]}, {"strengths": (2.0,)}),
+        ("knn", {"ks": [5, 3]}, {"ks": (3,)}),
+        ("mlp", {"widths": [8], "learning_rates": [1e-2], "max_epochs": 2}, None),
+    ],
+)
+def test_one_shot_is_learnt_with_a_setting_that_no_clip_has_chosen(head, settings, alone):
+    data = made_embeddings()
+    tested = [one for one in honest_folds(data, head, settings) if one.fold == 2]
+    (found,) = shots_curve([1]).of_folds(data, head, seed=0, settings=settings, tested=tested)
+    (fixed,) = shots_curve([1]).of_folds(data, head, seed=0, settings=alone or settings, tested=tested)
+    assert found == fixed
+    assert [one["clips"] for one in found["points"]] == ([C] * DRAWS if alone else [])
+
+
+def test_shots_go_on_after_the_folds_that_are_there_and_begin_anew_for_other_numbers(tmp_path):
+    make_set(tmp_path / "embeddings")
+    folders = {"embeddings": tmp_path / "embeddings", "heads": tmp_path / "heads", "progress": False}
+    (done,) = probe(head="knn", shots=[1, 2], **folders)
+    file = done.folder / "shots.json"
+    whole = json.loads(file.read_text())
+    assert [fold["fold"] for fold in whole["folds"]] == [1, 2, 3, 4]
+    kept = whole["folds"][0]["points"][0] | {"accuracy": 0.123}  # as nothing would measure it
+    write_json(file, {"format": 1, "shots": [1, 2], "draws": DRAWS, "folds": [{"fold": 1, "points": [kept]}]})
+    probe(head="knn", shots=[1, 2], **folders)
+    resumed = json.loads(file.read_text())
+    assert resumed["folds"] == [{"fold": 1, "points": [kept]}, *whole["folds"][1:]]
+    probe(head="knn", shots=[2], **folders)
+    assert [[one["shots"] for one in fold["points"]] for fold in json.loads(file.read_text())["folds"]] == [[2] * 5] * 4
 
 
 def test_leaks_of_copied_bytes_count_as_one_recording():

@@ -216,12 +216,18 @@ def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
     ("options", "error", "message"),
     [
         ({"backbone": "pans"}, ConfigError, "Unknown backbone 'pans'. Did you mean 'panns'"),
+        (
+            {"backbone": "mn04+timm:resnet18"},
+            ConfigError,
+            "several.*: extract --backbone mn04,timm:resnet18, then",
+        ),
+        ({"backbone": "timm:a+b"}, ConfigError, "with a '.' can't be named"),
         ({"backbone": " , "}, ConfigError, "No backbone given"),
         ({"weights": "pretrained"}, WeightsError, "simplecnn"),
         ({"device": "gpu"}, ConfigError, "Unknown device 'gpu'"),
         ({"batch_size": 0}, ConfigError, "--batch-size 0"),
         ({"clip_seconds": 2.0}, ConfigError, "--clip-seconds 2.0"),
-        ({"layers": "both"}, ConfigError, "--layers both is not offered for simplecnn, only last"),
+        ({"layers": "both"}, ConfigError, "--layer both is not offered for simplecnn, only last"),
         ({"backbone": "mn04", "layers": "both", "precision": "int8"}, ConfigError, "mn04 with these layers, only fp32"),
     ],
 )
@@ -397,3 +403,25 @@ def test_notes_on_sound_and_on_reading_stay_with_the_set_and_with_what_is_traine
 def test_extract_with_other_channels_than_there_are_says_what_is_valid(toy, tmp_path):
     with pytest.raises(ConfigError, match="'right'.*first, loudest, mean"):
         embed(toy, tmp_path, channels="right")
+
+
+def test_extract_on_a_cluster_writes_the_same_bytes_with_a_worker_killed_in_between(toy, tmp_path, monkeypatch, dask):
+    data = shutil.copytree(toy, tmp_path / "data")
+    next(data.glob("audio/fold1/*.wav")).write_bytes(b"")
+    monkeypatch.setattr(pipeline, "PART_CLIPS", 6)
+    monkeypatch.chdir(tmp_path)
+    (here,) = embed(Path("data"), tmp_path / "here")
+    killed = dask.workers[0]
+    monkeypatch.setattr(
+        "soundprobe.embeddings.make_set.EmbeddingJob.check_failures", lambda job, parts: len(parts) and killed.kill()
+    )
+    (there,) = embed(Path("data"), tmp_path / "there", engine="dask", address=str(dask.file))
+    dask.refill()
+    assert (there.clips, there.failures, there.findings) == (here.clips, here.failures, here.findings)
+    parts = sorted(here.folder.glob("part-*"))
+    assert len(parts) == 6
+    for path in parts:
+        assert (there.folder / path.name).read_bytes() == path.read_bytes()
+    told = {"created", "command", "seconds_per_clip", "digest"}
+    metas = [json.loads((one.folder / "meta.json").read_text()) for one in (here, there)]
+    assert {k: v for k, v in metas[0].items() if k not in told} == {k: v for k, v in metas[1].items() if k not in told}

@@ -107,6 +107,20 @@ def test_run_writes_what_probe_writes_and_its_networks(done: Path, tiny: Path):
     )
 
 
+def test_run_on_a_cluster_gives_the_same_networks_to_the_byte(done, tiny, quick, tmp_path, monkeypatch, dask):
+    monkeypatch.chdir(tmp_path)
+    there = finetune(str(tiny), config=quick, heads="heads", engine="dask", address=dask.address, progress=False).folder
+    for fold in (1, 2, 3):
+        assert results.network_path(there, fold).read_bytes() == results.network_path(done, fold).read_bytes()
+        (one, its, _), (other, others, _) = (results.read_fold(results.fold_path(run, fold)) for run in (done, there))
+        assert numbers(vars(one)) == numbers(vars(other))
+        assert {name: array.tobytes() for name, array in its.items()} == {
+            name: array.tobytes() for name, array in others.items()
+        }
+    assert probabilities(there).tobytes() == probabilities(done).tobytes()
+    assert not list(there.rglob("*.pt"))
+
+
 def test_every_fold_starts_from_the_same_weights(done: Path):
     starts = {fold["chosen"]["initial_weights"] for fold in results.read_result(done).content["folds"]}
     assert len(starts) == 1
@@ -262,7 +276,7 @@ def test_carry_over_remembers_clips_of_shuffled_labels_and_says_so(tiny: Path, t
 
 
 def test_carry_over_of_single_folds_is_refused(tiny: Path, quick: str, tmp_path: Path):
-    with pytest.raises(ConfigError, match="Leave --only-fold and --jobs out"):
+    with pytest.raises(ConfigError, match="Leave --only-fold, --jobs and --engine out"):
         finetune(str(tiny), config=quick, carry_over=True, only_folds=[2], heads=tmp_path)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -17,6 +18,7 @@ import soundprobe as soundprobe_package
 from command_line import soundprobe
 from damage import damage, sign_again
 from made_sets import rewrite_about
+from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import AudioError, ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import load_head
@@ -27,6 +29,7 @@ from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
 from soundprobe.verbs.view import view
 from sounds import RATE_HZ, tone, write_urbansound_layout
+from tiny_transformers import save_tiny
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,24 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     assert said.class_names == embeddings.class_names
 
 
-def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path):
+@pytest.mark.parametrize("backbone", ["mn04", "hf:"])
+def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path, backbone):
     where = {"embeddings": tmp_path / "embeddings", "progress": False}
-    extract(trained.root / "clips", backbone="mn04", weights="random", layers="both", **where)
+    how, columns = {"layers": "both"}, {"last": 384, "middle": 224}
+    if backbone == "hf:":
+        backbone += str(save_tiny("Wav2Vec2", tmp_path / "model"))
+        how, columns = {"layers": "all", "pool": "mean+std"}, {"last": 32, "0": 32, "1": 32}
+    extract(trained.root / "clips", backbone=backbone, weights="random", **how, **where)
     runs = probe(head="linear,mlp,knn", heads=tmp_path / "heads", **where)
     (features,) = find_feature_sets(tmp_path / "embeddings")
     embeddings, _ = read_features(features)
     (path,) = (trained.root / "clips").glob(f"audio/*/{embeddings.ids[7]}")
     for done in runs:
-        assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {"last", "middle", "both"}
-        assert done.result["backbone"]["layers"] == {"last": 384, "middle": 224}
+        assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {
+            *columns,
+            *(["both"] * (len(columns) == 2)),
+        }
+        assert done.result["backbone"]["layers"] == columns
         expected = []
         for file in sorted(done.folder.glob("fold-*.safetensors")):
             _, arrays, record = read_fold(file)
@@ -279,6 +290,19 @@ def test_published_file_from_anywhere_serves_extract_predict_and_view_without_a_
         assert len(view(clip, head=done.folder, weights=file, device="cpu", **quiet).clips) == 1
         with pytest.raises(WeightsError, match="forbids to fetch it"):
             predict(clip, head=done.folder, device="cpu", **quiet)
+
+
+def test_predict_of_a_prefixed_backbone_beside_a_weights_file_with_a_plus_in_its_name(tmp_path):
+    write_urbansound_layout(tmp_path / "clips", folds=2, recordings=2, slices=1)
+    file, store, quiet = tmp_path / "mine+new.pt", tmp_path / "embeddings", {"progress": False}
+    torch.save(load_backbone("crnn", weights="random", seed=5).network.state_dict(), file)
+    extract(tmp_path / "clips", backbone="crnn", weights=file, embeddings=store, **quiet)
+    extract(tmp_path / "clips", backbone="timm:test_resnet", weights="random", embeddings=store, **quiet)
+    (done,) = probe(head="knn", backbone="crnn+timm:test_resnet", embeddings=store, heads=tmp_path / "heads", **quiet)
+    assert done.record.backbone.weights_label == "file mine_new.pt+random (seed 0)"
+    clip = next((tmp_path / "clips" / "audio").glob("*/*.wav"))
+    (said,) = predict(clip, head=done.folder, weights=file, device="cpu", **quiet)
+    assert said.proba.sum() == pytest.approx(1)
 
 
 def test_predict_of_a_folder_passes_hidden_files_over_and_counts_what_is_no_audio(trained, tmp_path):

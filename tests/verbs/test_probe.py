@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from damage import damage, make_read_only
-from made_sets import make_set
+from made_sets import make_set, store_set
 from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning, StoreError
 from soundprobe.base.files import read_json, write_json
 from soundprobe.embeddings import store
@@ -127,15 +127,25 @@ def test_probe_of_one_fold_is_marked_incomplete_until_the_others_are_there(tmp_p
     assert [fold["fold"] for fold in every.result["folds"]] == [1, 2, 3, 4]
 
 
-def test_linear_heads_default_criterion_is_no_part_of_the_key_and_another_is(tmp_path):
+def test_linear_heads_added_settings_are_part_of_the_key_unless_they_are_as_before_them(tmp_path):
     make_set(tmp_path / "embeddings")
     (feature_set,) = find_feature_sets(tmp_path / "embeddings")
-    before, same, other = (
+    before, same, by_accuracy, weighted = (
         Plan(feature_set, "linear", 0, settings, False).head_key
-        for settings in ({}, {"criterion": "log-loss"}, {"criterion": "accuracy"})
+        for settings in ({}, {"criterion": "log-loss"}, {"criterion": "accuracy"}, {"class_weight": "balanced"})
     )
     assert before == same == "1ec6c3807b5e"  # as runs were filed before there was a choice
-    assert other != before
+    assert len({before, by_accuracy, weighted}) == 3
+
+
+def test_probe_with_class_weights_records_them_and_calls_the_rare_class_more_often(tmp_path):
+    n, rng = 96, np.random.default_rng(0)
+    labels, folds, groups = np.arange(n) % 8 // 7, np.arange(n) // 8 % 4 + 1, np.array([f"r{i}" for i in range(n)])
+    store_set(tmp_path / "embeddings", rng.normal(size=(n, 4)) + labels[:, None], labels, folds, groups)  # 1 of 8
+    (plain,), (weighted,) = (run(tmp_path, settings=one) for one in ({}, {"class_weight": "balanced"}))
+    assert weighted.result["head"]["settings"] == {"class_weight": "balanced"}
+    told = [pq.read_table(one.folder / "predictions.parquet")["predicted"].to_numpy() for one in (plain, weighted)]
+    assert told[1].sum() > told[0].sum()
 
 
 def test_probe_with_several_seeds_makes_a_run_each_where_chance_plays_a_part(tmp_path):
@@ -362,7 +372,7 @@ def test_probe_of_a_damaged_part_names_it_and_the_command_that_mends_it(tmp_path
         run(tmp_path)
 
 
-def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path):
+def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask):
     make_set(tmp_path / "embeddings", n=720, dim=300)
     given = {"settings": {"strengths": [0.01]}}
     before = torch.get_num_threads()
@@ -371,7 +381,7 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path):
         (usual,) = run(tmp_path, **given)
     finally:
         torch.set_num_threads(before)
-    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"jobs": 2, "engine": "dask"}]
+    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"engine": "dask", "address": dask.address}]
     made = [run(tmp_path, heads=tmp_path / f"{number}", **given, **way)[0] for number, way in enumerate(ways)]
     for fold in (3, 1, 2, 4):
         (last,) = run(tmp_path, heads=tmp_path / "in turn", only_folds=[fold], **given)

@@ -13,6 +13,7 @@ import re
 import stat
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, overload
 
 from soundprobe.base.errors import AudioError, ClipReadError
@@ -193,6 +194,14 @@ class Reader(io.RawIOBase):
 def source_name(source: Source) -> str:
     """How messages name a clip's source: its path, or the name that it brings."""
     return source.name if isinstance(source, EncodedAudio) else os.fspath(source)
+
+
+def from_anywhere(source: Source) -> Source:
+    """The same source under the same name, for a process that runs in another folder."""
+    if isinstance(source, EncodedAudio):
+        return source
+    read = partial(open_encoded, os.path.abspath(source))
+    return EncodedAudio(source_name(source), read)  # type: ignore[arg-type]  # large files stay where they are
 
 
 OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)

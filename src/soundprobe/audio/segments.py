@@ -24,7 +24,7 @@ INTEGERS = ("PCM_16", "PCM_24", "PCM_32")
 def segment(path: str, start_s: float, end_s: float) -> EncodedAudio:
     """The part of the file at `path` from `start_s` to `end_s`, read when it is wanted."""
     name = f"{path} [{start_s:g} to {end_s:g} s]"
-    return EncodedAudio(name, partial(read_segment, path, start_s, end_s, name))
+    return EncodedAudio(name, partial(read_segment, os.path.abspath(path), start_s, end_s, name))
 
 
 def read_segment(path: str, start_s: float, end_s: float, name: str) -> bytes:

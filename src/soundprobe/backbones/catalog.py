@@ -281,6 +281,15 @@ LOGMEL_STATS = BackboneSpec(
 class Backbones(Registry[BackboneSpec]):
     """The registry of backbones."""
 
+    def __getitem__(self, name: str) -> BackboneSpec:
+        if "+" in name:
+            each = name.replace("+", ",")
+            raise ConfigError(
+                f"{name!r} is several backbones, as '+' joins them: extract --backbone {each}, then probe --backbone "
+                f"{name} has their embeddings side by side. A file, folder or revision with a '+' can't be named."
+            )
+        return super().__getitem__(name)
+
     def tagging(self, name: str, weights: str | Path | None) -> BackboneSpec:
         """The spec of a backbone that has tags, whose weights are there as far as can be told without reading any.
 
@@ -324,6 +333,13 @@ BACKBONES = Backbones(
             "any audio encoder of MTEB",
             "mteb:openai/whisper-tiny",
             is_code=lambda rest: ":" in rest,
+        ),
+        Prefix(
+            "hf",
+            "<owner/name>",
+            "soundprobe.backbones.transformers_audio:hf_spec",
+            "any audio encoder of transformers, on the Hugging Face Hub or in a folder (hf:./folder)",
+            "hf:facebook/wav2vec2-base",
         ),
     ),
 )

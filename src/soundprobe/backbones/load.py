@@ -107,6 +107,8 @@ def load_backbone(
     weights: str | Path | None = None,
     clip_seconds: float | None = None,
     layers: str = LAST,
+    pool: str | None = None,
+    revision: str | None = None,
     seed: int = 0,
     shortcuts: bool = True,
     progress: bool = True,
@@ -118,7 +120,8 @@ def load_backbone(
         weights: "pretrained" (fetched when not in the cache; the default), "random" (the control) or a file's path.
             A backbone in which nothing is learnt takes none of them.
         clip_seconds: the input's length; None takes the backbone's own rule.
-        layers: which of its layers make the embedding, see `BackboneSpec.with_layers`.
+        layers, pool: which of its layers make the embedding, and how, see `BackboneSpec.with_layers`.
+        revision: of a repository on the Hub, where `name` says none.
         seed: of random weights, 0 to 2**63 - 1: the same seed gives the same numbers.
         shortcuts: see `Backbone.allow_shortcuts`.
         progress: show a bar while fetching.
@@ -127,7 +130,8 @@ def load_backbone(
         ConfigError: the name, the length, the layers or the seed is not valid, or the class doesn't keep the contract.
         WeightsError: the weights can't be had, or are not this network's.
     """
-    spec = BACKBONES[name].with_layers(layers)
+    pinned = f"{name}@{revision}" if revision and "@" not in name else name
+    spec = replace(BACKBONES[pinned], name=name).with_layers(layers, pool)
     if clip_seconds is not None:
         spec.check_clip_seconds(clip_seconds)
     if not 0 <= seed < 2**63:
@@ -153,8 +157,13 @@ def load_backbone(
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)
-    settings = _settings(spec, clip_seconds)
-    return LoadedBackbone(spec, network, info, settings if layers == LAST else {**settings, "layers": layers})
+    return LoadedBackbone(spec, network, info, {**_settings(spec, clip_seconds), **spec.choices})
+
+
+def choices_in(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords by which `load_backbone` makes the backbone that has these settings."""
+    revision = settings.get("frontend", {}).get("revision")
+    return {"layers": settings.get("layers", LAST), "pool": settings.get("pool"), "revision": revision}
 
 
 def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:

@@ -24,7 +24,7 @@ from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import offline
-from soundprobe.base.registry import code_of, resolve
+from soundprobe.base.registry import code_of, is_allowed, resolve
 
 ANY_RATE_HZ = 48_000
 """What an encoder is given that doesn't say its rate: it resamples."""
@@ -168,11 +168,13 @@ def _encoder(name: str) -> Any:
     if isinstance(found, ModelMeta):
         if "audio" not in found.modalities:
             raise ConfigError(f"mteb:{name} takes {', '.join(found.modalities)} and no audio.")
-        if (
-            found.loader is not None
-            and "trust_remote_code" in f"{found.loader_kwargs}{inspect.getsource(found.loader)}"
-        ):
-            raise ConfigError(f"mteb:{name} runs code from the Hugging Face Hub, which soundprobe doesn't do.")
+        loader = getattr(found.loader, "func", found.loader)
+        remote = loader is not None and "trust_remote_code" in f"{found.loader_kwargs}{inspect.getsource(loader)}"
+        if remote and not is_allowed(f"mteb:{name}"):
+            raise ConfigError(
+                f"mteb:{name} runs code from the Hugging Face Hub. If you trust it, give --trust-remote-code "
+                f"(to predict with it: --allow mteb:{name})."
+            )
     if offline():
         from huggingface_hub import constants
 

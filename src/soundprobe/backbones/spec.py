@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,13 @@ PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
 """The precisions that a network on spectrograms has for nothing."""
 PRECISIONS = (*FLOATS, "int8")
-LAST, BOTH = "last", "both"
-"""What `--layers` calls the embedding proper, and all of a backbone's layers side by side."""
+LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
+"""What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
+
+
+def together(layers: Sized) -> str:
+    """What several layers side by side are called in records."""
+    return BOTH if len(layers) == 2 else ALL
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class BackboneSpec:
         any_clip_seconds: whether `--clip-seconds` may be given: false where a network's shape fixes its input.
         arguments: what the class's constructor needs besides `clip_seconds`.
         frontend, pooling: the settings that an embedding depends on, for the key and for readers.
-        layers: of a backbone that offers more than its last layer, each by name, "last" first; its class then takes
-            the keyword `layers`, names in this order.
+        layers: of a backbone that offers more than its last layer, each by name, "last" first, and "mean" where their
+            mean can be had; its class then takes the keyword `layers`, names in this order.
+        pools: of a backbone that can pool over time in several ways, each by name, in words, the usual one first; its
+            class then takes the keyword `pool`, one of the names. "mean+std" has twice the columns.
         frames: of a backbone whose class has `embed_frames`; None where the network keeps no time axis.
         precisions: what `--precision` may be; all but fp32 need a `SpectrogramBackbone`.
         trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
@@ -103,6 +110,7 @@ class BackboneSpec:
     frontend: Mapping[str, Any] = field(default_factory=dict)
     pooling: str = ""
     layers: Mapping[str, Layers] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)
     frames: Frames | None = None
     precisions: tuple[str, ...] = ("fp32",)
     trainable: bool = False
@@ -133,29 +141,50 @@ class BackboneSpec:
         """Whether there are any that were trained elsewhere."""
         return self.weights is not None or self.loads_own_weights
 
-    def with_layers(self, layers: str) -> BackboneSpec:
-        """The spec of what `--layers` asks for; `self` for the last one.
+    def with_layers(self, layers: str, pool: str | None = None) -> BackboneSpec:
+        """The spec of what `--layer` and `--pool` ask for; `self` for the last layer, pooled as it is by default.
 
         Raises:
             ConfigError: this backbone doesn't offer it.
         """
-        offered = (*self.layers, BOTH) if self.layers else (LAST,)
-        if layers not in offered:
-            raise ConfigError(
-                f"--layers {layers} is not offered for {self.name}, only {', '.join(offered)}. Leave it out."
-            )
+        if pool is not None and pool not in self.pools:
+            offered = f", only {', '.join(self.pools)}" if self.pools else ""
+            raise ConfigError(f"--pool {pool} is not offered for {self.name}{offered}. Leave it out.")
+        spec = self if pool is None or pool == next(iter(self.pools)) else self._pooled(pool)
         if layers == LAST:
-            return self
-        kept = {name: told for name, told in self.layers.items() if layers in (name, BOTH)}
+            return spec
+        several = {name: told for name, told in spec.layers.items() if name != MEAN}
+        if layers not in spec.layers and (layers not in (BOTH, ALL) or not several):
+            offered = ", ".join([*spec.layers, ALL] if spec.layers else [LAST])
+            raise ConfigError(f"--layer {layers} is not offered for {self.name}, only {offered}. Leave it out.")
+        kept = several if layers in (BOTH, ALL) else {layers: spec.layers[layers]}
         return replace(
-            self,
+            spec,
             embedding_dim=sum(told.columns for told in kept.values()),
-            arguments={**self.arguments, "layers": tuple(kept)},
-            pooling="; ".join(told.pooling for told in kept.values()),
+            arguments={**spec.arguments, "layers": tuple(kept)},
+            pooling="; ".join(dict.fromkeys(told.pooling for told in kept.values())),
             layers=kept,
             frames=None,
-            precisions=tuple(precision for precision in self.precisions if precision != "int8"),
+            precisions=tuple(precision for precision in spec.precisions if precision != "int8"),
         )
+
+    def _pooled(self, pool: str) -> BackboneSpec:
+        """With another entry of `pools`; a standard deviation beside the mean doubles the columns."""
+        times, told = 1 + (pool == "mean+std"), self.pools[pool]
+        return replace(
+            self,
+            embedding_dim=self.embedding_dim * times,
+            arguments={**self.arguments, "pool": pool},
+            pooling=told,
+            layers={name: Layers(one.columns * times, told) for name, one in self.layers.items()},
+        )
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The `layers` and `pool` that it was made with, where they are not the usual ones, for keys and records."""
+        kept = self.arguments.get("layers")
+        named = {} if kept is None else {"layers": kept[0] if len(kept) == 1 else together(kept)}
+        return named | {"pool": self.arguments["pool"]} if "pool" in self.arguments else named
 
     def frame_times_s(self, samples: int) -> list[float]:
         """The centres in seconds of the frames that a clip of so many samples has; empty where there are no frames."""

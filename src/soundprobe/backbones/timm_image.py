@@ -23,6 +23,7 @@ from soundprobe.backbones.protocol import SpectrogramBackbone
 from soundprobe.backbones.spec import FLOATS, BackboneSpec, Frames
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import offline
+from soundprobe.base.model_hub import cached_file, model_info, unreachable
 
 SAMPLE_RATE_HZ = 22_050
 N_FFT = 2048  # 1024 would leave the lowest of 128 bands one or two bins each
@@ -31,7 +32,6 @@ MEL_BANDS = 128
 MEAN_DB, STD_DB = -20.0, 20.0  # 100 clips of UrbanSound8K give -21, 19
 FIXED_SECONDS = 4.0  # what a network of a fixed picture size hears, stretched to that size
 LEAST_FRAMES = 128  # on which a network's last feature map is measured
-HUB_SECONDS = 20.0  # how long the Hub may take for its first answer
 SOME = ("resnet18", "mobilenetv3_large_100", "efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224")
 
 
@@ -87,7 +87,10 @@ class TimmImage(SpectrogramBackbone):
                 "or the name of a network that has some (timm.list_pretrained())."
             )
         if _cached_file(published) is None:
-            _check_reachable(self.name, published)
+            if published.hf_hub_id:
+                model_info(_weights_of(self.name), published.hf_hub_id.partition("@")[0])
+            elif offline():
+                raise _unreachable(self.name, published, f"{offline()} forbids to fetch it")
         first, second = (_load(self.name, published, seed) for seed in (0, 1))
         left = second.state_dict()
         different = [name for name, tensor in first.state_dict().items() if not torch.equal(tensor, left[name])]
@@ -109,40 +112,25 @@ def _load(name: str, published: PretrainedCfg, seed: int) -> nn.Module:
             torch.default_generator.manual_seed(seed)
             return timm.create_model(name, pretrained=True, in_chans=1, num_classes=0, pretrained_cfg_overlay=overlay)
     except Exception as error:  # the Hub's client, PyTorch's and timm's own have no error in common
-        raise WeightsError(_unreachable(name, published, one_line(error)[:200])) from error
-
-
-def _check_reachable(name: str, published: PretrainedCfg) -> None:
-    """Asks the Hub once: timm's own request is tried again for most of a minute before it gives up."""
-    from huggingface_hub import HfApi
-
-    if offline():
-        raise WeightsError(_unreachable(name, published, f"{offline()} forbids to fetch them"))
-    if published.hf_hub_id:
-        try:
-            HfApi().model_info(published.hf_hub_id.partition("@")[0], timeout=HUB_SECONDS)
-        except Exception as error:  # the client's own errors, and those of the HTTP library under it
-            raise WeightsError(_unreachable(name, published, one_line(error)[:200])) from error
+        raise _unreachable(name, published, one_line(error)[:200]) from error
 
 
 def _cached_file(published: PretrainedCfg) -> str | None:
     """The path of the weights in the Hub's cache, where they are there."""
-    from huggingface_hub import try_to_load_from_cache
-
     if not published.hf_hub_id:
         return None
     repository, _, revision = published.hf_hub_id.partition("@")
     names = [published.hf_hub_filename] if published.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
-    found = (try_to_load_from_cache(repository, name, revision=revision or None) for name in names)
-    return next((path for path in found if isinstance(path, str)), None)
+    return cached_file(repository, names, revision or None)
 
 
-def _unreachable(name: str, published: PretrainedCfg, reason: str) -> str:
+def _weights_of(name: str) -> str:
+    return f"Pretrained weights of timm:{name} are"
+
+
+def _unreachable(name: str, published: PretrainedCfg, reason: str) -> WeightsError:
     source = f"https://huggingface.co/{published.hf_hub_id}" if published.hf_hub_id else published.url
-    return (
-        f"Pretrained weights of timm:{name} are not in the Hugging Face cache and can't be fetched: {reason}. "
-        f"URL: {source} ; run once where it can be reached and copy the cache (HF_HOME), or use --weights random."
-    )
+    return unreachable(_weights_of(name), str(source), reason)
 
 
 @lru_cache

@@ -161,6 +161,19 @@ def remove_left_over(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_leftovers_of(files: Iterable[Path]) -> None:
+    """Deletes what dead writers left of these files under temporary names, where no lock's next holder would.
+
+    Raises:
+        OSError: it can't be deleted.
+    """
+    wanted = set(files)
+    for folder in {file.parent for file in wanted}:
+        for left in folder.glob(".*.tmp"):
+            if left.with_name(left.name[1:].rsplit(".", 2)[0]) in wanted:
+                remove_left_over(left)
+
+
 def _lives(process: int) -> bool:
     """Whether it is another process of this machine. Windows, where asking is not safe, keeps open files by itself."""
     if process == os.getpid() or os.name == "nt":

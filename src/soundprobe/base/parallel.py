@@ -5,15 +5,24 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from soundprobe.base.errors import ConfigError, SoundprobeError, unknown
 
+if TYPE_CHECKING:
+    from soundprobe.base.cluster import Cluster
+
 Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
+NETWORK_ENGINES = ("threads", "dask")
+"""Of what one network does for many clips: another process of this machine would only need memory for another."""
 TRACKERS = ("joblib.externals.loky.backend.resource_tracker", "multiprocessing.resource_tracker")
 MEMORY_BYTES = 4e9
 """What all tasks' own copies of the features may take together."""
@@ -36,10 +45,33 @@ def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
     return max(1, min(cores, tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 
 
-def check_engine(name: str) -> None:
-    """Raises ConfigError where `name` is none of `ENGINES`."""
-    if name not in ENGINES:
-        raise ConfigError(unknown("engine", name, ENGINES))
+def check_engine(name: str, address: str | None = None, among: Sequence[str] = ENGINES) -> None:
+    """Raises ConfigError where `name` is none of `among`, or an address is given that it has no use for."""
+    if name not in among:
+        raise ConfigError(unknown("engine", name, among))
+    if address is not None and name != "dask":
+        raise ConfigError(f"--address {address} is of a Dask cluster: give --engine dask, too.")
+
+
+_open: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+
+
+@contextmanager
+def one_cluster(
+    engine: str, address: str | None = None, workers: int | None = None, *, shown: bool = True
+) -> Iterator[None]:
+    """Within it all tasks of the engine "dask" share one cluster, which is closed at its end; others need none."""
+    if engine != "dask" or _open.get() is not None:
+        yield
+        return
+    from soundprobe.base.cluster import Cluster
+
+    with closing(Cluster(address, workers if workers and workers > 0 else None, shown=shown)) as cluster:
+        token = _open.set(cluster)
+        try:
+            yield
+        finally:
+            _open.reset(token)
 
 
 def run_tasks(
@@ -49,54 +81,74 @@ def run_tasks(
     jobs: int = 1,
     engine: str = "processes",
     address: str | None = None,
+    shared: Sequence[Any] = (),
+    paths: Iterable[str | Path] = (),
+    in_order: bool = True,
 ) -> Iterator[Result]:
-    """Yields `function(*args)` for each of `arguments`, in their order, as soon as it and those before it are done.
+    """Yields `function(*shared, *args)` for each of `arguments`, as soon as it is done, and those before it.
 
     Args:
-        jobs: how many at once; 1 runs them here, one after the other, -1 takes every core.
-        engine: "threads", "processes" (joblib's loky) or "dask".
-        address: of the Dask scheduler ("tcp://host:8786"); without one a cluster on this machine is started.
+        jobs: how many at once; 1 runs them here, one after the other, -1 takes every core. A Dask cluster at an address
+            has its own number.
+        engine: "threads", "processes" (joblib's loky) or "dask", where whatever kills a worker or cuts a connection
+            makes tasks be done again, see `base.cluster`.
+        address: of the Dask scheduler ("tcp://host:8786"), or its file; without one a cluster on this machine is
+            started. See `one_cluster`.
+        shared: what all tasks take, sent to a worker once.
+        paths: what tasks read and write; a worker of a cluster that can't see one is refused.
+        in_order: False has a cluster's results come as they are done.
 
     Raises:
-        ConfigError: the engine is unknown or Dask is not installed.
+        ConfigError: the engine is unknown, Dask is not installed, or a worker lacks something.
         Exception: whatever a task raised. What it warned of is said here.
     """
-    check_engine(engine)
+    check_engine(engine, address)
     if jobs == 0 or jobs < -1:
         raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more, or -1 for every core.")
-    if jobs == 1 and engine != "dask":
-        for args in arguments:
-            yield function(*args)
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    if engine != "threads":
-        _start_trackers()
-    told = function if engine == "threads" else _Telling(function)
-    tasks = [delayed(told)(*args) for args in arguments]
     if engine == "dask":
-        try:
-            from distributed import Client
-        except ImportError:
-            raise ConfigError("--engine dask needs Dask: pip install 'soundprobe[dask]'.") from None
-        # Threads would share one interpreter lock and one set of BLAS threads: a worker is a process.
-        try:
-            client = Client(address) if address else Client(n_workers=jobs if jobs > 0 else None, threads_per_worker=1)
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"--address {address}: no Dask scheduler answers there ({error}).") from error
-        with client, parallel_config(backend="dask"):
-            yield from map(_repeated, Parallel(return_as="list")(tasks))
+        _start_trackers()
+        with one_cluster(engine, address, jobs):
+            cluster = _open.get()
+            assert cluster is not None
+            told = _Telling(function)
+            yield from map(_repeated, cluster.run(told, arguments, shared=shared, paths=paths, in_order=in_order))
         return
+    if jobs == 1:
+        for args in arguments:
+            yield function(*shared, *args)
+        return
+    from joblib import Parallel, delayed
+
     if engine == "threads":
+        tasks = [delayed(function)(*shared, *args) for args in arguments]
         yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
-    else:
-        try:
-            yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
-        except BrokenProcessPool as error:
-            raise SoundprobeError(
-                "A process that trained a fold died, most likely for want of memory. Run the command again with "
-                "--jobs 1: finished folds are kept."
-            ) from error
+        return
+    _start_trackers()
+    tasks = [delayed(_Telling(function))(*shared, *args) for args in arguments]
+    try:
+        yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
+    except BrokenProcessPool as error:
+        raise SoundprobeError(
+            "A process that trained a fold died, most likely for want of memory. Run the command again with "
+            "--jobs 1: finished folds are kept."
+        ) from error
+
+
+class UnwantedError(Exception):
+    """Nobody waits for this task any more."""
+
+
+def check_wanted() -> None:
+    """Raises UnwantedError in a cluster's task whose asker is gone, or has its result from another worker: for tasks
+    that take hours."""
+    if "distributed.worker" not in sys.modules:
+        return
+    from distributed.worker import get_worker, thread_state
+
+    with suppress(ValueError):  # no worker's thread
+        task = get_worker().state.tasks.get(getattr(thread_state, "key", ""))
+        if task is not None and task.state == "cancelled":
+            raise UnwantedError
 
 
 def _start_trackers() -> None:

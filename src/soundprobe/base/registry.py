@@ -83,8 +83,13 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         self._read: dict[str, AnySpec] = {}
 
     @cached_property
+    def _points(self) -> tuple[EntryPoint, ...]:
+        """To find them, the metadata of every installed package are read."""
+        return tuple(entry_points(group=self.group))
+
+    @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        found = {point.name: point for point in entry_points(group=self.group)}
+        found = {point.name: point for point in self._points}
         return {name: found[name] for name in sorted(found) if not self._refused(name)}
 
     def _refused(self, name: str) -> str:
@@ -139,7 +144,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         """
         prefix = self.prefix_of(name)
         is_code = ":" in name and (prefix is None or prefix.is_code(name.partition(":")[2]))
-        if is_code and name not in self and name not in _allowed:
+        if is_code and name not in self and not is_allowed(name):
             raise ConfigError(
                 f"{where} names the {self.kind} {name}, which is neither soundprobe's nor an installed package's, and "
                 f"to use it is to run its code. If you trust it, give --allow {name}"
@@ -153,7 +158,7 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
     def usable_added(self) -> list[AnySpec]:
         """Those of other packages that can be read, by name."""
         specs = []
-        for point in entry_points(group=self.group):
+        for point in self._points:
             if why := self._refused(point.name):
                 warnings.warn(f"Left out: {why}, so {point.value} can't be it.", SoundprobeWarning, stacklevel=2)
         for name in self._added:
@@ -188,6 +193,11 @@ _allowed: set[str] = set()
 def allow(names: Iterable[str]) -> None:
     """Lets records name these addresses ("package.module:Name"), whose code is then run: see `Registry.of_record`."""
     _allowed.update(names)
+
+
+def is_allowed(name: str) -> bool:
+    """Whether `allow` was given it."""
+    return name in _allowed
 
 
 def resolve(address: str, what: str) -> Any:

@@ -19,9 +19,11 @@ from soundprobe.cli.options import (
     MadeFolds,
     Quiet,
     ReportsFolder,
+    TrustRemoteCode,
     examples,
     given_command,
     opens_data,
+    trust,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
@@ -57,6 +59,7 @@ def compare(
         str | None,
         typer.Option("--baseline", metavar="FILE", help="Your own model's predictions, as for `import`."),
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     seed: Annotated[
         list[str] | None, typer.Option("--seed", metavar="N", help="Of untrained networks; 0,1,2 makes one of each.")
     ] = None,
@@ -86,6 +89,8 @@ def compare(
         raise ConfigError(f"{path} and --data {data} both say where the clips are. Leave one out.")
     from soundprobe.workflows.compare import compare as run
 
+    if trust_remote_code:
+        trust(backbone)
     done = run(
         place,
         backbone=backbone,

@@ -9,6 +9,7 @@ import typer
 
 from soundprobe.base.errors import one_line
 from soundprobe.cli.options import (
+    Address,
     Channels,
     Data,
     Device,
@@ -82,6 +83,8 @@ def finetune(
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Folds at once, each in a process of its own.")] = 1,
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="processes, or dask.")] = "processes",
+    address: Address = None,
     force: Force = False,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
@@ -110,6 +113,8 @@ def finetune(
         heads=heads,
         device=device,
         jobs=jobs,
+        engine=engine,
+        address=address,
         limit=limit,
         channels=channels,
         **how,

@@ -25,6 +25,7 @@ from soundprobe.cli.fit import fit
 from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
 from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
+    Address,
     Allow,
     BatchSize,
     Channels,
@@ -37,11 +38,14 @@ from soundprobe.cli.options import (
     HeadsFolder,
     Limit,
     MadeFolds,
+    NetworkEngine,
     Quiet,
     ReportsFolder,
+    TrustRemoteCode,
     examples,
     given_command,
     opens_data,
+    trust,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
@@ -142,7 +146,8 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
         "soundprobe extract --backbone mn04,panns --data ESC-50/",
         "soundprobe extract --backbone mn04 --weights random --data clips.csv",
         "soundprobe extract --finetuned mn04-finetuned",
-        "soundprobe extract --backbone mn04 --layers both",
+        "soundprobe extract --backbone mn04 --layer all",
+        "soundprobe extract --backbone hf:facebook/wav2vec2-base --layer all",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
@@ -163,9 +168,14 @@ def extract(
         float | None,
         typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
     ] = None,
-    layers: Annotated[
-        str, typer.Option("--layers", metavar="WHICH", help="last; of mn04 also middle or both.")
+    layer: Annotated[
+        str, typer.Option("--layer", metavar="WHICH", help="last, all, mean or a number; of mn04 middle.")
     ] = "last",
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", metavar="HOW", help="Of hf: models: mean, mean+std, max or cls."),
+    ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
@@ -185,9 +195,12 @@ def extract(
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,
+    engine: NetworkEngine = "threads",
+    address: Address = None,
     max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
     allow: Allow = None,
+    layers: Annotated[str | None, typer.Option("--layers", hidden=True)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,
@@ -202,12 +215,15 @@ def extract(
     from soundprobe.audio.checks import notes
     from soundprobe.verbs.extract import extract as run
 
+    if trust_remote_code:
+        trust(backbone)
     outcomes = run(
         data,
         backbone=backbone,
         weights=weights,
         clip_seconds=clip_seconds,
-        layers=layers,
+        layers=layers or layer,
+        pool=pool,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,
@@ -220,6 +236,8 @@ def extract(
         device=device,
         batch_size=batch_size,
         jobs=jobs,
+        engine=engine,
+        address=address,
         max_failures=max_failures,
         progress=not quiet,
         command=given_command(),

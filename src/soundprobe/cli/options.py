@@ -84,6 +84,10 @@ BatchSize = Annotated[
 DecodingJobs = Annotated[
     int | None, typer.Option("--jobs", metavar="N", min=1, help="Threads that decode. Default: the cores.")
 ]
+Address = Annotated[
+    str | None, typer.Option("--address", metavar="URL", help="Dask's: tcp://host:8786, or a scheduler file.")
+]
+NetworkEngine = Annotated[str, typer.Option("--engine", metavar="NAME", help="threads (here), or dask.")]
 EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER", help="The store of embeddings.")]
 HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]
@@ -116,6 +120,14 @@ Allow = Annotated[
         "--allow", metavar="NAME", help="Code of others that the run may name: package.module:Class.", callback=_allow
     ),
 ]
+
+
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Of hf: and mteb: models with own code.")]
+
+
+def trust(backbone: str | None) -> None:
+    """Allows the models of the Hub among the names joined by commas to run code of their own."""
+    _allow([name.strip() for name in (backbone or "").split(",") if name.strip().startswith(("hf:", "mteb:"))])
 
 
 def opens_data(command: Callable[..., None]) -> Callable[..., None]:

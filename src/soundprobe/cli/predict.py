@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import AudioError, ConfigError, one_line
-from soundprobe.base.files import check_room, printable, write_text
-from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
+from soundprobe.base.parallel import NETWORK_ENGINES, check_engine
+from soundprobe.cli.options import Address, Allow, Dataset, Device, HeadsFolder, NetworkEngine, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import plural
 
@@ -94,6 +95,8 @@ def predict(
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
     ] = 2,
+    engine: NetworkEngine = "threads",
+    address: Address = None,
     allow: Allow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
@@ -113,9 +116,13 @@ def predict(
 
     how = Listening(window, hop, threshold, min_duration)
     source = _raw(clips, raw, rate, channels_in, follow)
+    check_engine(engine, address, NETWORK_ENGINES)
+    if engine != "threads" and STDIN in map(str, clips):
+        raise ConfigError(f"Standard input is heard in this process alone, not with --engine {engine}. Leave one out.")
     form = _form(form, to, as_json=as_json, follow=follow)
     if to is not None:
         check_room(to.parent, 0)
+        remove_leftovers_of([to])
     options: dict[str, Any] = {"weights": weights, "channels": channels, "device": device, "progress": not quiet}
     asked: dict[str, Any] = {"listening": [window, hop, threshold, min_duration], "channels": channels, "format": form}
     if tags:
@@ -157,7 +164,8 @@ def predict(
     if left:
         predictor = load()
         writer.highest_hz = predictor.highest_hz
-        with heard(predictor, left, how, source, jobs=jobs, progress=not quiet) as outcomes:
+        where: dict[str, Any] = {"jobs": jobs, "engine": engine, "address": address}
+        with heard(predictor, left, how, source, progress=not quiet, **where) as outcomes:
             for recording, done in zip(left, outcomes, strict=True):
                 if isinstance(done, AudioError):
                     failures.append(done)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from soundprobe.cli.options import (
+    Address,
     Dataset,
     EmbeddingsFolder,
     Force,
@@ -66,6 +67,9 @@ def probe(
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
     ] = False,
+    shots: Annotated[
+        list[str] | None, typer.Option("--shots", metavar="1,2,4", help="Also train on so many clips a class.")
+    ] = None,
     measure_peeking: Annotated[
         bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")
     ] = False,
@@ -79,9 +83,7 @@ def probe(
         typer.Option("--jobs", metavar="N", help="Folds at once; -1: the cores. Default: what pays."),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
-    address: Annotated[
-        str | None, typer.Option("--address", metavar="URL", help="Dask scheduler, such as tcp://host:8786.")
-    ] = None,
+    address: Address = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -103,6 +105,7 @@ def probe(
         exclude_leaks=exclude_leaks or recipe.exclude_leaks,
         control=control,
         learning_curve=learning_curve,
+        shots=whole_numbers(shots, "--shots"),
         measure_peeking=measure_peeking,
         embeddings=embeddings,
         heads=heads,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from soundprobe.base.errors import one_line
-from soundprobe.base.files import check_room
+from soundprobe.base.files import check_room, remove_leftovers_of
 from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
 from soundprobe.cli.predict import Channels, Run, Weights
@@ -51,6 +51,7 @@ def view(
     from soundprobe.verbs.view import view as show
 
     check_room(to.parent, 0)
+    remove_leftovers_of([to])
     if run is None:
         check_clips(clips)
     else:

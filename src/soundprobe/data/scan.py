@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,11 @@ class Scan:
     peak: np.ndarray | None = None
     decoder: np.ndarray | None = None
     findings: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Scan:
+        """Of the clips at `rows`, an index array."""
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return replace(self, **{name: column[rows] for name, column in columns.items()})
 
 
 NOTHING = AudioInfo(duration_s=0.0, sample_rate_hz=0, channels=0, frames=0)

@@ -82,6 +82,6 @@ def with_copies_joined(embeddings: Embeddings) -> Embeddings:
     digests = embeddings.columns.get("audio_sha256")
     if digests is None:
         return embeddings
-    from soundprobe.data.audit.leaks import join_copies
+    from soundprobe.scoring.copies import join_copies
 
     return dataclasses.replace(embeddings, groups=join_copies(embeddings.groups, digests))

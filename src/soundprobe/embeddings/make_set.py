@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +20,26 @@ from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
 from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, embedding_key, plan_parts
+from soundprobe.embeddings.on_workers import embed_parts_on_workers
 from soundprobe.embeddings.precision import in_precision, precision_of
 from soundprobe.embeddings.twin_set import copy_parts
 
 
 def make_set(
-    job: EmbeddingJob, root: Path, origin: dict[str, Any], progress: bool, command: str, belongs: dict[str, Any] | None
+    job: EmbeddingJob,
+    root: Path,
+    origin: dict[str, Any],
+    progress: bool,
+    command: str,
+    belongs: dict[str, Any] | None,
+    engine: str = "threads",
 ) -> store.Extraction:
     """Embeds what is not there yet, in the set or in one of the same clips under other labels.
 
     Args:
         root: the store's; origin: the data's fingerprint and how it was opened, for `meta.json`.
         belongs: of a fine-tuned network, the fold that alone may be scored on the set, and its run; else None.
+        engine: "threads" of this process, or "dask": a part a task, see `base.parallel.run_tasks`.
 
     Raises:
         SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
@@ -62,7 +71,9 @@ def make_set(
             began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
             with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
-                for number, part in embed_parts(job, left, folder, bar):
+                here = engine == "threads"
+                embed = embed_parts if here else functools.partial(embed_parts_on_workers, engine=engine)
+                for number, part in embed(job, left, folder, bar):
                     done[number] = part
                     job.check_failures(done.values())
             new = sum(map(len, left.values()))

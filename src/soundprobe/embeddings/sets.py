@@ -93,9 +93,11 @@ class FeatureSet:
         if self.finetuned:
             return self._describe_finetuned(self.finetuned)
         parts = [part.record.backbone for part in self.sets]
-        joined = {
-            field: "+".join(getattr(part, field) for part in parts)
-            for field in ("name", "title", "weights", "weights_label", "weights_sha256")
+        fields = ("name", "title", "weights", "weights_label", "weights_sha256")
+        texts = {field: [getattr(part, field) for part in parts] for field in fields}
+        joined = {  # where a weights file's name has a '+' itself, it joins nothing
+            field: own[0] if len(own) == 1 else "+".join(text.replace("+", "_") for text in own)
+            for field, own in texts.items()
         }
         summed = {field: sum(getattr(part, field) for part in parts) for field in ("embedding_dim", "parameters")}
         settings = parts[0].settings if len(parts) == 1 else {part.name: part.settings for part in parts}

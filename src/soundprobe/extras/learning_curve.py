@@ -1,77 +1,75 @@
-"""Accuracy against the number of training recordings: would more of them help? Test folds are the run's own.
+"""Accuracy against the amount of training clips: would more of them help? Test folds are the run's own.
 
-A fold's training recordings are put in a random order, class by class, and heads are trained on the first share of
-them; each share holds the ones before it. Settings are chosen inside each share, as in a run.
+By recordings: a fold's training recordings are put in a random order, class by class, and heads are trained on the
+first share of them. By clips a class ("shots"): each class's clips are put in a random order, one clip of each
+recording before a second one of any, and heads are trained on the first 1, 2, 4, ... of every class; in several such
+orders. In either, each amount holds those before it, and settings are chosen inside it, as in a run.
 
-N is the number of clips.
+N is the number of clips, n of a fold's training clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from soundprobe.base.records import Embeddings
-from soundprobe.heads.catalog import make_head
 from soundprobe.scoring import metrics
-from soundprobe.scoring.folds import SplitError, outer_splits
-from soundprobe.scoring.measured import LearningCurveRecord
+from soundprobe.scoring.folds import SplitError
 from soundprobe.scoring.run_records import FoldScoresRecord
 
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.7)
 """Of the training recordings; all of them are the run itself."""
 FEWEST = 2
 """Recordings of each class at least, so that one can be held out to choose settings on."""
+DRAWS = 5
+"""Orders of the clips; which few a class gets makes more of a difference than anything else."""
 
 
-def measure_learning_curve(
-    embeddings: Embeddings,
-    head: str,
-    *,
+def measure_shares(
+    data: Embeddings,
+    make: Callable[[], Any],
+    told: FoldScoresRecord,
+    train: np.ndarray,
+    test: np.ndarray,
     seed: int,
-    settings: Mapping[str, Any],
-    tested: Sequence[FoldScoresRecord],
-    exclude_leaks: bool = False,
+    *,
     shares: Sequence[float] = SHARES,
-    on_fold: Callable[[int], object] = lambda fold: None,
 ) -> dict[str, Any]:
-    """For each tested fold the scores of heads trained on growing shares of its training recordings.
+    """A fold's scores on growing shares of its training recordings; a `CurveFold`'s content, without the fold.
 
     Args:
-        head, seed, settings, exclude_leaks: as in the run; tested: its folds, which give the last points.
-        shares: of the recordings, above 0 and below 1, ascending.
-        on_fold: called with each fold when it is done.
-
-    Returns:
-        The content of a `LearningCurveRecord`. A share whose settings can't be chosen (a class from one recording) has
-        no point.
+        make: an unfitted head; told: the fold's scores in the run, which are the last point.
+        train, test: the fold's rows of `data`.
+        shares: above 0 and below 1, ascending.
     """
-    told = {entry.fold: entry for entry in tested}
-    folds = []
-    for fold, train, test in outer_splits(embeddings.folds):
-        if fold not in told:
-            continue
-        if exclude_leaks:
-            train = train[~np.isin(embeddings.groups[train], embeddings.groups[test])]
-        order = deal_recordings(embeddings.labels[train], embeddings.groups[train], np.random.default_rng([seed, fold]))
-        points = []
-        for share in shares:
-            kept = train[first_share(order, embeddings.labels[train], embeddings.groups[train], share)]
-            try:
-                fitted = make_head(head, seed=seed, **settings)
-                fitted.fit(embeddings.features[kept], embeddings.labels[kept], groups=embeddings.groups[kept])
-            except SplitError:
-                continue
-            predicted = np.asarray(fitted.predict(embeddings.features[test]))
-            points.append(_point(share, embeddings, kept, embeddings.labels[test], predicted))
-        whole = {name: getattr(told[fold], name) for name in ("accuracy", "macro_f1")}
-        recordings = len(np.unique(embeddings.groups[train]))
-        points.append({"share": 1.0, "recordings": recordings, "clips": len(train), **whole})
-        folds.append({"fold": fold, "points": points})
-        on_fold(fold)
-    return {"format": LearningCurveRecord.FORMAT, "shares": [*shares, 1.0], "folds": folds}
+    labels, groups = data.labels[train], data.groups[train]
+    order = deal_recordings(labels, groups, np.random.default_rng([seed, told.fold]))
+    parts = (({"share": share}, train[first_share(order, labels, groups, share)]) for share in shares)
+    whole = {"share": 1.0, "recordings": len(np.unique(groups)), "clips": len(train)}
+    scores = {name: getattr(told, name) for name in ("accuracy", "macro_f1")}
+    return {"points": [*_points(data, make, parts, test), {**whole, **scores}]}
+
+
+def measure_shots(
+    data: Embeddings,
+    make: Callable[[], Any],
+    told: FoldScoresRecord,
+    train: np.ndarray,
+    test: np.ndarray,
+    seed: int,
+    *,
+    shots: Sequence[int],
+) -> dict[str, Any]:
+    """A fold's scores on so many training clips of each class, or all that there are; a `ShotsFold`'s content."""
+    labels, groups = data.labels[train], data.groups[train]
+    orders = [deal_clips(labels, groups, np.random.default_rng([seed, told.fold, draw])) for draw in range(DRAWS)]
+    parts = (
+        ({"shots": count, "draw": draw}, train[places < count]) for draw, places in enumerate(orders) for count in shots
+    )
+    return {"points": list(_points(data, make, parts, test))}
 
 
 def deal_recordings(labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> dict[int, np.ndarray]:
@@ -82,18 +80,45 @@ def deal_recordings(labels: np.ndarray, groups: np.ndarray, rng: np.random.Gener
 
 
 def first_share(order: Mapping[int, np.ndarray], labels: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
-    """(N,) bool: the clips of the first `share` of each class's recordings, at least 2 of them where there are."""
+    """(n,) bool: the clips of the first `share` of each class's recordings, at least 2 of them where there are."""
     kept = [names[: max(FEWEST, round(share * len(names)))] for names in order.values()]
     return np.isin(groups, np.concatenate(kept))
 
 
-def _point(
-    share: float, data: Embeddings, kept: np.ndarray, truth: np.ndarray, predicted: np.ndarray
-) -> dict[str, Any]:
-    return {
-        "share": share,
-        "recordings": len(np.unique(data.groups[kept])),
-        "clips": len(kept),
-        "accuracy": float(metrics.accuracy(truth, predicted)),
-        "macro_f1": float(metrics.macro_f1(truth, predicted)),
-    }
+def deal_clips(labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) int64: each clip's place in its class's random order, in which its recordings take turns."""
+    places = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        own = rng.permutation(np.flatnonzero(labels == label))
+        names, recording, clips = np.unique(groups[own], return_inverse=True, return_counts=True)
+        turns = np.empty(len(own), dtype=np.int64)
+        turns[np.argsort(recording, kind="stable")] = np.concatenate([np.arange(count) for count in clips])
+        places[own[np.lexsort((rng.permutation(len(names))[recording], turns))]] = np.arange(len(own))
+    return places
+
+
+def _points(
+    data: Embeddings,
+    make: Callable[[], Any],
+    parts: Iterable[tuple[dict[str, Any], np.ndarray]],
+    test: np.ndarray,
+) -> Iterator[dict[str, Any]]:
+    """The scores on each part of the training rows; none of one whose settings can't be chosen, or be done without."""
+    features, truth = np.asarray(data.features), data.labels[test]
+    for what, kept in parts:
+        head, rows = make(), (features[kept], data.labels[kept], data.groups[kept])
+        try:
+            head.fit(*rows)
+        except SplitError:  # one recording a class
+            head = head.without_choice() if hasattr(head, "without_choice") else None
+            if head is None:
+                continue
+            head.fit(*rows)
+        predicted = np.asarray(head.predict(features[test]))
+        yield {
+            **what,
+            "recordings": len(np.unique(data.groups[kept])),
+            "clips": len(kept),
+            "accuracy": float(metrics.accuracy(truth, predicted)),
+            "macro_f1": float(metrics.macro_f1(truth, predicted)),
+        }

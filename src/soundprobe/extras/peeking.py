@@ -16,59 +16,33 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.records import Embeddings
-from soundprobe.heads.catalog import make_head
-from soundprobe.scoring.folds import outer_splits
-from soundprobe.scoring.measured import PeekingRecord
 from soundprobe.scoring.run_records import FoldScoresRecord
 
 
 def measure_peeking(
-    embeddings: Embeddings,
-    head: str,
-    *,
-    seed: int,
-    settings: Mapping[str, Any],
-    tested: Sequence[FoldScoresRecord],
-    exclude_leaks: bool = False,
-    on_fold: Callable[[int], object] = lambda fold: None,
+    data: Embeddings, make: Callable[[], Any], told: FoldScoresRecord, train: np.ndarray, test: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    """For each tested fold the honest accuracy and that of every candidate.
+    """A fold's honest accuracy, and that of every candidate; a `PeekedFold`'s content, without the fold.
 
     Args:
-        head: a name of the catalogue; settings: as the run was given them; seed: the run's.
-        tested: the run's folds, what each chose, and what each scored.
-        exclude_leaks: as in the run.
-        on_fold: called with each fold when it is done.
-
-    Returns:
-        The content of a `PeekingRecord`: with the means over folds of the honest choice, of the best candidate of each
-        fold, and of the one candidate that is best on average.
+        make: an unfitted head; told: what the fold chose in the run, and what it scored.
+        train, test: the fold's rows of `data`.
     """
-    told = {entry.fold: entry for entry in tested}
-    folds = []
-    for fold, train, test in outer_splits(embeddings.folds):
-        if fold not in told:
-            continue
-        if exclude_leaks:
-            train = train[~np.isin(embeddings.groups[train], embeddings.groups[test])]
-        features, labels, truth = embeddings.features_of(fold), embeddings.labels[train], embeddings.labels[test]
-        tried = make_head(head, seed=seed, **settings).candidates(
-            features[train], labels, features[test], embeddings.groups[train]
+    features, truth = data.features_of(told.fold), data.labels[test]
+    tried = make().candidates(features[train], data.labels[train], features[test], data.groups[train])
+    candidates = [{"setting": setting, "accuracy": float((predicted == truth).mean())} for setting, predicted in tried]
+    if not candidates:
+        raise ConfigError(
+            f"What peeking would add can't be measured for {type(make()).__name__}: it has no candidates."
         )
-        candidates = [
-            {"setting": setting, "accuracy": float((predicted == truth).mean())} for setting, predicted in tried
-        ]
-        if not candidates:
-            raise ConfigError(f"What peeking would add can't be measured for head {head!r}: it has no candidates.")
-        honest = {"setting": dict(told[fold].chosen), "accuracy": told[fold].accuracy}
-        folds.append({"fold": fold, "honest": honest, "candidates": candidates})
-        on_fold(fold)
-    note = "measured after the run and never used by it"
-    return {"format": PeekingRecord.FORMAT, "note": note, "folds": folds, **_summary(folds)}
+    return {"honest": {"setting": dict(told.chosen), "accuracy": told.accuracy}, "candidates": candidates}
 
 
-def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Means over folds. Somebody who peeks also sees the honest choice, so neither can come out below it."""
+def summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over folds: of the honest choice, of the best candidate of each fold, and of the one that is best overall.
+
+    Somebody who peeks also sees the honest choice, so neither can come out below it.
+    """
     honest = float(np.mean([fold["honest"]["accuracy"] for fold in folds]))
     best = [max([fold["honest"]["accuracy"], *(one["accuracy"] for one in fold["candidates"])]) for fold in folds]
     of_setting: dict[str, list[float]] = {}
@@ -76,4 +50,5 @@ def _summary(folds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for one in fold["candidates"]:
             of_setting.setdefault(str(sorted(one["setting"].items())), []).append(one["accuracy"])
     overall = [float(np.mean(values)) for values in of_setting.values() if len(values) == len(folds)]
-    return {"honest": honest, "peeked_by_fold": float(np.mean(best)), "peeked_overall": max([honest, *overall])}
+    peeked = {"peeked_by_fold": float(np.mean(best)), "peeked_overall": max([honest, *overall])}
+    return {"honest": honest, **peeked}

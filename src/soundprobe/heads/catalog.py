@@ -119,7 +119,7 @@ def make_head(name: str, /, seed: int = 0, *, columns: Mapping[str, int] | None 
         if setting not in defaults and setting == "layers":
             raise ConfigError(
                 "layers can be chosen only on embeddings of several, of one frozen backbone by itself; side by side or "
-                "fine-tuned, heads take them all. Make some: soundprobe extract --backbone mn04 --layers both"
+                "fine-tuned, heads take them all. Make some: soundprobe extract --backbone mn04 --layer all"
             )
         if setting not in defaults:
             raise ConfigError(unknown(f"setting of head {name!r}", setting, set(defaults) - {"seed"}))

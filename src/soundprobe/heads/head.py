@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from soundprobe.base.errors import ConfigError, TrainingError
 from soundprobe.heads.inference import checked_proba
@@ -51,23 +51,32 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
             SplitError: settings are to be chosen, but every class comes from one recording.
             ValueError: scikit-learn's: shapes differ, values are not finite, there is one class only.
         """
+        return self._fit(X, y, groups, None)
+
+    def _fit(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> Self:
         self.check_settings()
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
+        if groups is not None and np.shape(groups) != (len(y),):
+            raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
+        recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            kept = sample_weight > 0  # a row that counts for nothing is not there
+            X, y, recordings, sample_weight = X[kept], y[kept], recordings[kept], sample_weight[kept]
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes; the data has 1 class only: {classes[0]!r}."
+                f"{type(self).__name__} needs samples of at least 2 classes; the data has {len(classes)} class only"
+                f"{': ' if len(classes) else ', where sample_weight is 0: '}{', '.join(map(repr, classes))}."
             )
-        if groups is not None and np.shape(groups) != (len(y),):
-            raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
         self.classes_ = classes
-        self.mean_, self.scale_ = scaler_of(X)
+        self.mean_, self.scale_ = scaler_of(X, sample_weight)
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
         self.inner_loss_: float | None = None
-        recordings = np.arange(len(y)) if groups is None else np.asarray(groups)
-        self.train_rows(standardised(X, self.mean_, self.scale_), labels, recordings)
+        Z = standardised(X, self.mean_, self.scale_)
+        self.train_rows(Z, labels, recordings, *([] if sample_weight is None else [sample_weight]))
         for name, array in self.state_dict().items():
             if not np.isfinite(array).all():
                 raise TrainingError(
@@ -136,6 +145,10 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
                 head = clone(self).set_params(**{setting: (value,)})
                 yield {chosen: value}, np.asarray(head.fit(X, y, groups).predict(X_test))
 
+    def without_choice(self) -> Self | None:
+        """An unfitted head with one of its settings, for rows that none can be chosen on; None where there is none."""
+        return None
+
     @property
     @abstractmethod
     def array_names(self) -> tuple[str, ...]:
@@ -153,11 +166,69 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         """(N, C) float64 from standardised rows Z (N, D) float32."""
 
 
-def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The mean of -log p(label), from logits (N, C) and labels (N,)."""
+class WeightedHead(Head):
+    """A head whose training loss is weighted, by clip and by class.
+
+    A row of sample weight k counts as k rows wherever rows are averaged: in the standardisation, in the loss, and next
+    to the penalty; one of weight 0 is left out. Class weights count in the loss alone. The log loss that settings are
+    chosen by is weighted as the one in training; inner splits are dealt, and accuracies taken, as if all weighed 1.
+    """
+
+    class_weight: str | Mapping[Any, float] | None
+
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None
+    ) -> Self:
+        """As `Head.fit`.
+
+        Args:
+            sample_weight: (N,) from 0 up, the weight of each row; without it each weighs 1.
+        """
+        return self._fit(X, y, groups, sample_weight)
+
+    @abstractmethod
+    def train_rows(
+        self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        """As `Head.train_rows`; sample_weight (N,) above 0, or all 1."""
+
+    def check_settings(self) -> None:
+        if not (self.class_weight in (None, BALANCED) or isinstance(self.class_weight, Mapping)):
+            raise ConfigError(
+                f"class_weight: {self.class_weight!r} is not valid; give {BALANCED}, or from Python None or "
+                "{label: weight}."
+            )
+        if isinstance(self.class_weight, Mapping):
+            check_numbers("class_weight", list(self.class_weight.values()), low=1e-12)
+
+    def weights_in_loss(
+        self, classes: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
+    ) -> np.ndarray | None:
+        """(N,) float64, what each row of labels (N,) 0 .. C-1 weighs; None where all weigh 1."""
+        if self.class_weight is None:
+            return sample_weight
+        counts = np.bincount(labels, sample_weight)
+        if not isinstance(self.class_weight, Mapping):
+            of_class = counts.sum() / (len(classes) * counts)
+        else:
+            known = classes.tolist()
+            if strange := [label for label in self.class_weight if label not in known]:
+                raise ConfigError(
+                    f"class_weight: {strange[0]!r} is no label here; give some of {str(known)[1:-1]}, or {BALANCED}."
+                )
+            of_class = np.array([self.class_weight.get(label, 1.0) for label in known])
+        weights: np.ndarray = of_class[labels] if sample_weight is None else of_class[labels] * sample_weight
+        return weights
+
+
+BALANCED = "balanced"
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The mean of -log p(label), from logits (N, C) and labels (N,), weighted by `weights` (N,)."""
     top = logits.max(axis=1)
     normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return float((normaliser - logits[np.arange(len(labels)), labels]).mean())
+    return float(np.average(normaliser - logits[np.arange(len(labels)), labels], weights=weights))
 
 
 def check_numbers(

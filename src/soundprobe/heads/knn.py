@@ -5,9 +5,10 @@ Letters: N rows, D features, C classes, K the largest number of neighbours, Q qu
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.heads.head import Head, check_numbers
@@ -36,6 +37,16 @@ class KNNHead(Head):
     Attributes:
         rows_: (N, D) float32, the standardised training rows at length 1.
         labels_: (N,) int32, indices into `classes_`.
+
+    Examples:
+        >>> from sklearn.datasets import load_iris
+        >>> from soundprobe.heads import KNNHead
+        >>> X, y = load_iris(return_X_y=True)
+        >>> head = KNNHead().fit(X, y)
+        >>> head.chosen_
+        {'k': 3}
+        >>> head.predict(X[:2]).tolist()
+        [0, 0]
     """
 
     choices: ClassVar = {"k": "ks"}
@@ -83,6 +94,10 @@ class KNNHead(Head):
         self.rows_, self.labels_ = unit(Z), labels.astype(np.int32)
         self.chosen_ = {"k": chosen}
         self.history_ = history
+
+    def without_choice(self) -> Self:
+        """The smallest k."""
+        return clone(self).set_params(ks=(min(self.ks),))
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return knn_proba(self, Z)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from soundprobe.backbones.spec import BOTH
+from soundprobe.backbones.spec import ALL, BOTH, together
 from soundprobe.base.errors import ConfigError, unknown
 
 
@@ -23,19 +23,21 @@ class LayeredHead:
     Args:
         head: unfitted.
         columns: how many each layer has, in their order.
-        layers: the candidates, names of `columns` or "both" for all side by side; all of them by default.
+        layers: the candidates, names of `columns`, or "all" for all side by side. By default each by itself, and of two
+            both.
 
     Raises:
         ConfigError: a layer is unknown.
     """
 
     def __init__(self, head: Any, columns: Mapping[str, int], layers: str | Sequence[str] = ()) -> None:
-        every = (*columns, BOTH)
-        self.head, self.columns = head, dict(columns)
-        self.layers = ((layers,) if isinstance(layers, str) else tuple(layers)) or every
+        self.head, self.columns, self.together = head, dict(columns), together(columns)
+        asked = (layers,) if isinstance(layers, str) else tuple(layers)
+        usual = (*columns, BOTH) if self.together == BOTH else tuple(columns)
+        self.layers = tuple(self.together if name in (BOTH, ALL) else name for name in asked) or usual
         for name in self.layers:
-            if name not in every:
-                raise ConfigError(unknown("layers", str(name), every))
+            if name not in (*columns, self.together):
+                raise ConfigError(unknown("layers", str(name), (*columns, ALL)))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The head's, and its own."""
@@ -59,6 +61,11 @@ class LayeredHead:
             {"layers": name, **step} for name, head in zip(self.layers, fitted, strict=True) for step in head.history_
         ]
         return self
+
+    def without_choice(self) -> LayeredHead | None:
+        """The first of the layers, with the head's own."""
+        head = self.head.without_choice()
+        return None if head is None else LayeredHead(head, self.columns, self.layers[0])
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64 from X (N, D)."""
@@ -91,7 +98,7 @@ class LayeredHead:
         """(d,) int64, the columns of one candidate."""
         ends = np.cumsum(list(self.columns.values()))
         first = {layer: end - size for (layer, size), end in zip(self.columns.items(), ends, strict=True)}
-        if name == BOTH:
+        if name == self.together:
             return np.arange(ends[-1])
         return np.arange(first[name], first[name] + self.columns[name])
 

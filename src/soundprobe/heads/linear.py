@@ -5,14 +5,17 @@ Letters: N rows, D features, C classes, S inner splits.
 
 from __future__ import annotations
 
+import math
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.machine import head_device
-from soundprobe.heads.head import Head, check_numbers, log_loss
+from soundprobe.heads.head import WeightedHead, check_numbers, log_loss
 from soundprobe.heads.inference import linear_proba
 from soundprobe.scoring.folds import inner_split
 
@@ -24,7 +27,7 @@ RISEN = 1.05
 CRITERIA = ("log-loss", "accuracy")
 
 
-class LinearHead(Head):
+class LinearHead(WeightedHead):
     """Logistic regression on standardised features, L2-penalised as scikit-learn's `LogisticRegression(C=strength)`.
 
     The strength is the one with the lowest mean log loss over grouped inner splits: with a few hundred clips,
@@ -41,14 +44,27 @@ class LinearHead(Head):
         tol: the final fit stops at max |gradient of the mean loss| <= tol * min(1, loss); selection at 10 times that.
         max_iter: of the solver.
         device: where it is trained, "cpu", "cuda" or "auto"; predictions are numpy's.
+        class_weight: None; "balanced", N / (C clips of the class); or {label: weight}. As scikit-learn's.
 
     Attributes:
         weights_, bias_: (D, C) and (C,) float32, on standardised features.
         n_iter_: steps of the final fit, from the mean of the inner splits' solutions.
+
+    Source: Liu and Nocedal 1989, "On the limited memory BFGS method for large scale optimization".
+
+    Examples:
+        >>> from sklearn.datasets import load_iris
+        >>> from soundprobe.heads import LinearHead
+        >>> X, y = load_iris(return_X_y=True)
+        >>> head = LinearHead(class_weight="balanced").fit(X, y)
+        >>> head.chosen_
+        {'strength': 10.0}
+        >>> round(head.score(X, y), 2)
+        0.98
     """
 
     choices: ClassVar = {"strength": "strengths"}
-    added: ClassVar = {"criterion": "log-loss"}
+    added: ClassVar = {"criterion": "log-loss", "class_weight": None}
 
     def __init__(
         self,
@@ -59,6 +75,7 @@ class LinearHead(Head):
         max_iter: int = 1000,
         device: str = "cpu",
         criterion: str = "log-loss",
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         self.strengths = strengths
         self.inner_splits = inner_splits
@@ -67,12 +84,14 @@ class LinearHead(Head):
         self.max_iter = max_iter
         self.device = device
         self.criterion = criterion
+        self.class_weight = class_weight
 
     @property
     def array_names(self) -> tuple[str, ...]:
         return ("weights", "bias")
 
     def check_settings(self) -> None:
+        super().check_settings()
         check_numbers("strengths", self.strengths, low=1e-12, high=1e12)
         check_numbers("inner_splits", [self.inner_splits], low=2, whole=True)
         check_numbers("seed", [self.seed], low=0, whole=True)
@@ -82,13 +101,16 @@ class LinearHead(Head):
         if self.criterion not in CRITERIA:
             raise ConfigError(unknown("criterion", str(self.criterion), CRITERIA))
 
-    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(
+        self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
         from soundprobe.heads.feature_matrix import FeatureMatrix
         from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
         from soundprobe.heads.threads import one_thread
 
+        weights = self.weights_in_loss(self.classes_, labels, sample_weight)
         with one_thread():
             strengths = sorted({float(strength) for strength in self.strengths})
             history: list[dict[str, Any]] = []
@@ -97,10 +119,10 @@ class LinearHead(Head):
             splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
             gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
             if splits:
-                stack = SoftmaxStack.of_splits(features, labels, splits)
+                stack = SoftmaxStack.of_splits(features, labels, splits, weights, sample_weight)
                 best = (float("inf"), float("inf"))
                 for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                    scores = _scores(stack, labels, splits, strength, found)
+                    scores = _scores(stack, labels, weights, splits, strength, found)
                     history += scores
                     loss = float(np.mean([score["log_loss"] for score in scores]))
                     wrong = 1 - float(np.mean([score["accuracy"] for score in scores]))
@@ -111,7 +133,7 @@ class LinearHead(Head):
                     elif self.criterion == "log-loss" and loss > RISEN * best[0]:
                         break
                 self.inner_loss_ = best[0]
-            stack = SoftmaxStack.of_all(features, labels)
+            stack = SoftmaxStack.of_all(features, labels, weights)
             found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
         solution = stack.on_given_features(found.x)[0].cpu().numpy()
         self.weights_, self.bias_ = solution[:, :-1].T.copy(), solution[:, -1].copy()
@@ -127,6 +149,11 @@ class LinearHead(Head):
         final = {"stage": "final", "strength": chosen, "iterations": self.n_iter_, "converged": converged}
         self.history_ = [*history, final]
 
+    def without_choice(self) -> Self:
+        """The strength that is nearest to 1, scikit-learn's default."""
+        nearest = min(self.strengths, key=lambda strength: abs(math.log(strength)))
+        return clone(self).set_params(strengths=(nearest,))
+
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return linear_proba(self, Z)
 
@@ -134,11 +161,12 @@ class LinearHead(Head):
 def _scores(
     stack: SoftmaxStack,
     labels: np.ndarray,
+    weights: np.ndarray | None,
     splits: list[tuple[np.ndarray, np.ndarray]],
     strength: float,
     found: Solution,
 ) -> list[dict[str, Any]]:
-    """Each split's log loss and accuracy on its validation rows."""
+    """Each split's log loss, weighted, and accuracy on its validation rows."""
     history = []
     for split, (_, val) in enumerate(splits):
         y = labels[val]
@@ -147,7 +175,7 @@ def _scores(
             {
                 "strength": strength,
                 "split": split,
-                "log_loss": log_loss(logits, y),
+                "log_loss": log_loss(logits, y, None if weights is None else weights[val]),
                 "accuracy": float((logits.argmax(axis=1) == y).mean()),
                 "iterations": int(found.iterations[split]),
             }

@@ -5,15 +5,15 @@ Letters: N rows, D features, C classes, S inner splits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from soundprobe.base.errors import TrainingError
 from soundprobe.base.machine import head_device
-from soundprobe.heads.head import Head, check_numbers
+from soundprobe.heads.head import WeightedHead, check_numbers
 from soundprobe.heads.inference import mlp_proba
 from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
 from soundprobe.scoring.folds import inner_split
@@ -25,7 +25,7 @@ WORTHWHILE = 0.99
 """A mean validation loss must fall below this share of the one before for training to go on."""
 
 
-class MLPHead(Head):
+class MLPHead(WeightedHead):
     """One or two hidden layers of ReLU units on standardised features, trained with AdamW at a constant rate.
 
     Each pair of width and learning rate is trained on all inner splits side by side. The pair and the epoch with the
@@ -45,10 +45,26 @@ class MLPHead(Head):
         inner_splits: S; fewer are made where there are fewer recordings.
         seed: of the inner splits, initial weights, dropout and order of rows. torch's global generator is left alone.
         device: where it is trained, "cpu", "cuda" (where dropout draws other numbers) or "auto"; it predicts in numpy.
+        class_weight: None; "balanced", N / (C clips of the class); or {label: weight}. A batch's loss is divided by the
+            sum of its rows' weights, as by torch's `CrossEntropyLoss`.
 
     Attributes:
         weights_0_, bias_0_, weights_1_, ...: each layer's (in, out) and (out,) float32, on standardised features.
+
+    Source: Loshchilov and Hutter 2019, "Decoupled weight decay regularization" (AdamW), arXiv 1711.05101.
+
+    Examples:
+        >>> from sklearn.datasets import load_iris
+        >>> from soundprobe.heads import MLPHead
+        >>> X, y = load_iris(return_X_y=True)
+        >>> head = MLPHead(widths=(32,), learning_rates=(1e-2,)).fit(X, y)
+        >>> sorted(head.chosen_)
+        ['epochs', 'learning_rate', 'width']
+        >>> head.predict_proba(X).shape
+        (150, 3)
     """
+
+    added: ClassVar = {"class_weight": None}
 
     def __init__(
         self,
@@ -63,6 +79,7 @@ class MLPHead(Head):
         inner_splits: int = 3,
         seed: int = 0,
         device: str = "cpu",
+        class_weight: str | Mapping[Any, float] | None = None,
     ) -> None:
         self.widths = widths
         self.learning_rates = learning_rates
@@ -75,12 +92,14 @@ class MLPHead(Head):
         self.inner_splits = inner_splits
         self.seed = seed
         self.device = device
+        self.class_weight = class_weight
 
     @property
     def array_names(self) -> tuple[str, ...]:
         return tuple(f"{kind}_{layer}" for layer in range(self.hidden_layers + 1) for kind in ("weights", "bias"))
 
     def check_settings(self) -> None:
+        super().check_settings()
         check_numbers("widths", self.widths, low=1, whole=True)
         check_numbers("learning_rates", self.learning_rates, low=1e-8, high=10)
         check_numbers("hidden_layers", [self.hidden_layers], low=1, high=2, whole=True)
@@ -92,7 +111,9 @@ class MLPHead(Head):
         check_numbers("seed", [self.seed], low=0, high=2**63 - 1, whole=True)
         head_device(self.device)
 
-    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def train_rows(
+        self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
         from soundprobe.heads.mlp_training import Rows, train
@@ -100,11 +121,13 @@ class MLPHead(Head):
 
         # Whatever mode the caller is in, training needs gradients.
         with torch.inference_mode(False), torch.enable_grad(), one_thread():
-            history = self._select(Z, labels, groups)
+            history = self._select(Z, labels, groups, sample_weight)
             best = min(history, key=lambda h: h["log_loss"])
             self.inner_loss_ = best["log_loss"]
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
-            rows = Rows.of(Z, labels, np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1])), head_device(self.device))
+            of_row = self.weights_in_loss(self.classes_, labels, sample_weight)
+            one = np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1]))
+            rows = Rows.of(Z, labels, *one, head_device(self.device), of_row)
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self.recipe_for(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
@@ -116,12 +139,15 @@ class MLPHead(Head):
         self.chosen_ = {"width": width, "learning_rate": rate, "epochs": epochs}
         self.history_ = history
 
-    def _select(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> list[dict[str, Any]]:
+    def _select(
+        self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None
+    ) -> list[dict[str, Any]]:
         """One mapping for each width, rate and epoch."""
         from soundprobe.heads.mlp_training import Rows, train, validate
 
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
-        rows = Rows.of(Z, labels, *split_scalers(Z, splits), head_device(self.device))
+        weights = self.weights_in_loss(self.classes_, labels, sample_weight)
+        rows = Rows.of(Z, labels, *split_scalers(Z, splits, sample_weight), head_device(self.device), weights)
         history: list[dict[str, Any]] = []
         for width, rate in self._pairs():
             last_fall, lowest = 0, float("inf")
@@ -155,7 +181,8 @@ class MLPHead(Head):
         X, X_test = np.asarray(X, dtype=np.float32), np.asarray(X_test, dtype=np.float32)
         mean, scale = scaler_of(X)
         known, asked = standardised(X, mean, scale), torch.from_numpy(standardised(X_test, mean, scale))
-        rows = Rows.of(known, labels, np.zeros((1, known.shape[1])), np.ones((1, known.shape[1])))
+        weights = self.weights_in_loss(classes, labels, None)
+        rows = Rows.of(known, labels, np.zeros((1, known.shape[1])), np.ones((1, known.shape[1])), weights=weights)
         for width, rate in self._pairs():
             epochs = train(rows, [np.arange(len(X))], self.recipe_for(width, rate, len(X)))
             for epoch, (members, _) in enumerate(islice(epochs, self.max_epochs), 1):

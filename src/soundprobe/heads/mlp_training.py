@@ -35,6 +35,7 @@ class Rows:
     Attributes:
         features: (N, D) float32; labels: (N,) int64; n_classes: C.
         means, scales: (M, 1, D) float32.
+        weights: (N,) float32, in losses; None where all are the same.
     """
 
     features: torch.Tensor
@@ -42,16 +43,26 @@ class Rows:
     n_classes: int
     means: torch.Tensor
     scales: torch.Tensor
+    weights: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, Z: np.ndarray, labels: np.ndarray, means: np.ndarray, scales: np.ndarray, device: str = "cpu") -> Rows:
-        """From rows Z (N, D), labels (N,) 0 .. C-1, and means and scales (M, D): all of them on the `device`."""
+    def of(
+        cls,
+        Z: np.ndarray,
+        labels: np.ndarray,
+        means: np.ndarray,
+        scales: np.ndarray,
+        device: str = "cpu",
+        weights: np.ndarray | None = None,
+    ) -> Rows:
+        """From rows Z (N, D), labels (N,) 0 .. C-1, means and scales (M, D), and weights (N,): all on the `device`."""
         return cls(
             features=torch.from_numpy(Z).to(device),
             labels=torch.from_numpy(labels.astype(np.int64)).to(device),
             n_classes=int(labels.max()) + 1,
             means=torch.from_numpy(means.astype(np.float32)).to(device)[:, None],
             scales=torch.from_numpy(scales.astype(np.float32)).to(device)[:, None],
+            weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device),
         )
 
     def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,12 +116,13 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
         keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping)
         return x * keep.div_(1 - recipe.dropout)
 
-    n_rows = torch.tensor([len(own) for own in training_rows])
+    totals = torch.tensor([len(own) if rows.weights is None else rows.weights[own].sum() for own in training_rows])
     while True:
         losses = torch.zeros(len(training_rows), device=device)
         for index, weight in _batches(training_rows, recipe.batch_size, generator):
-            x, y = rows.take(index.to(device))
-            weight = weight.to(device)
+            index = index.to(device)
+            x, y = rows.take(index)
+            weight = weight.to(device) * (1 if rows.weights is None else rows.weights[index])
             logits = members.logits(x, drop if recipe.dropout else None)
             loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
             # A member's gradient is that of its own mean: members share no parameter.
@@ -118,7 +130,7 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
             optimiser.step()
             optimiser.zero_grad()
             losses += (loss.detach() * weight).sum(dim=1)
-        yield members, (losses.cpu() / n_rows).numpy()
+        yield members, (losses.cpu() / totals).numpy()
 
 
 def _batches(
@@ -136,7 +148,7 @@ def _batches(
 
 
 def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) -> tuple[list[float], list[float]]:
-    """Each member's log loss and accuracy on its own validation rows."""
+    """Each member's log loss, weighted, and accuracy on its own validation rows."""
     losses, accuracies = [], []
     with torch.no_grad():
         for m, own in enumerate(validation_rows):
@@ -146,6 +158,10 @@ def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) ->
                 x = torch.addmm(bias[m], x, weights[m]).relu_()
             weights, bias = members.layers[-1]
             logits, y = torch.addmm(bias[m], x, weights[m]), rows.labels[index]
-            losses.append(float(cross_entropy(logits, y)))
+            if rows.weights is None:
+                losses.append(float(cross_entropy(logits, y)))
+            else:
+                weight = rows.weights[index]
+                losses.append(float((cross_entropy(logits, y, reduction="none") * weight).sum() / weight.sum()))
             accuracies.append(float((logits.argmax(dim=1) == y).float().mean()))
     return losses, accuracies

@@ -10,16 +10,18 @@ import numpy as np
 CHUNK_ROWS = 1024
 
 
-def scaler_of(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scaler_of(X: np.ndarray, sample_weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale, each (D,) float32, of X (N, D); the scale of a constant feature is 1.
 
-    Summed in float64 in two passes, so that features of 1e6 with a spread of 1 are measured as well as those of 1e-6.
+    A row of sample_weight (N,) k counts as k rows. Summed in float64 in two passes, so that features of 1e6 with a
+    spread of 1 are measured as well as those of 1e-6.
     """
-    mean = X.mean(axis=0, dtype=np.float64)
-    squares = np.zeros(X.shape[1])
+    mean = X.mean(axis=0, dtype=np.float64) if sample_weight is None else sample_weight @ X / sample_weight.sum()
+    weights, squares = np.ones(len(X)) if sample_weight is None else sample_weight, np.zeros(X.shape[1])
     for start in range(0, len(X), CHUNK_ROWS):
-        squares += np.square(X[start : start + CHUNK_ROWS] - mean).sum(axis=0)
-    scale = np.sqrt(squares / len(X))
+        chunk = slice(start, start + CHUNK_ROWS)
+        squares += (np.square(X[chunk] - mean) * weights[chunk, None]).sum(axis=0)
+    scale = np.sqrt(squares / weights.sum())
     constant = X.min(axis=0) == X.max(axis=0)
     mean, scale = np.where(constant, X[0], mean), np.where(constant, 1.0, scale)
     # Below float32's normal range 1 / scale would overflow; such a feature carries nothing that float32 can hold.
@@ -33,28 +35,33 @@ def standardised(X: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarr
     return Z
 
 
-def split_scalers(Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+def split_scalers(
+    Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]], sample_weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale, each (S, D) float64, of the training rows of each of S splits of standardised rows Z (N, D).
 
-    The sums over a training part are those over all rows less those over its validation part; in float64, and on
-    features that are already standardised, the difference keeps 10 digits.
+    A row of sample_weight (N,) k counts as k rows. The sums over a training part are those over all rows less those
+    over its validation part; in float64, and on features that are already standardised, the difference keeps 10 digits.
     """
-    total, total_squares = _sums(Z, np.arange(len(Z)))
+    weights = np.ones(len(Z)) if sample_weight is None else sample_weight
+    total, total_squares = _sums(Z, weights, np.arange(len(Z)))
     means, scales = [], []
     for train, val in splits:
-        part, part_squares = _sums(Z, val)
-        mean = (total - part) / len(train)
-        variance = (total_squares - part_squares) / len(train) - mean**2
+        part, part_squares = _sums(Z, weights, val)
+        rows = weights[train].sum()
+        mean = (total - part) / rows
+        variance = (total_squares - part_squares) / rows - mean**2
         means.append(mean)
         scales.append(np.sqrt(np.where(variance > 1e-10, variance, 1.0)))  # constant among the training rows: 1
     return np.stack(means), np.stack(scales)
 
 
-def _sums(Z: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sums(Z: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums over `rows` of Z and of its squares, each (D,) float64."""
     total, squares = np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = Z[rows[start : start + CHUNK_ROWS]].astype(np.float64)
-        total += chunk.sum(axis=0)
-        squares += np.square(chunk).sum(axis=0)
+        own = rows[start : start + CHUNK_ROWS]
+        chunk, of_row = Z[own].astype(np.float64), weights[own, None]
+        total += (chunk * of_row).sum(axis=0)
+        squares += (np.square(chunk) * of_row).sum(axis=0)
     return total, squares

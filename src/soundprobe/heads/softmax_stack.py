@@ -35,8 +35,8 @@ class SoftmaxStack:
     Attributes:
         features: N rows of D.
         labels: (N,) int64; one_hot: (C, N) float32.
-        row_weights: (S, N) float32, 1 / (rows of the split) or 0.
-        n_rows: (S,) int64, of each split.
+        row_weights: (S, N) float32, each row's share of its split's loss, 1 / rows where all weigh the same; or 0.
+        n_rows: (S,) float64, of each split; where rows have weights their sum.
         means, scales: (S, D) float32.
     """
 
@@ -50,17 +50,26 @@ class SoftmaxStack:
 
     @classmethod
     def of_splits(
-        cls, features: FeatureMatrix, labels: np.ndarray, splits: Sequence[tuple[np.ndarray, np.ndarray]]
+        cls,
+        features: FeatureMatrix,
+        labels: np.ndarray,
+        splits: Sequence[tuple[np.ndarray, np.ndarray]],
+        weights: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
     ) -> Self:
-        """One problem for the training rows of each split."""
-        means, scales = split_scalers(features.values.cpu().numpy(), list(splits))
-        return cls._of(features, labels, [train for train, _ in splits], means, scales)
+        """One problem for the training rows of each split.
+
+        Args:
+            weights: (N,) of the rows in the loss; sample_weight: (N,) in the standardisation; None of equal ones.
+        """
+        means, scales = split_scalers(features.values.cpu().numpy(), list(splits), sample_weight)
+        return cls._of(features, labels, [train for train, _ in splits], weights, means, scales)
 
     @classmethod
-    def of_all(cls, features: FeatureMatrix, labels: np.ndarray) -> Self:
+    def of_all(cls, features: FeatureMatrix, labels: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """One problem, on every row, as the features are."""
         D = features.values.shape[1]
-        return cls._of(features, labels, [np.arange(len(labels))], np.zeros((1, D)), np.ones((1, D)))
+        return cls._of(features, labels, [np.arange(len(labels))], weights, np.zeros((1, D)), np.ones((1, D)))
 
     @classmethod
     def _of(
@@ -68,12 +77,15 @@ class SoftmaxStack:
         features: FeatureMatrix,
         labels: np.ndarray,
         training_rows: list[np.ndarray],
+        weights: np.ndarray | None,
         means: np.ndarray,
         scales: np.ndarray,
     ) -> Self:
+        weights = np.ones(len(labels)) if weights is None else weights
         row_weights = torch.zeros(len(training_rows), len(labels))
+        totals = [float(weights[rows].sum()) for rows in training_rows]
         for split, rows in enumerate(training_rows):
-            row_weights[split, torch.from_numpy(rows)] = 1 / len(rows)
+            row_weights[split, torch.from_numpy(rows)] = torch.from_numpy(weights[rows] / totals[split]).float()
         device = features.values.device
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
         return cls(
@@ -81,7 +93,7 @@ class SoftmaxStack:
             labels=y,
             one_hot=torch.nn.functional.one_hot(y, int(y.max()) + 1).T.float(),
             row_weights=row_weights.to(device),
-            n_rows=torch.tensor([len(rows) for rows in training_rows]).to(device),
+            n_rows=torch.tensor(totals, dtype=torch.float64).to(device),
             means=torch.from_numpy(means.astype(np.float32)).to(device),
             scales=torch.from_numpy(scales.astype(np.float32)).to(device),
         )
@@ -142,7 +154,7 @@ class SoftmaxStack:
         """(S,) float32: 1 / (strength * rows), the weight of half the squared norm next to the mean loss."""
         # scikit-learn fits 2 classes with one weight vector w; as a softmax that is -w/2 and w/2, whose norm is halved.
         halved = 2.0 if len(self.one_hot) == 2 else 1.0
-        return (halved / (strength * self.n_rows.double())).float()
+        return (halved / (strength * self.n_rows)).float()
 
     def _under(self, history: History, more: torch.Tensor) -> History:
         """`history` as it would be under penalties that are larger by `more` (S,)."""

@@ -17,7 +17,6 @@ from pydantic import Field
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.files import atomic_path
@@ -275,18 +274,19 @@ def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | 
 def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> LoadedBackbone:
     """The backbone that `told` describes with the weights `state`."""
     from soundprobe.backbones.half import HALF_TYPES
-    from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
+    from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, choices_in, load_backbone, misfits
     from soundprobe.embeddings.precision import declared, in_half
 
     settings, name = told.settings, plain_name(told)
     known = BACKBONES.of_record(name, path.with_name(FILE))
-    seconds, layers, precision = settings.get("clip_seconds"), settings.get("layers", LAST), told.precision
+    seconds, precision = settings.get("clip_seconds"), told.precision
     channels = settings.get("channels", "mean")
-    if not (seconds is None or isinstance(seconds, int | float)) or not isinstance(layers, str | type(None)):
+    texts = [settings.get(name) for name in ("layers", "pool")]
+    if not isinstance(seconds, int | float | None) or not all(isinstance(text, str | None) for text in texts):
         raise StoreError(f"{path.with_name(FILE)} has no valid settings of {name!r}. {ExportRecord.REMEDY}")
     check_channels(channels)
     weights = None if known.parameters == 0 else "random"
-    how: dict[str, Any] = {"clip_seconds": seconds, "layers": layers, "shortcuts": False, "progress": False}
+    how: dict[str, Any] = {"clip_seconds": seconds, **choices_in(settings), "shortcuts": False, "progress": False}
     plain = load_backbone(name, weights=weights, **how).on_channels(channels)
     plain = declared(plain, precision) if precision in HALF_TYPES else plain
     own = {setting: value for setting, value in settings.items() if setting != "run"}  # of fine-tuning

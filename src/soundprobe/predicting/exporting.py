@@ -16,7 +16,6 @@ from soundprobe.base.files import write_text
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.registry import code_of
-from soundprobe.data.audit.leaks import join_copies
 from soundprobe.data.catalog import LICENCES
 from soundprobe.heads.catalog import HEADS
 from soundprobe.predicting.bundle import (
@@ -33,10 +32,10 @@ from soundprobe.predicting.bundle import (
 from soundprobe.predicting.card import model_card
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.predictor import Predictor
-from soundprobe.scoring.bootstrap import Predictions, resample
+from soundprobe.scoring.bootstrap import resample
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.out_of_fold import table_of
+from soundprobe.scoring.out_of_fold import predictions_of, table_of
 from soundprobe.scoring.results import read_result
 from soundprobe.scoring.run_names import base_name, fit_name, named_runs
 from soundprobe.scoring.run_records import RunRecord
@@ -144,12 +143,9 @@ def _known(source: Path, heads: Path) -> dict[str, Any]:
 def _scores(source: Path, record: RunRecord) -> dict[str, Any]:
     table, told, classes = table_of(source, record), record.dataset.recordings_known, len(record.dataset.class_names)
     ids = table["clip_id"]
-    groups, digests = table.get("group", ids), table.get("clip.audio_sha256")
+    groups = table.get("group", ids)
     known = bool((groups != ids).any()) if told is None else told
-    together = groups if digests is None else join_copies(groups, digests)
-    scores = resample(
-        Predictions(str(source), ids, table["label"], table["predicted"], table["fold"], together, classes)
-    )
+    scores = resample(predictions_of(table, str(source), classes))
     return {
         **({"recordings": len(np.unique(groups))} if known else {}),
         "accuracy": _interval(scores.interval("accuracy")),

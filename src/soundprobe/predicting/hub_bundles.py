@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import cache_folder, offline
+from soundprobe.base.model_hub import ADDRESS, REPO, endpoint
 from soundprobe.predicting.bundle import CARD, FILE, LABELS, WEIGHTS
 
 PREFIX = "hf:"
-REPO = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
-ADDRESS = re.compile(rf"{PREFIX}({REPO})(?:@(\w(?:[\w/-]|\.(?!\.)){{0,99}}))?", re.ASCII)
 
 
 def check_repo(name: str) -> None:
     """Raises ConfigError where `name` can't be a repository's."""
     if not re.fullmatch(REPO, name, re.ASCII):
         raise ConfigError(f"--repo {name!r} is no repository's name: give OWNER/NAME, such as me/siren-model.")
-
-
-def endpoint() -> str | None:
-    """The Hub's, or the mirror that `HF_ENDPOINT` names."""
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
 def fetch_bundle(address: str) -> Path:
@@ -34,7 +27,7 @@ def fetch_bundle(address: str) -> Path:
     Raises:
         ConfigError: it is no address. WeightsError: it can't be had.
     """
-    match = ADDRESS.fullmatch(address)
+    match = ADDRESS.fullmatch(address.removeprefix(PREFIX))
     if match is None:
         raise ConfigError(f"--run {address!r} is no address on the Hub: give hf:OWNER/NAME or hf:OWNER/NAME@REVISION.")
     from huggingface_hub import snapshot_download

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import ConfigError, StoreError
-from soundprobe.base.files import digest_key, printable, refused, write_text
+from soundprobe.base.files import digest_key, printable, refused, remove_leftovers_of, write_text
 from soundprobe.predicting.label_formats import json_line
 
 LOG = "predict.jsonl"
@@ -74,6 +74,7 @@ class LabelFolder:
         self.folder, self.key = folder, key
         self._before = ""
         self._files = {path: folder / name for path, name in _names(recordings, ending).items()}
+        remove_leftovers_of(self._files.values())
 
     def file_of(self, recording: Recording) -> Path:
         """Named as the recording; with its ending too, where another in that place differs by nothing else, and

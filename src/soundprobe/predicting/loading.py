@@ -17,7 +17,7 @@ import numpy as np
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST, PRECISIONS
+from soundprobe.backbones.spec import PRECISIONS
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.base.files import leading_digits
@@ -305,7 +305,7 @@ def _backbone(
     # The published file, too, may lie anywhere.
     asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
     BACKBONES.of_record(name, folder).check_weights(asked)
-    from soundprobe.backbones.load import load_backbone
+    from soundprobe.backbones.load import choices_in, load_backbone
     from soundprobe.embeddings.precision import declared, in_half
 
     clip_seconds = settings.get("clip_seconds")
@@ -315,7 +315,7 @@ def _backbone(
         name,
         weights=asked,
         clip_seconds=clip_seconds,
-        layers=settings.get("layers", LAST),
+        **choices_in(settings),
         seed=int(seed[1]) if seed else 0,
         shortcuts=False,  # preparing CNN14's takes longer than a few clips without it, and 0.75 GB
         progress=progress,

@@ -155,16 +155,24 @@ class Predictor:
         return tuple(head for member in self.members for head in member.heads)
 
     def __call__(
-        self, sound: Any, *, sample_rate_hz: float | None = None, listening: Listening | None = None
+        self,
+        sound: Any,
+        *,
+        sample_rate_hz: float | None = None,
+        listening: Listening | None = None,
+        engine: str = "threads",
     ) -> Predictions:
         """What the heads say of each clip of `sound`, which may be anything that Python has; see `sources_of`.
+
+        Args:
+            engine: see `predict_each`.
 
         Raises:
             SoundprobeError: as `sources_of` and `predict`.
         """
         sources = [source for source, _ in with_folders(sources_of(sound, sample_rate_hz))]
         found = Predictions()
-        for source, said in zip(sources, self.predict_each(sources, listening), strict=True):
+        for source, said in zip(sources, self.predict_each(sources, listening, engine=engine), strict=True):
             if isinstance(said, AudioError):
                 raise said
             found.append(replace(said, source=source))
@@ -230,16 +238,25 @@ class Predictor:
         *,
         files_ahead: int = FILES_AHEAD,
         on_heard: Callable[[float], None] | None = None,
+        engine: str = "threads",
     ) -> Generator[Prediction | AudioError]:
         """What the heads say of each recording, or why they can't, in their order and as soon as it is known.
 
         Args:
             files_ahead: how many recordings are decoded while another is embedded.
-            on_heard: called with the share of the recording in hand that was heard.
+            on_heard: called with the share of the recording in hand that was heard, where this process hears it.
+            engine: "threads" of this process, or "dask": some files a task, see `base.parallel.run_tasks`.
 
         Raises:
             ConfigError: see `grid`.
         """
+        if engine != "threads":
+            from soundprobe.predicting.on_workers import predict_each_on_workers
+
+            self.grid(listening or Listening())
+            recorded = [source for source in sources if not isinstance(source, Live)]
+            yield from predict_each_on_workers(self, recorded, listening, files_ahead, engine)
+            return
         from soundprobe.embeddings.streams import in_streams, streams_of
 
         how = listening or Listening()

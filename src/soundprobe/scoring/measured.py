@@ -1,4 +1,4 @@
-"""What is measured beside a run on request: the records `learning-curve.json` and `peeking.json`."""
+"""What is measured beside a run on request: the records `learning-curve.json`, `shots.json` and `peeking.json`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ from pydantic import Field
 
 from soundprobe.base.stored import Count, Entry, Fold, Record, Settings
 
+Share = Annotated[float, Field(ge=0, le=1)]
 
-class CurvePoint(Entry):
-    """One fold's scores when trained on a share of its training recordings, which are so many, of so many clips."""
 
-    share: float
+class PartScores(Entry):
+    """One fold's scores when trained on a part of its training clips: so many, of so many recordings."""
+
     recordings: Count
     clips: Count
-    accuracy: float
-    macro_f1: float
+    accuracy: Share
+    macro_f1: Share
+
+
+class CurvePoint(PartScores):
+    """On a share of the recordings."""
+
+    share: float
 
 
 class CurveFold(Entry):
@@ -30,6 +37,30 @@ class LearningCurveRecord(Record):
     FILE: ClassVar[str] = "learning-curve.json"
     shares: list[float]
     folds: list[CurveFold]
+
+
+Shots = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class ShotsPoint(PartScores):
+    """On at most `shots` clips of each class, in the order number `draw`."""
+
+    shots: Shots
+    draw: Count
+
+
+class ShotsFold(Entry):
+    fold: Fold
+    points: list[ShotsPoint]
+
+
+class ShotsRecord(Record):
+    """See `soundprobe.extras.learning_curve`. `shots` ascend; `draws` orders of the clips."""
+
+    FILE: ClassVar[str] = "shots.json"
+    shots: list[Shots]
+    draws: Count
+    folds: list[ShotsFold]
 
 
 class Candidate(Entry):

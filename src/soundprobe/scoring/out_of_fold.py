@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.stored import RecordError
+from soundprobe.scoring.bootstrap import Predictions
+from soundprobe.scoring.copies import join_copies
 from soundprobe.scoring.run_records import RunRecord
 
 
@@ -41,6 +43,14 @@ def table_of(folder: Path, record: RunRecord) -> dict[str, np.ndarray]:
         return read_predictions(folder, len(record.dataset.class_names), record.has_probabilities, record.command)
     except UnreadableRunError as error:
         raise StoreError(f"{folder}: {error}.") from error
+
+
+def predictions_of(table: dict[str, np.ndarray], name: str, classes: int) -> Predictions:
+    """What is scored, of a run's `table_of`; recordings that hold clips of the same bytes count as one."""
+    ids, digests = table["clip_id"], table.get("clip.audio_sha256")
+    groups = table.get("group", ids)
+    together = groups if digests is None else join_copies(groups, digests)
+    return Predictions(name, ids, table["label"], table["predicted"], table["fold"], together, classes)
 
 
 def read_predictions(

@@ -72,9 +72,10 @@ class FinishedRun(Shown):
             StoreError: the run's predictions can't be read.
         """
         from soundprobe.scoring.bootstrap import resample
-        from soundprobe.scoring.out_of_fold import predictions_of
+        from soundprobe.scoring.out_of_fold import predictions_of, table_of
 
-        return resample(predictions_of(self.folder, self.record)).interval()
+        table, classes = table_of(self.folder, self.record), len(self.record.dataset.class_names)
+        return resample(predictions_of(table, str(self.folder), classes)).interval()
 
     def shown_lines(self) -> Sequence[str]:
         data = self.record.dataset

@@ -229,7 +229,7 @@ def _backbone_name(backbone: ScoredModelRecord) -> str:
         settings = backbone.settings.get(name) if several else backbone.settings
         told = settings if isinstance(settings, dict) else {}
         more = [f"-untrained{f'-seed{drawn[1]}' if drawn and drawn[1] != '0' else ''}"] if kind == "random" else []
-        usual = {"precision": "fp32", "layers": "last", "channels": "mean"}
+        usual = {"precision": "fp32", "layers": "last", "pool": None, "channels": "mean"}
         more += [f"-{told[field]}" for field, value in usual.items() if told.get(field, value) != value]
         parts.append(name.rpartition(":")[2] + "".join(more))
     return "+".join(parts)

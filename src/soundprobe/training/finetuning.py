@@ -93,11 +93,13 @@ def make_job(
     )
 
 
-def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force: bool, progress: bool) -> FinishedRun:
+def run_job(
+    job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, engine: str, force: bool, progress: bool
+) -> FinishedRun:
     """Trains the folds `wanted` that are not there yet, and writes the record of those that are.
 
     Args:
-        jobs: folds at once, each in a process of its own; force: train again what is there.
+        jobs, engine: folds at once, and where, see `base.parallel.run_tasks`; force: train again what is there.
     """
     folds = list(job.clips.tested_folds)
     if force:
@@ -111,15 +113,25 @@ def run_job(job: FinetuneJob, folder: Path, wanted: list[int], jobs: int, force:
     if not missing and results.is_current(folder, usable):
         return FinishedRun(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
-    inputs, device = folder / "inputs", torch.device(job.device)
+    inputs, device = folder.absolute() / "inputs", torch.device(job.device)
     keep_waves = any(True for _ in job.augmentations.of_stage("wave"))
     title = f"{job.model.spec.name}, {job.clips.name}"
     if missing:
         with progress_bar(f"decode {job.clips.name}", len(job.clips), "clips", shown=progress) as bar:
             prepare_inputs(inputs, job.clips, job.scanned, job.model, device, keep_waves=keep_waves, bar=bar)
         with live_table(f"fine-tune {title}", folder, missing, job.recipe.training.epochs, shown=progress):
-            for _ in run_tasks(run_fold, [(task,) for task in _tasks(job, folder, inputs, missing)], jobs=jobs):
-                pass
+            tasks = {task.fold: task for task in _tasks(job, folder, inputs, missing)}
+            # Workers of a cluster train on as many threads as this process would.
+            on = torch.get_num_threads() if engine == "dask" else None
+            for trained in run_tasks(
+                run_fold,
+                [(task, on) for task in tasks.values()],
+                jobs=jobs,
+                engine=engine,
+                paths=[inputs],
+                in_order=False,
+            ):
+                trained.write(tasks[trained.result.fold])
     finished = results.read_finished_folds(folder, {*usable, *missing})
     decoded = open_inputs(inputs) if inputs.is_dir() else None  # a finished run's are gone
     failures = (set() if decoded is None else set(decoded.failures)) | _untested(job.clips, finished)
@@ -164,16 +176,18 @@ def _tasks(job: FinetuneJob, folder: Path, inputs: Path, missing: Sequence[int])
         "dataset": job.describe_dataset(),
         "dropout": job.recipe.head.dropout,
     }
+    file = Path(job.plan.weights)
+    plan = dataclasses.replace(job.plan, weights=str(file.absolute())) if file.exists() else job.plan
     tasks, before = [], None
     for fold, rows, test in outer_splits(clips.folds):
         if fold in missing:
             tasks.append(
                 FoldTraining(
                     fold=fold,
-                    folder=folder,
+                    folder=folder.absolute(),
                     inputs=inputs,
                     recipe=job.recipe,
-                    plan=job.plan,
+                    plan=plan,
                     table=table,
                     rows=rows,
                     test=test,

@@ -19,6 +19,7 @@ from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError, TrainingError
 from soundprobe.base.files import atomic_file
+from soundprobe.base.parallel import check_wanted
 from soundprobe.base.records import FoldResult
 from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
@@ -95,8 +96,39 @@ class FoldTraining:
     about: Mapping[str, Any]
 
 
-def run_fold(task: FoldTraining) -> int:
-    """Trains and tests one fold and writes its files. Returns the fold."""
+@dataclass(frozen=True, eq=False)
+class TrainedFold:
+    """What comes of a fold: its result, its head's arrays, and its network's file, which is not signed yet."""
+
+    result: FoldResult
+    head: Mapping[str, np.ndarray]
+    network: bytes
+
+    def write(self, task: FoldTraining) -> None:
+        """Writes the network, then the fold file that marks the fold as done."""
+        path = results.network_path(task.folder, task.fold)
+        with atomic_file(path) as file:
+            file.write(self.network)
+        results.write_fold(task.folder, self.result, self.head, {"network": path.name}, task.about)
+        for path in checkpoints(task.folder, task.fold):
+            path.unlink()
+
+
+def run_fold(task: FoldTraining, threads: int | None = None) -> TrainedFold:
+    """Trains and tests one fold. Between epochs it keeps its state, so that whoever does it again goes on from there.
+
+    Args:
+        threads: of PyTorch, on which the last digits hang; None leaves their number.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return _run_fold(task)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _run_fold(task: FoldTraining) -> TrainedFold:
     inputs = open_inputs(task.inputs)
     good = ~np.isin(task.table.ids, list(inputs.failures))
     rows, validation = _parts(task, good, task.recipe.validation)
@@ -117,8 +149,8 @@ def run_fold(task: FoldTraining) -> int:
         frozen = _probed(network, training_part, task) if tuning else None
         trained = _refit(network, training_part, trained, task)
     network.load_state_dict(trained.weights)
-    _write(task, network, chosen, trained, len(training_part), good, (frozen, tuning) if frozen and tuning else None)
-    return task.fold
+    choice = (frozen, tuning) if frozen and tuning else None
+    return _tested(task, network, chosen, trained, len(training_part), good, choice)
 
 
 def _parts(task: FoldTraining, good: np.ndarray, table: ValidationTable) -> tuple[np.ndarray, np.ndarray | None]:
@@ -236,6 +268,7 @@ def _setting(task: FoldTraining, phase: str, stop_after: int | None = None) -> S
 
     def on_epoch(history: list[dict[str, Any]]) -> None:
         nonlocal log
+        check_wanted()
         if phase != "selection":
             return
         write_history(logs, history)
@@ -253,7 +286,7 @@ def _setting(task: FoldTraining, phase: str, stop_after: int | None = None) -> S
     )
 
 
-def _write(
+def _tested(
     task: FoldTraining,
     network: FinetunedNetwork,
     chosen: dict[str, Any],
@@ -261,8 +294,8 @@ def _write(
     train_clips: int,
     good: np.ndarray,
     choice: tuple[FinetunedNetwork, dict[str, Any]] | None,
-) -> None:
-    """Predicts the test fold, its only use, and writes the network, then the fold file that marks the fold as done.
+) -> TrainedFold:
+    """Predicts the test fold, its only use.
 
     Args:
         choice: the frozen network, to be compared with, and what the choice of settings saw; None where there was none.
@@ -289,11 +322,6 @@ def _write(
         seconds=choosing_s + trained.seconds + time.perf_counter() - began,
     )
     state = {name: tensor.contiguous() for name, tensor in network.cpu().state_dict().items()}
-    path = results.network_path(task.folder, task.fold)
-    record = NetworkRecord.of({**task.about, "fold": task.fold}, path)
-    with atomic_file(path) as file:
-        file.write(save(state, metadata=results.fold_metadata(record)))
+    record = NetworkRecord.of({**task.about, "fold": task.fold}, results.network_path(task.folder, task.fold))
     head = {"weights": network.head.weight.detach().numpy().T, "bias": network.head.bias.detach().numpy()}
-    results.write_fold(task.folder, result, head, {"network": path.name}, task.about)
-    for path in checkpoints(task.folder, task.fold):
-        path.unlink()
+    return TrainedFold(result, head, save(state, metadata=results.fold_metadata(record)))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.digests import read_checked
 from soundprobe.base.errors import ConfigError, DamagedError, DataError, StoreError, one_line
@@ -147,13 +146,12 @@ def load_network(run: FinetunedRun, fold: int, clip_seconds: float | None, *, sh
         StoreError: the file is damaged, or is not this run's network of this fold.
         ConfigError: this version's front end is not the one that the network was trained on.
     """
-    from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, load_backbone, misfits
+    from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, choices_in, load_backbone, misfits
 
     path, told = results.network_path(run.folder, fold), run.record.backbone
     tensors = _read_network(run, path, fold)
     asked = run.record.head.settings.get("data.clip_seconds")
-    layers = told.settings.get("layers", LAST)
-    how = {"clip_seconds": asked, "layers": layers, "shortcuts": shortcuts, "progress": False}
+    how = {"clip_seconds": asked, **choices_in(told.settings), "shortcuts": shortcuts, "progress": False}
     plain = load_backbone(told.name, weights="random", **how).on_channels(told.settings.get("channels", "mean"))
     if json.loads(json.dumps(plain.settings)) != told.settings:
         raise ConfigError(f"{path} was trained on another front end than this version has. Fine-tune again.")

@@ -33,6 +33,7 @@ RECORDS = (
     "result.json",
     "peeking.json",
     "learning-curve.json",
+    "shots.json",
     "published.json",
     "network.json",
 )

@@ -19,6 +19,7 @@ from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
+from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
@@ -43,6 +44,7 @@ def extract(
     weights: Weights | Mapping[str, Sequence[Weights]] = None,
     clip_seconds: float | None = None,
     layers: str = LAST,
+    pool: str | None = None,
     precision: str = "fp32",
     seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
@@ -51,6 +53,8 @@ def extract(
     device: str = "auto",
     batch_size: int = BATCH_CLIPS,
     jobs: int | None = None,
+    engine: str = "threads",
+    address: str | None = None,
     folds: int = MADE_FOLDS,
     limit: int | None = None,
     channels: str = "mean",
@@ -73,7 +77,9 @@ def extract(
             which nothing is learnt takes none. By backbone, each may have several: {"mn04": ["pretrained", "random"]}.
         seed: of random weights; of several, a set is made for each, and the report shows their mean.
         clip_seconds: cut or pad every clip to this length; None takes the backbone's own rule.
-        layers: "last", or what else the backbone offers: mn04 has "middle", and "both" side by side.
+        layers: "last", or what else the backbone offers: mn04 has "middle", models of transformers have a number for
+            each block and "mean" of all; "all" puts each once side by side, and `probe` chooses.
+        pool: how the layers of models of transformers are pooled over time: "mean", "mean+std", "max" or "cls".
         finetuned: a fine-tuning run below the folder `heads`, by "best", its name, the beginning of its key or its
             folder, or a network file in it. Each fold's network embeds all clips into a set of its own, which only that
             fold may be scored on. Weights, lengths and clips are then the run's own.
@@ -81,6 +87,8 @@ def extract(
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
         device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
+        engine, address: "threads" of this process, or "dask": a part a task on a cluster's workers, which have the
+            clips under the same path; see `base.parallel.run_tasks`.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
             PyTorch's need less memory, too, and change nothing.
         command: kept in `meta.json` as what was run.
@@ -97,13 +105,18 @@ def extract(
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
     check_device_name(device)
     check_channels(channels)
+    check_engine(engine, address, NETWORK_ENGINES)
+    if precision == "int8" and engine != "threads":
+        raise ConfigError(
+            f"--precision int8 is of this process alone, not of --engine {engine}. Leave one of them out."
+        )
     if isinstance(max_failures, int | str):
         max_failures = parse_allowance(str(max_failures), "--max-failures")
     how = settle(data, folds, limit, opening)
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
-        asked = _asked(backbone, weights, layers)
+        asked = _asked(backbone, weights, layers, pool)
         for spec, _ in asked:
             spec.check_precision(precision)
             if clip_seconds is not None:
@@ -121,7 +134,8 @@ def extract(
                 "--folds": None if folds == MADE_FOLDS else folds,
                 **{f"--{name.replace('_', '-')}": value for name, value in opening.items()},
                 "--limit": limit,
-                "--layers": None if layers == LAST else layers,
+                "--layer": None if layers == LAST else layers,
+                "--pool": pool,
                 "--precision": None if precision == "fp32" else precision,
                 "--channels": None if channels == "mean" else channels,
             }
@@ -142,7 +156,7 @@ def extract(
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
-    load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "progress": progress}
+    load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "pool": pool, "progress": progress}
     models = [
         (declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels), one)
         for spec, one in asked
@@ -156,13 +170,14 @@ def extract(
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions: ShownList[Extraction] = ShownList()
     networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
-    for number, (model, belongs) in enumerate(networks):
-        job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
-        extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs))
-        if belongs is None and extractions[-1].clips:
-            _tag(extractions[-1].folder, model, models[number][1])
-        if on_extraction:
-            on_extraction(extractions[-1])
+    with one_cluster(engine, address, shown=progress):
+        for number, (model, belongs) in enumerate(networks):
+            job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
+            extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs, engine))
+            if belongs is None and extractions[-1].clips:
+                _tag(extractions[-1].folder, model, models[number][1])
+            if on_extraction:
+                on_extraction(extractions[-1])
     return extractions
 
 
@@ -207,10 +222,15 @@ def _new_numbers(root: Path, dataset: str, specs: Sequence[BackboneSpec], run: F
 
 
 def _asked(
-    backbone: str | Sequence[str] | None, weights: Weights | Mapping[str, Sequence[Weights]], layers: str
+    backbone: str | Sequence[str] | None,
+    weights: Weights | Mapping[str, Sequence[Weights]],
+    layers: str,
+    pool: str | None,
 ) -> list[tuple[BackboneSpec, Weights]]:
     """The specs, each with the weights that are asked for."""
     if isinstance(weights, Mapping):
-        return [(BACKBONES[name].with_layers(layers), one) for name, several in weights.items() for one in several]
-    names = names_in("mn04" if backbone is None else backbone, "backbone", "mn04,panns")
-    return [(BACKBONES[name].with_layers(layers), weights) for name in names]
+        asked = [(name, one) for name, several in weights.items() for one in several]
+    else:
+        names = names_in("mn04" if backbone is None else backbone, "backbone", "mn04,panns")
+        asked = [(name, weights) for name in names]
+    return [(BACKBONES[name].with_layers(layers, pool), one) for name, one in asked]

@@ -15,6 +15,7 @@ from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import check_device_name
+from soundprobe.base.parallel import check_engine, one_cluster
 from soundprobe.base.records import Clips
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.embeddings.needed import check_needed
@@ -45,6 +46,8 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     heads: str | Path = "heads",
     device: str = "auto",
     jobs: int = 1,
+    engine: str = "processes",
+    address: str | None = None,
     limit: int | None = None,
     channels: str = "mean",
     force: bool = False,
@@ -68,6 +71,8 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         folds: how many folds there should be: a check where the data set has its own, else how many are made.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         only_folds: do just these folds now; jobs: folds trained at once, each in a process of its own.
+        engine, address: "processes" here, or "dask": a fold a task on a cluster's workers, which have `heads` under the
+            same path; see `base.parallel.run_tasks`.
         seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
         on_run: called with each run as soon as it is done.
 
@@ -89,10 +94,11 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             "--carry-over can't be used with a recipe that chooses settings on inner splits, because the network has "
             "been trained on their clips before. Use --set choose.splits=0."
         )
-    if carry_over and (only_folds or jobs != 1):
+    check_engine(engine, address, ("processes", "dask"))
+    if carry_over and (only_folds or jobs != 1 or engine == "dask"):
         raise ConfigError(
             "--carry-over hands the network from each fold to the next, so all folds are trained one after the other. "
-            "Leave --only-fold and --jobs out."
+            "Leave --only-fold, --jobs and --engine out."
         )
     how = settle(data, folds or MADE_FOLDS, limit, opening)
     check_needed(data, [(spec, start)], progress=progress)
@@ -129,8 +135,8 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             command=command,
         )
         folder = job.folder(Path(heads))
-        with locked(folder):
-            runs.append(run_job(job, folder, wanted, jobs, force, progress))
+        with locked(folder), one_cluster(engine, address, jobs, shown=progress):
+            runs.append(run_job(job, folder, wanted, jobs, engine, force, progress))
         if on_run:
             on_run(runs[-1])
     return runs[0] if isinstance(seed, int) else runs

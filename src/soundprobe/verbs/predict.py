@@ -16,6 +16,7 @@ from soundprobe.audio.encoded import open_encoded
 from soundprobe.audio.from_python import sources_of
 from soundprobe.audio.live import Live, Raw
 from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
 from soundprobe.data.listing import with_folders
@@ -47,6 +48,8 @@ def predict(
     threshold: float | Mapping[str, float] | None = None,
     min_duration_s: float = 0.0,
     device: str = "auto",
+    engine: str = "threads",
+    address: str | None = None,
     progress: bool = True,
 ) -> Predictions:
     """What the heads of a run say of each clip: a list that shows itself in a notebook and makes tables.
@@ -58,10 +61,13 @@ def predict(
         run, heads, dataset, weights, channels, device: see `load_predictor`; `head` is the older name of `run`.
         unknown: whether a fit may call a clip none of its classes.
         window_s, hop_s, threshold, min_duration_s: see `Listening`.
+        engine, address: "threads" of this process, or "dask": some files a task on a cluster's workers, which have them
+            under the same path; see `base.parallel.run_tasks`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_predictor`. AudioError: a clip can't be decoded.
     """
+    check_engine(engine, address, NETWORK_ENGINES)
     listening = Listening(window_s, hop_s, threshold, min_duration_s)
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     predictor = load_predictor(
@@ -73,7 +79,9 @@ def predict(
         device=device,
         progress=progress,
     )
-    return (predictor if unknown else predictor.without_unknown())(sources, listening=listening)
+    predictor = predictor if unknown else predictor.without_unknown()
+    with one_cluster(engine, address, shown=progress):
+        return predictor(sources, listening=listening, engine=engine)
 
 
 def tags(
@@ -88,6 +96,8 @@ def tags(
     threshold: float | Mapping[str, float] | None = None,
     min_duration_s: float = 0.0,
     device: str = "auto",
+    engine: str = "threads",
+    address: str | None = None,
     progress: bool = True,
 ) -> Predictions:
     """What a pretrained backbone's own classifier hears in each clip, with no training: AudioSet's 527 classes, each
@@ -96,15 +106,17 @@ def tags(
     Args:
         clips, sample_rate_hz, window_s, hop_s, threshold, min_duration_s: as of `predict`; segments are those of every
             tag that reaches the threshold, 0.2 by default, and may overlap.
-        backbone, weights, channels, device: see `load_tagger`.
+        backbone, weights, channels, device: see `load_tagger`; engine, address: as of `predict`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.
     """
+    check_engine(engine, address, NETWORK_ENGINES)
     listening = Listening(window_s, hop_s, threshold, min_duration_s)
     sources = [source for source, _ in with_folders(sources_of(clips, sample_rate_hz))]
     tagger = load_tagger(backbone, weights=weights, channels=channels, device=device, progress=progress)
-    return tagger(sources, listening=listening)
+    with one_cluster(engine, address, shown=progress):
+        return tagger(sources, listening=listening, engine=engine)
 
 
 def find_folder(clips: Sequence[Path], heads: Path, run: str | None, dataset: str | None, weights: str | None) -> Path:
@@ -155,16 +167,19 @@ def heard(
     raw: Raw | None = None,
     *,
     jobs: int = 2,
+    engine: str = "threads",
+    address: str | None = None,
     progress: bool = True,
 ) -> Iterator[Iterator[Prediction | AudioError]]:
     """What is said of each recording, or why it can't be heard, in their order.
 
     Args:
         raw: how the samples of `STDIN` are written; None where it has encoded audio.
-        jobs: recordings that are decoded ahead.
+        jobs: recordings that are decoded ahead; engine, address: as of `predict`.
     """
     total_mb = sum(recording.size_bytes for recording in recordings) / BYTES_OF_MB
     with (
+        one_cluster(engine, address, shown=progress),
         _sources(recordings, raw) as sources,
         progress_bar("predict", max(total_mb, 1e-6), "MB", shown=progress) as bar,
     ):
@@ -175,7 +190,7 @@ def heard(
             bar.advance(share * size_mb - heard_mb)
             heard_mb = share * size_mb
 
-        outcomes = predictor.predict_each(sources, how, files_ahead=jobs, on_heard=advance)
+        outcomes = predictor.predict_each(sources, how, files_ahead=jobs, on_heard=advance, engine=engine)
 
         def each() -> Iterator[Prediction | AudioError]:
             nonlocal heard_mb, size_mb

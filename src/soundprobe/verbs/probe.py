@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
-from soundprobe.base.parallel import check_engine, jobs_for, run_tasks
+from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
@@ -30,7 +32,7 @@ from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_featu
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
-from soundprobe.scoring.folds import cross_validate
+from soundprobe.scoring.folds import FoldTask, LabelledRows, cross_validate
 from soundprobe.scoring.protocol_controls import (
     RESHUFFLED_FOLDS,
     SHUFFLED_LABELS,
@@ -54,6 +56,7 @@ def probe(
     exclude_leaks: bool = False,
     control: str | None = None,
     learning_curve: bool = False,
+    shots: Sequence[int] = (),
     measure_peeking: bool = False,
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
@@ -81,10 +84,11 @@ def probe(
         control: "shuffled-labels" trains and tests on labels that were shuffled by recording, "reshuffled-folds" on
             folds that were drawn clip by clip: runs of their own, marked as controls. See `scoring.protocol_controls`.
         learning_curve: after each run also train on growing shares of the recordings, see `extras.learning_curve`.
+        shots: after each run also train on so many clips a class, such as (1, 2, 4, 8, 16).
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
-        jobs, engine, address: how many folds at once, and where; see `base.parallel`. By default a fold a core
-            where the set is large enough to repay it, else, and on a GPU, one after the other.
+        jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
+            core where the set is large enough to repay it, else, and on a GPU, one after the other.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -100,7 +104,9 @@ def probe(
     for name in names:
         HEADS[name]
     check_control(control)
-    if control and (learning_curve or measure_peeking):
+    if shots and min(shots) < 1:
+        raise ConfigError(f"--shots {min(shots)} is not valid: give numbers of clips from 1, such as 1,2,4,8,16.")
+    if control and (learning_curve or shots or measure_peeking):
         raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
     if control == RESHUFFLED_FOLDS and exclude_leaks:
         raise ConfigError(
@@ -108,7 +114,7 @@ def probe(
         )
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
-    check_engine(engine)
+    check_engine(engine, address)
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
@@ -116,16 +122,22 @@ def probe(
     for name in names:
         for feature_set in found:
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
-    wanted = _extras(learning_curve, measure_peeking)
-    run_folds = functools.partial(run_tasks, engine=engine, address=address)
-    if jobs is None and (engine != "processes" or device != "cpu"):
-        jobs = 1  # threads would share PyTorch's, a cluster's size is for its owner to say, and folds share a GPU
+    wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
+    run_folds = functools.partial(_run_folds, engine=engine, address=address)
     probes: ShownList[FinishedRun] = ShownList()
-    asked = {"--exclude-leaks": exclude_leaks, f"--control {control}": control, "--learning-curve": learning_curve}
-    for feature_set in _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights)):
-        read = functools.cache(functools.partial(read_features, feature_set))
-        for name in names:
-            for seed in dict.fromkeys(seeds):
+    asked = {
+        "--exclude-leaks": exclude_leaks,
+        f"--control {control}": bool(control),
+        "--learning-curve": learning_curve,
+        "--shots": bool(shots),
+    }
+    allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
+    with one_cluster(engine, address, jobs, shown=progress):
+        if jobs is None and (engine != "processes" or device != "cpu"):
+            jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
+        for feature_set in allowed:
+            read = functools.cache(functools.partial(read_features, feature_set))
+            for name, seed in itertools.product(names, dict.fromkeys(seeds)):
                 own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
                 plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
                 with one_thread():
@@ -137,6 +149,25 @@ def probe(
                 if on_probe:
                     on_probe(done)
     return probes
+
+
+def _run_folds(
+    function: Callable[[FoldTask], Any],
+    tasks: Sequence[tuple[FoldTask]],
+    *,
+    jobs: int,
+    engine: str,
+    address: str | None,
+) -> Iterator[Any]:
+    """`run_tasks` of folds, whose rows are sent to a worker once."""
+    of_rows, rows = functools.partial(_run_fold, OnOneThread(function)), tasks[0][0].rows
+    without: Any = None
+    alone = [(replace(task, rows=without),) for (task,) in tasks]
+    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows])
+
+
+def _run_fold(function: Callable[[FoldTask], Any], rows: LabelledRows, task: FoldTask) -> Any:
+    return function(replace(task, rows=rows))
 
 
 def _run(
@@ -203,7 +234,7 @@ def _run(
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
                     jobs=jobs,
-                    run=lambda function, *rest, **how: run_folds(OnOneThread(function), *rest, **how),
+                    run=run_folds,
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
@@ -218,7 +249,7 @@ would be those that remember least, and a leak would hardly show."""
 
 def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
     """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
-    return {**REMEMBERING.get(head, {}), **({"layers": "both"} if features.layers else {})}
+    return {**REMEMBERING.get(head, {}), **({"layers": "all"} if features.layers else {})}
 
 
 NOT_OF_FINETUNED = {
@@ -226,6 +257,7 @@ NOT_OF_FINETUNED = {
     f"--control {SHUFFLED_LABELS}": "the networks learnt from true labels, so chance would clear the head alone",
     f"--control {RESHUFFLED_FOLDS}": "the networks were trained on all other folds, so they know clips of any new one",
     "--learning-curve": "the networks were trained on all recordings, however few the head gets",
+    "--shots": "the networks were trained on all clips, however few the head gets",
 }
 """What says nothing about embeddings of fine-tuned networks, and why."""
 
@@ -245,13 +277,15 @@ def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> 
     return [feature_set for feature_set in found if feature_set not in tuned]
 
 
-def _extras(learning_curve: bool, measure_peeking: bool) -> list[Any]:
+def _extras(learning_curve: bool, shots: Sequence[int], measure_peeking: bool) -> list[Any]:
     """What is to be measured after each run."""
-    if not learning_curve and not measure_peeking:
+    if not learning_curve and not shots and not measure_peeking:
         return []
-    from soundprobe.extras.measure import LEARNING_CURVE, PEEKING
+    from soundprobe.extras import measure
 
-    return [extra for extra, asked in ((LEARNING_CURVE, learning_curve), (PEEKING, measure_peeking)) if asked]
+    by_shares = [measure.learning_curve()] if learning_curve else []
+    by_shots = [measure.shots_curve(shots)] if shots else []
+    return [*by_shares, *by_shots, *([measure.PEEKING] if measure_peeking else [])]
 
 
 def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:

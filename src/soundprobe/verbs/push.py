@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from soundprobe.base.errors import ConfigError, ExportError, one_line
 from soundprobe.base.files import offline
-from soundprobe.predicting.hub_bundles import PREFIX, check_repo, endpoint
+from soundprobe.base.model_hub import endpoint
+from soundprobe.predicting.hub_bundles import PREFIX, check_repo
 from soundprobe.predicting.loading import find_heads
 
 if TYPE_CHECKING:

@@ -161,8 +161,8 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server on this machine; waits between tries are cut short, and the network is allowed."""
-    for offline in ("HF_HUB_OFFLINE", "SOUNDPROBE_OFFLINE"):
-        monkeypatch.delenv(offline, raising=False)
+    for name in ("HF_HUB_OFFLINE", "SOUNDPROBE_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(download, "RETRY_WAITS_S", (0.0, 0.0, 0.0))
     site = Site()
     server = Server(("127.0.0.1", 0), type("SiteHandler", (Handler,), {"site": site}))

@@ -13,11 +13,11 @@ import soundfile
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.audit import audit
-from soundprobe.data.audit.leaks import join_recordings
 from soundprobe.data.audit.near_copies import NEAR_COSINE, find_near_copies
 from soundprobe.data.readers.urbansound8k import read_urbansound8k, read_urbansound8k_metadata
 from soundprobe.data.scan import scan
 from soundprobe.embeddings.store import open_set, read_embeddings
+from soundprobe.scoring.copies import join_recordings
 from soundprobe.scoring.folds import outer_splits
 from sounds import write_urbansound_layout
 

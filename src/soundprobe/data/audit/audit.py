@@ -27,15 +27,14 @@ from soundprobe.data.audit.leaks import (
     Identical,
     NearPair,
     SharedRecording,
-    copy_numbers,
     find_identical,
     leaking_clips,
-    linked_recordings,
     name_pairs,
     spread_over,
 )
 from soundprobe.data.audit.near_copies import NEAR_COSINE, NearCopies, find_near_copies
 from soundprobe.data.scan import recordings_across_folds
+from soundprobe.scoring.copies import copy_numbers, linked_recordings
 
 SHORT_S = 0.5
 """Shorter clips are listed: 166 of UrbanSound8K's 8,732. A backbone sees mostly padding."""
@@ -162,7 +161,7 @@ def audit(
         silent_peak=silent_peak,
         silent=None if peak is None else _below(data.ids, peak, silent_peak, unread=np.nan),
         leaking=leaking_clips(data, shared, identical or (), near),
-        linked=linked_recordings(data.groups, numbers, near),
+        linked=linked_recordings(data.groups, numbers, None if near is None else near.component),
         not_checked={
             **({} if sha256 is not None else {"identical": "needs the audio's digests: check or extract the clips."}),
             **({} if reason is None else {"near copies": reason}),

@@ -6,13 +6,14 @@ Letters: N clips, G recordings.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from soundprobe.base.records import Clips, Embeddings
 from soundprobe.data.audit.near_copies import NearCopies
+from soundprobe.scoring.copies import copy_numbers
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,6 @@ class NearPair:
     cosine: float
     same_recording: bool
     same_bytes: bool
-
-
-def copy_numbers(sha256: np.ndarray) -> np.ndarray:
-    """(N,) int64, equal for clips with the same bytes; a clip without a digest ('') is like no other."""
-    digests = np.asarray(sha256, dtype=np.str_)
-    _, number = np.unique(digests, return_inverse=True)
-    unread = digests == ""
-    number[unread] = len(digests) + np.arange(int(unread.sum()))
-    return number
 
 
 def find_identical(data: Clips | Embeddings, sha256: np.ndarray) -> tuple[Identical, ...]:
@@ -119,42 +111,3 @@ def leaking_clips(
     if near is not None:
         leaks |= near.near
     return tuple(data.ids[leaks].tolist())
-
-
-def linked_recordings(
-    groups: np.ndarray, numbers: np.ndarray | None, near: NearCopies | None
-) -> tuple[tuple[str, ...], ...]:
-    """Sets of two or more recordings that hold copies of each other's clips, or near copies in other folds."""
-    names, recording = np.unique(groups, return_inverse=True)
-    links = []  # clips that count as one, as pairs of nodes; nodes are recordings
-    for same in (numbers, None if near is None else near.component):
-        if same is not None:
-            _, first, where = np.unique(same, return_index=True, return_inverse=True)
-            links.append(np.stack([recording, recording[first[where]]]))
-    if not links:
-        return ()
-    a, b = np.concatenate(links, axis=1)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(names), len(names)))
-    _, component = connected_components(graph, directed=False)
-    several = np.flatnonzero(np.bincount(component) > 1)
-    return tuple(tuple(names[component == one].tolist()) for one in several)
-
-
-def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:
-    """(N,) str: `groups` with recordings that hold clips of the same bytes under the name of the first."""
-    numbers = copy_numbers(sha256)
-    are_copies = len(np.unique(numbers)) < len(numbers)
-    return join_recordings(groups, linked_recordings(groups, numbers, None) if are_copies else ())
-
-
-def join_recordings(groups: np.ndarray, linked: Sequence[Sequence[str]]) -> np.ndarray:
-    """(N,) str: `groups` with each linked set of recordings under the name of its first.
-
-    With these as groups, leaving out training clips of tested recordings leaves out copies and near copies, too, and
-    the inner selection keeps them on one side.
-    """
-    first = {name: names[0] for names in linked for name in names}
-    return np.array([first.get(name, name) for name in np.asarray(groups, dtype=np.str_).tolist()], dtype=np.str_)

@@ -75,6 +75,8 @@ of a class without clips) is null.
                         means
                         over folds, null where a fold lacks it; or null for what trained no network,
             "learning_curve": [{"share", "recordings", "clips", "accuracy", "macro_f1", "spread", "folds"}],
+            "shots": [{"shots", "recordings", "clips", "accuracy", "macro_f1", "interval": INTERVAL over folds, by the
+                      corrected t-test, "spread" over draws, "draws", "folds"}],
             "peeking": {"honest", "peeked_by_fold", "peeked_overall"} or null; never used by anything,
             "by": {"salience" and "length": [{"condition", "clips", "recordings", "accuracy": INTERVAL or null}]},
                   for the best rows only,
@@ -114,7 +116,8 @@ DATASET_ORDER = """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
     macro_f1 seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals
-    doubts per_class calibration learning_curve training peeking by against_control against_best against_published runs
+    doubts per_class calibration learning_curve shots training peeking by against_control against_best
+    against_published runs
 """
 """Fields in the order in which the file holds them, whichever section they come from; others follow."""
 

@@ -141,8 +141,8 @@ def tag_of(run: Run) -> str:
     precisions = sorted(set(precisions_of(run)))
     part = " in part" if len(precisions) > 1 else ""
     found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]
-    if layers := run.record.backbone.settings.get("layers"):
-        found.append(f"layers: {layers}")
+    settings = run.record.backbone.settings
+    found += [f"{name}: {settings[name]}" for name in ("layers", "pool") if settings.get(name)]
     if leaves_leaks_out(run):
         found.append("leaking training clips left out")
     return "; ".join(found)

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.data.audit.leaks import join_copies
 from soundprobe.reporting.runs.run_files import read_extras, read_record
 from soundprobe.scoring import metrics
+from soundprobe.scoring.copies import join_copies
 from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
 from soundprobe.scoring.run_records import RunRecord, ScoreRecord
 

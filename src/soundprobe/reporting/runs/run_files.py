@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import StoreError
-from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord
+from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord, ShotsRecord
 from soundprobe.scoring.out_of_fold import UnreadableRunError, reason_of
 from soundprobe.scoring.results import read_result
 from soundprobe.scoring.run_records import RunRecord
@@ -27,12 +27,17 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def read_extras(folder: Path) -> dict[str, Any]:
-    """What was measured beside the run: `learning_curve` and `peeking`, None where it was not, or can't be used.
+    """What was measured beside the run: `learning_curve`, `shots`, `peeking`; None where it was not, or can't be used.
 
     That is no reason to lose the run: `unreadable` says why, by the file's name. Never raises for what the files hold.
     """
     found: dict[str, Any] = {"unreadable": {}}
-    for name, kind in (("learning_curve", LearningCurveRecord), ("peeking", PeekingRecord)):
+    kinds: dict[str, type[LearningCurveRecord | ShotsRecord | PeekingRecord]] = {
+        "learning_curve": LearningCurveRecord,
+        "shots": ShotsRecord,
+        "peeking": PeekingRecord,
+    }
+    for name, kind in kinds.items():
         try:
             record = kind.read_if_there(folder / kind.FILE)
             found[name] = None if record is None else record.content

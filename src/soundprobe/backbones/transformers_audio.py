@@ -1,0 +1,392 @@
+"""Any audio encoder of transformers: `hf:OWNER/NAME[@REVISION]` on the Hugging Face Hub, or `hf:./folder`.
+
+What the model's own feature extractor gives is heard clip by clip, without the padding of a batch, so that neither an
+attention mask nor what stands beside a clip counts; clips that are as long go through the network together.
+
+Only safetensors are read, and code of a model's own is run only where the user allows it.
+
+Letters: B clips, T samples, M frames (or patches), D the width of a layer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers.utils import logging
+
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Layers
+from soundprobe.base.errors import ConfigError, WeightsError, one_line
+from soundprobe.base.model_hub import ADDRESS, cached_file, endpoint, model_info, unreachable
+from soundprobe.base.registry import is_allowed
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
+TOWERS = ("audio_model", "audio_tower", "speech_encoder")
+"""What a model of sound and something else calls the part that hears."""
+SHORTEST_SECONDS = 0.1  # shorter clips get silence: convolutions have nothing to see of less than 25 ms
+LONGEST_SECONDS = 10.0  # where the feature extractor has no length of its own
+ONLY_TRAINED = ("masked_spec_embed",)
+"""Tensors that nothing but training reads; many files lack them."""
+POOLS = {
+    "mean": "mean over the clip's frames",
+    "mean+std": "mean and standard deviation over the clip's frames",
+    "max": "maximum over the clip's frames",
+    "cls": "mean of the tokens before the patches",
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What one kind of model needs besides.
+
+    Attributes:
+        tokens: before the patches; where there are any their mean is the embedding, unless `--pool` says otherwise.
+        extracted: keywords for the feature extractor; heard: inputs of the network that replace what that gives.
+    """
+
+    tokens: int = 0
+    extracted: Mapping[str, Any] = field(default_factory=dict)
+    heard: Mapping[str, Any] = field(default_factory=dict)
+
+
+FAMILIES = {
+    "audio-spectrogram-transformer": Family(tokens=2),  # [CLS] and distillation
+    # The extractor calls a clip of each batch, drawn by lot, longer than 10 s where none is.
+    "clap": Family(heard={"is_longer": torch.tensor([[False]])}),
+    "whisper": Family(extracted={"return_attention_mask": True}),  # which tells the clip from what is filled up to 30 s
+}
+
+
+class TransformersAudio(nn.Module, Backbone):
+    """The part of a transformers model that hears, and the pooled hidden states of its layers.
+
+    Layer 0 is what goes into the first block, N what the N-th gives, "last" the model's output, after its last norm.
+
+    Args:
+        folder: of the model's configuration, and of its weights where they are on this machine.
+        where: as the user named it, for messages; repo: on the Hub, with its commit.
+        remote_code: whether the folder's own code may run.
+        layers: names of the spec's; several are put side by side.
+        pool: one of `POOLS`.
+        device: where its weights are drawn: "meta" draws none.
+        clip_seconds: nothing depends on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        where: str,
+        repo: tuple[str, str] | None = None,
+        remote_code: bool = False,
+        layers: Sequence[str] = (LAST,),
+        pool: str | None = None,
+        device: str = "cpu",
+        clip_seconds: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder, self.where, self.repo, self.remote_code = folder, where, repo, remote_code
+        self.config, self.extractor = _configured(folder, where, remote_code)
+        self.family = FAMILIES.get(self.config.model_type, Family())
+        self.layers, self.pool = tuple(layers), pool or ("cls" if self.family.tokens else "mean")
+        with torch.device(device):
+            model = AutoModel.from_config(self.config, trust_remote_code=remote_code, dtype=torch.float32)
+        self.tower = _tower(model)
+
+    def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it."""
+        clips = waves.cpu().numpy()
+        heard = [self.inputs(wave[:length]) for wave, length in zip(clips, lengths.tolist(), strict=True)]
+        alike: dict[tuple[torch.Size, ...], list[int]] = {}
+        for row, inputs in enumerate(heard):
+            alike.setdefault(tuple(tensor.shape for tensor in inputs.values()), []).append(row)
+        embedded: list[Tensor] = [torch.empty(0)] * len(heard)
+        for rows in alike.values():
+            stacked = {name: torch.cat([heard[row][name] for row in rows]).to(waves.device) for name in heard[rows[0]]}
+            for row, vector in zip(rows, self._embed(stacked), strict=True):
+                embedded[row] = vector
+        return torch.stack(embedded)
+
+    def inputs(self, wave: np.ndarray) -> dict[str, Tensor]:
+        """What the network hears of a clip (T,) float32, by the names of its forward's arguments: (1, ...) each."""
+        rate = int(self.extractor.sampling_rate)
+        wave = np.pad(wave, (0, max(0, round(SHORTEST_SECONDS * rate) - len(wave))))
+        given = self.extractor(wave, sampling_rate=rate, return_tensors="pt", **self.family.extracted)
+        return {**given, **self.family.heard}
+
+    def hidden(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each layer's hidden states (B, M, D) by its name, "last" first; patches of a grid in one row."""
+        found = self.tower(**inputs, output_hidden_states=self.layers != (LAST,))
+        each = {LAST: found.last_hidden_state}
+        each |= {str(number): states for number, states in enumerate((found.get("hidden_states") or (None,))[:-1])}
+        return {name: one.flatten(2).transpose(1, 2) if one.ndim == 4 else one for name, one in each.items()}
+
+    def _embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(B, columns) of clips that are as long."""
+        pooled = {name: self._pooled(states, inputs) for name, states in self.hidden(inputs).items()}
+        if self.layers == (MEAN,):
+            return torch.stack(list(pooled.values())).mean(dim=0)
+        return torch.cat([pooled[name] for name in self.layers], dim=1)
+
+    def _pooled(self, states: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(B, M, D) to (B, D), or (B, 2 D) with standard deviations; of frames those that hold sound of the clip."""
+        if self.pool == "cls":
+            return states[:, : self.family.tokens].mean(dim=1)
+        states = states[:, self.family.tokens :]
+        own = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        if (mask := inputs.get("attention_mask")) is not None:  # of samples or of the extractor's frames
+            count = torch.ceil(mask.sum(dim=1) * states.shape[1] / mask.shape[1])
+            own = torch.arange(states.shape[1], device=states.device) < count[:, None]
+        if self.pool == "max":
+            return states.masked_fill(~own[:, :, None], -torch.inf).amax(dim=1)
+        share = (own / own.sum(dim=1, keepdim=True))[:, :, None]
+        mean = (states * share).sum(dim=1)
+        if self.pool == "mean":
+            return mean
+        return torch.cat([mean, ((states - mean[:, None]).square() * share).sum(dim=1).sqrt()], dim=1)
+
+    def load_pretrained(self) -> str:
+        """Takes the model's safetensors, from the Hub where they aren't in its cache. Returns where they are from.
+
+        Raises:
+            WeightsError: there are none, they can't be fetched, or they are not this model's.
+        """
+        if _weight_file(self.folder) is None and self.repo is not None:
+            self.folder = _fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
+        if _weight_file(self.folder) is None:
+            raise _no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
+        try:
+            with _silent(), torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)  # for what a file lacks
+                model, told = AutoModel.from_pretrained(
+                    self.folder,
+                    config=self.config,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    trust_remote_code=self.remote_code,
+                    output_loading_info=True,
+                )
+        except Exception as error:  # transformers', safetensors' and PyTorch's have none in common
+            raise WeightsError(f"The weights of {self.where} can't be loaded: {one_line(error)[:200]}.") from error
+        tower = _tower(model)
+        own = {id(tensor): name for name, tensor in tower.state_dict(keep_vars=True).items()}
+        lacking = [
+            own[id(tensor)]
+            for name, tensor in model.state_dict(keep_vars=True).items()
+            if id(tensor) in own and name in told["missing_keys"] and not name.endswith(ONLY_TRAINED)
+        ]
+        if lacking:
+            raise WeightsError(
+                f"The weights of {self.where} lack {len(lacking)} of its tensors, such as {lacking[0]}: the file is "
+                "another model's, or damaged. Give a repository or folder whose model.safetensors is whole."
+            )
+        self.tower = tower
+        return self.where if self.repo is None else f"{self.repo[0]}@{self.repo[1][:12]}"
+
+
+def hf_spec(address: str) -> BackboneSpec:
+    """The spec of a model of transformers, measured on the meta device where it can be: 4 s of noise go through it.
+
+    Args:
+        address: OWNER/NAME[@REVISION] on the Hub, or a folder as ./folder, /folder or ~/folder.
+
+    Raises:
+        ConfigError: it is no address, or no model that hears. WeightsError: it is not in the Hub's cache, and can't be
+            had.
+    """
+    where = f"hf:{address}"
+    if address.startswith((".", "/", "~")):
+        folder, repo = Path(address).expanduser(), None
+        if not (folder / CONFIG).is_file():
+            raise ConfigError(
+                f"{where}: there is no {folder / CONFIG}. Give the folder of a model as transformers saves it."
+            )
+    else:
+        match = ADDRESS.fullmatch(address)
+        if match is None:
+            raise ConfigError(f"{where!r} is no model: give hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:./folder.")
+        cached = cached_file(match[1], (CONFIG,), match[2])
+        folder = Path(cached).parent if cached else _fetched(match[1], match[2], where, (CONFIG, *EXTRACTORS))
+        if not any((folder / name).exists() for name in EXTRACTORS):
+            folder = _fetched(match[1], folder.name, where, EXTRACTORS)
+        repo = (match[1], folder.name)
+    code = _own_code(folder, where) if is_allowed(where) else []
+    if elsewhere := next((name for name in code if "--" in name), None):
+        raise ConfigError(f"{where} runs code of another repository ({elsewhere}), which its revision doesn't pin.")
+    if code and repo and not any(folder.glob("*.py")):
+        folder = _fetched(*repo, where, ("*.py",))
+    files = [folder / name for name in (CONFIG, *EXTRACTORS)] + sorted(folder.glob("*.py")) * bool(code)
+    content = b"".join(f"{path.name}\0".encode() + path.read_bytes() for path in files if path.is_file())
+    return _spec(where, folder, repo, hashlib.sha256(content).hexdigest(), bool(code))
+
+
+def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) -> Path:
+    """The folder of the Hub's cache with those of a repository's `files` that it has."""
+    from huggingface_hub import snapshot_download
+
+    what = f"{files[0]} of {where} is"
+    info = model_info(what, repo, revision)
+    if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
+        raise _no_safetensors(where, names)
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
+    except Exception as error:  # the client's own errors, and those of the HTTP library under it
+        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200]) from error
+
+
+def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
+    others = sorted(name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    only = f", only {', '.join(others[:3])}, and opening one of those may run code" if others else ""
+    return WeightsError(
+        f"{where} has no {WEIGHTS}{only}. Give a model or revision with safetensors (save_pretrained writes them), "
+        "or use --weights random."
+    )
+
+
+def _weight_file(folder: Path) -> Path | None:
+    """The file that holds or lists the weights, where all that it lists is there."""
+    if (folder / WEIGHTS).exists():
+        return folder / WEIGHTS
+    index = folder / INDEX
+    if not index.exists():
+        return None
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return index if all((folder / part).exists() for part in parts) else None
+
+
+def _own_code(folder: Path, where: str) -> list[str]:
+    """The classes of a model's own that its configuration names: "module.Class"."""
+    named: list[str] = []
+    for name in (CONFIG, *EXTRACTORS):
+        if (folder / name).exists():
+            try:
+                told = json.loads((folder / name).read_text(encoding="utf-8"))
+                named += map(str, (told.get("auto_map") or {}).values())
+            except (ValueError, AttributeError) as error:
+                why = one_line(error)[:100]
+                raise ConfigError(f"{where}: {name} is no JSON object ({why}). Fetch it again.") from error
+    return named
+
+
+def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
+    """The model's configuration and its feature extractor."""
+    how = {"trust_remote_code": remote_code, "local_files_only": True}
+    try:
+        config = AutoConfig.from_pretrained(folder, **how)
+    except Exception as error:  # transformers has many, and code of the model's own may raise any
+        if not remote_code and _own_code(folder, where):
+            raise ConfigError(
+                f"{where} runs code of its own. If you trust it, give --trust-remote-code "
+                f"(to predict with it: --allow {where})."
+            ) from error
+        raise ConfigError(
+            f"{where} is no model that transformers {transformers.__version__} knows: {one_line(error)[:200]}."
+        ) from error
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(folder, **how)
+        extractor.sampling_rate  # noqa: B018  (an extractor of pictures has none)
+    except Exception as error:
+        raise ConfigError(
+            f"{where} ({config.model_type}) is no audio encoder: it has no feature extractor with a sampling rate "
+            f"({' or '.join(EXTRACTORS)}). {one_line(error)[:150]}"
+        ) from error
+    return config, extractor
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without transformers' own bars and warnings: what matters of them is said as errors."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _tower(model: Any) -> Any:
+    """The part of a model that hears: of sound and text the former, of an encoder with a decoder the former."""
+    part = next((getattr(model, name) for name in TOWERS if hasattr(model, name)), None)
+    if part is not None:
+        return part
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+@lru_cache
+def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, remote_code: bool) -> BackboneSpec:
+    make: Any = TransformersAudio
+    arguments: dict[str, Any] = {"folder": folder, "where": where, "repo": repo, "remote_code": remote_code}
+    try:
+        network = make(**arguments, layers=(), device="meta")
+        widths, gmacs = _measured(network)
+    except ConfigError:
+        raise
+    except Exception:  # some can't do without numbers
+        try:
+            with torch.random.fork_rng(devices=[]):
+                network = make(**arguments, layers=())
+            widths, gmacs = _measured(network)
+        except Exception as error:  # each model fails in its own way
+            raise ConfigError(
+                f"{where} ({type(error).__name__}: {one_line(error)[:200]}) gives no hidden states for a clip, so it "
+                "can't be used as an audio encoder."
+            ) from error
+    pools = ("cls",) * bool(network.family.tokens) + ("mean", "mean+std", "max")
+    layers = {name: Layers(width, POOLS[pools[0]]) for name, width in widths.items()}
+    if len(layers) > 1 and len(set(widths.values())) == 1:
+        layers[MEAN] = Layers(widths[LAST], f"{POOLS[pools[0]]}, and over all layers")
+    extractor = network.extractor
+    longest = getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
+    return BackboneSpec(
+        name=where,
+        title=f"{Path(where.removeprefix('hf:').partition('@')[0]).name} ({network.config.model_type})",
+        target=f"{__name__}:{TransformersAudio.__name__}",
+        arguments=arguments,
+        embedding_dim=widths[LAST],
+        sample_rate_hz=int(extractor.sampling_rate),
+        parameters=sum(parameter.numel() for parameter in network.tower.parameters()),
+        max_seconds=float(longest),
+        frontend={
+            "version": 1,
+            "kind": type(extractor).__name__,
+            **({"configs_sha256": digest} if repo is None else {"revision": repo[1]}),
+            **({"remote_code": True} if remote_code else {}),
+        },
+        pooling=POOLS[pools[0]],
+        pools={name: POOLS[name] for name in pools},
+        layers=layers,
+        loads_own_weights=True,
+        gmacs=gmacs,
+        source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
+        licence="see the model's card",
+    )
+
+
+def _measured(network: TransformersAudio) -> tuple[dict[str, int], float]:
+    """Each layer's D by its name, and GMAC, of 4 s of noise."""
+    noise = np.random.default_rng(0).standard_normal(4 * int(network.extractor.sampling_rate)).astype(np.float32)
+    device = next(network.tower.parameters()).device
+    inputs = {name: tensor.to(device) for name, tensor in network.eval().inputs(noise).items()}
+    if device.type == "meta":
+        inputs.pop("attention_mask", None)  # whose sums are asked for
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        widths = {name: states.shape[2] for name, states in network.hidden(inputs).items()}
+    return widths, counter.get_total_flops() / 2e9
