@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -118,9 +119,10 @@ class Clips(Labelled):
 
     def as_columns(self) -> dict[str, Any]:
         """The columns of `Labelled`, and `path`, absolute, of clips that are files."""
-        root, below = self.located()
+        root, below = self.located
         return {**super().as_columns(), **({"path": _joined(root, below)} if root else {})}
 
+    @cached_property
     def located(self) -> tuple[str, list[str | None]]:
         """The absolute folder that all clips' files are below, and each file's path below it, "/" between its parts.
 
