@@ -35,7 +35,7 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
         ConfigError: what its `embed` gave is not a row of real numbers for each clip.
     """
     with torch.inference_mode():
-        embedded = network.embed(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        embedded = network.embed(_moved(batch, device), _moved(lengths, device))
         if (
             not isinstance(embedded, Tensor)
             or embedded.ndim != 2
@@ -49,3 +49,9 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
                 f"({len(batch)}, embedding_dim) is needed. Mend its embed."
             )
         return embedded.float().cpu().numpy()
+
+
+def _moved(array: np.ndarray, device: torch.device) -> Tensor:
+    """On a CUDA device from pinned memory, so that nothing waits for the copy but what reads it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
