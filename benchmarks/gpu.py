@@ -32,6 +32,7 @@ NEEDED = {  # package: its import, and what of soundprobe or of the peers needs 
     "scipy": ("scipy", HEADS),
     "scikit-learn": ("sklearn", HEADS),
     "joblib": ("joblib", HEADS),
+    "cloudpickle": ("cloudpickle", HEADS),
     "threadpoolctl": ("threadpoolctl", HEADS),
     "narwhals": ("narwhals", HEADS),
     "soundfile": ("soundfile", SOUND),
