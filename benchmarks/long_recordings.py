@@ -3,12 +3,14 @@
     python benchmarks/long_recordings.py [HOURS]
 
 Each format in a process of its own; noise at 44.1 kHz with two channels, which compresses badly, and silence, which
-compresses well. M4A needs `soundprobe[ffmpeg]`.
+compresses well. M4A needs `soundprobe[ffmpeg]`. Then the peak of `extract` and `finetune` with mn04, untrained, on six
+such FLAC files of noise and on six of 10 s.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -24,21 +26,42 @@ MINUTE = (0.1 * np.random.default_rng(0).normal(size=(60 * RATE_HZ, 2))).astype(
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG", "silent.flac": "FLAC", "m4a": ""}
 
 
-def write(path: Path, minutes: int, format: str) -> None:
+def write(path: Path, minutes: float, format: str) -> None:
     if not format:
         import av
 
         with av.open(str(path), "w") as container:
             stream = container.add_stream("aac", rate=RATE_HZ, layout="stereo")
-            for _ in range(minutes):
+            for _ in range(round(minutes)):
                 frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(MINUTE.T), format="fltp", layout="stereo")
                 frame.sample_rate = RATE_HZ
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return
     with soundfile.SoundFile(path, "w", RATE_HZ, 2, format=format) as file:
-        for second in itertools.chain(*[np.split(MINUTE * (".silent" not in path.name), 60)] * minutes):
-            file.write(second)  # of Vorbis, more at once overflows libsndfile's stack
+        seconds = np.split(MINUTE * (".silent" not in path.name), 60)
+        for number in range(round(60 * minutes)):
+            file.write(seconds[number % 60])  # of Vorbis, more at once overflows libsndfile's stack
+
+
+def measure_verb(verb: str, path: Path) -> None:
+    """Prints the peak of the command on six clips, all of them the file at `path` by other names."""
+    from soundprobe.cli.main import main
+
+    os.chdir(path.parent)
+    rows = ["path,label,fold,recording"]
+    for number in range(6):
+        os.link(path, name := f"{number}.flac")
+        rows.append(f"{name},{'ab'[number % 2]},{1 + number // 2},{number}")
+    Path("data.csv").write_text("\n".join(rows))
+    own = ["--epochs-fixed", "--only-fold", "1"] if verb == "finetune" else []
+    sys.argv = ["soundprobe", verb, "-b", "mn04", "--weights", "random", "--data", "data.csv", "-q", *own]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    print(f"| {verb} | {path.stat().st_size / 1e6:.1f} MB | {peak_mb():.0f} MB |", flush=True)
 
 
 def peak_mb() -> float:
@@ -69,6 +92,8 @@ def measure(path: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         measure(sys.argv[2])
+    elif sys.argv[1:2] == ["--verb"]:
+        measure_verb(sys.argv[2], Path(sys.argv[3]))
     else:
         minutes = round(60 * float(sys.argv[1] if len(sys.argv) > 1 else 1))
         print("| file | size | length | memory | scan | decode 4 s |\n|---|---|---|---|---|---|", flush=True)
@@ -77,3 +102,8 @@ if __name__ == "__main__":
                 path = Path(folder) / f"a.{ending}"
                 write(path, minutes, format)
                 subprocess.run([sys.executable, __file__, "--measure", str(path)], check=True)
+        print("\n| command | each of six files | peak |\n|---|---|---|", flush=True)
+        for verb, length in itertools.product(("extract", "finetune"), (1 / 6, minutes)):
+            with tempfile.TemporaryDirectory() as folder:
+                write(path := Path(folder) / "a.flac", length, "FLAC")
+                subprocess.run([sys.executable, __file__, "--verb", verb, str(path)], check=True)

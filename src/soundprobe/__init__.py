@@ -2,7 +2,8 @@
 
 The verbs of the command line, from Python: `compare`, `extract`, `probe`, `finetune`, `import_predictions`,
 `import_fold_scores`, `report`, `view`, `fit`, `predict` (or `load_predictor`, to ask many times), `tags`, `export`,
-`push`, `runs`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe` is quick.
+`push`, `runs`, `track`, `bench`, `demo`, and `open_data`. They are imported on first use, so that `import soundprobe`
+is quick.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from soundprobe.verbs.push import push as push
     from soundprobe.verbs.runs import remove_run as remove_run
     from soundprobe.verbs.runs import runs as runs
+    from soundprobe.verbs.track import track as track
     from soundprobe.verbs.view import view as view
     from soundprobe.workflows.compare import compare as compare
     from soundprobe.workflows.demo import demo as demo
@@ -62,6 +64,7 @@ _HOMES = {
     "read_embeddings": "embeddings.store:read_embeddings",
     "report": "reporting.write:write_report",
     "tags": "verbs.predict:tags",
+    "track": "verbs.track:track",
     "view": "verbs.view:view",
 }
 __all__ = sorted(_HOMES)

@@ -26,7 +26,7 @@ QUICK = ["crnn", "logmel-stats", "simplecnn", "test_hear:Loudness", "vgg"]
 
 
 def load(backbone: str) -> hear.HearModel:
-    return hear.HearModel(backbone, None if BACKBONES[backbone].parameters == 0 else "random")
+    return hear.HearModel(backbone, BACKBONES[backbone].weights_at_hand)
 
 
 def validate(module: ModuleType, model: torch.nn.Module) -> None:

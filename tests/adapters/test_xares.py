@@ -12,7 +12,7 @@ from soundprobe.backbones.catalog import BACKBONES
 def encoder(name: str) -> xares.BackboneEncoder:
     class ThisEncoder(xares.BackboneEncoder):
         backbone = name
-        weights = None if BACKBONES[name].parameters == 0 else "random"
+        weights = BACKBONES[name].weights_at_hand
 
     return ThisEncoder()
 

@@ -22,7 +22,7 @@ def random_backbone() -> Loader:
 
     def load(name: str) -> LoadedBackbone:
         if name not in loaded:
-            weights = None if BACKBONES[name].parameters == 0 else "random"
+            weights = BACKBONES[name].weights_at_hand
             loaded[name] = load_backbone(name, weights=weights, clip_seconds=1.0 if name == "ast" else None)
         training = getattr(loaded[name].network, "training", False)
         assert not training, "a test left a shared network in training mode"

@@ -17,6 +17,7 @@ from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
 from soundprobe.base.registry import allow
 from soundprobe.embeddings.store import open_set, read_embeddings
+from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
 from soundprobe.verbs.probe import probe
@@ -58,6 +59,10 @@ def test_hear_module_goes_from_clips_to_scores_and_predictions(toy, tmp_path):
     heard = predict(clips, run=run.folder, progress=False)
     named = [one.class_names.index(one.predicted) == int(Path(one.name).name.split("-")[1]) for one in heard]
     assert np.mean(named) > 0.9
+
+    done = export(run.folder, to=tmp_path / "bundle", format="bundle", progress=False)
+    (again,) = predict(clips[0], run=done.folder, progress=False)
+    np.testing.assert_array_equal(again.proba, heard[0].proba)
 
 
 def test_hear_module_hears_each_clip_without_its_padding_and_neighbours():

@@ -8,6 +8,7 @@ import torch
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.mteb_encoder import _encoder
 from soundprobe.base.errors import ConfigError, SoundprobeError
 from soundprobe.embeddings.store import open_set, read_embeddings
 from soundprobe.verbs.extract import extract
@@ -30,6 +31,13 @@ def test_mteb_encoder_gives_embeddings_of_every_clip(address, tmp_path):
     assert (nearest == found.labels).mean() > 0.9
     assert found.meta["backbone"]["settings"]["frontend"]["code_sha256"]
     assert found.meta["backbone"]["parameters"] == 16 * 12 + 12
+
+
+def test_mteb_encoder_whose_weights_are_drawn_is_the_same_when_it_is_loaded_again():
+    """As the heads are that some of MTEB's models have and their files don't."""
+    first = load_backbone("mteb:mteb_bands:BandsEncoder").weights.sha256
+    _encoder.cache_clear()
+    assert load_backbone("mteb:mteb_bands:BandsEncoder").weights.sha256 == first
 
 
 def test_mteb_encoder_hears_each_clip_without_its_padding_and_neighbours():

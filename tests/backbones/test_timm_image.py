@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.cli.completing import timm_names
 
 RATE_HZ = 22_050
 REPOSITORY = "timm/test_resnet.r160_in1k"
@@ -214,3 +215,7 @@ def test_timm_pretrained_unreachable_or_another_networks_in_the_cache_is_one_cle
     assert "URL: https://huggingface.co/timm/test_vit.r160_in1k ;" in unreachable
     assert another.startswith("ERROR Pretrained weights of timm:test_resnet lack ")
     assert "Delete it from the Hugging Face cache" in another
+
+
+def test_names_that_a_shell_completes_without_importing_timm_are_those_that_it_lists():
+    assert sorted(timm_names()) == sorted(timm.list_models())

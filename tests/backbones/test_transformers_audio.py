@@ -146,6 +146,28 @@ def test_layers_and_pools_are_those_of_transformers_hidden_states(family: str, t
         assert (embed(tokens, waves, lengths)[0] - states["0"][0, :2].mean(dim=0)).abs().max() < TOLERANCE
 
 
+FRAMED = {"Wav2Vec2 (layer norm)", "Wav2Vec2-Conformer", "Whisper (encoder)"}
+FRAMED |= {"Wav2Vec2", "HuBERT", "WavLM", "Data2VecAudio", "UniSpeech", "UniSpeechSat"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frames_are_the_models_output_and_their_mean_is_the_embedding(family: str, tiny: Mapping[str, Path]) -> None:
+    backbone = load_backbone(f"hf:{tiny[family]}")
+    assert (backbone.spec.frames is not None) == (family in FRAMED)
+    if backbone.spec.frames is None:
+        return
+    waves, lengths = clips(backbone.spec.sample_rate_hz)
+    waves, lengths = waves[:4], lengths[:4] - torch.tensor([0, 79, 80, 81])  # about where one frame more begins
+    with torch.inference_mode():
+        frames = backbone.network.embed_frames(waves, lengths)
+    counts = [backbone.spec.frames.count(int(length)) for length in lengths]
+    means = torch.stack([row[:count].mean(dim=0) for row, count in zip(frames, counts, strict=True)])
+    assert (means - embed(backbone, waves, lengths)).abs().max() <= TOLERANCE
+    own = reference(tiny[family], waves[3, : lengths[3]].numpy()).last_hidden_state[0]
+    assert len(own) == (1500 if family == "Whisper (encoder)" else counts[3])
+    assert (own[: counts[3]] - frames[3, : counts[3]]).abs().max() <= TOLERANCE
+
+
 def test_settings_tell_layers_pool_and_the_folders_configuration(
     tiny: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

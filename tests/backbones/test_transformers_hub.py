@@ -99,6 +99,7 @@ def test_repository_that_is_not_there_or_unreachable_is_one_clear_line(
     message = str(caught.value)
     assert message.startswith("config.json of hf:someone/nothing is not in the Hugging Face cache and can't be fetched")
     assert ("401" in message) == there
+    assert message.endswith("copy the cache (HF_HOME), or give a folder (hf:./folder).")
     assert "\n" not in message
 
 

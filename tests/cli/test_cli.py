@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from command_line import soundprobe
+from command_line import soundprobe, soundprobe_here
 from soundprobe.base.onednn import can_pack
 from soundprobe.cli import main
 from sounds import write_urbansound_layout
@@ -100,11 +100,11 @@ def test_extract_with_a_bad_clip_exits_with_3_and_names_it(tmp_path):
     data = write_urbansound_layout(tmp_path / "clips", folds=2, recordings=1)
     victim = next(data.glob("audio/fold1/*.wav"))
     victim.write_bytes(b"")
-    done = soundprobe("extract", "-b", "simplecnn", "--weights", "random", "--data", "clips", cwd=tmp_path)
+    done = soundprobe_here("extract", "-b", "simplecnn", "--weights", "random", "--data", "clips", cwd=tmp_path)
     assert done.returncode == 3
     assert f"failed: {victim.name}: empty file" in done.stderr
     assert "11 clips" in done.stdout
-    checked = soundprobe("data", "check", "--data", "clips", cwd=tmp_path)
+    checked = soundprobe_here("data", "check", "--data", "clips", cwd=tmp_path)
     assert checked.returncode == 3
     assert victim.name in checked.stdout
 
@@ -120,6 +120,8 @@ def test_extract_with_a_bad_clip_exits_with_3_and_names_it(tmp_path):
             ["extract", "-b", "mn04", "--weights", "random", "--seed", "0,x"],
             "--seed 'x' is not valid: give whole numbers",
         ),
+        (["extract", "-b", "mn04", "--layer", "frist"], "frist is not offered for mn04, only last, middle, all."),
+        (["extract", "-b", "mn04", "--layers", "frist"], "--layer frist is not offered for mn04"),  # as it was called
         (["probe", "--seed", "-1"], "--seed '-1' is not valid: give whole numbers"),
         (["probe"], "soundprobe extract --backbone mn04"),
         (["probe", "--head", "tree"], "Unknown head 'tree'"),
@@ -133,7 +135,7 @@ def test_a_mistake_is_one_clear_line_and_exit_code_1(tmp_path, arguments, messag
     write_urbansound_layout(tmp_path / "clips", folds=2, recordings=1, slices=1)
     empty = tmp_path / "empty"
     empty.mkdir()
-    done = soundprobe(*arguments, cwd=empty)
+    done = soundprobe_here(*arguments, cwd=empty)
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
@@ -166,15 +168,15 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 def test_usage_mistake_exits_with_2(tmp_path):
     for verb in ("extract", "compare"):
-        assert soundprobe(verb, cwd=tmp_path).returncode == 2
+        assert soundprobe_here(verb, cwd=tmp_path).returncode == 2
 
 
 def test_data_list_backbones_and_doctor_print_what_there_is(tmp_path):
-    assert "esc50" in soundprobe("data", "list", cwd=tmp_path).stdout
-    table = soundprobe("backbones", cwd=tmp_path).stdout
+    assert "esc50" in soundprobe_here("data", "list", cwd=tmp_path).stdout
+    table = soundprobe_here("backbones", cwd=tmp_path).stdout
     for name in ("panns", "ast", "mn04", "simplecnn"):
         assert name in table
-    found = soundprobe("doctor", cwd=tmp_path).stdout
+    found = soundprobe_here("doctor", cwd=tmp_path).stdout
     assert "not fetched" in found
     assert re.search(rf"packed products +{'yes' if can_pack() else 'NO'}", found)
 

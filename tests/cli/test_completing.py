@@ -12,12 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-import timm
 from test_startup import HEAVY, loaded
 
 from made_sets import make_set
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.cli.completing import timm_names
 from soundprobe.data.catalog import DATASETS
 from soundprobe.heads.catalog import HEADS
 from soundprobe.verbs.probe import probe
@@ -67,6 +65,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         (["extract", "--backbone", ""], {*BACKBONES, *(f"{prefix}:" for prefix in BACKBONES.prefixes)}),
         (["extract", "-b", "mn04,pa"], {"mn04,panns"}),
         (["extract", "-b", "timm", ":", "resnet10t"], {"resnet10t"}),
+        (["extract", "-b", "hf", ":", ""], {"me/net"}),
         (["probe", "--head", "=", ""], {*HEADS}),
         (["probe", "--backbone", ""], {"toy"}),
         (["predict", "--run", ""], {"best", "toy-knn", "toy-linear"}),
@@ -74,7 +73,6 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         (["runs", "rm", "toy-knn", "toy-l"], {"toy-linear"}),
         (["compare", "hf", ":", ""], {"me/clips"}),
         (["data", "check", ""], {*DATASETS, "hf:"}),
-        (["finetune", "--config", "notes"], {"notes-simplecnn"}),
     ],
 )
 def test_bash_gets_the_names_that_there_are(shell, words, names):
@@ -96,10 +94,6 @@ def test_tab_behind_a_colon_completes_the_line_in_an_interactive_bash(shell):
     os.close(terminal)
     os.close(end)
     assert "mn04,timm:resnet10t " in seen, seen
-
-
-def test_timms_names_are_those_that_it_lists():
-    assert sorted(timm_names()) == sorted(timm.list_models())
 
 
 def test_completion_imports_nothing_heavy(tmp_path, monkeypatch):

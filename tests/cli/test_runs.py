@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from result_folders import ESC10, Data, write_result, write_run
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.locks import locked

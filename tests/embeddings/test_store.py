@@ -136,7 +136,7 @@ def test_part_has_the_same_bytes_wherever_the_clips_lie_and_their_paths_below_wh
 
 def test_set_of_clips_with_a_column_path_of_their_own_keeps_that_and_has_no_other(tmp_path):
     clips = make_clips(2, path=np.array(["theirs", "too"]))
-    assert clips.located() == ("", [None, None])
+    assert clips.located == ("", [None, None])
     write_set(tmp_path / "set", clips, np.ones((2, 2), np.float32), [[0, 1]])
     found = store.read_embeddings(store.open_set(tmp_path / "set"))
     assert found.paths is None

@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -202,26 +203,28 @@ def all_targets(folder: Path, only: str = "") -> list[Target]:
     return [target for target in found if target.name.startswith(only)]
 
 
+def peak_mb() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # in KiB, on Linux
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", type=int)
     parser.add_argument("--only", default="", help="targets whose name begins so")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--memory-gb", type=float, default=0.0, help="cap of the address space")
+    parser.add_argument("--memory-gb", type=float, default=6.0, help="cap of the address space")
     parser.add_argument("--shown", type=int, default=5, help="findings of a target that are printed")
     given = parser.parse_args()
-    if given.memory_gb:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (int(given.memory_gb * 2**30),) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (int(given.memory_gb * 2**30),) * 2)
     warnings.simplefilter("ignore")
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         targets = all_targets(Path(scratch), given.only)
         each, found = -(-given.cases // len(targets)), 0
         for target in targets:
-            began, read, own = time.perf_counter(), 0, 0
+            began, read, own, held = time.perf_counter(), 0, 0, peak_mb()
             for number in range(given.first, given.first + each):
                 try:
                     read += target.check(given.seed, number)
@@ -234,7 +237,7 @@ def main() -> int:
             found += own
             print(
                 f"{target.name}: {each} cases, {read} read, {each - read - own} refused, {own} findings, "
-                f"{time.perf_counter() - began:.0f} s",
+                f"{time.perf_counter() - began:.0f} s, peak of memory raised by {peak_mb() - held:.0f} MB",
                 flush=True,
             )
         print(f"{each * len(targets)} cases in all, seed {given.seed}: {found} findings")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import soundprobe
-from command_line import soundprobe as command
+from command_line import soundprobe_here as command
 from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
 from soundprobe.cli.main import app
 from soundprobe.predicting.prediction import Timeline

@@ -467,6 +467,15 @@ def test_paired_runs_of_which_each_clip_is_right_in_one_only_have_no_interval_wi
     assert (found.mean.value, found.mean.low, found.mean.high, found.interval.low) == (1.0, None, None, None)
 
 
+def test_paired_interval_of_few_recordings_ends_where_differences_do() -> None:
+    run = correlated_run(np.random.default_rng(19), folds=2, recordings=3)
+    wrong = np.where(np.isin(run.groups, ["0", "3"]), run.labels, (run.labels + 1) % 3)  # one of each fold is right
+    # With seed 2 the draws' mean lies above the difference, so they are moved down, the least of them below -1.
+    better, worse = (resample(dataclasses.replace(run, predicted=said), seed=2) for said in (run.labels, wrong))
+    found = paired(worse, better, test_train_ratio=0.5).mean
+    assert (found.value, found.low) == (pytest.approx(-2 / 3), -1.0)
+
+
 def simulated(F: int, G: int, worse: float, rng: np.random.Generator) -> Paired:
     """Two heads that are really trained (nearest class mean), the second on features with `worse` more noise."""
     C, D = 4, 6

@@ -276,7 +276,7 @@ def test_network_on_several_layers_is_trained_extracted_and_probed_as_on_the_las
     assert [one.layers for one in sets] == ["both"] * 3
     (done,) = probe(embeddings=tmp_path / "embeddings", heads=tmp_path / "heads", progress=False)
     embeddings = read_embeddings(open_set(sets[0].folder))
-    with pytest.raises(ConfigError, match="--layers middle is not offered for simplecnn"):
+    with pytest.raises(ConfigError, match="--layer middle is not offered for simplecnn"):
         finetune(str(tiny), backbone="simplecnn", overrides=["head.layers=middle"], heads=tmp_path / "heads")
     tested = embeddings.folds == 1
     features = torch.from_numpy(embeddings.features_of(1)[tested])

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from damage import damage, sign_again
 from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError
 from soundprobe.data.catalog import open_data

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from damage import damage
 from samples_of_0_1_0 import unpacked
 from soundprobe.backbones.catalog import BACKBONES

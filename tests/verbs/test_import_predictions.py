@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import soundprobe
-from command_line import soundprobe as command
+from command_line import soundprobe_here as command
 from damage import damage
 from soundprobe.base.errors import ConfigError, DataError, SoundprobeError, SoundprobeWarning
 from soundprobe.cli.main import app

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import soundprobe as soundprobe_package
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from damage import damage, sign_again
 from made_sets import rewrite_about
 from soundprobe.backbones.load import load_backbone

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from command_line import soundprobe
+from command_line import soundprobe_here as soundprobe
 from result_folders import ESC10, write_run
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
@@ -81,6 +81,13 @@ def test_compare_again_trains_nothing_and_writes_the_same_page(trial, done, monk
     assert again.report.html.read_bytes() == page
     assert repr(again) == repr(done)
     assert again._repr_html_().count("<tr>") == 1 + len(done.runs)
+
+
+def test_interval_that_a_run_shows_is_that_of_its_row_in_the_report(done):
+    rows = json.loads(done.report.json.read_text(encoding="utf-8"))["datasets"][0]["rows"]
+    told = {(row["intervals"]["accuracy"]["low"], row["intervals"]["accuracy"]["high"]) for row in rows}
+    assert len(rows) == len(done.runs)
+    assert told == {(run.interval.low, run.interval.high) for run in done.runs}
 
 
 def test_command_that_compare_ends_with_predicts_with_the_best_run(trial, done, tmp_path):

@@ -1,4 +1,4 @@
-"""A backbone as an encoder of MTEB (2.8 or newer), for its audio tasks.
+"""A backbone as an encoder of MTEB (2.22 or newer), for its audio tasks.
 
     import mteb
     from soundprobe.adapters.mteb import BackboneEncoder
@@ -29,7 +29,7 @@ try:
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ScoringFunction
 except ImportError:
-    raise ConfigError("The adapter to MTEB needs mteb 2.8 or newer: pip install 'soundprobe[mteb]'.") from None
+    raise ConfigError("The adapter to MTEB needs mteb 2.22 or newer: pip install 'soundprobe[mteb]'.") from None
 
 
 class BackboneEncoder(AbsEncoder):

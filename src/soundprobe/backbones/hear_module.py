@@ -108,6 +108,7 @@ def _model(name: str, file: str) -> Any:
         raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
     try:
         with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
             model = module.load_model(file) if file else module.load_model()
     except (Exception, SystemExit) as error:
         raise ConfigError(

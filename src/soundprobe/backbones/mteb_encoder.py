@@ -44,8 +44,8 @@ class MtebEncoder(nn.Module, Backbone):
         super().__init__()
         self.name = model
         self.encoder = _encoder(model)
-        self.held = _held(self.encoder)
-        self.eval()
+        if not isinstance(self.encoder, nn.Module):
+            self.held = _held(self.encoder)
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """As the contract has it."""
@@ -154,12 +154,12 @@ def _encoder(name: str) -> Any:
         import mteb
         from mteb.models import ModelMeta
     except ImportError:
-        raise ConfigError(f"mteb:{name} needs mteb 2.8 or newer: pip install 'soundprobe[mteb]'.") from None
+        raise ConfigError(f"mteb:{name} needs mteb 2.22 or newer: pip install 'soundprobe[mteb]'.") from None
     if ":" in name:
         found = resolve(name, f"backbone 'mteb:{name}'")
     else:
         try:
-            found = mteb.get_model_meta(name)
+            found = mteb.get_model_meta(name, fetch_from_hf=False)
         except KeyError as error:
             raise ConfigError(
                 f"MTEB {version('mteb')} has no model {name!r}: {one_line(error)[:200]}. "
@@ -181,6 +181,7 @@ def _encoder(name: str) -> Any:
         constants.HF_HUB_OFFLINE = True
     try:
         with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
             if isinstance(found, ModelMeta):
                 encoder = found.load_model(device="cpu")
             else:

@@ -141,6 +141,11 @@ class BackboneSpec:
         """Whether there are any that were trained elsewhere."""
         return self.weights is not None or self.loads_own_weights
 
+    @property
+    def weights_at_hand(self) -> str | None:
+        """What `load_backbone` takes where any numbers will do: random ones, or its own where it has no others."""
+        return None if self.parameters == 0 or self.brings_weights else RANDOM
+
     def with_layers(self, layers: str, pool: str | None = None) -> BackboneSpec:
         """The spec of what `--layer` and `--pool` ask for; `self` for the last layer, pooled as it is by default.
 

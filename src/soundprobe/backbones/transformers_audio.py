@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,14 +23,15 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import logging
 
 from soundprobe.backbones.protocol import Backbone
-from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Layers
+from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Frames, Layers
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.model_hub import ADDRESS, cached_file, endpoint, model_info, unreachable
+from soundprobe.base.model_hub import ADDRESS, UNTRAINED, cached_file, endpoint, model_info, unreachable
 from soundprobe.base.registry import is_allowed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -109,17 +110,25 @@ class TransformersAudio(nn.Module, Backbone):
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """As the contract has it."""
+        return torch.stack(self._of_each(self._embed, waves, lengths))
+
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it: the model's output before it is pooled."""
+        return pad_sequence(self._of_each(lambda inputs: self.hidden(inputs)[LAST], waves, lengths), batch_first=True)
+
+    def _of_each(self, work: Callable[[dict[str, Tensor]], Tensor], waves: Tensor, lengths: Tensor) -> list[Tensor]:
+        """For each clip its row of what `work` makes of the inputs of clips that are as long."""
         clips = waves.cpu().numpy()
         heard = [self.inputs(wave[:length]) for wave, length in zip(clips, lengths.tolist(), strict=True)]
         alike: dict[tuple[torch.Size, ...], list[int]] = {}
         for row, inputs in enumerate(heard):
             alike.setdefault(tuple(tensor.shape for tensor in inputs.values()), []).append(row)
-        embedded: list[Tensor] = [torch.empty(0)] * len(heard)
+        found: list[Tensor] = [torch.empty(0)] * len(heard)
         for rows in alike.values():
             stacked = {name: torch.cat([heard[row][name] for row in rows]).to(waves.device) for name in heard[rows[0]]}
-            for row, vector in zip(rows, self._embed(stacked), strict=True):
-                embedded[row] = vector
-        return torch.stack(embedded)
+            for row, one in zip(rows, work(stacked), strict=True):
+                found[row] = one
+        return found
 
     def inputs(self, wave: np.ndarray) -> dict[str, Tensor]:
         """What the network hears of a clip (T,) float32, by the names of its forward's arguments: (1, ...) each."""
@@ -240,13 +249,14 @@ def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) 
     from huggingface_hub import snapshot_download
 
     what = f"{files[0]} of {where} is"
-    info = model_info(what, repo, revision)
+    instead = UNTRAINED if WEIGHTS in files else "give a folder (hf:./folder)"
+    info = model_info(what, repo, revision, instead=instead)
     if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
         raise _no_safetensors(where, names)
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
     except Exception as error:  # the client's own errors, and those of the HTTP library under it
-        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200]) from error
+        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200], instead) from error
 
 
 def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
@@ -372,12 +382,28 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
         },
         pooling=POOLS[pools[0]],
         pools={name: POOLS[name] for name in pools},
+        frames=_frames(network.config, extractor, widths[LAST]),
         layers=layers,
         loads_own_weights=True,
         gmacs=gmacs,
         source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
         licence="see the model's card",
     )
+
+
+def _frames(config: Any, extractor: Any, width: int) -> Frames | None:
+    """The time axis of convolutions on the wave, and of Whisper; others' is none that clips of any length share."""
+    told = "the model's output"
+    if config.model_type == "whisper":  # two of the extractor's frames each, the first of which is centred on 0
+        return Frames(width, told, hop=2 * extractor.hop_length, span=1)
+    layers = list(zip(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()), strict=True))
+    if not layers or getattr(config, "add_adapter", False) or hasattr(config, "squeeze_factor"):
+        return None
+    hop = span = 1
+    for kernel, stride in layers:
+        span += (kernel - 1) * hop
+        hop *= stride
+    return Frames(width, told, hop=hop, span=span)
 
 
 def _measured(network: TransformersAudio) -> tuple[dict[str, int], float]:

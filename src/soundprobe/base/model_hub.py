@@ -23,6 +23,9 @@ ADDRESS = re.compile(rf"({REPO})(?:@(\w(?:[\w/-]|\.(?!\.)){{0,99}}))?", re.ASCII
 """OWNER/NAME or OWNER/NAME@REVISION."""
 
 
+UNTRAINED = "use --weights random"
+
+
 def endpoint() -> str | None:
     """The Hub's, or the mirror that `HF_ENDPOINT` names."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
@@ -36,11 +39,11 @@ def cached_file(repo: str, names: Iterable[str], revision: str | None = None) ->
     return next((path for path in found if isinstance(path, str)), None)
 
 
-def model_info(what: str, repo: str, revision: str | None = None) -> ModelInfo:
+def model_info(what: str, repo: str, revision: str | None = None, *, instead: str = UNTRAINED) -> ModelInfo:
     """What the Hub says of a repository, asked once.
 
     Args:
-        what: isn't in the cache, with its verb, for the message.
+        what: isn't in the cache, with its verb, for the message; instead: what else can be done.
 
     Raises:
         WeightsError: it may not be asked, doesn't answer, or has no such repository.
@@ -49,16 +52,16 @@ def model_info(what: str, repo: str, revision: str | None = None) -> ModelInfo:
 
     url = f"https://huggingface.co/{repo}"
     if offline():
-        raise unreachable(what, url, f"{offline()} forbids to fetch it")
+        raise unreachable(what, url, f"{offline()} forbids to fetch it", instead)
     try:
         return HfApi(endpoint()).model_info(repo, revision=revision, timeout=HUB_SECONDS)
     except Exception as error:  # the client's own errors, and those of the HTTP library under it
-        raise unreachable(what, url, one_line(error)[:200]) from error
+        raise unreachable(what, url, one_line(error)[:200], instead) from error
 
 
-def unreachable(what: str, url: str, reason: str) -> WeightsError:
+def unreachable(what: str, url: str, reason: str, instead: str = UNTRAINED) -> WeightsError:
     """The error where something is neither in the cache nor to be had."""
     return WeightsError(
         f"{what} not in the Hugging Face cache and can't be fetched: {reason}. "
-        f"URL: {url} ; run once where it can be reached and copy the cache (HF_HOME), or use --weights random."
+        f"URL: {url} ; run once where it can be reached and copy the cache (HF_HOME), or {instead}."
     )

@@ -27,6 +27,7 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
+from soundprobe.cli.tracking import Mlflow, track_runs
 
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared
@@ -71,6 +72,7 @@ def compare(
     reports: ReportsFolder = Path("reports"),
     device: Device = "auto",
     jobs: DecodingJobs = None,
+    mlflow: Mlflow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -111,6 +113,7 @@ def compare(
         say=lambda line: out.print(one_line(line), markup=False),
         **how,
     )
+    track_runs(done.runs, mlflow)
     _show(done, as_json, allow_failures)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soundprobe.cli.options import Dataset, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
@@ -32,6 +32,7 @@ def export(
     dataset: Dataset = None,
     weights: Weights = None,
     data_licence: Licence = None,
+    allow: Allow = None,
     heads: HeadsFolder = Path("heads"),
     as_json: Json = False,
     quiet: Quiet = False,

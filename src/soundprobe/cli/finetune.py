@@ -24,6 +24,7 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
+from soundprobe.cli.tracking import Mlflow, track_runs
 
 if TYPE_CHECKING:
     from soundprobe.scoring.results import FinishedRun
@@ -86,6 +87,7 @@ def finetune(
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="processes, or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
+    mlflow: Mlflow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -123,6 +125,7 @@ def finetune(
         command=given_command(),
         on_run=_show_run,
     )
+    track_runs(runs, mlflow)
     answer(as_json, runs=map(run_facts, runs))
     tested = runs[0].record.dataset  # the same clips fail, and sound so, whatever the seed
     for note in tested.sound_notes:

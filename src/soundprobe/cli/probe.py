@@ -20,6 +20,7 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import Json, answer, out, run_facts
+from soundprobe.cli.tracking import Mlflow, track_runs
 from soundprobe.heads.catalog import HEADS
 
 ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_device)
@@ -85,6 +86,7 @@ def probe(
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
+    mlflow: Mlflow = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -118,4 +120,5 @@ def probe(
         command=given_command(),
         on_probe=lambda done: out.print(f"{done.describe()} -> {done.folder}", markup=False),
     )
+    track_runs(runs, mlflow)
     answer(as_json, runs=map(run_facts, runs))

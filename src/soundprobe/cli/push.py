@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from soundprobe.cli.export import Licence
-from soundprobe.cli.options import Dataset, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
@@ -30,6 +30,7 @@ def push(
     dataset: Dataset = None,
     weights: Weights = None,
     data_licence: Licence = None,
+    allow: Allow = None,
     heads: HeadsFolder = Path("heads"),
     as_json: Json = False,
     quiet: Quiet = False,

@@ -106,7 +106,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
         "batch_size": job.batch_size,
-        "audio_root": job.clips.located()[0],
+        "audio_root": job.clips.located[0],
         "command": command,
         "versions": versions(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -43,8 +43,9 @@ def embed_parts_on_workers(
 def _cut(job: EmbeddingJob, planned: Sequence[PlannedClip]) -> tuple[Clips, Scan, list[PlannedClip]]:
     """The clips of one part alone, in their order."""
     rows = np.array([clip.row for clip in planned])
-    clips = job.clips.take(rows)
-    clips = replace(clips, sources=[from_anywhere(source) for source in clips.sources])
+    clips, (root, below) = job.clips.take(rows), job.clips.located  # of all clips, as every part has it
+    placed = (root, [below[row] for row in rows])
+    clips = replace(clips, sources=[from_anywhere(source) for source in clips.sources], placed=placed)
     return clips, job.scanned.take(rows), [replace(clip, row=row) for row, clip in enumerate(planned)]
 
 

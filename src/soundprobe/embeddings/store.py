@@ -24,6 +24,7 @@ from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
 from soundprobe.base.display import Shown, plural
 from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
+from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
 from soundprobe.base.stored import (
     BackboneRecord,
@@ -260,8 +261,8 @@ def write_part(
         raise DataError(
             f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
         )
-    root, paths = clips.located()
-    told = {**clips.as_columns(), **({"path": np.asarray(paths, dtype=object)} if root else {})}
+    root, paths = clips.located
+    told = {**Labelled.as_columns(clips), **({"path": np.asarray(paths, dtype=object)} if root else {})}
     columns = {
         **{name: pa.array(np.asarray(column).tolist()) for name, column in told.items()},
         "audio_sha256": pa.array(audio_sha256.tolist(), pa.string()),

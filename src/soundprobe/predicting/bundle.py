@@ -285,9 +285,8 @@ def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> Lo
     if not isinstance(seconds, int | float | None) or not all(isinstance(text, str | None) for text in texts):
         raise StoreError(f"{path.with_name(FILE)} has no valid settings of {name!r}. {ExportRecord.REMEDY}")
     check_channels(channels)
-    weights = None if known.parameters == 0 else "random"
     how: dict[str, Any] = {"clip_seconds": seconds, **choices_in(settings), "shortcuts": False, "progress": False}
-    plain = load_backbone(name, weights=weights, **how).on_channels(channels)
+    plain = load_backbone(name, weights=known.weights_at_hand, **how).on_channels(channels)
     plain = declared(plain, precision) if precision in HALF_TYPES else plain
     own = {setting: value for setting, value in settings.items() if setting != "run"}  # of fine-tuning
     mine = {**json.loads(json.dumps(plain.settings)), "clip_seconds": seconds}

@@ -49,7 +49,7 @@ class HeadTable(Recipe):
 
     Attributes:
         init: "probe" starts from the linear probe's solution (LP-FT).
-        layers: which of the backbone's layers make the embedding, as `extract --layers` has it.
+        layers: which of the backbone's layers make the embedding, as `extract --layer` has it.
     """
 
     init: Literal["random", "probe"] = "random"

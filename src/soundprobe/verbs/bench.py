@@ -138,7 +138,7 @@ def bench(
         with progress_bar("bench", len(pairs) * (rounds + 1), "runs", shown=progress) as bar:
             runs = []
             for number, (name, kind) in enumerate(pairs):
-                model = declared(load_backbone(name, weights="random"), kind)
+                model = declared(load_backbone(name, weights=BACKBONES[name].weights_at_hand), kind)
                 job = _ready(
                     EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs), folder / f"network-{number}"
                 )

@@ -292,7 +292,7 @@ def _asked(
         later = spec.loads_own_weights and name not in files
         alone += [{name: [None]}] * later
         own = [] if later or name in left_out else [files.get(name)]
-        asked[name] = [*own, *([RANDOM] if spec.parameters != 0 and not spec.brings_weights else [])]
+        asked[name] = [*own, *([spec.weights_at_hand] if spec.weights_at_hand else [])]
     return {**asked, NO_NETWORK: [None]}, alone
 
 

@@ -51,7 +51,7 @@ class Run:
             predicted. In the order of the file.
         groups: (N,) str, the recording of each clip; None where the file does not say it.
         columns: the clips' further columns by name ("salience", "duration_s", ...), each (N,).
-        learning_curve, peeking: what was measured beside the run; None where it was not.
+        learning_curve, shots, peeking: what was measured beside the run; None where it was not.
         unreadable: why what was measured beside the run can't be used, by the file's name.
     """
 
@@ -66,6 +66,7 @@ class Run:
     groups: np.ndarray | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     learning_curve: Mapping[str, Any] | None = None
+    shots: Mapping[str, Any] | None = None
     peeking: Mapping[str, Any] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
