@@ -70,7 +70,7 @@ def probe(
     ] = False,
     shots: Annotated[
         list[str] | None,
-        typer.Option("--shots", metavar="K,...", help="Also train on so many clips a class, as 1,2,4."),
+        typer.Option("--shots", metavar="K,...", help="Also train on so many clips of a class."),
     ] = None,
     measure_peeking: Annotated[
         bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")

@@ -36,7 +36,7 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
         ConfigError: what its `embed` gave is not a row of real numbers for each clip.
     """
     with torch.inference_mode():
-        embedded = network.embed(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        embedded = network.embed(_moved(batch, device), _moved(lengths, device))
         if (
             not isinstance(embedded, Tensor)
             or embedded.ndim != 2
@@ -62,7 +62,7 @@ def frame_waves(
     """
     counts = [frames.count(int(length)) for length in lengths]
     with torch.inference_mode():
-        found = network.embed_frames(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        found = network.embed_frames(_moved(batch, device), _moved(lengths, device))
         shape = tuple(found.shape) if isinstance(found, Tensor) else ()
         if len(shape) != 3 or shape[0] != len(batch) or shape[1] < max(counts) or shape[2] != frames.columns:
             raise ConfigError(
@@ -71,3 +71,9 @@ def frame_waves(
             )
         every = found.float().cpu().contiguous().numpy()
     return [clip[:count] for clip, count in zip(every, counts, strict=True)]
+
+
+def _moved(array: np.ndarray, device: torch.device) -> Tensor:
+    """On a CUDA device from pinned memory, so that nothing waits for the copy but what reads it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
