@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -22,6 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import soundprobe
 import soundprobe.sklearn
+from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import AudioError, ConfigError, SoundprobeError
 from soundprobe.heads import LinearHead
 from soundprobe.sklearn import ClipEmbedder
@@ -102,6 +104,15 @@ def test_clip_embedder_is_pickled_as_its_settings(clips) -> None:
     assert len(packed) < 1000  # its network has 1.2 MB
     np.testing.assert_array_equal(pickle.loads(packed).transform(clips["path"]), found)
     assert not np.array_equal(clone(embedder).set_params(seed=2).transform(clips["path"]), found)
+
+
+def test_clip_embedder_takes_weights_that_were_written_anew_under_the_same_name(clips, tmp_path) -> None:
+    file, paths, found = tmp_path / "weights.safetensors", clips["path"][:2], []
+    for seed in (1, 2):
+        save_file(dict(load_backbone("crnn", weights="random", seed=seed).network.state_dict()), file)
+        found.append(ClipEmbedder("crnn", file).transform(paths))
+    np.testing.assert_array_equal(found[1], ClipEmbedder("crnn", "random", seed=2).transform(paths))
+    assert not np.array_equal(*found)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])

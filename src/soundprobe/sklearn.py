@@ -108,7 +108,8 @@ class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         from soundprobe.embeddings.sounds import embed_sounds
 
         device = choose_device(self.device)
-        model = _loaded(self.backbone, self.weights, self.clip_seconds, self.layers, self.seed)
+        written = _written(self.weights, self.backbone.partition(":")[2])
+        model = _loaded(self.backbone, self.weights, self.clip_seconds, self.layers, self.seed, written)
         model = model.on_channels(self.channels)
         model.network.to(device)
         starts = range(0, len(sources), BATCH_CLIPS)
@@ -148,8 +149,15 @@ class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 @lru_cache(maxsize=1)
 def _loaded(
-    backbone: str, weights: str | Path | None, clip_seconds: float | None, layers: str, seed: int
+    backbone: str, weights: str | Path | None, clip_seconds: float | None, layers: str, seed: int, written: object
 ) -> LoadedBackbone:
     from soundprobe.backbones.load import load_backbone
 
     return load_backbone(backbone, weights=weights, clip_seconds=clip_seconds, layers=layers, seed=seed)
+
+
+def _written(*places: str | Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Each file that they name or, being folders, hold: its path, when it was written, and its size."""
+    found = [Path(place).expanduser() for place in places if place]
+    files = [file for one in found for file in (one.iterdir() if one.is_dir() else [one]) if file.is_file()]
+    return tuple((str(file.resolve()), (told := file.stat()).st_mtime_ns, told.st_size) for file in sorted(files))

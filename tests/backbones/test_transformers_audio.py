@@ -215,6 +215,12 @@ def damaged(folder: Path, what: str) -> None:
     elif what == "half a file":
         content = (folder / "model.safetensors").read_bytes()
         (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+    elif what == "a list of no files":
+        (folder / "model.safetensors").unlink()
+        (folder / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}', encoding="utf-8")
+    elif what == "half a list":
+        (folder / "model.safetensors").unlink()
+        (folder / "model.safetensors.index.json").write_text('{"weight_', encoding="utf-8")
     elif what == "another size":
         (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}), encoding="utf-8")
     elif what == "no JSON":
@@ -241,6 +247,8 @@ def damaged(folder: Path, what: str) -> None:
         ("no extractor", ConfigError, r"\(wav2vec2\) is no audio encoder: it has no feature extractor"),
         ("only .bin", WeightsError, r"has no model.safetensors, only pytorch_model.bin, and opening one of those may"),
         ("half a file", WeightsError, "can't be loaded: "),
+        ("a list of no files", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
+        ("half a list", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
         ("another size", WeightsError, r"lack \d+ of its tensors, such as encoder.layers.2"),
         ("no JSON", ConfigError, "config.json is no JSON object"),
         ("no such model", ConfigError, "is no model that transformers .* knows: "),
@@ -271,6 +279,8 @@ def test_what_cannot_be_a_backbone_is_refused_in_one_line(
         ("hf:wav2vec2", {}, "'hf:wav2vec2' is no model: give hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:./folder"),
         ("hf:", {}, "'hf:' is no model"),
         ("hf:../<b>", {}, "there is no ../<b>/config.json. Give the folder of a model"),
+        ("hf:~nobody-of-this-name/a", {}, "can't be looked for: Could not determine home directory"),
+        (f"hf:./{'a' * 5000}", {}, "can't be looked for: .*File name too long"),
         ("Wav2Vec2", {"pool": "cls"}, "--pool cls is not offered for hf:.*, only mean, mean.std, max. Leave it out."),
         ("Wav2Vec2", {"layers": "2"}, "--layer 2 is not offered for hf:.*, only last, 0, 1, mean, all. Leave it out."),
         ("CLAP (audio)", {"layers": "mean"}, "--layer mean is not offered for hf:.*, only last, 0, 1, all."),

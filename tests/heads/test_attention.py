@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from soundprobe.base.frame_rows import frame_rows, mean_frames, split_rows
+from soundprobe.heads.attention import AttentionHead
 from soundprobe.heads.catalog import load_head, make_head
 from soundprobe.heads.inference import mlp_proba
 from soundprobe.heads.mlp import MLPHead
@@ -78,6 +79,28 @@ def test_attention_with_the_test_folds_frames_replaced_is_fitted_to_the_same_bit
     assert (one.chosen, one.history) == (other.chosen, other.history)
     for name, array in head.state_dict().items():
         assert array.tobytes() == other_head.state_dict()[name].tobytes()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_attention_standardises_by_the_own_frames_of_the_clips_it_learns_from(weighted: bool) -> None:
+    data = frames_of(short=3)
+    Z, head = data["features"], AttentionHead(frame_columns=D)
+    parts = np.array_split(np.random.default_rng(2).permutation(len(Z)), 2)
+    Z[parts[1], 1:] += 4 * (Z[parts[1], 1:] != 0)  # so that parts differ, but for padding
+    frames, own = split_rows(Z, D)
+    weights = np.arange(1.0, 1 + len(Z)) if weighted else None
+
+    def expected(clips: np.ndarray) -> list[np.ndarray]:
+        of_frames = np.repeat(np.ones(len(clips)) if weights is None else weights[clips], own[clips].sum(axis=1))
+        heard = frames[clips][own[clips]].astype(np.float64)
+        mean = np.average(heard, axis=0, weights=of_frames)
+        return [mean, np.average((heard - mean) ** 2, axis=0, weights=of_frames) ** 0.5]
+
+    np.testing.assert_allclose(head.scaler(Z, weights), expected(np.arange(len(Z))), rtol=1e-5)
+    means, scales = head.split_scalers(Z, [(parts[0], parts[1]), (parts[1], parts[0])], weights)
+    for train, mean, scale in zip(parts, means, scales, strict=True):
+        np.testing.assert_allclose([mean[:D], scale[:D]], expected(train), rtol=1e-5)
+        assert (mean[D], scale[D]) == (0, 1)  # of the mask
 
 
 def test_attention_head_saved_and_loaded_says_the_same_of_rows_of_any_length() -> None:

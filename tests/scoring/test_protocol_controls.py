@@ -274,8 +274,9 @@ def test_probe_names_the_controls_for_a_wrong_one(tmp_path):
         probe(control="shuffled-labels", measure_peeking=True, embeddings=tmp_path)
     with pytest.raises(ConfigError, match="no learning curve"):
         probe(control="shuffled-labels", shots=[1], embeddings=tmp_path)
-    with pytest.raises(ConfigError, match="--shots 0 is not valid: give numbers of clips from 1"):
-        probe(shots=[4, 0], embeddings=tmp_path)
+    for number in (0, 2**63):
+        with pytest.raises(ConfigError, match=f"--shots {number} is not valid: give numbers of clips from 1"):
+            probe(shots=[4, number], embeddings=tmp_path)
     with pytest.raises(ConfigError, match="puts recordings on both sides"):
         probe(control="reshuffled-folds", exclude_leaks=True, embeddings=tmp_path)
 

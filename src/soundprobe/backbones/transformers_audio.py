@@ -220,8 +220,15 @@ def hf_spec(address: str) -> BackboneSpec:
     """
     where = f"hf:{address}"
     if address.startswith((".", "/", "~")):
-        folder, repo = Path(address).expanduser(), None
-        if not (folder / CONFIG).is_file():
+        repo = None
+        try:
+            folder = Path(address).expanduser()
+            is_there = (folder / CONFIG).is_file()
+        except (OSError, RuntimeError) as error:  # too long a name, or no such user
+            raise ConfigError(
+                f"{where} can't be looked for: {one_line(error)[:100]}. Give a model's folder."
+            ) from error
+        if not is_there:
             raise ConfigError(
                 f"{where}: there is no {folder / CONFIG}. Give the folder of a model as transformers saves it."
             )
@@ -269,14 +276,21 @@ def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
 
 
 def _weight_file(folder: Path) -> Path | None:
-    """The file that holds or lists the weights, where all that it lists is there."""
+    """The file that holds or lists the weights, where all that it lists is there.
+
+    Raises:
+        WeightsError: the list is none.
+    """
     if (folder / WEIGHTS).exists():
         return folder / WEIGHTS
     index = folder / INDEX
     if not index.exists():
         return None
-    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return index if all((folder / part).exists() for part in parts) else None
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return index if all((folder / part).exists() for part in parts) else None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{index} doesn't say which files hold the weights. Fetch it again.") from error
 
 
 def _own_code(folder: Path, where: str) -> list[str]:

@@ -104,8 +104,8 @@ def probe(
     for name in names:
         HEADS[name]
     check_control(control)
-    if shots and min(shots) < 1:
-        raise ConfigError(f"--shots {min(shots)} is not valid: give numbers of clips from 1, such as 1,2,4,8,16.")
+    if strange := [number for number in shots if not 1 <= number < 2**63]:
+        raise ConfigError(f"--shots {strange[0]} is not valid: give numbers of clips from 1, such as 1,2,4,8,16.")
     if control and (learning_curve or shots or measure_peeking):
         raise ConfigError(f"--control {control} has no learning curve and nothing to peek for. Leave those out.")
     if control == RESHUFFLED_FOLDS and exclude_leaks:
