@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +148,39 @@ def test_linear_head_of_a_clip_that_weighs_k_reaches_the_optimum_of_k_clips(
     ours, theirs = (objective(Z, labels, h.weights_, h.bias_, strength, of_row) for h in (weighted, copies))
     assert ours == pytest.approx(theirs, rel=1e-6)
     np.testing.assert_allclose(weighted.predict_proba(X), copies.predict_proba(X), atol=1e-3)
+
+
+def test_linear_head_chooses_by_the_weighted_loss_of_what_weighted_rows_of_each_inner_split_taught() -> None:
+    X, y, groups = embeddings(N=150, D=8, C=3)
+    X[groups % 7 == 0] += 3  # so that the splits' means differ, and by weights
+    sample_weight = np.random.default_rng(2).uniform(0.1, 4.0, len(y))
+    head = LinearHead(strengths=(0.1, 1.0), inner_splits=3, tol=1e-6, class_weight="balanced")
+    head.fit(X, y, groups=groups, sample_weight=sample_weight)
+    of_row = sample_weight / np.bincount(y, sample_weight)[y] * sample_weight.sum() / 3
+    told = [step for step in head.history_ if "split" in step]
+    assert len(told) == 2 * 3
+    splits = inner_split(y, groups, 3, 0)
+    for step in told:
+        train, val = splits[step["split"]]
+        scaler = StandardScaler().fit(X[train], sample_weight=sample_weight[train])
+        peer = LogisticRegression(C=step["strength"], tol=1e-8, max_iter=5000)
+        peer.fit(scaler.transform(X[train]), y[train], sample_weight=of_row[train])
+        proba = peer.predict_proba(scaler.transform(X[val]))
+        assert step["log_loss"] == pytest.approx(log_loss(y[val], proba, sample_weight=of_row[val]), rel=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"class_weight": {0: float("inf")}}, {"class_weight": {0: 1e9}}])
+def test_linear_head_with_a_class_weight_that_float32_cannot_hold_is_refused(settings: dict[str, Any]) -> None:
+    X, y, _ = embeddings(N=30, D=4, C=2)
+    with pytest.raises(ConfigError, match="class_weight: .* is not valid; give numbers from 1e-08 to 1e.08"):
+        LinearHead(**settings).fit(X, y)
+
+
+@pytest.mark.parametrize("times", [1e-45, 1e200])
+def test_linear_head_with_sample_weights_that_float32_cannot_hold_is_refused(times: float) -> None:
+    X, y, _ = embeddings(N=30, D=4, C=2)
+    with pytest.raises(ValueError, match="sample_weight: a mean of .* is not valid; give weights of which it is from"):
+        LinearHead().fit(X, y, sample_weight=np.full(len(y), times))
 
 
 def test_linear_head_tries_no_weaker_penalty_once_the_loss_has_risen_and_chooses_as_the_whole_path_would() -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
 from soundprobe.base.errors import TrainingError
 from soundprobe.heads.mlp import MLPHead
 from soundprobe.heads.mlp_training import MemberRecipe, Members, Rows, train, validate
+from soundprobe.scoring.folds import inner_split
 
 
 def blobs(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,17 +90,52 @@ def test_mlp_head_with_class_weights_is_trained_as_with_them_given_by_clip(class
     assert change < 0 if class_weight == "balanced" else change > 0
 
 
-def test_validate_of_members_is_cross_entropy_and_accuracy_on_their_own_rows() -> None:
+def test_mlp_head_with_weights_is_judged_and_trained_by_the_weighted_loss_of_weighted_rows() -> None:
     Z, y = blobs()
-    rows = Rows.of(Z, y, np.full((2, 6), 0.3), np.full((2, 6), 1.7))
+    of_clip = np.random.default_rng(3).uniform(0.1, 4.0, len(y))
+    of_row = of_clip / np.bincount(y, of_clip)[y] * of_clip.sum() / 3
+    head = MLPHead((8,), (1e-2,), max_epochs=1, inner_splits=2, dropout=0, class_weight="balanced")
+    groups = np.arange(len(y)) // 2
+    Z[groups % 5 == 0] += 3
+    head.fit(Z, y, groups=groups, sample_weight=of_clip)
+    splits = inner_split(y, groups, 2, 0)
+    scalers = [StandardScaler().fit(Z[own], sample_weight=of_clip[own]) for own, _ in splits]
+    of_splits = [np.stack([getattr(one, name) for one in scalers]) for name in ("mean_", "scale_")]
+    rows = Rows.of(Z, y, *of_splits, weights=of_row)
+    members, _ = next(train(rows, [own for own, _ in splits], head.recipe_for(8, 1e-2, len(y))))
+    losses, _ = validate(rows, members, [val for _, val in splits])
+    assert head.history_[0]["split_log_losses"] == pytest.approx(losses, rel=1e-4)
+    whole = StandardScaler().fit(Z, sample_weight=of_clip)
+    rows = Rows.of(whole.transform(Z), y, np.zeros((1, 6)), np.ones((1, 6)), weights=of_row)
+    _, loss = next(train(rows, [np.arange(len(y))], head.recipe_for(8, 1e-2, len(y))))
+    assert head.history_[-1]["train_loss"] == pytest.approx(loss[0], rel=1e-4)
+
+
+def test_mlp_head_fitted_with_clips_that_weigh_nothing_is_the_one_without_them_to_the_bit() -> None:
+    Z, y = blobs()
+    of_clip, head = (y != 2) * np.linspace(0.5, 2, len(y)), MLPHead((8,), (1e-2,), max_epochs=3, inner_splits=2)
+    kept = of_clip > 0
+    fitted, other = (
+        MLPHead(**head.get_params()).fit(Z[own], y[own], sample_weight=of_clip[own])
+        for own in (np.ones(len(y), dtype=bool), kept)
+    )
+    assert fitted.classes_.tolist() == [0, 1]
+    for name, array in fitted.state_dict().items():
+        assert array.tobytes() == other.state_dict()[name].tobytes()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_validate_of_members_is_cross_entropy_and_accuracy_on_their_own_rows(weighted: bool) -> None:
+    Z, y = blobs()
+    weights = np.linspace(0.1, 3, len(y)) if weighted else np.ones(len(y))
+    rows = Rows.of(Z, y, np.full((2, 6), 0.3), np.full((2, 6), 1.7), weights=weights if weighted else None)
     members = Members(2, [6, 4, 3], torch.Generator().manual_seed(0))
     parts = [np.arange(10), np.arange(50, 120)]
     losses, accuracies = validate(rows, members, parts)
     for m, own in enumerate(parts):
         logits = plain(members, m)(torch.from_numpy((Z[own] - 0.3) / 1.7).float())
-        assert losses[m] == pytest.approx(
-            nn.functional.cross_entropy(logits, torch.from_numpy(y[own])).item(), rel=1e-4
-        )
+        of_rows = nn.functional.cross_entropy(logits, torch.from_numpy(y[own]), reduction="none").detach().numpy()
+        assert losses[m] == pytest.approx(np.average(of_rows, weights=weights[own]), rel=1e-4)
         assert accuracies[m] == pytest.approx((logits.argmax(dim=1).numpy() == y[own]).mean())
 
 

@@ -64,6 +64,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             kept = sample_weight > 0  # a row that counts for nothing is not there
             X, y, recordings, sample_weight = X[kept], y[kept], recordings[kept], sample_weight[kept]
+            if not LEAST_WEIGHT <= sample_weight.mean() <= MOST_WEIGHT:
+                raise ValueError(
+                    f"sample_weight: a mean of {sample_weight.mean():g} is not valid; give weights of which it is "
+                    f"from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}."
+                )
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -210,7 +215,7 @@ class WeightedHead(Head):
                 "{label: weight}."
             )
         if isinstance(self.class_weight, Mapping):
-            check_numbers("class_weight", list(self.class_weight.values()), low=1e-12)
+            check_numbers("class_weight", list(self.class_weight.values()), low=LEAST_WEIGHT, high=MOST_WEIGHT)
 
     def weights_in_loss(
         self, classes: np.ndarray, labels: np.ndarray, sample_weight: np.ndarray | None
@@ -233,6 +238,8 @@ class WeightedHead(Head):
 
 
 BALANCED = "balanced"
+LEAST_WEIGHT, MOST_WEIGHT = 1e-8, 1e8
+"""Losses are weighted in float32."""
 
 
 def log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
