@@ -119,9 +119,8 @@ class Cluster:
             raise ConfigError(f"--address {self.named}: no Dask scheduler answers there ({told}).") from error
         if shown:
             has_bokeh = self.client.run_on_scheduler(importlib.util.find_spec, "bokeh") is not None
-            board = (
-                f"dashboard: {self.client.dashboard_link}" if has_bokeh else "its scheduler has no bokeh to show more"
-            )
+            link = self.client.dashboard_link
+            board = f"dashboard {link}" if has_bokeh else "no dashboard: its scheduler lacks bokeh"
             say(f"Dask at {self.address}, {len(self.client.nthreads())} workers; {board}")
 
     def close(self) -> None:
@@ -316,5 +315,5 @@ class _Tasks:
 
     def _tell_waiting(self) -> None:
         if not self.waiting:
-            say(f"No worker is left at {self.cluster.named}. Waiting for one.")
+            say(f"No worker at {self.cluster.named}: waiting for one.")
         self.waiting = True

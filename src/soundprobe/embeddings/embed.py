@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,9 +118,14 @@ def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[
 
 
 def embed_parts(
-    job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path, bar: Progress
-) -> Iterator[tuple[int, store.SetPart]]:
-    """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds.
+    job: EmbeddingJob,
+    left: Mapping[int, Sequence[PlannedClip]],
+    folder: Path,
+    bar: Progress,
+    write: Callable[..., Any] = store.write_part,
+) -> Iterator[tuple[int, Any]]:
+    """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds:
+    what `write` gives.
 
     Decoding runs on threads ahead of the network, across the borders of parts.
     """
@@ -148,7 +154,7 @@ def embed_parts(
                 bar.advance(len(batch.clips))
             yield (
                 number,
-                store.write_part(
+                write(
                     store.part_path(folder, number),
                     job.clips,
                     [clip.row for clip in left[number]],
