@@ -54,7 +54,6 @@ class Clips(Labelled):
         tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
         folds_seed: what made folds were drawn with; None where they are the data set's own.
         notes: what was noted when they were read.
-        placed: what `located` is, where `sources` don't tell.
 
     Raises:
         DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
@@ -72,7 +71,6 @@ class Clips(Labelled):
     tested_folds: tuple[int, ...] = ()
     folds_seed: int | None = None
     notes: tuple[str, ...] = ()
-    placed: tuple[str, list[str | None]] | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -81,6 +79,7 @@ class Clips(Labelled):
         set_(self, "labels", np.asarray(self.labels, dtype=np.int64))
         set_(self, "folds", np.asarray(self.folds, dtype=np.int64))
         set_(self, "class_names", tuple(self.class_names))
+        set_(self, "columns", {name: np.asarray(column) for name, column in self.columns.items()})
         n = len(self.ids)
         if n == 0:
             raise DataError(f"Data set {self.name!r} has no clips. Check the path and the layout that it names.")
@@ -131,8 +130,6 @@ class Clips(Labelled):
         None for a clip that is no file, or whose path no text can hold. The folder is "" where no clip is a file, where
         files lie on several drives, and where the data have a column `path` of their own.
         """
-        if self.placed is not None:
-            return self.placed
         files = [None if isinstance(one, EncodedAudio) else os.path.abspath(one) for one in self.sources]
         told = [file if file is not None and file == printable(file) else None for file in files]
         try:
@@ -143,7 +140,9 @@ class Clips(Labelled):
 
     def take(self, rows: np.ndarray) -> Clips:
         """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
-        index = np.arange(len(self))[rows]
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
         left = np.unique(self.folds[index])
         return replace(
             self,
@@ -152,10 +151,9 @@ class Clips(Labelled):
             labels=self.labels[index],
             folds=self.folds[index],
             groups=self.groups[index],
-            columns={name: np.asarray(column)[index] for name, column in self.columns.items()},
+            columns={name: column[index] for name, column in self.columns.items()},
             tested_folds=tuple(fold for fold in self.tested_folds if fold in left),
             folds_seed=None,
-            placed=self.placed and (self.placed[0], [self.placed[1][i] for i in index]),
         )
 
     def describe(self, fingerprint: str, opened_as: dict[str, Any] | None) -> dict[str, Any]:
