@@ -296,7 +296,7 @@ def test_part_of_many_clips_costs_no_more_memory_than_one_of_few(tmp_path):
 
     def peak_bytes(n: int) -> int:
         clips = make_clips(n, salience=np.ones(n))
-        store._types_of(clips), clips.located  # noqa: B018 # once for all parts
+        store._types_of(clips), clips.located  # once for all parts
         sha256, seconds = np.full(n, "00"), np.ones(n)
         tracemalloc.start()
         store.write_part(store.part_path(tmp_path, n), clips, [3, 1], [1], np.ones((1, 4)), sha256, seconds, {})
