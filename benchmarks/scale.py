@@ -1,6 +1,6 @@
-"""What `extract` costs beside the network at the size of AudioSet: time a part, the engine's share, memory.
+"""What `extract` costs beside the network as the data grow: time a part, the engine's share, memory.
 
-    python benchmarks/scale.py --clips 2000000                                            store and plan alone
+    python benchmarks/scale.py --clips 600000 --dim 64                                         store and plan alone
     python benchmarks/scale.py --clips 20000 --engine dask --workers 2 --network-ms 20    the engine's overhead
 
 Clips are 64 samples made when they are read; the network is a matrix product, which takes `--network-ms` a clip more.
