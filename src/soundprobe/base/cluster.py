@@ -254,7 +254,8 @@ class _Tasks:
             while not client.nthreads():
                 self._tell_waiting()
                 time.sleep(WATCH_S)
-            self.sent = client.scatter(list(self.shared), broadcast=True, hash=False) if self.shared else []
+            # Not broadcast, which never ends where a worker dies meanwhile: who needs it fetches it from who has it.
+            self.sent = client.scatter(list(self.shared), hash=False) if self.shared else []
         key = f"{self.name}-{number}-{len(task.futures)}"
         how = {"key": key, "pure": False, "retries": RETRIES, "workers": to}
         future = client.submit(_do, self.needs, task.packed, *self.sent, **how)

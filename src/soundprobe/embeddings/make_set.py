@@ -96,6 +96,7 @@ def make_set(
         seconds=time.perf_counter() - began,
         fold=fold,
         layers=job.model.settings.get("layers", LAST),
+        frames=job.model.kept_frames,
         findings={clip: found for part in done.values() for clip, found in part.findings.items()},
         dataset=clips.name,
         embedding_dim=spec.embedding_dim,
