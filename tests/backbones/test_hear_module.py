@@ -84,6 +84,19 @@ def test_hear_module_with_a_file_has_its_weights_and_a_key_of_its_own(weights):
     assert torch.equal(filled.network.state_dict()["model.weight"], torch.ones(24))
 
 
+def test_hear_module_that_keeps_its_files_numbers_out_of_tensors_has_a_key_by_the_file(tmp_path, monkeypatch):
+    def load_model(file: str) -> torch.nn.Module:
+        model = torch.nn.Module()
+        model.sample_rate, model.scene_embedding_size, model.numbers = 16_000, 2, Path(file).read_bytes()
+        return model
+
+    monkeypatch.setitem(sys.modules, "made_up", SimpleNamespace(load_model=load_model, get_scene_embeddings=len))
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (load_backbone(f"hear:made_up:{tmp_path / name}") for name in "abc")
+    assert a.settings == b.settings != c.settings
+
+
 def test_hear_module_of_our_own_adapter_gives_the_embeddings_of_its_backbone(shared):
     """Out to HEAR and in again."""
     file = shared / "weights" / "mn04_as_mAP_432.pt"

@@ -1,8 +1,8 @@
 """Any module of HEAR 2021's API as a backbone: `hear:<module>`, or `hear:<module>:<file of weights>`.
 
 Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`. A key has
-the digest of the model's tensors, of the module's file, and its package's version, but of nothing else that the module
-reads or imports. The API is described at hearbenchmark.com/hear-api.html.
+the digest of the model's tensors, of the module's file and that of weights, and its package's version, but of nothing
+else that the module reads or imports. The API is described at hearbenchmark.com/hear-api.html.
 
 Letters: B clips, T samples, D the embedding's dimension.
 """
@@ -78,6 +78,7 @@ def hear_spec(rest: str) -> BackboneSpec:
             "module": name,
             "release": release,
             "code_sha256": sha256_of(Path(source)) if source else None,
+            **({"file_sha256": sha256_of(Path(file))} if file else {}),
         },
         pooling="the module's scene embeddings",
         loads_own_weights=True,
