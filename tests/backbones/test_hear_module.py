@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from soundprobe.backbones import hear_module
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
@@ -95,6 +96,22 @@ def test_hear_module_that_keeps_its_files_numbers_out_of_tensors_has_a_key_by_th
         (tmp_path / name).write_bytes(content)
     a, b, c = (load_backbone(f"hear:made_up:{tmp_path / name}") for name in "abc")
     assert a.settings == b.settings != c.settings
+
+
+def test_hear_module_that_draws_weights_has_the_same_ones_each_time_and_leaves_the_callers_state(monkeypatch):
+    def load_model() -> torch.nn.Module:
+        model = torch.nn.Linear(3, 4)
+        model.sample_rate, model.scene_embedding_size = 16_000, 4
+        return model
+
+    monkeypatch.setitem(sys.modules, "made_up", SimpleNamespace(load_model=load_model, get_scene_embeddings=len))
+    found, state = [], torch.get_rng_state()
+    for _ in range(2):
+        hear_module._model.cache_clear()
+        hear_module.hear_spec.cache_clear()
+        found.append(load_backbone("hear:made_up").weights.sha256)
+    assert found[0] == found[1]
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_hear_module_of_our_own_adapter_gives_the_embeddings_of_its_backbone(shared):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -167,6 +168,18 @@ def test_linear_head_chooses_by_the_weighted_loss_of_what_weighted_rows_of_each_
         peer.fit(scaler.transform(X[train]), y[train], sample_weight=of_row[train])
         proba = peer.predict_proba(scaler.transform(X[val]))
         assert step["log_loss"] == pytest.approx(log_loss(y[val], proba, sample_weight=of_row[val]), rel=1e-3)
+
+
+@pytest.mark.parametrize("labels", [np.arange(3), np.array(["a", "b", "c"])])
+def test_linear_head_is_fitted_again_with_the_class_weights_that_its_record_has(labels: np.ndarray) -> None:
+    X, y, _ = embeddings(N=60, D=8, C=3)
+    head = LinearHead(strengths=(1.0,), class_weight={labels[1]: 5.0}).fit(X, labels[y])
+    recorded = json.loads(json.dumps(head.state_params()))["settings"]["class_weight"]
+    again = LinearHead(strengths=(1.0,), class_weight=recorded).fit(X, labels[y])
+    plain = LinearHead(strengths=(1.0,)).fit(X, labels[y])
+    assert head.weights_.tobytes() == again.weights_.tobytes() != plain.weights_.tobytes()
+    with pytest.raises(ConfigError, match="class_weight: '7' is no label here"):
+        LinearHead(class_weight={"7": 1.0}).fit(X, labels[y])
 
 
 @pytest.mark.parametrize("settings", [{"class_weight": {0: float("inf")}}, {"class_weight": {0: 1e9}}])

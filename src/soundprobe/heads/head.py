@@ -208,6 +208,13 @@ class WeightedHead(Head):
     ) -> None:
         """As `Head.train_rows`; sample_weight (N,) above 0, or all 1."""
 
+    def state_params(self) -> dict[str, Any]:
+        params = super().state_params()
+        if isinstance(self.class_weight, Mapping):
+            weights = {str(label): float(weight) for label, weight in self.class_weight.items()}
+            params["settings"]["class_weight"] = weights
+        return params
+
     def check_settings(self) -> None:
         if not (self.class_weight in (None, BALANCED) or isinstance(self.class_weight, Mapping)):
             raise ConfigError(
@@ -228,11 +235,13 @@ class WeightedHead(Head):
             of_class = counts.sum() / (len(classes) * counts)
         else:
             known = classes.tolist()
-            if strange := [label for label in self.class_weight if label not in known]:
+            texts = {str(label) for label in known}  # as labels are in JSON
+            if strange := [label for label in self.class_weight if label not in known and label not in texts]:
                 raise ConfigError(
                     f"class_weight: {strange[0]!r} is no label here; give some of {str(known)[1:-1]}, or {BALANCED}."
                 )
-            of_class = np.array([self.class_weight.get(label, 1.0) for label in known])
+            given = self.class_weight
+            of_class = np.array([given.get(label, given.get(str(label), 1.0)) for label in known])
         weights: np.ndarray = of_class[labels] if sample_weight is None else of_class[labels] * sample_weight
         return weights
 
