@@ -104,12 +104,12 @@ def test_hear_module_that_draws_weights_has_the_same_ones_each_time_and_leaves_t
         model.sample_rate, model.scene_embedding_size = 16_000, 4
         return model
 
-    monkeypatch.setitem(sys.modules, "made_up", SimpleNamespace(load_model=load_model, get_scene_embeddings=len))
+    monkeypatch.setitem(sys.modules, "drawing", SimpleNamespace(load_model=load_model, get_scene_embeddings=len))
     found, state = [], torch.get_rng_state()
     for _ in range(2):
         hear_module._model.cache_clear()
         hear_module.hear_spec.cache_clear()
-        found.append(load_backbone("hear:made_up").weights.sha256)
+        found.append(load_backbone("hear:drawing").weights.sha256)
     assert found[0] == found[1]
     assert torch.equal(torch.get_rng_state(), state)
 
