@@ -106,6 +106,13 @@ def test_clip_embedder_is_pickled_as_its_settings(clips) -> None:
     assert not np.array_equal(clone(embedder).set_params(seed=2).transform(clips["path"]), found)
 
 
+def test_clip_embedder_takes_the_layers_that_are_asked_for(clips) -> None:
+    paths = clips["path"][:2]
+    middle, both = (ClipEmbedder("mn04", "random", layers=layers).transform(paths) for layers in ("middle", "all"))
+    assert middle.shape == (2, 224)
+    np.testing.assert_allclose(both[:, 384:], middle, rtol=1e-5)
+
+
 def test_clip_embedder_takes_weights_that_were_written_anew_under_the_same_name(clips, tmp_path) -> None:
     file, paths, found = tmp_path / "weights.safetensors", clips["path"][:2], []
     for seed in (1, 2):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,23 @@ def test_mteb_encoder_whose_weights_are_drawn_is_the_same_when_it_is_loaded_agai
     first = load_backbone("mteb:mteb_bands:BandsEncoder").weights.sha256
     _encoder.cache_clear()
     assert load_backbone("mteb:mteb_bands:BandsEncoder").weights.sha256 == first
+
+
+def test_mteb_encoder_has_the_weights_of_all_modules_that_it_holds_in_its_key(monkeypatch):
+    backbone = load_backbone("mteb:mteb_bands:BandsEncoder")
+    assert set(backbone.network.state_dict()) == {"held.network.weight", "held.network.bias"}
+    encoder = _encoder("mteb_bands:BandsEncoder")
+    wrapped = SimpleNamespace(clap=torch.nn.Linear(2, 1, bias=False))
+    wrapped.itself = wrapped
+    monkeypatch.setattr(encoder, "wrapped", {"of.two": [wrapped]}, raising=False)
+    digests = []
+    for value in (0.0, 1.0):
+        torch.nn.init.constant_(wrapped.clap.weight, value)
+        again = load_backbone("mteb:mteb_bands:BandsEncoder")
+        digests.append(again.weights.sha256)
+    assert "held.wrapped-of-two-0-clap.weight" in again.network.state_dict()
+    assert not wrapped.clap.training
+    assert len({backbone.weights.sha256, *digests}) == 3
 
 
 def test_mteb_encoder_hears_each_clip_without_its_padding_and_neighbours():

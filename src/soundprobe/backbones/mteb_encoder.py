@@ -1,6 +1,6 @@
 """Any audio encoder of MTEB as a backbone: `mteb:<a name in its table>`, or `mteb:package.module:Name` of one's own.
 
-A key has the digest of the tensors that the encoder or its attributes hold as PyTorch modules, the revision that MTEB
+A key has the digest of the tensors that the encoder, or what it holds, has in PyTorch modules, the revision that MTEB
 pins, MTEB's version, and of one's own encoder the digest of its file; not what else it reads or imports.
 
 Letters: B clips, T samples, n clips of t samples, D the embedding's dimension.
@@ -9,9 +9,10 @@ Letters: B clips, T samples, n clips of t samples, D the embedding's dimension.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -101,10 +102,18 @@ def _rate_hz(encoder: Any) -> int:
 
 
 def _held(encoder: Any) -> nn.Module:
-    """What the encoder has of PyTorch: itself, or its attributes."""
-    if isinstance(encoder, nn.Module):
-        return encoder
-    return nn.ModuleDict({name: part for name, part in vars(encoder).items() if isinstance(part, nn.Module)})
+    """What the encoder has of PyTorch: itself, or what its attributes are or hold."""
+    return encoder if isinstance(encoder, nn.Module) else nn.ModuleDict(dict(_modules(vars(encoder))))
+
+
+def _modules(part: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, nn.Module]]:
+    """The modules in `part`, by where they are, through so many containers and plain objects."""
+    if isinstance(part, nn.Module):
+        yield name, part
+    elif depth and not isinstance(part, type | ModuleType):
+        inner = dict(enumerate(part)) if isinstance(part, list | tuple) else part
+        for key, one in (inner if isinstance(inner, dict) else getattr(inner, "__dict__", {})).items():
+            yield from _modules(one, f"{name}-{key}".strip("-").replace(".", "-"), depth - 1)
 
 
 @lru_cache
