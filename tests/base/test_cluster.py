@@ -130,3 +130,12 @@ def test_file_that_is_no_schedulers_is_one_line(tmp_path):
     (tmp_path / "s.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"--address .*s.json: no scheduler's file .*dask scheduler --scheduler-file"):
         list(run_tasks(square, [(1,)], engine="dask", address=str(tmp_path / "s.json")))
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "http://127.0.0.1:1", "tcp://127.0.0.1:abc"])
+def test_address_that_is_none_is_one_line_at_once(address, recwarn, capfd):
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=f"--address {address}: no Dask scheduler answers there"):
+        list(run_tasks(square, [(1,)], engine="dask", address=address))
+    assert time.monotonic() - began < 5
+    assert not capfd.readouterr().err

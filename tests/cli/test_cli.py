@@ -122,6 +122,7 @@ def test_extract_with_a_bad_clip_exits_with_3_and_names_it(tmp_path):
         ),
         (["extract", "-b", "mn04", "--layer", "frist"], "frist is not offered for mn04, only last, middle, all."),
         (["extract", "-b", "mn04", "--layers", "frist"], "--layer frist is not offered for mn04"),  # as it was called
+        (["extract", "-b", "mn04", "--frame-type", "float16"], "--frame-type is of --frames, which is not given"),
         (["probe", "--seed", "-1"], "--seed '-1' is not valid: give whole numbers"),
         (["probe"], "soundprobe extract --backbone mn04"),
         (["probe", "--head", "tree"], "Unknown head 'tree'"),

@@ -71,6 +71,16 @@ def test_same_run_with_more_folds_is_logged_beside_what_it_was(probed, tmp_path)
     assert len(logged(tmp_path)) == 2
 
 
+def test_run_whose_logging_was_killed_is_logged_whole_the_next_time(probed, tmp_path):
+    (run,) = again(probed, head="knn")
+    track([run], tmp_path / "whole")
+    ((whole,), client) = logged(tmp_path / "whole"), mlflow.MlflowClient(tracking_uri=(tmp_path / "cut").as_uri())
+    client.create_run(client.create_experiment("toy"), tags=whole.data.tags)
+    track([run], tmp_path / "cut")
+    (found,) = logged(tmp_path / "cut")
+    assert (found.info.status, found.data.metrics) == ("FINISHED", whole.data.metrics)
+
+
 def test_tracker_that_fails_is_a_warning_and_leaves_the_run(probed, tmp_path):
     (tmp_path / "full").write_text("no folder")
     with pytest.warns(SoundprobeWarning, match="MLflow has no run toy-knn: .*The run itself is kept"):
@@ -95,3 +105,15 @@ def test_server_is_refused_where_the_network_is_forbidden(monkeypatch):
     with pytest.raises(ConfigError, match="SOUNDPROBE_OFFLINE forbids. Name a folder"):
         check_tracker("http://localhost:5000")
     assert check_tracker("sqlite:///runs.db") == "sqlite:///runs.db"
+
+
+def test_tracker_without_a_name_is_refused():
+    with pytest.raises(ConfigError, match="--mlflow is empty. Name a folder"):
+        check_tracker("")
+
+
+def test_folder_with_something_else_in_it_takes_runs_without_a_traceback(probed, tmp_path, caplog):
+    (tmp_path / "photos").mkdir()
+    track(again(probed, head="knn"), tmp_path)
+    assert not caplog.records
+    assert len(logged(tmp_path)) == 1

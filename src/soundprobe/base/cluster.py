@@ -99,6 +99,7 @@ class Cluster:
     def __init__(self, address: str | None, workers: int | None = None, *, shown: bool = True) -> None:
         try:
             from distributed import LocalCluster
+            from distributed.comm import get_address_host_port
         except ImportError:
             raise ConfigError("--engine dask needs Dask: pip install 'soundprobe[dask]'.") from None
         silent = logging.CRITICAL + 1  # what its libraries would say of a cut connection, a line of ours does
@@ -113,6 +114,7 @@ class Cluster:
             address = str(self._local.scheduler_address)
         self.named, self.address = address, _address_in(Path(address)) if address.endswith(".json") else address
         try:
+            get_address_host_port(self.address)  # raises where it is no address, of which a client can't be closed
             self.client = self._connected()
         except (ValueError, OSError, ImportError) as error:
             told = one_line(error)[:200]

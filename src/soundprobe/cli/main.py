@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from soundprobe.audio.hushed import keep_own_stderr
-from soundprobe.base.errors import SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
+from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
@@ -179,8 +179,9 @@ def extract(
     trust_remote_code: TrustRemoteCode = False,
     frames: Annotated[bool, typer.Option("--frames", help="Keep a clip's frames over time, and their mean.")] = False,
     frame_type: Annotated[
-        str, typer.Option("--frame-type", metavar="TYPE", help="How frames are kept: float32 or float16.")
-    ] = "float32",
+        str | None,
+        typer.Option("--frame-type", metavar="TYPE", help="How --frames keeps them: float32 (default) or float16."),
+    ] = None,
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
@@ -222,6 +223,8 @@ def extract(
 
     if trust_remote_code:
         trust(backbone)
+    if frame_type and not frames:
+        raise ConfigError("--frame-type is of --frames, which is not given. Give both, or neither.")
     outcomes = run(
         data,
         backbone=backbone,
@@ -229,7 +232,7 @@ def extract(
         clip_seconds=clip_seconds,
         layers=layers or layer,
         pool=pool,
-        frames=frame_type if frames else None,
+        frames=(frame_type or "float32") if frames else None,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,

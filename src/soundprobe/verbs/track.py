@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import math
 import os
 import warnings
@@ -42,19 +43,25 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
     """
     where = check_tracker(to)
     for run in runs:
+        disabled = logging.root.manager.disable
+        logging.disable()  # MLflow's tracebacks, of which the warning says the cause
         try:
             _log(run.record, where)
         except Exception as error:  # whatever a tracker does, the run is done and kept
             said = f"MLflow has no run {base_name(run.record)}: {one_line(error)[:300]}. The run itself is kept."
             warnings.warn(said, SoundprobeWarning, stacklevel=2)
+        finally:
+            logging.disable(disabled)
 
 
 def check_tracker(to: str | Path) -> str:
     """The tracking URI of a folder or URI.
 
     Raises:
-        ConfigError: MLflow is not installed, or the network is forbidden and `to` is on it.
+        ConfigError: MLflow is not installed, `to` is empty, or the network is forbidden and `to` is on it.
     """
+    if not str(to):
+        raise ConfigError("--mlflow is empty. Name a folder, or the URI of a tracking server.")
     if find_spec("mlflow") is None:
         raise ConfigError("--mlflow needs MLflow, which is not installed: pip install 'soundprobe[mlflow]'")
     if "://" not in str(to):
@@ -82,11 +89,13 @@ def _log(record: RunRecord, where: str) -> None:
         "soundprobe.kind": record.kind,
     }
     same = " and ".join(f"tags.`{name}` = '{tags[name]}'" for name in list(tags)[:3])
-    if client.search_runs([experiment], same, max_results=1):
+    there = client.search_runs([experiment], same, max_results=1)
+    if there and there[0].info.status == "FINISHED":
         return
     ended_ms = round(datetime.datetime.fromisoformat(record.created).timestamp() * 1000)
     began_ms = ended_ms - round(1000 * record.seconds)
-    run = client.create_run(experiment, began_ms, tags, base_name(record)).info.run_id
+    # What a killed process began is filled.
+    run = (there[0] if there else client.create_run(experiment, began_ms, tags, base_name(record))).info.run_id
     client.log_batch(run, params=[Param(name, value) for name, value in _params(record)])
     metrics = [Metric(name, value, ended_ms, step) for name, value, step in _metrics(record)]
     for start in range(0, len(metrics), AT_ONCE):
