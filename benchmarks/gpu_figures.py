@@ -69,7 +69,7 @@ TINY = Sizes(
     seconds=1.0,
     batch=1,
     batches=1,
-    rounds=1,
+    rounds=0,
     rows=60,
     dimension=8,
     folds=2,
@@ -245,7 +245,7 @@ def _rate(run: Callable[[], None], count: int, rounds: int) -> float:
         began = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - began)
-    return count / statistics.median(seconds[1:])
+    return count / statistics.median(seconds[1:] or seconds)
 
 
 Loop = Callable[[np.ndarray], Any]

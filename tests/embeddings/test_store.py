@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -309,3 +310,31 @@ def test_column_with_a_reserved_name_is_refused_before_anything_is_written(tmp_p
     with pytest.raises(DataError, match="Column 'embedding'"):
         store.write_part(tmp_path / "p.parquet", clips, [0], [0], np.ones((1, 2)), np.full(2, ""), np.zeros(2), {})
     assert not list(tmp_path.iterdir())
+
+
+def test_part_of_many_clips_costs_no_more_memory_than_one_of_few(tmp_path):
+    """Were all N rows built for each of N / 256 parts, 2 million clips would take half a day in this function alone."""
+
+    def peak_bytes(n: int) -> int:
+        clips = make_clips(n, salience=np.ones(n))
+        store._types_of(clips), clips.located  # once for all parts
+        sha256, seconds = np.full(n, "00"), np.ones(n)
+        tracemalloc.start()
+        store.write_part(store.part_path(tmp_path, n), clips, [3, 1], [1], np.ones((1, 4)), sha256, seconds, {})
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(10)  # imports
+    assert peak_bytes(30_000) < 2 * peak_bytes(300)
+
+
+def test_column_of_text_here_and_there_has_one_type_in_every_part(tmp_path):
+    clips = make_clips(4, note=np.array([None, None, "wind", None], dtype=object))
+    features = np.arange(8, dtype=np.float32).reshape(4, 2)
+    write_set(tmp_path / "toy" / "toy-0", clips, features, [[1, 0], [2, 3]])
+    types = [pq.read_schema(path).field("note").type for path in sorted(tmp_path.rglob("*.parquet"))]
+    assert types == [pa.string()] * 2
+    made = store.read_embeddings(store.open_set(tmp_path / "toy" / "toy-0"))
+    assert made.columns["note"].tolist() == [None, None, "wind", None]
+    np.testing.assert_array_equal(made.features, features)

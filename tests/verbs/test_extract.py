@@ -415,7 +415,7 @@ def test_extract_on_a_cluster_writes_the_same_bytes_with_a_worker_killed_in_betw
     (here,) = embed(Path("data"), tmp_path / "here")
     killed = dask.workers[0]
     monkeypatch.setattr(
-        "soundprobe.embeddings.make_set.EmbeddingJob.check_failures", lambda job, parts: len(parts) and killed.kill()
+        "soundprobe.embeddings.make_set.EmbeddingJob.check_failures", lambda job, failed, kept: kept and killed.kill()
     )
     (there,) = embed(Path("data"), tmp_path / "there", engine="dask", address=str(dask.file))
     dask.refill()

@@ -79,6 +79,7 @@ class Clips(Labelled):
         set_(self, "labels", np.asarray(self.labels, dtype=np.int64))
         set_(self, "folds", np.asarray(self.folds, dtype=np.int64))
         set_(self, "class_names", tuple(self.class_names))
+        set_(self, "columns", {name: np.asarray(column) for name, column in self.columns.items()})
         n = len(self.ids)
         if n == 0:
             raise DataError(f"Data set {self.name!r} has no clips. Check the path and the layout that it names.")
@@ -139,7 +140,9 @@ class Clips(Labelled):
 
     def take(self, rows: np.ndarray) -> Clips:
         """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
-        index = np.arange(len(self))[rows]
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
         left = np.unique(self.folds[index])
         return replace(
             self,
@@ -148,7 +151,7 @@ class Clips(Labelled):
             labels=self.labels[index],
             folds=self.folds[index],
             groups=self.groups[index],
-            columns={name: np.asarray(column)[index] for name, column in self.columns.items()},
+            columns={name: column[index] for name, column in self.columns.items()},
             tested_folds=tuple(fold for fold in self.tested_folds if fold in left),
             folds_seed=None,
         )

@@ -429,10 +429,9 @@ def _detects(layout: Layout, path: Path) -> bool:
 def take_evenly(clips: Clips, limit: int) -> Clips:
     """At most `limit` clips in their order: the first of each fold and class, then the second of each, and so on."""
     cells = np.stack([clips.folds, clips.labels], axis=1)
-    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    _, cell, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     turn = np.empty(len(clips), dtype=np.int64)
-    for number in range(int(cell.max()) + 1):
-        turn[cell == number] = np.arange((cell == number).sum())
+    turn[np.argsort(cell, kind="stable")] = np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)
     _, fold = np.unique(clips.folds, return_inverse=True)
     diagonal = (clips.labels - fold) % len(clips.class_names)  # another class in each fold: few clips still show many
     order = np.lexsort([fold, diagonal, turn])

@@ -30,6 +30,7 @@ from soundprobe.data.readers.locate import explain_missing
 RETRY_WAITS_S = (0.1, 0.5)
 MISSING = "missing file"
 SCAN_THREADS = min(8, os.cpu_count() or 1)
+AHEAD = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Scan:
 NOTHING = AudioInfo(duration_s=0.0, sample_rate_hz=0, channels=0, frames=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Seen:
     sha256: str
     info: AudioInfo
@@ -97,10 +98,12 @@ def scan(
     seen: list[_Seen] = []
     pool = ThreadPoolExecutor(jobs or SCAN_THREADS, thread_name_prefix="scan")
     try:
-        for one in pool.map(partial(_look, decode_samples=decode_samples, channels=channels), clips.sources):
-            seen.append(one)
-            if on_progress is not None:
-                on_progress(1)
+        for start in range(0, len(clips), AHEAD):  # of what waits a pool keeps more than of what was seen
+            some = clips.sources[start : start + AHEAD]
+            for one in pool.map(partial(_look, decode_samples=decode_samples, channels=channels), some):
+                seen.append(one)
+                if on_progress is not None:
+                    on_progress(1)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C doesn't wait for thousands of clips
     _check_still_there(clips, seen)
@@ -170,12 +173,14 @@ def fingerprint(clips: Clips, scanned: Scan) -> str:
     them are decoded by counts where older versions, or this one without FFmpeg, get other samples or none.
     """
     names = sorted(clips.columns)
-    columns = [np.asarray(column).tolist() for column in (clips.ids, scanned.sha256, clips.labels, clips.folds)]
-    columns += [np.asarray(column).tolist() for column in (clips.groups, *(clips.columns[name] for name in names))]
+    columns = [clips.ids, scanned.sha256, clips.labels, clips.folds, clips.groups, *(clips.columns[n] for n in names)]
     only = [] if set(clips.tested_folds) == set(clips.folds.tolist()) else [clips.tested_folds]
     digest = hashlib.sha256(json.dumps([clips.class_names, names, *only]).encode())
-    for row in sorted(zip(*columns, strict=True)):  # ids are unique: nothing behind them is compared
-        digest.update(b"\n" + json.dumps(row).encode())
+    order = np.argsort(clips.ids)
+    for start in range(0, len(order), AHEAD):  # N rows of Python's own objects would outweigh all else
+        some = order[start : start + AHEAD]
+        for row in zip(*(column[some].tolist() for column in columns), strict=True):
+            digest.update(b"\n" + json.dumps(row).encode())
     decoders = [] if scanned.decoder is None else sorted(set(scanned.decoder.tolist()) - {""})
     if decoders:
         digest.update(b"\n" + json.dumps({"decoders": decoders}).encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ BATCHES_AHEAD = 4
 DECODE_THREADS = min(8, os.cpu_count() or 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there is one for each of N
 class PlannedClip:
     """A row of `Clips` and the samples that it is cut or padded to."""
 
@@ -70,14 +70,13 @@ class EmbeddingJob:
     found: dict[int, Findings] = field(default_factory=dict)
     max_failures: Allowance | None = None
 
-    def check_failures(self, parts: Iterable[store.SetPart]) -> None:
-        """Raises DataError where more clips failed in `parts` or while they were scanned than are allowed."""
+    def unreadable(self) -> dict[str, str]:
+        """Clip id -> why it failed while it was scanned."""
         bad = np.flatnonzero(self.scanned.errors != "")
-        failed = {str(self.clips.ids[row]): str(self.scanned.errors[row]) for row in bad}
-        kept = 0
-        for part in parts:
-            failed |= part.failures
-            kept += part.clips
+        return {str(self.clips.ids[row]): str(self.scanned.errors[row]) for row in bad}
+
+    def check_failures(self, failed: Mapping[str, str], kept: int) -> None:
+        """Raises DataError where more clips `failed` (id -> reason) than are allowed; `kept` are embedded."""
         if self.max_failures is not None and not self.max_failures.covers(len(failed), len(self.clips)):
             clip, reason = next(iter(failed.items()))
             raise DataError(

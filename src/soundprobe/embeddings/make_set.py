@@ -61,8 +61,9 @@ def make_set(
         done = {number: part for number, part in found.items() if part is not None}
         if belongs is None:
             done |= copy_parts(job, {number: planned[number] for number in found if number not in done}, folder)
-        job.check_failures(done.values())
-        reused = sum(part.clips for part in done.values())
+        reused = kept = sum(part.clips for part in done.values())
+        failed = job.unreadable() | {clip: why for part in done.values() for clip, why in part.failures.items()}
+        job.check_failures(failed, kept)
         left = {number: part for number, part in enumerate(planned) if number not in done}
         if left or not store.is_complete(folder):
             meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
@@ -75,7 +76,9 @@ def make_set(
                 embed = embed_parts if here else functools.partial(embed_parts_on_workers, engine=engine)
                 for number, part in embed(job, left, folder, bar):
                     done[number] = part
-                    job.check_failures(done.values())
+                    failed |= part.failures
+                    kept += part.clips
+                    job.check_failures(failed, kept)
             done = dict(sorted(done.items()))
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from pydantic import Field
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 BATCH_CLIPS = 16
 """Clips of one forward pass, where nobody says otherwise."""
+SORTED_COLUMNS = 256
 NOT_COMPLETE = "is not complete"
 EMBEDDING_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
 FRAMES_COLUMN = "frame_embeddings"
@@ -279,14 +281,19 @@ def write_part(
         raise DataError(
             f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
         )
-    root, paths = clips.located
-    told = {**Labelled.as_columns(clips), **({"path": np.asarray(paths, dtype=object)} if root else {})}
+    rows = np.asarray(planned, dtype=np.int64)  # not all N: N / 256 parts would cost N^2
+    (root, paths), types = clips.located, _types_of(clips)
+    told = {name: column.tolist() for name, column in Labelled.as_columns(clips.take(rows)).items()}
+    if root:
+        told["path"], types = [paths[row] for row in planned], {**types, "path": pa.string()}
     columns = {
-        **{name: pa.array(np.asarray(column).tolist()) for name, column in told.items()},
-        "audio_sha256": pa.array(audio_sha256.tolist(), pa.string()),
-        "duration_s": pa.array(np.asarray(duration_s, dtype=np.float64)),
+        **{name: pa.array(column, types.get(name)) for name, column in told.items()},
+        "audio_sha256": pa.array(audio_sha256[rows].tolist(), pa.string()),
+        "duration_s": pa.array(np.asarray(duration_s[rows], dtype=np.float64)),
     }
-    table = pa.table(columns).take(pa.array(np.asarray(embedded, dtype=np.int64)))
+    order = np.argsort(rows)
+    within = order[np.searchsorted(rows, np.asarray(embedded, dtype=np.int64), sorter=order)]
+    table = pa.table(columns).take(pa.array(within))
     values = pa.array(np.ascontiguousarray(features, dtype=np.float32).reshape(-1))
     table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, features.shape[1]))
     if frames is not None:
@@ -309,6 +316,19 @@ def write_part(
     return SetPart(path, len(table), failures, findings or {})
 
 
+_types: WeakKeyDictionary[Clips, dict[str, pa.DataType]] = WeakKeyDictionary()
+
+
+def _types_of(clips: Clips) -> dict[str, pa.DataType]:
+    """The types of those columns that no part of their values tells: of text here and there, a part may have none."""
+    import pyarrow as pa
+
+    if clips not in _types:
+        mixed = {name: column for name, column in clips.columns.items() if column.dtype == object}
+        _types[clips] = {name: pa.infer_type(column.tolist()) for name, column in mixed.items()}
+    return _types[clips]
+
+
 def _lists(frames: Sequence[np.ndarray], columns: int) -> pa.ListArray:
     """Each clip's frames (m, D) as a list of lists; D is `columns`."""
     import pyarrow as pa
@@ -326,7 +346,7 @@ def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
     if not path.exists():
         return None
     try:
-        table = _read_table(path)
+        table = read_table(path)
     except DamagedError as error:
         note_damage(error)
         return None
@@ -387,8 +407,8 @@ def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str
 def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     """The set's embeddings, in the order of the clips' ids.
 
-    Each part's floats are copied once, from its page into their rows. Those of a network that was fine-tuned without a
-    fold belong to that fold: `features` is no array then, see `FoldFeatures`.
+    Beside the features no more is held of them than a part and `SORTED_COLUMNS`. Those of a network that was fine-tuned
+    without a fold belong to that fold: `features` is no array then, see `FoldFeatures`.
 
     Raises:
         DamagedError: a part is gone, not what was written, or not what `meta.json` says; with what mends it.
@@ -399,23 +419,24 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     record = embedding_set.record
     dim = record.backbone.embedding_dim
     try:
-        tables = [_read_part(embedding_set.folder / part.file, part.clips, dim) for part in record.parts]
+        tables, stop = [], 0
+        features = np.empty((sum(part.clips for part in record.parts), dim), dtype=np.float32)
+        for part in record.parts:
+            table = _read_part(embedding_set.folder / part.file, part.clips, dim)
+            start, stop = stop, stop + part.clips
+            features[start:stop] = embeddings_in(table)
+            tables.append(table.drop_columns(["embedding"]))
     except DamagedError as error:
         raise error.by(record.command) from error
-    if not tables or sum(len(table) for table in tables) == 0:
+    if len(features) == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
-    columns = pa.concat_tables([table.drop_columns(["embedding"]) for table in tables], promote_options="permissive")
+    columns = pa.concat_tables(tables, promote_options="permissive")
     ids = np.asarray(columns["clip_id"].to_pylist(), dtype=np.str_)
     order = np.argsort(ids, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    features = np.empty((len(ids), dim), dtype=np.float32)
-    start = 0
-    for table in tables:
-        for chunk in table["embedding"].chunks:
-            stop = start + len(chunk)
-            features[rank[start:stop]] = chunk.flatten().to_numpy(zero_copy_only=True).reshape(len(chunk), -1)
-            start = stop
+    if (order != np.arange(len(order))).any():
+        for at in range(0, dim, SORTED_COLUMNS):  # never all of them twice
+            block = features[:, at : at + SORTED_COLUMNS]
+            block[:] = block[order]
     placed = (
         bool(record.audio_root) and "path" in columns.column_names
     )  # else it is the data's, or older parts have none
@@ -436,6 +457,12 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
         meta=record.content,
         paths=get("path").tolist() if placed else None,
     )
+
+
+def embeddings_in(table: pa.Table) -> np.ndarray:
+    """(n, D) float32 of the clips of a part."""
+    dim = table.schema.field("embedding").type.list_size
+    return table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=True).reshape(len(table), dim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -471,7 +498,7 @@ def read_frames(folder: str | Path) -> Iterator[ClipFrames]:
                 yield ClipFrames(clip_id, own, told.first_s + told.hop_s * np.arange(len(own)))
 
 
-def _read_table(path: Path, *, frames: bool = False) -> pa.Table:
+def read_table(path: Path, *, frames: bool = False) -> pa.Table:
     """The part at `path`, without its frames unless they are asked for.
 
     Raises:
@@ -503,7 +530,7 @@ def _read_table(path: Path, *, frames: bool = False) -> pa.Table:
 
 
 def _read_part(path: Path, clips: int, dim: int, *, frames: bool = False) -> pa.Table:
-    table = _read_table(path, frames=frames) if path.exists() else None
+    table = read_table(path, frames=frames) if path.exists() else None
     if table is None:
         raise DamagedError(path, "it is gone")
     for what, found, told in (

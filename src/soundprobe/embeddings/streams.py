@@ -18,8 +18,6 @@ from soundprobe.backbones.protocol import Backbone
 
 MOST_STREAMS = 16
 """Batches in the network at once: each needs memory of its own, AST most: 0.6 GB."""
-CUDA_STREAMS = 2
-"""While the GPU computes one batch, the other is stacked and copied."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -27,9 +25,9 @@ Made = TypeVar("Made")
 
 def streams_of(network: Backbone, device: torch.device) -> int:
     """How many batches go through `network` at once: on a CPU one for each of PyTorch's threads."""
-    if network.fills_cores or device.type not in ("cpu", "cuda"):
+    if network.fills_cores or device.type != "cpu":
         return 1
-    return CUDA_STREAMS if device.type == "cuda" else min(MOST_STREAMS, torch.get_num_threads())
+    return min(MOST_STREAMS, torch.get_num_threads())
 
 
 def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int) -> Generator[tuple[Item, Made]]:
@@ -43,8 +41,6 @@ def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int
     def take_one() -> None:
         torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
         torch.set_num_threads(1)
-        if torch.cuda.is_initialized():  # copies run beside the other batch's kernels only in a stream of their own
-            torch.cuda.set_stream(torch.cuda.Stream())
 
     waiting: deque[tuple[Item, Future[Made]]] = deque()
     try:

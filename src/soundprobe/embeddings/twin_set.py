@@ -46,21 +46,19 @@ def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], fol
     mended = np.full(len(clips), "") if scanned.decoder is None else scanned.decoder
     left = {number: planned for number, planned in left.items() if not any(mended[clip.row] for clip in planned)}
     for twin in find_twins(job, folder) if left else ():
-        try:
-            known = store.read_embeddings(twin)
-        except StoreError:
-            continue
-        heard = dict(zip(known.ids.tolist(), known.columns["audio_sha256"].tolist(), strict=True))
         for number, planned in left.items():
             rows = [clip.row for clip in planned]
             ids = clips.ids[rows].tolist()
-            alike = number not in done and store.finished_part(store.part_path(twin.folder, number), ids)
-            if not alike or [heard.get(clip) for clip in ids] != scanned.sha256[rows].tolist():
+            there = store.part_path(twin.folder, number)
+            if number in done or not store.finished_part(there, ids):
                 continue
-            features = np.asarray(known.features)[np.searchsorted(known.ids, ids)]
+            table = store.read_table(there)
+            told = (table["clip_id"].to_pylist(), table["audio_sha256"].to_pylist())
+            if told != (ids, scanned.sha256[rows].tolist()):
+                continue
             findings = {clip: dict(twin.record.findings[clip]) for clip in ids if clip in twin.record.findings}
             path = store.part_path(folder, number)
             done[number] = store.write_part(
-                path, clips, rows, rows, features, scanned.sha256, scanned.duration_s, {}, findings
+                path, clips, rows, rows, store.embeddings_in(table), scanned.sha256, scanned.duration_s, {}, findings
             )
     return done

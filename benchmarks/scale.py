@@ -1,0 +1,171 @@
+"""What `extract` costs beside the network as the data grow: time a part, the engine's share, memory.
+
+    python benchmarks/scale.py --clips 600000 --dim 64                                         store and plan alone
+    python benchmarks/scale.py --clips 20000 --engine dask --workers 2 --network-ms 20    the engine's overhead
+
+Clips are 64 samples made when they are read; the network is a matrix product, which takes `--network-ms` a clip more.
+All else is real: scan, fingerprint, decoding, the engine, parts on disk with their digests, and reading them again. The
+time of a part is that between two parts' files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from machine_note import describe
+from soundprobe import extract
+from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.base.files import size_of
+from soundprobe.base.records import Clips, EncodedAudio
+from soundprobe.embeddings.store import open_set, read_embeddings
+
+RATE_HZ, SAMPLES = 16_000, 64
+DIM = int(os.environ.get("SCALE_DIM", "960"))  # in workers, too
+HEADER = struct.pack(
+    "<4sI4s4sIHHIIHH4sI",
+    *(b"RIFF", 36 + 2 * SAMPLES, b"WAVE", b"fmt ", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16, b"data", 2 * SAMPLES),
+)
+FOLDS, CLASSES = 10, 527  # AudioSet's classes
+
+
+class Generated(Backbone):
+    """(B, T) -> (B, DIM), in a time that is given."""
+
+    spec = BackboneSpec(name="generated", embedding_dim=DIM, sample_rate_hz=RATE_HZ, parameters=0, clip_seconds=0.1)
+    fills_cores = True  # one batch at a time, here as in a worker
+
+    def __init__(self, *, clip_seconds: float | None = None) -> None:
+        self.seconds_per_clip = float(os.environ.get("SCALE_NETWORK_MS", "0")) / 1000
+        self.matrix = torch.randn(SAMPLES, DIM, generator=torch.Generator().manual_seed(0))
+
+    def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        time.sleep(self.seconds_per_clip * len(waves))
+        return waves[:, :SAMPLES] @ self.matrix
+
+
+def encoded(number: int) -> bytes:
+    """A WAV file of noise that is this number's alone, and that no check finds conspicuous."""
+    noise = np.frombuffer(hashlib.shake_128(str(number).encode()).digest(SAMPLES // 2), np.int8) * np.int16(100)
+    return HEADER + noise.tobytes() + (-noise).tobytes()
+
+
+def made(count: int) -> Clips:
+    numbers = np.arange(count)
+    ids = np.array([f"{number:08d}.wav" for number in numbers])
+    return Clips(
+        name="generated",
+        ids=ids,
+        sources=[EncodedAudio(name, partial(encoded, number)) for number, name in enumerate(ids.tolist())],
+        labels=numbers % CLASSES,
+        folds=1 + numbers // CLASSES % FOLDS,
+        groups=ids,
+        class_names=tuple(f"class {number}" for number in range(CLASSES)),
+    )
+
+
+@contextmanager
+def watched() -> Iterator[list[tuple[float, float, float]]]:
+    """Ten times a second: when, what this process holds, and what the largest of its workers does, in MB."""
+    seen: list[tuple[float, float, float]] = []
+    over, here = threading.Event(), psutil.Process()
+
+    def held(process: psutil.Process) -> float:
+        try:
+            return process.memory_info().rss / 1e6
+        except psutil.NoSuchProcess:
+            return 0.0
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            workers = [held(child) for child in here.children(recursive=True)]
+            seen.append((time.time(), held(here), max(workers, default=0.0)))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def measure(count: int, engine: str, root: Path) -> tuple[Path, float]:
+    """Prints what `extract` took; gives the set's folder, and the mean seconds between two parts."""
+    before_mb = psutil.Process().memory_info().rss / 1e6
+    clips = made(count)
+    began = time.time()
+    with watched() as seen:
+        (done,) = extract(clips, backbone="scale:Generated", embeddings=root, engine=engine, progress=False)
+    wall_s = time.time() - began
+    assert (done.clips, len(done.failures), len(done.findings)) == (count, 0, 0)
+    ends = np.sort([path.stat().st_mtime for path in done.folder.glob("part-*.parquet")])
+    gaps = np.diff(ends)
+    tenth, first_s = len(gaps) // 10 + 1, ends[0] - began
+    print(f"{count:,} clips in {len(ends):,} parts, {engine}: {wall_s:.0f} s, {first_s:.0f} of them to the first part")
+    for name, some in (("first", gaps[:tenth]), ("last", gaps[-tenth:])):
+        print(f"  ms a part, median of the {name} tenth: {1000 * np.median(some):.0f}")
+    held = np.array(seen)
+    middle = ends[len(ends) // 2]
+    for name, low, high in (
+        ("scan and plan", began, ends[0]),
+        ("first half", ends[0], middle),
+        ("second half", middle, ends[-1]),
+    ):
+        rows = held[(held[:, 0] >= low) & (held[:, 0] <= high)]
+        if len(rows):
+            print(f"  peak MB, {name}: {rows[:, 1].max():.0f} here, {rows[:, 2].max():.0f} in a worker")
+    own = 1e6 * (held[:, 1].max() - before_mb) / count
+    print(f"  {own:.0f} bytes a clip here at most, beside {before_mb:.0f} MB that are there before")
+    return done.folder, float(gaps.mean())
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--clips", type=int, default=200_000, help="513 or more")
+    options.add_argument("--engine", choices=("threads", "dask"), default="threads")
+    options.add_argument("--workers", type=int, default=2, help="of --engine dask")
+    options.add_argument("--network-ms", type=float, default=0.0, help="what the network takes a clip")
+    options.add_argument("--dim", default="960", help="numbers of an embedding")
+    options.add_argument("--folder", type=Path, help="where to write; by default a temporary folder")
+    chosen = options.parse_args()
+    os.environ |= {"SCALE_NETWORK_MS": str(chosen.network_ms), "SCALE_DIM": chosen.dim}
+    print(describe())
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as root:
+        if chosen.engine == "dask":
+            from soundprobe.base.parallel import one_cluster
+
+            alone = min(chosen.clips, 4 * 256)
+            _, alone_s = measure(alone, "threads", Path(root) / "alone")
+            with one_cluster("dask", workers=chosen.workers):
+                _, gap_s = measure(chosen.clips, "dask", Path(root) / "dask")
+            worker_s = gap_s * chosen.workers
+            print(f"a part takes a worker {worker_s:.3f} s, alone {alone_s:.3f}: overhead {1 - alone_s / worker_s:.1%}")
+            return
+        folder, _ = measure(chosen.clips, "threads", Path(root))
+        size, record = size_of(folder), (folder / "meta.json").stat().st_size
+        print(f"  {size / chosen.clips:.0f} bytes a clip on disk; meta.json {record / 1e3:.0f} kB")
+        before_mb = psutil.Process().memory_info().rss / 1e6
+        began = time.time()
+        with watched() as seen:
+            features = read_embeddings(open_set(folder)).features
+        more_mb = max((one[1] for one in seen), default=before_mb) - before_mb
+        print(f"read: {time.time() - began:.1f} s, {more_mb:.0f} MB more; features {features.nbytes / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
