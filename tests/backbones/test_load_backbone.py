@@ -105,6 +105,11 @@ def test_weights_file_missing_or_misspelt_says_what_is_valid(tmp_path: Path) -> 
     missing = tmp_path / "nothing.pt"
     assert f"No weights file at {str(missing)!r}. Give pretrained" in refusal("mn04", missing)
     assert "No weights file" in refusal("mn04", tmp_path)  # a folder is no file
+    there = tmp_path / "there.pt"
+    there.touch()
+    assert f"Only compare takes NAME=FILE; here give --backbone mn04 --weights {there}." in refusal(
+        "mn04", f"mn04={there}"
+    )
 
 
 def test_pretrained_of_simplecnn_says_that_there_are_none() -> None:

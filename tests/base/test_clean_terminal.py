@@ -33,7 +33,7 @@ def test_errors_and_warnings_with_hostile_names_are_one_line_in_python_too(error
 
 def test_lacking_several_tells_each_on_a_line_of_its_own() -> None:
     lacking = Lacking()
-    for name in ("a\nb", "c"):
+    for name in ("a\nb", "c", "c"):  # what several lack is told once
         with lacking.noted():
             raise WeightsError(name)
     with pytest.raises(WeightsError, match=r"^a b\nc$"):

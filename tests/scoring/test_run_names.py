@@ -12,6 +12,7 @@ from result_folders import ESC10, SAMPLE, Data, write_run
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.scoring.run_names import base_name, find_run, named_runs, run_folder
 from soundprobe.scoring.run_records import RunRecord
+from soundprobe.verbs.runs import runs
 
 SMALL = Data("toy", {1: 20, 2: 20}, ("a", "b"), fingerprint="aaaa1111")
 
@@ -85,6 +86,19 @@ def test_best_is_of_all_folds_and_clips_and_no_control(heads):
     assert find_run(heads, "best", dataset="urbansound8k", kinds=("probe",)).name == "mn04-linear"
     with pytest.raises(ConfigError, match="runs on esc10, urbansound8k. Say which with --dataset esc10"):
         find_run(heads, "best")
+
+
+def test_best_of_runs_that_may_not_be_it_says_why_of_each(heads):
+    with pytest.raises(ConfigError, match=r"Name one \(urbansound8k@bbbb/mn04-linear: trial of 80 clips\)"):
+        find_run(heads, "best", dataset="urbansound8k@bbbb")
+
+
+def test_runs_print_a_line_each_and_show_a_row_each(heads):
+    found = runs(heads, dataset="urbansound8k@bbbb")
+    assert repr(found) == "mn04-linear on urbansound8k@bbbb: 82.5 ± 5.6 % over 4 folds; trial of 80 clips"
+    assert repr(found[0]).splitlines() == [repr(found), str(found[0].folder)]
+    assert runs(heads)._repr_html_().count("<tr>") == 1 + len(runs(heads)) == 9
+    assert "<td>trial of 80 clips</td>" in found[0]._repr_html_()
 
 
 def test_best_keeps_leaks_in_unless_no_other_run_does(tmp_path):

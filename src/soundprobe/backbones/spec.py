@@ -269,6 +269,9 @@ class BackboneSpec:
         elif weights != RANDOM and not Path(weights).is_file():
             near = difflib.get_close_matches(str(weights), (PRETRAINED, RANDOM), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
+            named, equals, file = str(weights).partition("=")
+            if equals and Path(file).is_file():
+                hint = f" Only compare takes NAME=FILE; here give --backbone {named} --weights {file}."
             raise WeightsError(f"No weights file at {str(weights)!r}.{hint} Give pretrained, random, or a file's path.")
 
     def check_precision(self, precision: str) -> None:

@@ -113,11 +113,12 @@ class Lacking:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Keeps an error of the block, and lets the work go on."""
+        """Keeps an error of the block, once where several say the same, and lets the work go on."""
         try:
             yield
         except SoundprobeError as error:
-            self.errors.append(error)
+            if str(error) not in map(str, self.errors):
+                self.errors.append(error)
 
     def tell(self) -> None:
         """Raises what was noted: the one error, or one that holds several."""

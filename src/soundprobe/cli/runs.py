@@ -61,7 +61,7 @@ def show(name: Name, dataset: Dataset = None, heads: HeadsFolder = Path("heads")
         "name": run.name,
         "data": f"{run.data}, {plural(record.dataset.clips, 'clip')}, {len(record.dataset.class_names)} classes",
         "from": (record.dataset.opened_as or {}).get("data", "given in Python"),
-        "accuracy": f"{whose}{_score(run)} %, mean ± population standard deviation over {_folds(run)} folds",
+        "accuracy": f"{whose}{run.score} %, mean ± population standard deviation over {run.tested} folds",
         "backbone": f"{record.backbone.title}, {record.backbone.weights_label}",
         "head": f"{record.head.title}, seed {record.head.seed}",
         "settings": setting_text(record.head.settings) or "as usual",
@@ -111,7 +111,7 @@ def rm(
     freed = sum(size_of(folder) for folder in folders)
     for folder in folders:
         run = whole.get(folder)
-        what = f"{run.name} on {run.data}, {_score(run)} %" if run else "no whole run"
+        what = f"{run.name} on {run.data}, {run.score} %" if run else "no whole run"
         out.print(f"{one_line(what)}: {size_of(folder) / 1e6:.1f} MB in {one_line(folder)}", markup=False)
         if run and (left := needed_by(run, others)):
             out.print(f"  without its networks {', '.join(one.name for one in left)} can't predict", markup=False)
@@ -132,32 +132,10 @@ def _table(found: Sequence[NamedRun]) -> Table:
         )
     for run in found:
         made = (run.fit or run.record).created.replace("T", " ")[:16]
-        score = _score(run) if run.fit is None else f"({_score(run)})"
-        cells = (score, _folds(run), made, _megabytes(run), _mark(run))
+        score = run.score if run.fit is None else f"({run.score})"
+        cells = (score, run.tested, made, _megabytes(run), run.why_not_best)
         table.add_row(Text(one_line(run.name)), Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
     return table
-
-
-def _score(run: NamedRun) -> str:
-    score = run.record.summary.accuracy
-    spread = f" ± {percent(score.std_population)}" if len(run.record.folds) > 1 else ""
-    return f"{percent(score.mean)}{spread}"
-
-
-def _folds(run: NamedRun) -> str:
-    tested, all_ = len(run.record.folds), len(run.record.dataset.folds)
-    return str(tested) if run.record.complete else f"{tested} of {all_}"
-
-
-def _mark(run: NamedRun) -> str:
-    """Why it can't be the best; empty where it can."""
-    if run.fit is not None:
-        return f"on all clips; the score is that of {run.fit.recipe_name}"
-    if run.record.is_of_fewer_clips:
-        return f"trial of {plural(run.record.dataset.clips, 'clip')}"
-    if run.record.is_trial:
-        return "trial"
-    return "" if run.contends else "imported" if run.record.kind not in ("probe", "finetune") else "control"
 
 
 def _megabytes(run: NamedRun) -> str:

@@ -158,6 +158,7 @@ def find_feature_sets(
     """
     if weights is not None and weights not in WEIGHTS:
         raise ConfigError(unknown("kind of weights", weights, WEIGHTS))
+    found: Sequence[store.EmbeddingSet]
     found, unusable = store.find_sets(root)
     if not found:
         why = "".join(f" {reason}" for reason in list(unusable.values())[:1])

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from soundprobe.audio.checks import Findings
 from soundprobe.base.digests import UNSIGNED, note_damage, read_checked
-from soundprobe.base.display import Shown, plural
+from soundprobe.base.display import Shown, ShownList, plural
 from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
@@ -222,6 +222,16 @@ class EmbeddingSet(Shown):
         counts = f"{plural(data.clips, 'clip')}, {len(data.class_names)} classes, {plural(len(data.folds), 'fold')}"
         return f"{what} -> {self.folder}", f"{data.name}: {counts}; N = {self.record.embedded:,}, D = {size:,}"
 
+    def shown_row(self) -> Mapping[str, object]:
+        return {
+            "backbone": self.backbone,
+            "weights": self.record.backbone.weights_label,
+            "data": self.record.dataset.name,
+            "N": f"{self.record.embedded:,}",
+            "D": f"{self.record.backbone.embedding_dim:,}",
+            "folder": self.folder,
+        }
+
 
 def set_folder(root: Path, dataset: str, backbone: str, key: str) -> Path:
     """Where the set of `backbone` with `key` lies below the store's root."""
@@ -383,9 +393,9 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     return EmbeddingSet(Path(folder), SetRecord.of(begun.content, path))
 
 
-def find_sets(root: str | Path) -> tuple[list[EmbeddingSet], dict[Path, str]]:
+def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str]]:
     """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
-    found, unusable = [], {}
+    found, unusable = ShownList[EmbeddingSet](), {}
     for path in sorted(Path(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))

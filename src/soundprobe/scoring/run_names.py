@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
+from soundprobe.base.display import Shown, percent, plural
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.stored import ScoredModelRecord
@@ -35,8 +36,8 @@ WHY_NOT = {
 """Why a run of a kind can't be used where another kind is needed."""
 
 
-@dataclass(frozen=True)
-class NamedRun:
+@dataclass(frozen=True, repr=False)
+class NamedRun(Shown):
     """A run and what it is called.
 
     Attributes:
@@ -79,6 +80,47 @@ class NamedRun:
     def contends(self) -> bool:
         """Whether it may be the best: it tested every fold of all clips, and is no control, import or fit."""
         return self.kind in ("probe", "finetune") and not (self.record.is_trial or self.is_control)
+
+    @property
+    def why_not_best(self) -> str:
+        """Why it can't be the best; empty where it can."""
+        if self.fit is not None:
+            return f"on all clips; the score is that of {self.fit.recipe_name}"
+        if self.record.is_of_fewer_clips:
+            return f"trial of {plural(self.record.dataset.clips, 'clip')}"
+        if self.record.is_trial:
+            return "trial"
+        return "" if self.contends else "imported" if self.kind == "import" else "control"
+
+    @property
+    def score(self) -> str:
+        """Accuracy in percent: mean ± population standard deviation over the tested folds."""
+        score = self.record.summary.accuracy
+        spread = f" ± {percent(score.std_population)}" if len(self.record.folds) > 1 else ""
+        return f"{percent(score.mean)}{spread}"
+
+    @property
+    def tested(self) -> str:
+        """How many folds were tested, and of how many where it's not all."""
+        tested, every = len(self.record.folds), len(self.record.dataset.folds)
+        return str(tested) if self.record.complete else f"{tested} of {every}"
+
+    def shown_lines(self) -> Sequence[str]:
+        mark = f"; {self.why_not_best}" if self.why_not_best else ""
+        return f"{self.name} on {self.data}: {self.score} % over {self.tested} folds{mark}", str(self.folder)
+
+    def shown_table(self) -> Sequence[Sequence[object]]:
+        return list(self.shown_row()), list(self.shown_row().values())
+
+    def shown_row(self) -> Mapping[str, object]:
+        return {
+            "name": self.name,
+            "data": self.data,
+            "accuracy, %": self.score,
+            "folds": self.tested,
+            "": self.why_not_best,
+            "folder": self.folder,
+        }
 
 
 @dataclass(frozen=True)
@@ -329,9 +371,10 @@ def find_run(
 def _best(runs: Runs, usable: Sequence[NamedRun], option: str) -> NamedRun:
     able = [run for run in usable if run.contends]
     if not able:
+        why = "; ".join(f"{runs.address(run)}: {run.why_not_best}" for run in usable[:MOST_LISTED])
         raise ConfigError(
-            f"{option} {BEST}: none that will do here tested every fold and is no control. "
-            f"{_there_are(runs, usable, '')}"
+            f"{option} {BEST}: none that will do here tested every fold of all clips and is no control. "
+            + (f"Name one ({why})." if usable else _there_are(runs, usable, ""))
         )
     data = sorted({run.data for run in able})
     if len(data) > 1:

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.locks import LOCK, locked, removed_path
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs, same_folder
 
 
-def runs(heads: str | Path = "heads", *, dataset: str | None = None) -> list[NamedRun]:
+def runs(heads: str | Path = "heads", *, dataset: str | None = None) -> ShownList[NamedRun]:
     """Every run below the folder `heads`, or those on `dataset`: the best of each data set first, trials last.
 
     Raises:
         ConfigError: there is no run on `dataset`. StoreError: a folder can't be listed.
     """
-    return named_runs(heads).of(dataset)
+    return ShownList(named_runs(heads).of(dataset))
 
 
 def remove_run(run: str | Path, *, heads: str | Path = "heads", dataset: str | None = None) -> Path:
