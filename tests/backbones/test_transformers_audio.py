@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soundprobe.backbones.catalog import BACKBONES
@@ -196,6 +197,20 @@ def test_random_weights_are_drawn_with_the_seed_and_need_no_file(tiny: Mapping[s
         load_backbone(f"hf:{copy}")
 
 
+def test_tensor_that_only_training_reads_is_drawn_alike_where_a_file_lacks_it(
+    tiny: Mapping[str, Path], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny["Wav2Vec2"], tmp_path / "copy")
+    tensors = load_file(copy / "model.safetensors")
+    del tensors["masked_spec_embed"]
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    once = load_backbone(f"hf:{copy}")
+    torch.rand(1)  # which moves the caller's random state on
+    twice = load_backbone(f"hf:{copy}")
+    assert once.weights.sha256 == twice.weights.sha256
+    assert "masked_spec_embed" in str(list(once.network.state_dict()))
+
+
 def test_extractor_in_a_processors_file_is_found(tiny: Mapping[str, Path], tmp_path: Path) -> None:
     copy = shutil.copytree(tiny["Wav2Vec2"], tmp_path / "copy")
     extractor = json.loads((copy / "preprocessor_config.json").read_text(encoding="utf-8"))
@@ -218,6 +233,10 @@ def damaged(folder: Path, what: str) -> None:
     elif what == "a list of no files":
         (folder / "model.safetensors").unlink()
         (folder / "model.safetensors.index.json").write_text('{"weight_map": ["a"]}', encoding="utf-8")
+    elif what == "a part less":
+        (folder / "model.safetensors").unlink()
+        listed = json.dumps({"weight_map": {"a": "model-1-of-1.safetensors"}})
+        (folder / "model.safetensors.index.json").write_text(listed, encoding="utf-8")
     elif what == "half a list":
         (folder / "model.safetensors").unlink()
         (folder / "model.safetensors.index.json").write_text('{"weight_', encoding="utf-8")
@@ -248,6 +267,7 @@ def damaged(folder: Path, what: str) -> None:
         ("only .bin", WeightsError, r"has no model.safetensors, only pytorch_model.bin, and opening one of those may"),
         ("half a file", WeightsError, "can't be loaded: "),
         ("a list of no files", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
+        ("a part less", WeightsError, r"has no model.safetensors\. Give a model"),
         ("half a list", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
         ("another size", WeightsError, r"lack \d+ of its tensors, such as encoder.layers.2"),
         ("no JSON", ConfigError, "config.json is no JSON object"),
