@@ -298,7 +298,7 @@ def test_what_cannot_be_a_backbone_is_refused_in_one_line(
     [
         ("hf:wav2vec2", {}, "'hf:wav2vec2' is no model: give hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:./folder"),
         ("hf:", {}, "'hf:' is no model"),
-        ("hf:../<b>", {}, "there is no ../<b>/config.json. Give the folder of a model"),
+        ("hf:../<b>", {}, "there is no ../<b>/config.json below /.*. Give the folder of a model"),
         ("hf:~nobody-of-this-name/a", {}, "can't be looked for: Could not determine home directory"),
         (f"hf:./{'a' * 5000}", {}, "can't be looked for: .*File name too long"),
         ("Wav2Vec2", {"pool": "cls"}, "--pool cls is not offered for hf:.*, only mean, mean.std, max. Leave it out."),
@@ -312,6 +312,11 @@ def test_name_layer_or_pool_that_is_not_there_says_what_is(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         load_backbone(f"hf:{tiny[asked]}" if asked in tiny else asked, weights="random", **options)
+
+
+def test_frames_of_another_pooling_than_the_mean_are_refused(tiny: Mapping[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="--pool max can't go with --frames.*Leave --pool out"):
+        BACKBONES[f"hf:{tiny['Wav2Vec2']}"].with_layers("last", "max").by_frames()
 
 
 def test_it_cannot_be_fine_tuned_nor_run_in_half_precision(tiny: Mapping[str, Path]) -> None:

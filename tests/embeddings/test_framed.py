@@ -53,6 +53,7 @@ def folder_of(root: Path, backbone: str) -> Path:
 @pytest.mark.parametrize("backbone", ["logmel-stats", "mn04"])
 def test_frames_of_a_set_are_each_clips_own_and_their_mean_is_its_embedding(toy: Path, backbone: str) -> None:
     opened = open_set(folder_of(toy, backbone))
+    assert repr(opened).startswith(f"{backbone} ({opened.record.backbone.weights_label}, frames in float32) -> ")
     embeddings = read_embeddings(opened)
     seconds = dict(zip(embeddings.ids.tolist(), embeddings.columns["duration_s"].tolist(), strict=True))
     told = opened.record.backbone.frames
@@ -190,6 +191,7 @@ def test_frames_of_a_recording_longer_than_the_backbone_takes_are_told_once_each
 def test_view_by_frames_of_a_run_without_them_is_refused(toy: Path, tmp_path: Path) -> None:
     extracted(toy, backbone="logmel-stats", frames=None, embeddings=tmp_path)
     (done,) = probe(head="linear", embeddings=tmp_path, heads=tmp_path / "heads", progress=False)
+    assert "frames in" not in done.describe()
     file = next((toy / "data").glob("audio/*/*.wav"))
     with pytest.raises(ConfigError, match="is no run on frames. Give one of a set that extract --frames made"):
         view(file, run=done.folder, frames=True, device="cpu", progress=False)

@@ -179,8 +179,13 @@ class BackboneSpec:
         """The spec of its frames, whose mean is the embedding of a clip.
 
         Raises:
-            ConfigError: it has no frames.
+            ConfigError: it has no frames, or its embedding isn't their mean.
         """
+        if "pool" in self.arguments:
+            raise ConfigError(
+                f"--pool {self.arguments['pool']} can't go with --frames, of which the mean is kept as the clip's "
+                "embedding. Leave --pool out."
+            )
         if self.frames is None:
             which = " with these layers" if "layers" in self.arguments else ""
             raise ConfigError(f"{self.name}{which} keeps no time axis, so it has no frames. Leave --frames out.")

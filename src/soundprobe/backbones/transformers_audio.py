@@ -230,7 +230,8 @@ def hf_spec(address: str) -> BackboneSpec:
             ) from error
         if not is_there:
             raise ConfigError(
-                f"{where}: there is no {folder / CONFIG}. Give the folder of a model as transformers saves it."
+                f"{where}: there is no {folder / CONFIG}{'' if folder.is_absolute() else f' below {Path.cwd()}'}. "
+                "Give the folder of a model as transformers saves it; of a run, go to where it was extracted."
             )
     else:
         match = ADDRESS.fullmatch(address)

@@ -229,6 +229,15 @@ class ModelRecord(Entry):
         told = self.settings.get("frames")
         return None if told is None else FramesRecord.model_validate(told)
 
+    @property
+    def how(self) -> str:
+        """Its weights in words, and what else is not as usual: what tells sets of one backbone apart."""
+        precision = "" if self.precision == "fp32" else f", {self.precision}"
+        layers = f", layers: {told}" if isinstance(told := self.settings.get("layers"), str) else ""
+        return (
+            f"{self.weights_label}{precision}{layers}{'' if self.frames is None else f', frames in {self.frames.type}'}"
+        )
+
 
 class BackboneRecord(ModelRecord):
     """A backbone with its weights: `embedding_dim`, D, and how many `parameters`."""

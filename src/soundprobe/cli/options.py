@@ -162,7 +162,7 @@ def whole_numbers(given: Sequence[str] | None, option: str) -> list[int]:
     texts = [text.strip() for several in given or () for text in several.split(",")]
     wrong = next((text for text in texts if not text.isdecimal()), None)
     if wrong is not None:
-        raise ConfigError(f"{option} {wrong!r} is not valid: give whole numbers, such as {option} 0,1,2.")
+        raise ConfigError(f"{option} {wrong!r} is not valid: give whole numbers, such as {option} 1,2,4.")
     return list(map(int, texts))
 
 

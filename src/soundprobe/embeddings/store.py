@@ -218,14 +218,14 @@ class EmbeddingSet(Shown):
 
     def shown_lines(self) -> Sequence[str]:
         data, size = self.record.dataset, self.record.backbone.embedding_dim
-        what = f"{self.backbone} ({self.record.backbone.weights_label})"
+        what = f"{self.backbone} ({self.record.backbone.how})"
         counts = f"{plural(data.clips, 'clip')}, {len(data.class_names)} classes, {plural(len(data.folds), 'fold')}"
         return f"{what} -> {self.folder}", f"{data.name}: {counts}; N = {self.record.embedded:,}, D = {size:,}"
 
     def shown_row(self) -> Mapping[str, object]:
         return {
             "backbone": self.backbone,
-            "weights": self.record.backbone.weights_label,
+            "weights": self.record.backbone.how,
             "data": self.record.dataset.name,
             "N": f"{self.record.embedded:,}",
             "D": f"{self.record.backbone.embedding_dim:,}",

@@ -93,7 +93,7 @@ class FinishedRun(Shown):
         backbone, head, summary = self.record.backbone, self.record.head, self.record.summary
         return {
             "backbone": backbone.name,
-            "weights": backbone.weights_label,
+            "weights": backbone.how,
             "head": head.name,
             "seed": head.seed,
             "control": head.settings.get("control", ""),
@@ -117,7 +117,7 @@ class FinishedRun(Shown):
         spread = f" ± {100 * score.accuracy.std_population:.1f}" if folds > 1 else ""
         of = f" / {head.name if self.record.kind == 'probe' else head.title}" if self.record.imported is None else ""
         return (
-            f"{backbone.name} ({backbone.weights_label}){of}, "
+            f"{backbone.name} ({backbone.how}){of}, "
             f"seed {head.seed}{f' [control: {control}]' if control else ''}: "
             f"accuracy {100 * score.accuracy.mean:.1f}{spread} %, "
             f"macro-F1 {100 * score.macro_f1.mean:.1f} % over {folds} fold{'s' * (folds != 1)}"
