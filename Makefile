@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports docs gpu gpu-wheels lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -67,9 +67,28 @@ soak: install
 figures: install
 	$(BIN)/python docs/figures.py run $(WHICH)
 
+# The site of docs/ into site/, without a warning; then what the docs' test only parses, and links that lead outside.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python tests/doc_blocks.py
+	@echo; echo "Links that lead outside, not followed:"
+	@grep -hoE 'https?://[^ )>`"]+' README.md CHANGELOG.md docs/*.md | sort -u
+
 # What exported graphs give beside their runs on real clips: make exports DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
 exports: install
 	$(BIN)/python benchmarks/exports.py --data "$(DATA)" $(if $(MN04),--weights "mn04=$(MN04)")
+
+# What a GPU makes of it all, in under 8 minutes: gpu.json and gpu.md. PYTHON is the one that has torch and transformers;
+# nothing is installed. The wheels are for the other machine's Python, x86-64 Linux.
+gpu:
+	"$(PYTHON)" benchmarks/gpu.py
+
+GPU_PYTHON := 3.12
+gpu-wheels: install
+	$(BIN)/python benchmarks/gpu.py --list | xargs $(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: \
+		--python-version $(GPU_PYTHON) --implementation cp $(foreach v,5 17 24 26 27 28 34 35,--platform manylinux_2_$(v)_x86_64) \
+		--platform manylinux2014_x86_64 --constraint $(CONSTRAINTS) --dest gpu-wheels
+	du -sh gpu-wheels
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
@@ -106,4 +125,4 @@ plotly:
 	"$(PYTHON)" tools/build_plotly.py
 
 clean:
-	rm -rf $(VENV) .venv .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv .venv-* dist build site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -139,10 +139,12 @@ def ratio_spread(ratios: list[float]) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
-def random_part(model_name: str, clips: int) -> tuple[ClipsPart, nn.Module, float, int]:
-    """Noise as 4 s clips, the backbone, its GFLOP a clip, and its embedding's width."""
-    model = load_backbone(model_name, weights="random")
-    samples = model.spec.input_samples(4.0)
+def random_part(
+    model_name: str, clips: int, seconds: float = 4.0, clip_seconds: float | None = None
+) -> tuple[ClipsPart, nn.Module, float, int]:
+    """Noise as clips of `seconds`, the backbone, its GFLOP a clip, and its embedding's width."""
+    model = load_backbone(model_name, weights="random", clip_seconds=clip_seconds)
+    samples = model.input_samples(seconds)
     waves = torch.rand(clips, samples, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.inference_mode():
         spectrograms = model.network.spectrogram(waves).numpy()  # type: ignore[operator]

@@ -48,7 +48,7 @@ class DaskCluster:
 
     def add(self, path: tuple[Path, ...] = ()) -> subprocess.Popen:
         """One more worker; modules of `path` go before all others."""
-        own = ["--nthreads", "1", "--no-nanny", "--local-directory", str(self.folder)]
+        own = ["--nthreads", "1", "--no-nanny", "--death-timeout", "30", "--local-directory", str(self.folder)]
         self.workers.append(_start("worker", self.address, *own, path=path))
         return self.workers[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,12 @@ def make_set(
     without_fold: int | None = None,
     fingerprint: str = "f0",
     shuffle_labels: bool = False,
+    frames: bool = False,
 ) -> Path:
-    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed, or those of a fold."""
+    """A stored set of 3 classes in 4 folds, separable enough; `drop` clips failed, or those of a fold.
+
+    With `frames` a clip has 1 to 3, which differ by noise alone.
+    """
     rng = np.random.default_rng(7)  # the clips are the same whatever the seed of the embeddings
     labels = np.arange(n) % 3
     folds = np.arange(n) // 3 % 4 + 1
@@ -47,7 +52,18 @@ def make_set(
     failures = {str(clips.ids[row]): "empty file" for row in rows if row not in kept}
     key = f"{seed:06d}{weights[:6]:0<6}"
     return _write(
-        root, clips, features, kept, failures, backbone=backbone, weights=weights, key=key, fingerprint=fingerprint
+        root,
+        clips,
+        features,
+        kept,
+        failures,
+        backbone=backbone,
+        weights=weights,
+        key=key,
+        fingerprint=fingerprint,
+        frames=[rng.normal(row, 0.1, size=(1 + number % 3, dim)) for number, row in enumerate(features)]
+        if frames
+        else None,
     )
 
 
@@ -90,13 +106,17 @@ def _write(
     key: str,
     fingerprint: str,
     sha256: np.ndarray | None = None,
+    frames: Sequence[np.ndarray] | None = None,
 ) -> Path:
     n, folds = len(clips), clips.folds
     folder = store.set_folder(root, clips.name, backbone, key)
     digests = np.full(n, "") if sha256 is None else sha256
+    own = None if frames is None else [frames[row].astype(np.float32) for row in kept]
+    features = features[kept] if own is None else np.stack([clip.mean(axis=0) for clip in own])
     part = store.write_part(
-        store.part_path(folder, 0), clips, list(range(n)), kept, features[kept], digests, np.ones(n), failures
+        store.part_path(folder, 0), clips, list(range(n)), kept, features, digests, np.ones(n), failures, frames=own
     )
+    about = {"type": "float32", "columns": features.shape[1], "hop_s": 0.3, "first_s": 0.1}
     store.write_meta(
         folder,
         {
@@ -117,7 +137,7 @@ def _write(
                 "weights_sha256": "ab",
                 "embedding_dim": features.shape[1],
                 "parameters": 10,
-                "settings": {},
+                "settings": {} if frames is None else {"frames": about},
             },
             "device": "cpu",
             "command": "soundprobe extract",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from readme_renderer import markdown
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCE = PROJECT / "src" / "soundprobe"
@@ -54,3 +57,20 @@ def test_command_from_the_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("synth ")
     assert str(tmp_path / "site") in done.stdout
+
+
+def test_readme_on_a_package_index_renders_and_every_link_and_picture_is_the_repositorys(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode())
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))
+    assert set(urls) == {"Documentation", "Source", "Issues", "Changelog"}
+    assert all(url.startswith(urls["Source"]) for url in urls.values())
+    page = markdown.render(metadata.get_payload())
+    led = re.findall(r'(?:href|src)="([^"]+)"', page or "")
+    assert f"{urls['Source']}/raw/main/docs/images/report.png" in led
+    assert [link for link in led if not link.startswith(("https://", "#"))] == []
+    for link in led:
+        if link.startswith(urls["Source"]):
+            path = link.removeprefix(urls["Source"]).split("#")[0]
+            assert (PROJECT / re.sub("^/(raw|blob)/main/", "", path)).exists(), link

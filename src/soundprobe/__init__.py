@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soundprobe.data.catalog import open_data as open_data
     from soundprobe.embeddings.store import find_sets as find_sets
     from soundprobe.embeddings.store import read_embeddings as read_embeddings
+    from soundprobe.embeddings.store import read_frames as read_frames
     from soundprobe.predicting.loading import load_predictor as load_predictor
     from soundprobe.reporting.write import write_report as report  # noqa: F401  (named as the verb is)
     from soundprobe.scoring.run_names import find_run as find_run
@@ -62,6 +63,7 @@ _HOMES = {
     "remove_run": "verbs.runs:remove_run",
     "runs": "verbs.runs:runs",
     "read_embeddings": "embeddings.store:read_embeddings",
+    "read_frames": "embeddings.store:read_frames",
     "report": "reporting.write:write_report",
     "tags": "verbs.predict:tags",
     "track": "verbs.track:track",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_spec_name_equals_its_key(name: str) -> None:
@@ -119,3 +123,9 @@ def test_import_catalog_does_not_import_heavy_packages() -> None:
     code = f"import sys, soundprobe.backbones.catalog; print(*({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_table_of_the_docs_is_the_catalogues() -> None:
+    written = runpy.run_path(str(PROJECT / "tools" / "backbone_table.py"))
+    (table,) = written["MARKED"].findall((PROJECT / "docs" / "backbones.md").read_text(encoding="utf-8"))
+    assert table == written["table"](), "run python tools/backbone_table.py"

@@ -16,6 +16,7 @@ from soundprobe.base.records import Clips
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import Scan, scan
 from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, plan_parts
+from soundprobe.embeddings.framed import framed
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
 
@@ -58,3 +59,17 @@ def test_backbone_on_other_threads_or_in_two_goes_gives_the_same_bits(
     assert len(np.unique(whole, axis=0)) == 6
     many = EmbeddingJob(job.model, *clips, torch.device("cpu"), 16, 3)
     assert embedded(many, tmp_path / "many", threads=3, goes=2).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("which", ["mn04", "crnn", "logmel-stats"])
+def test_frames_on_other_threads_or_in_two_goes_have_the_same_bits(
+    which: str, random_backbone: Loader, clips: tuple[Clips, Scan], tmp_path: Path
+) -> None:
+    model = framed(random_backbone(which), "float32")
+    made = []
+    for threads, goes in ((1, 1), (3, 2)):
+        embedded(EmbeddingJob(model, *clips, torch.device("cpu"), 16, threads), tmp_path / str(goes), threads, goes)
+        parts = sorted((tmp_path / str(goes)).glob("*.parquet"))
+        made.append([pq.read_table(part)["frame_embeddings"].combine_chunks() for part in parts])
+    assert len(made[0]) == 2
+    assert all(one.equals(other) for one, other in zip(*made, strict=True))

@@ -123,7 +123,7 @@ def test_without_a_worker_tasks_wait_for_one_and_say_so(tmp_path, capfd):
     with DaskCluster(tmp_path, count=0) as empty:
         threading.Timer(1.0, empty.add).start()
         assert list(run_tasks(square, [(3,)], shared=([1],), engine="dask", address=str(empty.file))) == [9]
-    assert f"No worker is left at {empty.file}. Waiting for one." in capfd.readouterr().err
+    assert f"No worker at {empty.file}: waiting for one." in capfd.readouterr().err
 
 
 def test_file_that_is_no_schedulers_is_one_line(tmp_path):

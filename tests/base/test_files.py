@@ -21,9 +21,12 @@ from soundprobe.base.files import (
     atomic_file,
     atomic_folder,
     atomic_path,
+    cache_folder,
     check_room,
     digest_key,
+    leading_digits,
     make_folder,
+    parse_json,
     path_name,
     plain_json,
     read_json,
@@ -100,6 +103,25 @@ def test_read_json_of_what_is_no_object_is_one_clear_error(tmp_path: Path, conte
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(StoreError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[1]", "list where an object is needed"),
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ('{"a":' * 70 + "1" + "}" * 70, "nested more than 64 deep"),
+        ('{"a":' * 5000 + "1" + "}" * 5000, "nested more than 64 deep"),
+    ],
+)
+def test_parse_json_of_what_no_record_is_says_why(text: str, why: str):
+    with pytest.raises(ValueError, match=why):
+        parse_json(text)
+
+
+def test_leading_digits_are_sorted_once_each_without_what_is_not_known():
+    digests = ["00" * 7 + "02" + "f" * 48, "", "00" * 8 + "0" * 48, "00" * 7 + "02" + "0" * 48]
+    assert leading_digits(digests).tolist() == [0, 2]
 
 
 def test_digest_key_does_not_depend_on_the_order_of_fields_but_on_every_value():
@@ -184,6 +206,24 @@ def test_leftovers_of_files_go_and_those_of_others_and_of_living_writers_stay(tm
         path.touch()
     remove_leftovers_of([tmp_path / "a.csv", tmp_path / "b" / "c.csv", tmp_path / "gone" / "d.csv"])
     assert [path.exists() for path in left] == [False, False, True, True, True]
+
+
+def test_new_folder_is_there_whole_and_where_a_file_stands_in_its_way_one_line_says_so(tmp_path):
+    with atomic_folder(tmp_path / "new") as folder:
+        (folder / "a").write_text("a")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+    with (
+        pytest.raises(StoreError, match=r"^Can't write .*a/below: Not a directory"),
+        atomic_folder(tmp_path / "new" / "a" / "below"),
+    ):
+        pass
+
+
+def test_cache_is_the_users_unless_another_is_named(monkeypatch):
+    monkeypatch.setenv("SOUNDPROBE_CACHE", "~/elsewhere")
+    assert cache_folder() == Path.home() / "elsewhere"
+    monkeypatch.delenv("SOUNDPROBE_CACHE")
+    assert cache_folder().name == "soundprobe"
 
 
 def test_folder_that_was_being_replaced_by_a_dead_writer_is_put_back_and_what_it_left_goes(tmp_path):

@@ -193,6 +193,27 @@ def test_embeddings_print_in_three_lines_and_show_classes_by_fold_in_a_notebook(
     assert "<td>&lt;script&gt;</td><td>4</td><td>4</td><td>2</td><td>1</td><td>1</td>" in shown
 
 
+def test_opened_set_says_what_it_is_of_and_whether_it_is_whole(toy_set):
+    folder, _, _ = toy_set
+    opened = store.open_set(folder)
+    assert store.is_complete(folder)
+    assert not store.is_complete(folder.parent)
+    assert (opened.backbone, opened.dataset, opened.weights, opened.precision) == ("toy", "toy", "random", "fp32")
+    assert (opened.fold, opened.key, opened.meta["embedded"]) == (None, "0" * 12, 7)
+    about, counts = opened.shown_lines()
+    assert about == f"toy (random (seed 0)) -> {folder}"
+    assert counts == "toy: 7 clips, 2 classes, 3 folds; N = 7, D = 5"
+
+
+def test_extraction_says_rate_failures_and_what_was_there_before():
+    about = {"backbone": "toy", "weights_label": "random (seed 0)", "precision": "int8", "layers": "1-2", "fold": 3}
+    counts = {"clips": 7, "reused": 3, "seconds": 2.0, "failures": {"a": "b"}, "dataset": "clips", "embedding_dim": 5}
+    made = store.Extraction(folder=Path("sets/toy"), **about, **counts)
+    told = "toy (random (seed 0), int8, layers: 1-2) for fold 3: 7 clips, 3 of them there before at 2 clips/s"
+    assert made.shown_lines() == (f"{told} -> sets/toy", "clips: N = 7, D = 5", "1 clip failed")
+    assert (made.shown_row()["N"], made.shown_row()["failed"]) == ("7", 1)
+
+
 def test_open_set_of_an_incomplete_set_says_how_to_go_on(toy_set):
     folder, clips, features = toy_set
     write_set(folder, clips, features, [[0, 1]], complete=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soundprobe.backbones.protocol import Backbone
-from soundprobe.embeddings.streams import MOST_STREAMS, in_streams, streams_of
+from soundprobe.embeddings.streams import CUDA_STREAMS, MOST_STREAMS, in_streams, streams_of
 
 
 class Own(Backbone):
@@ -51,8 +51,9 @@ def test_streams_when_one_fails_raise_and_start_no_further_ones(threads: Callabl
     assert torch.get_num_threads() == 2
 
 
-def test_streams_of_a_network_with_threads_of_its_own_or_on_a_gpu_is_one(threads: Callable[[int], None]) -> None:
+def test_streams_hang_on_the_device_and_on_a_network_with_threads_of_its_own(threads: Callable[[int], None]) -> None:
     threads(2)
     assert streams_of(Own(fills_cores=True), torch.device("cpu")) == 1
-    assert streams_of(Own(fills_cores=False), torch.device("cuda")) == 1
+    assert streams_of(Own(fills_cores=False), torch.device("cuda")) == CUDA_STREAMS
+    assert streams_of(Own(fills_cores=False), torch.device("mps")) == 1
     assert streams_of(Own(fills_cores=False), torch.device("cpu")) == 2

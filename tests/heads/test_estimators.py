@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from soundprobe.heads import KNNHead, LinearHead, MLPHead
+from soundprobe.heads import AttentionHead, KNNHead, LinearHead, MLPHead
 
 REPEATED = "check_sample_weight_equivalence_on_dense_data"
 QUICK = [
     LinearHead(strengths=(0.01, 1.0), inner_splits=2),
     MLPHead(widths=(16,), learning_rates=(1e-2,), max_epochs=25, patience=5, batch_size=32, inner_splits=2),
     KNNHead(ks=(1, 3, 10), inner_splits=2),
+    AttentionHead(widths=(16,), learning_rates=(1e-2,), max_epochs=25, patience=5, batch_size=32, inner_splits=2),
 ]
 EXPECTED_TO_FAIL = {
     LinearHead: {REPEATED: "asks for 1e-7, and the solution is float32's; see test_linear.py for 1e-6 of the optimum"},
+    AttentionHead: {REPEATED: "as MLPHead's"},
     MLPHead: {REPEATED: "copies of a clip fall into other batches than the clip; see test_mlp.py for one batch"},
 }
 

@@ -19,6 +19,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "mlp": {"widths": [8, 16], "learning_rates": [1e-2], "max_epochs": 20, "patience": 4, "inner_splits": 2},
     "knn": {"ks": [1, 5, 15], "inner_splits": 3},
 }
+QUICK["attention"] = QUICK["mlp"]
 
 
 def chooses(name: str) -> bool:

@@ -226,6 +226,8 @@ def test_extract_with_several_backbones_makes_a_set_each(toy, tmp_path):
         ({"weights": "pretrained"}, WeightsError, "simplecnn"),
         ({"device": "gpu"}, ConfigError, "Unknown device 'gpu'"),
         ({"batch_size": 0}, ConfigError, "--batch-size 0"),
+        ({"engine": "processes"}, ConfigError, "Unknown engine 'processes'"),
+        ({"engine": "dask", "precision": "int8"}, ConfigError, "--precision int8 is of this process alone"),
         ({"clip_seconds": 2.0}, ConfigError, "--clip-seconds 2.0"),
         ({"layers": "both"}, ConfigError, "--layer both is not offered for simplecnn, only last"),
         ({"backbone": "mn04", "layers": "both", "precision": "int8"}, ConfigError, "mn04 with these layers, only fp32"),

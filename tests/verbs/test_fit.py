@@ -38,15 +38,16 @@ from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, write_urbansound_layout
 
 QUICK: dict[str, dict[str, Any]] = {"linear": {}, "mlp": {"widths": [8], "max_epochs": 5}, "knn": {}}
+QUICK["attention"] = QUICK["mlp"]
 
 
 def fitted(root: Path, **options: Any) -> Fitted:
     return fit(**{"embeddings": root / "embeddings", "heads": root / "heads", "progress": False, **options})
 
 
-def probed(root: Path, **options: Any) -> Path:
+def probed(root: Path, frames: bool = False, **options: Any) -> Path:
     """The folder of a toy run below `root`."""
-    make_set(root / "embeddings")
+    make_set(root / "embeddings", frames=frames)
     where = {"embeddings": root / "embeddings", "heads": root / "heads", "progress": False}
     (done,) = probe(**{"head": "linear", **where, **options})
     return done.folder
@@ -63,11 +64,13 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_fit_of_every_head_is_its_recipe_on_all_clips(tmp_path, head):
-    probed(tmp_path, head=head, settings=QUICK[head])
+    pools = HEADS[head].takes_frames
+    probed(tmp_path, frames=pools, head=head, settings=QUICK[head])
     done = fitted(tmp_path)
     (features,) = find_feature_sets(tmp_path / "embeddings")
-    clips, _ = read_features(features)
-    expected = make_head(head, seed=0, **QUICK[head]).fit(clips.features, clips.labels, groups=clips.groups)
+    clips, _ = read_features(features, pools)
+    settings = {**QUICK[head], **({"frame_columns": 6} if pools else {})}
+    expected = make_head(head, seed=0, **settings).fit(clips.features, clips.labels, groups=clips.groups)
     record, arrays = read_fit(done.folder)
     saved = load_head(head, part(arrays, "head."), record.params)
     np.testing.assert_allclose(saved.predict_proba(clips.features), expected.predict_proba(clips.features), atol=1e-6)

@@ -23,7 +23,8 @@ from soundprobe.scoring import results
 from soundprobe.scoring.run_records import RunRecord
 from soundprobe.verbs.probe import Plan, probe
 
-QUICK = {"linear": {}, "mlp": {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}, "knn": {}}
+MLP = {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}
+QUICK = {"linear": {}, "mlp": MLP, "knn": {}, "attention": MLP}
 
 
 def run(root: Path, **options: object) -> list:
@@ -32,7 +33,7 @@ def run(root: Path, **options: object) -> list:
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_probe_of_every_head_writes_folds_predictions_and_result(tmp_path, head):
-    make_set(tmp_path / "embeddings")
+    make_set(tmp_path / "embeddings", frames=HEADS[head].takes_frames)
     (done,) = run(tmp_path, head=head, settings=QUICK[head])
     assert not done.reused
     assert done.folder.parent.parent == tmp_path / "heads" / "toy"
@@ -93,7 +94,7 @@ def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):
 
 @pytest.mark.parametrize("head", sorted(HEADS))
 def test_probe_on_the_best_device_says_which_it_was_and_makes_no_other_run_than_the_cpu(tmp_path, head):
-    make_set(tmp_path / "embeddings")
+    make_set(tmp_path / "embeddings", frames=HEADS[head].takes_frames)
     first = run(tmp_path, head=head, device="auto", settings=QUICK[head])[0]
     on_gpu = torch.cuda.is_available() and HEADS[head].has_device
     assert first.result["device"] == ("cuda" if on_gpu else "cpu")
@@ -403,9 +404,10 @@ def test_probe_of_shuffled_labels_stays_near_chance(tmp_path):
 
 
 def test_head_on_disk_predicts_what_it_predicted(tmp_path):
-    folder = make_set(tmp_path / "embeddings")
-    embeddings = store.read_embeddings(store.open_set(folder))
+    make_set(tmp_path / "embeddings", frames=True)
+    (found,) = find_feature_sets(tmp_path / "embeddings")
     for name in HEADS:
+        embeddings, _ = read_features(found, HEADS[name].takes_frames)
         (done,) = run(tmp_path, head=name, settings=QUICK[name])
         result, arrays, record = results.read_fold(results.fold_path(done.folder, 2))
         head = load_head(name, arrays, record.params)

@@ -79,6 +79,12 @@ class LoadedBackbone:
         """What becomes of a clip's channels; see `soundprobe.audio.decode.CHANNELS`."""
         return str(self.settings.get("channels", "mean"))
 
+    @property
+    def kept_frames(self) -> str | None:
+        """How a clip's frames are kept, one of `FRAME_TYPES`; None where one embedding of a clip is."""
+        told = self.settings.get("frames")
+        return None if told is None else str(told["type"])
+
     def on_channels(self, channels: str) -> LoadedBackbone:
         """The same on other channels, which its embeddings depend on."""
         return self if channels == self.channels else replace(self, settings={**self.settings, "channels": channels})

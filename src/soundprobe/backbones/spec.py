@@ -16,6 +16,8 @@ PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
 """The precisions that a network on spectrograms has for nothing."""
 PRECISIONS = (*FLOATS, "int8")
+FRAME_TYPES = ("float32", "float16")
+"""How frames are kept."""
 LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
 """What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
 
@@ -171,6 +173,25 @@ class BackboneSpec:
             layers=kept,
             frames=None,
             precisions=tuple(precision for precision in spec.precisions if precision != "int8"),
+        )
+
+    def by_frames(self) -> BackboneSpec:
+        """The spec of its frames, whose mean is the embedding of a clip.
+
+        Raises:
+            ConfigError: it has no frames.
+        """
+        if self.frames is None:
+            which = " with these layers" if "layers" in self.arguments else ""
+            raise ConfigError(f"{self.name}{which} keeps no time axis, so it has no frames. Leave --frames out.")
+        return replace(
+            self,
+            title=f"{self.title}, frames",
+            embedding_dim=self.frames.columns,
+            pooling=f"mean of a clip's frames: {self.frames.pooling}",
+            precisions=("fp32",),
+            layers={},
+            tags="",
         )
 
     def _pooled(self, pool: str) -> BackboneSpec:

@@ -119,9 +119,8 @@ class Cluster:
             raise ConfigError(f"--address {self.named}: no Dask scheduler answers there ({told}).") from error
         if shown:
             has_bokeh = self.client.run_on_scheduler(importlib.util.find_spec, "bokeh") is not None
-            board = (
-                f"dashboard: {self.client.dashboard_link}" if has_bokeh else "its scheduler has no bokeh to show more"
-            )
+            link = self.client.dashboard_link
+            board = f"dashboard {link}" if has_bokeh else "no dashboard: its scheduler lacks bokeh"
             say(f"Dask at {self.address}, {len(self.client.nthreads())} workers; {board}")
 
     def close(self) -> None:
@@ -255,7 +254,8 @@ class _Tasks:
             while not client.nthreads():
                 self._tell_waiting()
                 time.sleep(WATCH_S)
-            self.sent = client.scatter(list(self.shared), broadcast=True, hash=False) if self.shared else []
+            # Not broadcast, which never ends where a worker dies meanwhile: who needs it fetches it from who has it.
+            self.sent = client.scatter(list(self.shared), hash=False) if self.shared else []
         key = f"{self.name}-{number}-{len(task.futures)}"
         how = {"key": key, "pure": False, "retries": RETRIES, "workers": to}
         future = client.submit(_do, self.needs, task.packed, *self.sent, **how)
@@ -316,5 +316,5 @@ class _Tasks:
 
     def _tell_waiting(self) -> None:
         if not self.waiting:
-            say(f"No worker is left at {self.cluster.named}. Waiting for one.")
+            say(f"No worker at {self.cluster.named}: waiting for one.")
         self.waiting = True

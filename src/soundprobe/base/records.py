@@ -54,7 +54,6 @@ class Clips(Labelled):
         tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
         folds_seed: what made folds were drawn with; None where they are the data set's own.
         notes: what was noted when they were read.
-        placed: what `located` is, where `sources` don't tell.
 
     Raises:
         DataError: where the columns' lengths differ, an id stands twice, or a label has no name.
@@ -72,7 +71,6 @@ class Clips(Labelled):
     tested_folds: tuple[int, ...] = ()
     folds_seed: int | None = None
     notes: tuple[str, ...] = ()
-    placed: tuple[str, list[str | None]] | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -131,8 +129,6 @@ class Clips(Labelled):
         None for a clip that is no file, or whose path no text can hold. The folder is "" where no clip is a file, where
         files lie on several drives, and where the data have a column `path` of their own.
         """
-        if self.placed is not None:
-            return self.placed
         files = [None if isinstance(one, EncodedAudio) else os.path.abspath(one) for one in self.sources]
         told = [file if file is not None and file == printable(file) else None for file in files]
         try:
@@ -155,7 +151,6 @@ class Clips(Labelled):
             columns={name: np.asarray(column)[index] for name, column in self.columns.items()},
             tested_folds=tuple(fold for fold in self.tested_folds if fold in left),
             folds_seed=None,
-            placed=self.placed and (self.placed[0], [self.placed[1][i] for i in index]),
         )
 
     def describe(self, fingerprint: str, opened_as: dict[str, Any] | None) -> dict[str, Any]:

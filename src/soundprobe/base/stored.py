@@ -189,6 +189,17 @@ class DatasetRecord(Entry):
         return self.name, self.fingerprint, tuple(self.class_names)
 
 
+class FramesRecord(Entry):
+    """The frames that a set keeps: their `type`, how many numbers one has (`columns`), from one's centre to the next
+    one's (`hop_s`), and where the first one's is (`first_s`).
+    """
+
+    type: str
+    columns: Annotated[int, Field(ge=1, lt=2**31)]
+    hop_s: Annotated[float, Field(gt=0)]
+    first_s: Annotated[float, Field(ge=0)]
+
+
 class ModelRecord(Entry):
     """A model by its name.
 
@@ -211,6 +222,12 @@ class ModelRecord(Entry):
     def precision(self) -> str:
         """One of `soundprobe.embeddings.precision.PRECISIONS`; of one backbone, not of several side by side."""
         return str(self.settings.get("precision", "fp32"))
+
+    @property
+    def frames(self) -> FramesRecord | None:
+        """Of one backbone that was extracted by its frames; None of any other."""
+        told = self.settings.get("frames")
+        return None if told is None else FramesRecord.model_validate(told)
 
 
 class BackboneRecord(ModelRecord):

@@ -148,6 +148,7 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
         "soundprobe extract --finetuned mn04-finetuned",
         "soundprobe extract --backbone mn04 --layer all",
         "soundprobe extract --backbone hf:facebook/wav2vec2-base --layer all",
+        "soundprobe extract --backbone mn04 --frames",
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
@@ -176,6 +177,10 @@ def extract(
         typer.Option("--pool", metavar="HOW", help="Of hf: models: mean, mean+std, max or cls."),
     ] = None,
     trust_remote_code: TrustRemoteCode = False,
+    frames: Annotated[bool, typer.Option("--frames", help="Keep a clip's frames over time, and their mean.")] = False,
+    frame_type: Annotated[
+        str, typer.Option("--frame-type", metavar="TYPE", help="How frames are kept: float32 or float16.")
+    ] = "float32",
     precision: Annotated[
         str,
         typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
@@ -224,6 +229,7 @@ def extract(
         clip_seconds=clip_seconds,
         layers=layers or layer,
         pool=pool,
+        frames=frame_type if frames else None,
         precision=precision,
         seed=whole_numbers(seed, "--seed") or 0,
         finetuned=finetuned,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -116,11 +115,18 @@ def run_facts(done: FinishedRun) -> dict[str, Any]:
     }
 
 
+def _allowance_of(option: str) -> Callable[[str], Allowance]:
+    def parse(text: str) -> Allowance:  # Click asks a parser's name, which a partial lacks
+        return parse_allowance(text, option)
+
+    return parse
+
+
 AllowFailures = Annotated[
     Allowance | None,
     typer.Option(
         "--allow-failures",
-        parser=partial(parse_allowance, option="--allow-failures"),
+        parser=_allowance_of("--allow-failures"),
         metavar="N|P%",
         help="Exit with 0, not 3, while no more clips fail.",
     ),
@@ -131,7 +137,7 @@ MaxFailures = Annotated[
     Allowance | None,
     typer.Option(
         "--max-failures",
-        parser=partial(parse_allowance, option="--max-failures"),
+        parser=_allowance_of("--max-failures"),
         metavar="N|P%",
         help="Stop as soon as more clips fail.",
     ),

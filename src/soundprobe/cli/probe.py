@@ -69,7 +69,8 @@ def probe(
         bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
     ] = False,
     shots: Annotated[
-        list[str] | None, typer.Option("--shots", metavar="1,2,4", help="Also train on so many clips a class.")
+        list[str] | None,
+        typer.Option("--shots", metavar="K,...", help="Also train on so many clips of a class."),
     ] = None,
     measure_peeking: Annotated[
         bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")

@@ -1,6 +1,6 @@
 """The way of clips through decoding and the network into parts: decode on threads, ahead of the network.
 
-Letters: B clips of one batch, T samples, D the embedding's dimension.
+Letters: B clips of one batch, T samples, D the embedding's dimension, m a clip's own frames.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
-from soundprobe.embeddings.forward import embed_waves, stacked
+from soundprobe.embeddings.forward import embed_waves, frame_waves, stacked
 from soundprobe.embeddings.streams import in_streams, streams_of
 
 PART_CLIPS = 256  # a kill loses at most this many clips' work
@@ -117,9 +118,14 @@ def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[
 
 
 def embed_parts(
-    job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], folder: Path, bar: Progress
-) -> Iterator[tuple[int, store.SetPart]]:
-    """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds.
+    job: EmbeddingJob,
+    left: Mapping[int, Sequence[PlannedClip]],
+    folder: Path,
+    bar: Progress,
+    write: Callable[..., Any] = store.write_part,
+) -> Iterator[tuple[int, Any]]:
+    """Embeds the parts in `left`, writing each as soon as its last clip is done. Yields its number and what it holds:
+    what `write` gives.
 
     Decoding runs on threads ahead of the network, across the borders of parts.
     """
@@ -137,6 +143,7 @@ def embed_parts(
         for number, group in itertools.groupby(stream, key=lambda item: item[0][0].part):
             rows: list[int] = []
             features: list[np.ndarray] = []
+            kept_as = job.model.kept_frames
             failures: dict[str, str] = {}
             for (batch, _), embedded in group:
                 for clip, outcome in zip(batch.clips, embedded, strict=True):
@@ -148,16 +155,19 @@ def embed_parts(
                 bar.advance(len(batch.clips))
             yield (
                 number,
-                store.write_part(
+                write(
                     store.part_path(folder, number),
                     job.clips,
                     [clip.row for clip in left[number]],
                     rows,
-                    np.asarray(features, dtype=np.float32).reshape(len(rows), job.model.spec.embedding_dim),
+                    np.asarray(
+                        features if kept_as is None else [own.mean(axis=0) for own in features], dtype=np.float32
+                    ).reshape(len(rows), job.model.spec.embedding_dim),
                     job.scanned.sha256,
                     job.scanned.duration_s,
                     failures,
                     {str(job.clips.ids[c.row]): job.found[c.row] for c in left[number] if c.row in job.found},
+                    None if kept_as is None else [own.astype(kept_as) for own in features],
                 ),
             )
 
@@ -247,22 +257,27 @@ Embedded = list[np.ndarray | AudioError]
 
 
 def embed_batch(job: EmbeddingJob, batch: Batch, decoded: Sequence[Decoded]) -> Embedded:
-    """For each clip of the batch its embedding (D,) float32, or why it has none."""
+    """For each clip of the batch its embedding (D,) or its frames (m, D), float32, or why it has none."""
     good = [wave for wave in decoded if isinstance(wave, np.ndarray)]
+    kept_as = job.model.kept_frames
     rows: Iterator[np.ndarray] = iter(())
     if good:
-        embedded = embed_waves(job.model.network, *stacked(good, batch.clips[0].samples), job.device)
-        spec = job.model.spec
-        if embedded.shape[1] != spec.embedding_dim:
-            raise ConfigError(
-                f"{spec.name} gave embeddings of {embedded.shape[1]} numbers, and its spec says {spec.embedding_dim}. "
-                "Mend embedding_dim."
-            )
-        rows = iter(embedded)
+        spec, network, stack = job.model.spec, job.model.network, stacked(good, batch.clips[0].samples)
+        if kept_as is not None and spec.frames is not None:
+            rows = iter(frame_waves(network, *stack, job.device, spec.frames))
+        else:
+            embedded = embed_waves(network, *stack, job.device)
+            if embedded.shape[1] != spec.embedding_dim:
+                raise ConfigError(
+                    f"{spec.name} gave embeddings of {embedded.shape[1]} numbers, and its spec says "
+                    f"{spec.embedding_dim}. Mend embedding_dim."
+                )
+            rows = iter(embedded)
     outcomes: Embedded = []
     for clip, item in zip(batch.clips, decoded, strict=True):
         outcome = item if isinstance(item, AudioError) else next(rows)
-        if isinstance(outcome, np.ndarray) and not np.isfinite(outcome).all():
-            outcome = AudioError(source_name(job.clips.sources[clip.row]), "the backbone's embedding is not finite")
+        if isinstance(outcome, np.ndarray) and not np.isfinite(outcome.astype(kept_as or np.float32)).all():
+            what = "the backbone's embedding is not finite" + (f" in {kept_as}" if kept_as else "")
+            outcome = AudioError(source_name(job.clips.sources[clip.row]), what)
         outcomes.append(outcome)
     return outcomes

@@ -1,6 +1,6 @@
 """Waves through a backbone: cut, padded, stacked and embedded, here and nowhere else.
 
-Letters: B clips, T samples, D the embedding's dimension.
+Letters: B clips, T samples, D the embedding's dimension, m a clip's own frames.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.spec import Frames
 from soundprobe.base.errors import ConfigError
 
 
@@ -35,7 +36,7 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
         ConfigError: what its `embed` gave is not a row of real numbers for each clip.
     """
     with torch.inference_mode():
-        embedded = network.embed(torch.from_numpy(batch).to(device), torch.from_numpy(lengths).to(device))
+        embedded = network.embed(_moved(batch, device), _moved(lengths, device))
         if (
             not isinstance(embedded, Tensor)
             or embedded.ndim != 2
@@ -49,3 +50,30 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
                 f"({len(batch)}, embedding_dim) is needed. Mend its embed."
             )
         return embedded.float().cpu().numpy()
+
+
+def frame_waves(
+    network: Backbone, batch: np.ndarray, lengths: np.ndarray, device: torch.device, frames: Frames
+) -> list[np.ndarray]:
+    """Each clip's own frames (m, D) float32, of what `stacked` gave.
+
+    Raises:
+        ConfigError: what the network's `embed_frames` gave is not what its spec says of its `frames`.
+    """
+    counts = [frames.count(int(length)) for length in lengths]
+    with torch.inference_mode():
+        found = network.embed_frames(_moved(batch, device), _moved(lengths, device))
+        shape = tuple(found.shape) if isinstance(found, Tensor) else ()
+        if len(shape) != 3 or shape[0] != len(batch) or shape[1] < max(counts) or shape[2] != frames.columns:
+            raise ConfigError(
+                f"{type(network).__name__}.embed_frames gave {shape or type(found).__name__} for {len(batch)} clips, "
+                f"where ({len(batch)}, at least {max(counts)}, {frames.columns}) is needed. Mend it, or its spec."
+            )
+        every = found.float().cpu().contiguous().numpy()
+    return [clip[:count] for clip, count in zip(every, counts, strict=True)]
+
+
+def _moved(array: np.ndarray, device: torch.device) -> Tensor:
+    """On a CUDA device from pinned memory, so that nothing waits for the copy but what reads it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Embeddings
 from soundprobe.base.registry import code_of
-from soundprobe.embeddings.sets import FeatureSet
+from soundprobe.embeddings.sets import FeatureSet, read_features
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring.folds import PROTOCOL_VERSION
 from soundprobe.scoring.protocol_controls import settings_of
@@ -35,12 +36,25 @@ class Plan:
 
     def check(self) -> None:
         """Raises ConfigError where a setting is wrong, before anything is read."""
+        if HEADS[self.head].takes_frames and not self.features.frame_columns:
+            raise ConfigError(
+                f"Head {self.head} pools frames, and {self.features.name}'s embeddings have none. Make some: "
+                f"soundprobe extract --frames --backbone {self.features.sets[0].backbone}"
+            )
         make_head(self.head, seed=0, **self.head_settings)
+
+    def read(self) -> tuple[Embeddings, list[str]]:
+        """What the head takes of the clips, and the ids that are left out; see `read_features`."""
+        return read_features(self.features, HEADS[self.head].takes_frames)
 
     @property
     def head_settings(self) -> dict[str, Any]:
         """What the head is made with, besides name and seed."""
-        return {**self.settings, **({"columns": self.features.layers} if self.features.layers else {})}
+        return {
+            **self.settings,
+            **({"columns": self.features.layers} if self.features.layers else {}),
+            **({"frame_columns": self.features.frame_columns} if HEADS[self.head].takes_frames else {}),
+        }
 
     @property
     def head_key(self) -> str:

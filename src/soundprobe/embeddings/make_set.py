@@ -76,6 +76,7 @@ def make_set(
                 for number, part in embed(job, left, folder, bar):
                     done[number] = part
                     job.check_failures(done.values())
+            done = dict(sorted(done.items()))
             new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
             store.write_meta(
@@ -92,6 +93,7 @@ def make_set(
         seconds=time.perf_counter() - began,
         fold=fold,
         layers=job.model.settings.get("layers", LAST),
+        frames=job.model.kept_frames,
         findings={clip: found for part in done.values() for clip, found in part.findings.items()},
         dataset=clips.name,
         embedding_dim=spec.embedding_dim,

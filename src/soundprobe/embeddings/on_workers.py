@@ -1,18 +1,17 @@
-"""Parts that are embedded by the workers of a cluster, and written here as the workers wrote them."""
+"""Parts that are embedded by the workers of a cluster, and written here."""
 
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from soundprobe.audio.encoded import from_anywhere
-from soundprobe.base.files import atomic_file
 from soundprobe.base.parallel import run_tasks
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
@@ -30,30 +29,37 @@ def embed_parts_on_workers(
     readable = (source for source, error in zip(job.clips.sources, job.scanned.errors, strict=True) if not error)
     paths = [path for path in [next(readable, None)] if isinstance(path, str)]
     tasks = ((number, *_cut(job, planned)) for number, planned in left.items())
-    for number, part, content in run_tasks(
+    for number, embedded, features, rest in run_tasks(
         _embed_part, tasks, engine=engine, shared=[make_job], paths=paths, in_order=False
     ):
-        path = store.part_path(folder, number)
-        with atomic_file(path) as file:
-            file.write(content)
-        bar.advance(len(left[number]))
-        yield number, replace(part, path=path)
+        rows, heard = np.array([clip.row for clip in left[number]]), job.scanned
+        path, of_part = store.part_path(folder, number), rows[np.asarray(embedded, dtype=np.int64)]
+        part = store.write_part(
+            path, job.clips, rows.tolist(), of_part.tolist(), features, heard.sha256, heard.duration_s, *rest
+        )
+        bar.advance(len(rows))
+        yield number, part
 
 
 def _cut(job: EmbeddingJob, planned: Sequence[PlannedClip]) -> tuple[Clips, Scan, list[PlannedClip]]:
     """The clips of one part alone, in their order."""
     rows = np.array([clip.row for clip in planned])
-    clips, (root, below) = job.clips.take(rows), job.clips.located  # of all clips, as every part has it
-    placed = (root, [below[row] for row in rows])
-    clips = replace(clips, sources=[from_anywhere(source) for source in clips.sources], placed=placed)
+    clips = job.clips.take(rows)
+    clips = replace(clips, sources=[from_anywhere(source) for source in clips.sources], columns={})
     return clips, job.scanned.take(rows), [replace(clip, row=row) for row, clip in enumerate(planned)]
 
 
 def _embed_part(
     make_job: Callable[..., EmbeddingJob], number: int, clips: Clips, scanned: Scan, planned: Sequence[PlannedClip]
-) -> tuple[int, store.SetPart, bytes]:
-    """The part as a worker writes it, for itself."""
+) -> tuple[Any, ...]:
+    """A part's number and what `_embedded` gives."""
     job = make_job(clips=clips, scanned=scanned)
-    with tempfile.TemporaryDirectory(prefix="soundprobe-") as folder:
-        ((_, part),) = embed_parts(job, {number: planned}, Path(folder), Progress(lambda clips: None))
-        return number, part, part.path.read_bytes()
+    ((_, made),) = embed_parts(job, {number: planned}, Path(), Progress(lambda clips: None), write=_embedded)
+    return number, *made
+
+
+def _embedded(
+    path: Path, clips: Clips, planned: Sequence[int], embedded: Sequence[int], features: np.ndarray, *rest: Any
+) -> tuple[Any, ...]:
+    """Instead of `store.write_part` in a worker: of its arguments those that only a worker knows."""
+    return embedded, features, rest[2:]

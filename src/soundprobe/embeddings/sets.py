@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, unknown
 from soundprobe.base.files import digest_key
+from soundprobe.base.frame_rows import frame_rows
 from soundprobe.base.records import Embeddings, FoldFeatures
 from soundprobe.base.stored import NetworksRecord, Settings
 from soundprobe.embeddings import store
@@ -83,6 +84,12 @@ class FeatureSet:
         """
         layers = self.sets[0].record.backbone.layers if len(self.sets) == 1 else None
         return dict(layers) if layers and len(layers) > 1 else {}
+
+    @property
+    def frame_columns(self) -> int:
+        """How many numbers a frame has, of one set that keeps frames; 0 of any other."""
+        frames = self.sets[0].record.backbone.frames if len(self.sets) == 1 else None
+        return frames.columns if frames else 0
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -259,14 +266,20 @@ def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[Feature
     return [*runs, *single]
 
 
-def read_features(feature_set: FeatureSet) -> tuple[Embeddings, list[str]]:
+def read_features(feature_set: FeatureSet, as_rows: bool = False) -> tuple[Embeddings, list[str]]:
     """The feature set's embeddings, (N, sum of D) where several stand side by side, and the ids that are left out.
 
     Clips are matched by id; one that failed for any of the backbones is left out and named. Of a fine-tuning run each
     fold has (N, D) features of its own.
+
+    Args:
+        as_rows: of one set of frames, for heads that pool them: features are (N, 1 + M * D), see `base.frame_rows`.
     """
     parts = [store.read_embeddings(part) for part in feature_set.sets]
     first = parts[0]
+    if as_rows:
+        of_clip = {clip.clip_id: clip.frames for clip in store.read_frames(feature_set.sets[0].folder)}
+        return replace(first, features=frame_rows([of_clip[clip] for clip in first.ids.tolist()])), []
     if len(parts) == 1:
         return first, []
     common = first.ids

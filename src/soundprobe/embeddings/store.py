@@ -1,6 +1,7 @@
 """Embeddings on disk: `embeddings/<dataset>/<backbone>-<key>/part-00000.parquet ...` and `meta.json`.
 
-A part holds the clips' columns and `embedding`, a fixed-size list of D float32; of clips that are files also `path`,
+A part holds the clips' columns and `embedding`, a fixed-size list of D float32; of a set of frames also
+`frame_embeddings`, a list of such lists, one a frame, whose mean the embedding is; of clips that are files also `path`,
 below `audio_root` of `meta.json`, so that parts have the same bytes wherever the data lie. It is written under a
 temporary name, flushed and renamed, and carries a digest of itself (`base.digests`). Its file metadata name the clips
 that it was planned to hold and those of them that failed; `meta.json` says `complete` only when every planned part is
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 BATCH_CLIPS = 16
 """Clips of one forward pass, where nobody says otherwise."""
 NOT_COMPLETE = "is not complete"
-RESERVED_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
+EMBEDDING_COLUMNS = ("clip_id", "label", "class", "fold", "group", "audio_sha256", "duration_s", "embedding")
+FRAMES_COLUMN = "frame_embeddings"
+RESERVED_COLUMNS = (*EMBEDDING_COLUMNS, FRAMES_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Extraction(Shown):
         clips: how many clips have embeddings; reused: how many of them were there before.
         failures: clip id -> reason; findings: clip id -> what is conspicuous about its sound.
         seconds: wall time of decoding and embedding, scan left out.
+        frames: how they are kept, "float32" or "float16"; None where none are.
         dataset: the data set's name; embedding_dim: D.
     """
 
@@ -140,6 +144,7 @@ class Extraction(Shown):
     fold: int | None = None
     layers: str = "last"
     findings: Mapping[str, Findings] = field(default_factory=dict)
+    frames: str | None = None
     dataset: str = ""
     embedding_dim: int = 0
 
@@ -150,6 +155,7 @@ class Extraction(Shown):
         fold = "" if self.fold is None else f" for fold {self.fold}"
         how = self.weights_label + ("" if self.precision == "fp32" else f", {self.precision}")
         how += "" if self.layers == "last" else f", layers: {self.layers}"
+        how += "" if self.frames is None else f", frames in {self.frames}"
         before = f", {self.reused} of them there before" if self.reused else ""
         return f"{self.backbone} ({how}){fold}: {self.clips} clips{before}{rate} -> {self.folder}"
 
@@ -239,6 +245,7 @@ def write_part(
     duration_s: np.ndarray,
     failures: Mapping[str, str],
     findings: Mapping[str, Findings] | None = None,
+    frames: Sequence[np.ndarray] | None = None,
 ) -> SetPart:
     """Writes one part, atomically.
 
@@ -248,6 +255,7 @@ def write_part(
         embedded: the n rows that have an embedding, in the order of `features` (n, D) float32.
         audio_sha256: (N,) str; duration_s: (N,) float64.
         failures: clip id -> reason; findings: clip id -> what is conspicuous about its sound.
+        frames: of a set of frames those of each of the n rows, (m, D) float32 or float16.
 
     Raises:
         DataError: a further column has a name that the format keeps for itself.
@@ -271,6 +279,8 @@ def write_part(
     table = pa.table(columns).take(pa.array(np.asarray(embedded, dtype=np.int64)))
     values = pa.array(np.ascontiguousarray(features, dtype=np.float32).reshape(-1))
     table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, features.shape[1]))
+    if frames is not None:
+        table = table.append_column(FRAMES_COLUMN, _lists(frames, features.shape[1]))
     about = {
         "soundprobe.plan": plan_digest(clips.ids[list(planned)]),
         "soundprobe.failures": json.dumps(dict(failures)),
@@ -287,6 +297,15 @@ def write_part(
             write_statistics=False,
         )
     return SetPart(path, len(table), failures, findings or {})
+
+
+def _lists(frames: Sequence[np.ndarray], columns: int) -> pa.ListArray:
+    """Each clip's frames (m, D) as a list of lists; D is `columns`."""
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, frames)], dtype=np.int32)
+    values = np.concatenate(frames).reshape(-1) if frames else np.empty(0, np.float32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.FixedSizeListArray.from_arrays(pa.array(values), columns))
 
 
 def finished_part(path: Path, planned: Iterable[str]) -> SetPart | None:
@@ -409,17 +428,54 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     )
 
 
-def _read_table(path: Path) -> pa.Table:
-    """Raises DamagedError where the part at `path` is not what was written, or can't be what `write_part` writes."""
+@dataclass(frozen=True, eq=False)
+class ClipFrames:
+    """A clip's frames over time: (m, D), and times_s (m,) their centres from the clip's beginning."""
+
+    clip_id: str
+    frames: np.ndarray
+    times_s: np.ndarray
+
+
+def read_frames(folder: str | Path) -> Iterator[ClipFrames]:
+    """The frames of each clip of the set in `folder`, which `extract` made with `frames`; one part in memory at a time.
+
+    Raises:
+        StoreError: there is no such set, or it keeps no frames. DamagedError: as `read_embeddings`.
+    """
+    embedding_set = open_set(folder)
+    record = embedding_set.record
+    told = record.backbone.frames
+    if told is None:
+        raise StoreError(f"{folder} keeps one embedding of a clip and no frames. Extract with --frames.")
+    for part in record.parts:
+        try:
+            table = _read_part(embedding_set.folder / part.file, part.clips, told.columns, frames=True)
+        except DamagedError as error:
+            raise error.by(record.command) from error
+        for chunk in table.select(["clip_id", FRAMES_COLUMN]).to_batches():
+            lists = chunk.column(FRAMES_COLUMN)
+            values = lists.flatten().flatten().to_numpy(zero_copy_only=False).reshape(-1, told.columns)
+            ends = np.cumsum(lists.value_lengths().to_numpy())
+            for clip_id, own in zip(chunk.column("clip_id").to_pylist(), np.split(values, ends[:-1]), strict=True):
+                yield ClipFrames(clip_id, own, told.first_s + told.hop_s * np.arange(len(own)))
+
+
+def _read_table(path: Path, *, frames: bool = False) -> pa.Table:
+    """The part at `path`, without its frames unless they are asked for.
+
+    Raises:
+        DamagedError: it is not what was written, or can't be what `write_part` writes.
+    """
     content = read_checked(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
-            table = file.read()
+            table = file.read([name for name in file.schema_arrow.names if frames or name != FRAMES_COLUMN])
         table.validate(full=True)
-        told = {name: table[name].type for name in RESERVED_COLUMNS}
+        told = {name: table[name].type for name in (*EMBEDDING_COLUMNS, *([FRAMES_COLUMN] if frames else []))}
     except (OSError, pa.ArrowException, KeyError, ValueError, MemoryError) as error:
         raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
     embedding = told["embedding"]
@@ -436,8 +492,8 @@ def _read_table(path: Path) -> pa.Table:
     return table
 
 
-def _read_part(path: Path, clips: int, dim: int) -> pa.Table:
-    table = _read_table(path) if path.exists() else None
+def _read_part(path: Path, clips: int, dim: int, *, frames: bool = False) -> pa.Table:
+    table = _read_table(path, frames=frames) if path.exists() else None
     if table is None:
         raise DamagedError(path, "it is gone")
     for what, found, told in (

@@ -18,6 +18,8 @@ from soundprobe.backbones.protocol import Backbone
 
 MOST_STREAMS = 16
 """Batches in the network at once: each needs memory of its own, AST most: 0.6 GB."""
+CUDA_STREAMS = 2
+"""While the GPU computes one batch, the other is stacked and copied."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -25,9 +27,9 @@ Made = TypeVar("Made")
 
 def streams_of(network: Backbone, device: torch.device) -> int:
     """How many batches go through `network` at once: on a CPU one for each of PyTorch's threads."""
-    if device.type != "cpu" or network.fills_cores:
+    if network.fills_cores or device.type not in ("cpu", "cuda"):
         return 1
-    return min(MOST_STREAMS, torch.get_num_threads())
+    return CUDA_STREAMS if device.type == "cuda" else min(MOST_STREAMS, torch.get_num_threads())
 
 
 def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int) -> Generator[tuple[Item, Made]]:
@@ -41,6 +43,8 @@ def in_streams(work: Callable[[Item], Made], items: Iterator[Item], streams: int
     def take_one() -> None:
         torch.get_num_threads()  # a thread takes PyTorch's usual number when it first asks, whatever was set before
         torch.set_num_threads(1)
+        if torch.cuda.is_initialized():  # copies run beside the other batch's kernels only in a stream of their own
+            torch.cuda.set_stream(torch.cuda.Stream())
 
     waiting: deque[tuple[Item, Future[Made]]] = deque()
     try:

@@ -17,12 +17,14 @@ from soundprobe.embeddings.precision import precision_of
 def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
     """The finished sets beside `folder` that the same network made in the same way, of whatever clips.
 
-    None in fewer bits than float32: how a network is quantised hangs on the clips.
+    None in fewer bits than float32: how a network is quantised hangs on the clips. None of frames, which are not read
+    with the embeddings.
     """
     found = []
     for other in sorted(folder.parent.glob(f"{path_name(job.model.spec.name)}-*")):
+        usual = precision_of(job.model) == "fp32" and job.model.kept_frames is None
         try:
-            made = store.open_set(other) if other != folder and precision_of(job.model) == "fp32" else None
+            made = store.open_set(other) if other != folder and usual else None
         except StoreError:
             continue
         if (

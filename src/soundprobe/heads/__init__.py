@@ -1,17 +1,18 @@
 """Classifiers on frozen embeddings that choose their own settings, from the rows that they are fitted on alone.
 
-`LinearHead`, `MLPHead` and `KNNHead` are scikit-learn's classifiers; they are imported on first use.
+`LinearHead`, `MLPHead`, `KNNHead` and `AttentionHead` are scikit-learn's classifiers; they are imported on first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundprobe.heads.attention import AttentionHead as AttentionHead
     from soundprobe.heads.knn import KNNHead as KNNHead
     from soundprobe.heads.linear import LinearHead as LinearHead
     from soundprobe.heads.mlp import MLPHead as MLPHead
 
-_HOMES = {"KNNHead": "knn", "LinearHead": "linear", "MLPHead": "mlp"}
+_HOMES = {"AttentionHead": "attention", "KNNHead": "knn", "LinearHead": "linear", "MLPHead": "mlp"}
 __all__ = sorted(_HOMES)
 
 

@@ -26,6 +26,8 @@ class HeadSpec:
             out where predictions take the class.
         graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.head_graph`; left out
             where it can't stand in one.
+        takes_frames: whether it pools a clip's frames itself, as rows of `base.frame_rows`, and has the setting
+            `frame_columns` for their width.
         has_device: whether it can be trained on a GPU, through its setting `device`.
     """
 
@@ -36,6 +38,7 @@ class HeadSpec:
     proba: str = ""
     graph: str = ""
     repaying_bytes: float = 16e6
+    takes_frames: bool = False
     has_device: bool = False
 
     def load(self) -> Any:
@@ -88,6 +91,16 @@ HEADS = Registry(
             proba="soundprobe.heads.inference:knn_proba",
             graph="soundprobe.heads.head_graph:KNNGraph",
             description="nearest neighbours by cosine; k chosen on inner splits",
+        ),
+        HeadSpec(
+            name="attention",
+            title="Attention",
+            target="soundprobe.heads.attention:AttentionHead",
+            proba="soundprobe.heads.inference:attention_proba",
+            description="frames pooled by learnt weights, then the MLP; chosen on inner splits",
+            repaying_bytes=1e6,
+            takes_frames=True,
+            has_device=True,
         ),
     ),
     spec_of=_spec_of,

@@ -71,11 +71,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
                 f"{': ' if len(classes) else ', where sample_weight is 0: '}{', '.join(map(repr, classes))}."
             )
         self.classes_ = classes
-        self.mean_, self.scale_ = scaler_of(X, sample_weight)
+        self.mean_, self.scale_ = self.scaler(X, sample_weight)
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
         self.inner_loss_: float | None = None
-        Z = standardised(X, self.mean_, self.scale_)
+        Z = self.standardise(X, self.mean_, self.scale_)
         self.train_rows(Z, labels, recordings, *([] if sample_weight is None else [sample_weight]))
         for name, array in self.state_dict().items():
             if not np.isfinite(array).all():
@@ -88,8 +88,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        proba = self.proba_rows(standardised(X, self.mean_, self.scale_))
+        return self.proba_of(validate_data(self, X, dtype=np.float32, reset=False))
+
+    def proba_of(self, X: np.ndarray) -> np.ndarray:
+        """As `predict_proba`, of rows that were checked."""
+        proba = self.proba_rows(self.standardise(X, self.mean_, self.scale_))
         return checked_proba(proba, (len(X), len(self.classes_)), type(self).__name__)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -148,6 +151,14 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def without_choice(self) -> Self | None:
         """An unfitted head with one of its settings, for rows that none can be chosen on; None where there is none."""
         return None
+
+    def scaler(self, X: np.ndarray, sample_weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale, each (D,) float32, of X (N, D)."""
+        return scaler_of(X, sample_weight)
+
+    def standardise(self, X: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Z (N, D) float32 of X (N, D)."""
+        return standardised(X, mean, scale)
 
     @property
     @abstractmethod

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.heads.scaling import standardised
+from soundprobe.base.frame_rows import frame_rows, split_rows
+from soundprobe.heads.scaling import standardised_rows
 
 QUERIES_AT_ONCE = 512
 Proba = Callable[[Any, np.ndarray], np.ndarray]
@@ -41,7 +42,8 @@ class FittedHead:
             vars(self).update({f"{name}_": np.asarray(array) for name, array in arrays.items()})
             self.classes_, self.chosen_ = np.asarray(params["classes"]), dict(params["chosen"])
             (self.n_features_in_,) = arrays["mean"].shape
-            self.predict_proba(np.zeros((1, self.n_features_in_)))
+            clip = np.zeros((1, self.n_features_in_), dtype=np.float32)
+            self.predict_proba(frame_rows([clip]) if self._frame_columns else clip)
         except (AttributeError, KeyError, ValueError, IndexError, TypeError, ConfigError) as error:
             absent = getattr(error, "name", None) or (
                 error.args[0] if isinstance(error, KeyError) else "fitting arrays"
@@ -52,8 +54,14 @@ class FittedHead:
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`, from features (N, D)."""
-        Z = standardised(np.asarray(X, dtype=np.float32), self.mean_, self.scale_)  # type: ignore[attr-defined]
+        X = np.asarray(X, dtype=np.float32)
+        Z = standardised_rows(X, self._frame_columns, self.mean_, self.scale_)  # type: ignore[attr-defined]
         return checked_proba(self._proba(self, Z), (len(Z), len(self.classes_)), self._title)
+
+    @property
+    def _frame_columns(self) -> int:
+        """D of a head that pools frames, see `base.frame_rows`; 0 of any other."""
+        return int(self._params["settings"].get("frame_columns", 0))
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The arrays that it was made of."""
@@ -92,6 +100,19 @@ def mlp_proba(head: Any, Z: np.ndarray) -> np.ndarray:
         x = x @ getattr(head, f"weights_{layer}_").astype(np.float64) + getattr(head, f"bias_{layer}_")
         x = np.maximum(x, 0) if layer < head.hidden_layers else x
     return softmax(x)
+
+
+def attention_proba(head: Any, Z: np.ndarray) -> np.ndarray:
+    """Of a perceptron, as `mlp_proba`, on frames pooled by attention, whose two layers come after its own.
+
+    A frame h weighs softmax(w' tanh(V h)); Z are rows of `frame_columns`, see `base.frame_rows`.
+    """
+    frames, own = split_rows(Z, head.frame_columns)
+    frames = frames.astype(np.float64)
+    into, out = (getattr(head, f"weights_{head.hidden_layers + layer}_").astype(np.float64) for layer in (1, 2))
+    scores = (np.tanh(frames @ into + getattr(head, f"bias_{head.hidden_layers + 1}_")) @ out)[:, :, 0]
+    weights = softmax(np.where(own, scores, -np.inf))  # (N, M)
+    return mlp_proba(head, (weights[:, None] @ frames)[:, 0])
 
 
 def knn_proba(head: Any, Z: np.ndarray) -> np.ndarray:

@@ -15,11 +15,13 @@ from soundprobe.base.errors import TrainingError
 from soundprobe.base.machine import head_device
 from soundprobe.heads.head import WeightedHead, check_numbers
 from soundprobe.heads.inference import mlp_proba
-from soundprobe.heads.scaling import scaler_of, split_scalers, standardised
+from soundprobe.heads.scaling import split_scalers
 from soundprobe.scoring.folds import inner_split
 
 if TYPE_CHECKING:
-    from soundprobe.heads.mlp_training import MemberRecipe
+    import torch
+
+    from soundprobe.heads.mlp_training import MemberRecipe, Rows
 
 WORTHWHILE = 0.99
 """A mean validation loss must fall below this share of the one before for training to go on."""
@@ -116,7 +118,7 @@ class MLPHead(WeightedHead):
     ) -> None:
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
-        from soundprobe.heads.mlp_training import Rows, train
+        from soundprobe.heads.mlp_training import train
         from soundprobe.heads.threads import one_thread
 
         # Whatever mode the caller is in, training needs gradients.
@@ -126,8 +128,7 @@ class MLPHead(WeightedHead):
             self.inner_loss_ = best["log_loss"]
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
             of_row = self.weights_in_loss(self.classes_, labels, sample_weight)
-            one = np.zeros((1, Z.shape[1])), np.ones((1, Z.shape[1]))
-            rows = Rows.of(Z, labels, *one, head_device(self.device), of_row)
+            rows = self._all_rows(Z, labels, of_row, head_device(self.device))
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self.recipe_for(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
@@ -147,7 +148,8 @@ class MLPHead(WeightedHead):
 
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
         weights = self.weights_in_loss(self.classes_, labels, sample_weight)
-        rows = Rows.of(Z, labels, *split_scalers(Z, splits, sample_weight), head_device(self.device), weights)
+        scalers = self.split_scalers(Z, splits, sample_weight)
+        rows = Rows.of(self.inputs(Z), labels, *scalers, head_device(self.device), weights)
         history: list[dict[str, Any]] = []
         for width, rate in self._pairs():
             last_fall, lowest = 0, float("inf")
@@ -175,14 +177,14 @@ class MLPHead(WeightedHead):
         """Every width and rate after every epoch; each pair is trained once, on all rows."""
         import torch
 
-        from soundprobe.heads.mlp_training import Rows, train
+        from soundprobe.heads.mlp_training import train
 
         classes, labels = np.unique(y, return_inverse=True)
         X, X_test = np.asarray(X, dtype=np.float32), np.asarray(X_test, dtype=np.float32)
-        mean, scale = scaler_of(X)
-        known, asked = standardised(X, mean, scale), torch.from_numpy(standardised(X_test, mean, scale))
+        mean, scale = self.scaler(X)
+        asked = self.inputs(self.standardise(X_test, mean, scale))
         weights = self.weights_in_loss(classes, labels, None)
-        rows = Rows.of(known, labels, np.zeros((1, known.shape[1])), np.ones((1, known.shape[1])), weights=weights)
+        rows = self._all_rows(self.standardise(X, mean, scale), labels, weights)
         for width, rate in self._pairs():
             epochs = train(rows, [np.arange(len(X))], self.recipe_for(width, rate, len(X)))
             for epoch, (members, _) in enumerate(islice(epochs, self.max_epochs), 1):
@@ -190,6 +192,26 @@ class MLPHead(WeightedHead):
                     logits = members.logits(asked[None])[0]
                 setting = {"width": width, "learning_rate": rate, "epochs": epoch}
                 yield setting, classes[logits.argmax(dim=1).numpy()]
+
+    def inputs(self, Z: np.ndarray) -> torch.Tensor:
+        """What the network takes of standardised rows: (N, D) float32."""
+        import torch
+
+        return torch.from_numpy(Z)
+
+    def split_scalers(
+        self, Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]], sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale, each (S, D), by which each split's `inputs` are standardised further."""
+        return split_scalers(Z, splits, sample_weight)
+
+    def _all_rows(self, Z: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, device: str = "cpu") -> Rows:
+        """Of one network, which is trained on all of them as they are."""
+        from soundprobe.heads.mlp_training import Rows
+
+        inputs = self.inputs(Z)
+        D = inputs.shape[-1]
+        return Rows.of(inputs, labels, np.zeros((1, D)), np.ones((1, D)), device, weights)
 
     def _pairs(self) -> Iterator[tuple[int, float]]:
         """Widths and rates; the narrower and the slower come first."""

@@ -27,14 +27,18 @@ class MemberRecipe:
     batch_size: int
     seed: int
 
+    def members(self, M: int, D: int, C: int, generator: torch.Generator, device: torch.device) -> Members:
+        """Untrained ones, on rows (N, D)."""
+        return Members(M, [D, *[self.width] * self.hidden_layers, C], generator, device)
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Standardised rows and how each of M members standardises them further.
 
     Attributes:
-        features: (N, D) float32; labels: (N,) int64; n_classes: C.
-        means, scales: (M, 1, D) float32.
+        features: (N, D) float32, or what else a head's members take of a row, D last; labels: (N,) int64; n_classes: C.
+        means, scales: (M, 1, D) float32, with an axis more where a row has one.
         weights: (N,) float32, in losses; None where all are the same.
     """
 
@@ -48,7 +52,7 @@ class Rows:
     @classmethod
     def of(
         cls,
-        Z: np.ndarray,
+        Z: np.ndarray | torch.Tensor,
         labels: np.ndarray,
         means: np.ndarray,
         scales: np.ndarray,
@@ -56,18 +60,19 @@ class Rows:
         weights: np.ndarray | None = None,
     ) -> Rows:
         """From rows Z (N, D), labels (N,) 0 .. C-1, means and scales (M, D), and weights (N,): all on the `device`."""
+        axes = (slice(None), *[None] * (Z.ndim - 1))
         return cls(
-            features=torch.from_numpy(Z).to(device),
+            features=torch.as_tensor(Z).to(device),
             labels=torch.from_numpy(labels.astype(np.int64)).to(device),
             n_classes=int(labels.max()) + 1,
-            means=torch.from_numpy(means.astype(np.float32)).to(device)[:, None],
-            scales=torch.from_numpy(scales.astype(np.float32)).to(device)[:, None],
+            means=torch.from_numpy(means.astype(np.float32)).to(device)[axes],
+            scales=torch.from_numpy(scales.astype(np.float32)).to(device)[axes],
             weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)).to(device),
         )
 
     def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (M, B, D) and labels (M, B) of the rows `index` (M, B)."""
-        inputs = self.features[index.view(-1)].view(*index.shape, -1)
+        inputs = self.features[index.view(-1)].view(*index.shape, *self.features.shape[1:])
         return inputs.sub_(self.means).div_(self.scales), self.labels[index]
 
 
@@ -89,11 +94,27 @@ class Members:
 
     def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
         """(M, B, C) from inputs (M, B, D)."""
+        return through(self.layers, x, dropout)
+
+    def logits_of(self, member: int, x: torch.Tensor) -> torch.Tensor:
+        """(B, C) of one member from inputs (B, D)."""
         for weights, bias in self.layers[:-1]:
-            x = torch.baddbmm(bias, x, weights).relu()
-            x = dropout(x) if dropout is not None else x
+            x = torch.addmm(bias[member], x, weights[member]).relu_()
         weights, bias = self.layers[-1]
-        return torch.baddbmm(bias, x, weights)
+        return torch.addmm(bias[member], x, weights[member])
+
+
+def through(
+    layers: list[tuple[torch.Tensor, torch.Tensor]],
+    x: torch.Tensor,
+    dropout: Callable[[torch.Tensor], torch.Tensor] | None,
+) -> torch.Tensor:
+    """(M, B, C) from inputs (M, B, D) of perceptrons' layers, see `Members`."""
+    for weights, bias in layers[:-1]:
+        x = torch.baddbmm(bias, x, weights).relu()
+        x = dropout(x) if dropout is not None else x
+    weights, bias = layers[-1]
+    return torch.baddbmm(bias, x, weights)
 
 
 def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> Iterator[tuple[Members, np.ndarray]]:
@@ -106,8 +127,7 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
     device = rows.features.device
     generator = torch.Generator().manual_seed(recipe.seed)
     dropping = generator if device.type == "cpu" else torch.Generator(device).manual_seed(recipe.seed)
-    hidden = [recipe.width] * recipe.hidden_layers
-    members = Members(len(training_rows), [rows.features.shape[1], *hidden, rows.n_classes], generator, device)
+    members = recipe.members(len(training_rows), rows.features.shape[-1], rows.n_classes, generator, device)
     optimiser = torch.optim.AdamW(
         members.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
@@ -154,10 +174,7 @@ def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) ->
         for m, own in enumerate(validation_rows):
             index = torch.from_numpy(own).to(rows.labels.device)
             x = rows.features[index].sub_(rows.means[m]).div_(rows.scales[m])
-            for weights, bias in members.layers[:-1]:
-                x = torch.addmm(bias[m], x, weights[m]).relu_()
-            weights, bias = members.layers[-1]
-            logits, y = torch.addmm(bias[m], x, weights[m]), rows.labels[index]
+            logits, y = members.logits_of(m, x), rows.labels[index]
             if rows.weights is None:
                 losses.append(float(cross_entropy(logits, y)))
             else:

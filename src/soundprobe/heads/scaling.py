@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from soundprobe.base.frame_rows import split_rows
+
 CHUNK_ROWS = 1024
 
 
@@ -33,6 +35,17 @@ def standardised(X: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarr
     Z = np.subtract(X, mean, dtype=np.float32, order="C")
     Z /= scale
     return Z
+
+
+def standardised_rows(rows: np.ndarray, columns: int, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Rows of which each clip's own frames are standardised by mean and scale (D,)."""
+    if not columns:
+        return standardised(rows, mean, scale)
+    frames, own = split_rows(rows, columns)
+    found = np.zeros(rows.shape, dtype=np.float32)
+    found[:, 0] = rows[:, 0]
+    split_rows(found, columns)[0][own] = standardised(frames[own], mean, scale)
+    return found
 
 
 def split_scalers(

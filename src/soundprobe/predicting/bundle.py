@@ -233,6 +233,8 @@ def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | 
     """What is asked, how unlike the training clips an embedding is, where a fit knows that, and `Predictor.known`."""
     from safetensors import SafetensorError, safe_open
 
+    from soundprobe.embeddings.framed import as_taken
+
     n_classes, members = len(record.dataset.class_names), []
     try:
         with safe_open(path, framework="pt") as file:
@@ -256,7 +258,7 @@ def _members(record: ExportRecord, path: Path) -> tuple[list[Member], Novelty | 
                 width = sum(backbone.spec.embedding_dim for backbone in backbones)
                 for head in heads:
                     _check_fits(head, width, n_classes, path)
-                members.append(Member(backbones, heads))
+                members.append(Member(tuple(as_taken(one, record.head) for one in backbones), heads))
             trained = under(TRAINED).get("")
             known = np.empty(0, np.int64) if trained is None else trained.numpy().reshape(-1).astype(np.int64)
             known = np.sort(known.view(np.uint64))
@@ -275,6 +277,7 @@ def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> Lo
     """The backbone that `told` describes with the weights `state`."""
     from soundprobe.backbones.half import HALF_TYPES
     from soundprobe.backbones.load import LoadedBackbone, WeightsInfo, choices_in, load_backbone, misfits
+    from soundprobe.embeddings.framed import framed_as_told
     from soundprobe.embeddings.precision import declared, in_half
 
     settings, name = told.settings, plain_name(told)
@@ -287,7 +290,7 @@ def _filled(told: BackboneRecord, state: Mapping[str, Tensor], path: Path) -> Lo
     check_channels(channels)
     how: dict[str, Any] = {"clip_seconds": seconds, **choices_in(settings), "shortcuts": False, "progress": False}
     plain = load_backbone(name, weights=known.weights_at_hand, **how).on_channels(channels)
-    plain = declared(plain, precision) if precision in HALF_TYPES else plain
+    plain = framed_as_told(declared(plain, precision) if precision in HALF_TYPES else plain, settings)
     own = {setting: value for setting, value in settings.items() if setting != "run"}  # of fine-tuning
     mine = {**json.loads(json.dumps(plain.settings)), "clip_seconds": seconds}
     if mine != own:

@@ -103,7 +103,10 @@ def load_predictor(
         networks = _networks_of(about.backbone, about.backbone.finetuned, place, weights, folds)
         members = tuple(Member((network,), (head,)) for network, head in zip(networks, trained, strict=True))
     else:
-        members = (Member(tuple(_backbones_of(about.backbone, place, weights, progress)), tuple(trained)),)
+        from soundprobe.embeddings.framed import as_taken
+
+        backbones = _backbones_of(about.backbone, place, weights, progress)
+        members = (Member(tuple(as_taken(one, about.head) for one in backbones), tuple(trained)),)
     width = sum(backbone.spec.embedding_dim for backbone in members[0].backbones)
     if width != trained[0].n_features_in_:
         raise ConfigError(
@@ -306,6 +309,7 @@ def _backbone(
     asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
     BACKBONES.of_record(name, folder).check_weights(asked)
     from soundprobe.backbones.load import choices_in, load_backbone
+    from soundprobe.embeddings.framed import framed_as_told
     from soundprobe.embeddings.precision import declared, in_half
 
     clip_seconds = settings.get("clip_seconds")
@@ -321,6 +325,7 @@ def _backbone(
         progress=progress,
     )
     backbone = declared(backbone, precision).on_channels(settings.get("channels", "mean"))
+    backbone = framed_as_told(backbone, settings)
     if backbone.weights.sha256 != sha256:
         raise ConfigError(
             f"The heads in {folder} belong to {name} with weights {sha256[:12]}..., but those here are "

@@ -33,6 +33,7 @@ from soundprobe.audio.from_python import sources_of
 from soundprobe.audio.live import Live
 from soundprobe.base.errors import AudioError, ConfigError
 from soundprobe.base.files import leading_digits
+from soundprobe.base.frame_rows import frame_rows, mean_frames
 from soundprobe.base.records import Source
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.prediction import Prediction, Timeline
@@ -306,6 +307,51 @@ class Predictor:
             assert said is not None
             yield window, said
 
+    def frame_timeline(self, source: Source) -> Timeline:
+        """What the heads say of each of a recording's frames by itself, of a run on frames.
+
+        A recording that is longer than the backbone takes is heard piece by piece.
+
+        Raises:
+            AudioError: as `predict`. ConfigError: the run is on embeddings of clips.
+        """
+        from soundprobe.embeddings.forward import frame_waves, stacked
+
+        backbone, heads = self.backbones[0], self.heads
+        spec = backbone.spec
+        if backbone.kept_frames is None or spec.frames is None or len(self.backbones) > 1:
+            raise ConfigError(f"{self.folder} is no run on frames. Give one of a set that extract --frames made.")
+        hop_s = spec.frames.hop / spec.sample_rate_hz
+        backbone.network.to(self.device)
+        middles_s: list[float] = []
+        proba: list[np.ndarray] = []
+        duration_s = 0.0
+        for part in self._hear(source, Grid(self.most_s, self.most_s)):
+            if isinstance(part, AudioError):
+                raise part
+            if isinstance(part, _End):
+                duration_s = part.duration_s
+                continue
+            for window in part.windows:
+                stack = stacked(window.waves, backbone.input_samples(window.end_s - window.start_s))
+                (frames,) = frame_waves(backbone.network, *stack, self.device, spec.frames)
+                times_s = window.start_s + np.array(spec.frame_times_s(len(window.waves[0])))
+                new = times_s > (middles_s[-1] if middles_s else -1.0) + hop_s / 2  # the last window begins in others
+                middles_s += times_s[new].tolist()
+                proba += [self._of_frames(heads, frames[new])]
+        middles = np.array(middles_s)
+        starts_s, ends_s = np.maximum(0.0, middles - hop_s / 2), np.minimum(duration_s, middles + hop_s / 2)
+        starts_s[0], ends_s[-1] = 0.0, duration_s
+        return Timeline(self.class_names, starts_s, ends_s, np.concatenate(proba))
+
+    def _of_frames(self, heads: Sequence[Any], frames: np.ndarray) -> np.ndarray:
+        """(m, C) the mean over the heads, of frames (m, D) as if each were a clip."""
+        total = np.zeros((len(frames), len(self.class_names)))
+        for head in heads:
+            rows = frame_rows(list(frames[:, None])) if getattr(head, "frame_columns", 0) else frames
+            total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(rows)
+        return total / len(heads)
+
     def timeline(self, source: Source, *, window_s: float = 1.0, hop_s: float = 0.5) -> Timeline:
         """Windows of the clip, each embedded as a clip of its own; see `predict` for the errors."""
         timeline = self.predict(source, Listening(window_s, hop_s)).timeline
@@ -396,7 +442,9 @@ class Predictor:
             features = np.concatenate([self._embed(backbone, rows) for backbone in member.backbones], axis=1)
             if not np.isfinite(features).all():
                 return AudioError(part.name, "the backbone's embedding is not finite")
-            novelty = None if self.novelty is None else self.novelty.score(features)[:count]
+            if self.novelty is not None:
+                pooled = mean_frames(features, getattr(member.heads[0], "frame_columns", 0))
+                novelty = self.novelty.score(pooled)[:count]
             for head in member.heads:  # each in the order of its own classes
                 total[:, np.asarray(head.classes_, dtype=np.int64)] += head.predict_proba(features)
         return Said(total[:count] / len(self.heads), novelty)

@@ -231,6 +231,7 @@ def _backbone_name(backbone: ScoredModelRecord) -> str:
         more = [f"-untrained{f'-seed{drawn[1]}' if drawn and drawn[1] != '0' else ''}"] if kind == "random" else []
         usual = {"precision": "fp32", "layers": "last", "pool": None, "channels": "mean"}
         more += [f"-{told[field]}" for field, value in usual.items() if told.get(field, value) != value]
+        more += ["-frames"] if "frames" in told else []
         parts.append(name.rpartition(":")[2] + "".join(more))
     return "+".join(parts)
 

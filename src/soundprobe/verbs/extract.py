@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.spec import LAST, RANDOM, BackboneSpec
+from soundprobe.backbones.spec import FRAME_TYPES, LAST, RANDOM, BackboneSpec
 from soundprobe.base.allowance import Allowance, parse_allowance
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.errors import ConfigError, WeightsError, unknown
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
@@ -45,6 +45,7 @@ def extract(
     clip_seconds: float | None = None,
     layers: str = LAST,
     pool: str | None = None,
+    frames: str | None = None,
     precision: str = "fp32",
     seed: int | Sequence[int] = 0,
     finetuned: str | Path | None = None,
@@ -80,6 +81,8 @@ def extract(
         layers: "last", or what else the backbone offers: mn04 has "middle", models of transformers have a number for
             each block and "mean" of all; "all" puts each once side by side, and `probe` chooses.
         pool: how the layers of models of transformers are pooled over time: "mean", "mean+std", "max" or "cls".
+        frames: "float32" or "float16" keeps, in that type, a clip's frames over time besides their mean, which is then
+            its embedding; of backbones that have a time axis, see `soundprobe.read_frames`.
         finetuned: a fine-tuning run below the folder `heads`, by "best", its name, the beginning of its key or its
             folder, or a network file in it. Each fold's network embeds all clips into a set of its own, which only that
             fold may be scored on. Weights, lengths and clips are then the run's own.
@@ -116,7 +119,11 @@ def extract(
     asked: Sequence[tuple[BackboneSpec, Weights]] = ()
     if finetuned is None:
         run, data = None, "urbansound8k" if data is None else data
+        if frames not in (None, *FRAME_TYPES):
+            raise ConfigError(unknown("type of frames", str(frames), FRAME_TYPES))
         asked = _asked(backbone, weights, layers, pool)
+        if frames is not None:
+            asked = [(spec.by_frames(), one) for spec, one in asked]
         for spec, _ in asked:
             spec.check_precision(precision)
             if clip_seconds is not None:
@@ -136,6 +143,7 @@ def extract(
                 "--limit": limit,
                 "--layer": None if layers == LAST else layers,
                 "--pool": pool,
+                "--frames": frames,
                 "--precision": None if precision == "fp32" else precision,
                 "--channels": None if channels == "mean" else channels,
             }
@@ -151,14 +159,19 @@ def extract(
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob
+    from soundprobe.embeddings.framed import framed
     from soundprobe.embeddings.make_set import make_set
     from soundprobe.embeddings.precision import check_device, declared
 
     torch_device = choose_device(device)
     check_device(precision, torch_device)
     load: dict[str, Any] = {"clip_seconds": clip_seconds, "layers": layers, "pool": pool, "progress": progress}
+
+    def kept(model: LoadedBackbone) -> LoadedBackbone:
+        return framed(model, frames) if frames is not None else declared(model, precision)
+
     models = [
-        (declared(load_backbone(spec.name, weights=one, seed=drawn, **load), precision).on_channels(channels), one)
+        (kept(load_backbone(spec.name, weights=one, seed=drawn, **load)).on_channels(channels), one)
         for spec, one in asked
         for drawn in (seeds if one == RANDOM else seeds[:1])
     ]
@@ -166,6 +179,9 @@ def extract(
         scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
     clips = deal_readable(clips, scanned.errors == "")
     check_any_there(clips, scanned)
+    if frames is not None:
+        seconds = [float(one) for one in scanned.duration_s]
+        check_room(Path(embeddings), sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions: ShownList[Extraction] = ShownList()
@@ -219,6 +235,13 @@ def _new_numbers(root: Path, dataset: str, specs: Sequence[BackboneSpec], run: F
         dims = {f"{run.record.backbone.name}-finetuned": run.embedding_dim * len(run.folds)}
     there = root / path_name(dataset)
     return sum(dim for name, dim in dims.items() if not any(there.glob(f"{path_name(name)}-*")))
+
+
+def _frame_bytes(spec: BackboneSpec, seconds: Sequence[float], clip_seconds: float | None, kept_as: str) -> int:
+    """How much the frames of clips that last so long take."""
+    assert spec.frames is not None, "by_frames has refused the others"
+    samples = (min(round(one * spec.sample_rate_hz), spec.input_samples(one, clip_seconds)) for one in seconds)
+    return sum(map(spec.frames.count, samples)) * spec.frames.columns * (2 if kept_as == "float16" else 4)
 
 
 def _asked(

@@ -14,11 +14,12 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeError, StoreError, unknown
 from soundprobe.base.files import digest_key, leading_digits, path_name
+from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
-from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
+from soundprobe.embeddings.sets import FeatureSet, find_feature_sets
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, read_fit, write_fit
@@ -197,8 +198,9 @@ def _fit(
 
     began = time.perf_counter()
     record = recipe.record
-    clips = read_features(plan.features)[0]
+    clips = plan.read()[0]
     features = np.asarray(clips.features)
+    pooled = mean_frames(features, plan.head_settings.get("frame_columns", 0))
     try:
         folds = results.read_finished_folds(recipe.folder, record.tested)
     except DamagedError as error:
@@ -211,8 +213,8 @@ def _fit(
         fitted.fit(features, clips.labels, groups=joined if plan.exclude_leaks else clips.groups)
         bar.advance(1)
         tested = np.isin(clips.folds, record.tested)
-        distances = out_of_fold(features, clips.labels, clips.folds, joined, record.tested)
-        novelty = Novelty.of(features, clips.labels).at(threshold_for(distances, passing))
+        distances = out_of_fold(pooled, clips.labels, clips.folds, joined, record.tested)
+        novelty = Novelty.of(pooled, clips.labels).at(threshold_for(distances, passing))
         bar.advance(1)
     ids, labels, said, proba = (
         np.concatenate([getattr(one, of) for one in folds]) for of in ("ids", "y_true", "predicted", "proba")

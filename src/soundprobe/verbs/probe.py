@@ -120,7 +120,7 @@ def probe(
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
     for name in names:
-        for feature_set in found:
+        for feature_set in _for_head(name, found):
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
     run_folds = functools.partial(_run_folds, engine=engine, address=address)
@@ -137,14 +137,16 @@ def probe(
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
         for feature_set in allowed:
             read = functools.cache(functools.partial(read_features, feature_set))
-            for name, seed in itertools.product(names, dict.fromkeys(seeds)):
-                own = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
-                plan = Plan(feature_set, name, seed, {**own, **(settings or {})}, exclude_leaks, control)
+            taken = [name for name in names if feature_set in _for_head(name, found)]
+            for name, seed in itertools.product(taken, dict.fromkeys(seeds)):
+                remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
+                plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
+                own = functools.partial(read, HEADS[name].takes_frames)
                 with one_thread():
-                    done = _run(plan, read, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    done = _run(plan, own, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                     for extra in wanted:
                         again = not done.reused
-                        extra.measure_after(done.folder, done.record, read, plan, progress=progress, again=again)
+                        extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
                 probes.append(done)
                 if on_probe:
                     on_probe(done)
@@ -250,6 +252,12 @@ would be those that remember least, and a leak would hardly show."""
 def _remembering(head: str, features: FeatureSet) -> dict[str, Any]:
     """`REMEMBERING`, and all layers side by side where there are several: which to take can't be judged either."""
     return {**REMEMBERING.get(head, {}), **({"layers": "all"} if features.layers else {})}
+
+
+def _for_head(name: str, found: Sequence[FeatureSet]) -> Sequence[FeatureSet]:
+    """Those of `found` that the head can take: of one that pools frames the sets that keep some, where any does."""
+    framed = [feature_set for feature_set in found if feature_set.frame_columns]
+    return framed if framed and HEADS[name].takes_frames else found
 
 
 NOT_OF_FINETUNED = {

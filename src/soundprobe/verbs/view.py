@@ -14,9 +14,10 @@ from soundprobe.audio.decode import check_channels
 from soundprobe.audio.encoded import source_name
 from soundprobe.audio.from_python import sources_of
 from soundprobe.base.errors import AudioError, ConfigError, DataError
-from soundprobe.base.records import Segment, Source
+from soundprobe.base.records import Segment, Source, Timeline
 from soundprobe.data.listing import with_folders
 from soundprobe.predicting.predictor import Listening
+from soundprobe.predicting.segmenting import segments as segments_of
 from soundprobe.viewing.label_files import read_segments
 from soundprobe.viewing.page import ClipView, View, clip_view
 
@@ -38,6 +39,7 @@ def view(
     weights: str | Path | None = None,
     window_s: float = 1.0,
     hop_s: float = 0.5,
+    frames: bool = False,
     limit: int = MOST_CLIPS,
     max_mb: float = MOST_MB,
     channels: str | None = None,
@@ -52,6 +54,7 @@ def view(
         run, head, heads, dataset: whose heads, see `predict`; then class probabilities over time stand under each
             spectrogram, the mean over the heads of all folds, in windows of `window_s` every `hop_s`: shorter ones than
             those of `predict`, by default, to show what changes within a clip.
+        frames: what the heads of a run on frames say of each frame by itself, instead of windows.
         segments: labelled stretches to show instead of the heads' own, or a file of them: CSV with start, end,
             label and, if you have it, probability and clip; Audacity's labels; Raven's selections.
         weights, device: of the heads' backbone, see `load_predictor`.
@@ -74,6 +77,8 @@ def view(
     found = list(with_folders(sources_of(clips, sample_rate_hz)))
     if not found:
         raise DataError("No clip given. Name an audio file or a folder of them.")
+    if frames and run is None and head is None:
+        raise ConfigError("--frames asks the heads of a run about each frame. Name one with --run.")
     labels = {} if segments is None else _labels(segments, [source for source, _ in found])
     predictor = None
     run = head if run is None else run
@@ -88,9 +93,16 @@ def view(
     notes, failed, taken = [], 0, 0
     for source, from_folder in found[:limit]:
         try:
-            said = None if predictor is None else predictor.predict(source, Listening(window_s, hop_s))
-            stretches = labels.get(source_name(source), ()) if said is None or labels else said.segments
-            timeline = None if said is None else said.timeline
+            timeline: Timeline | None = None
+            stretches: Sequence[Segment] = ()
+            if predictor is not None and frames:
+                timeline = predictor.frame_timeline(source)
+                stretches = segments_of(timeline, threshold=predictor.threshold(Listening()))
+            elif predictor is not None:
+                said = predictor.predict(source, Listening(window_s, hop_s))
+                timeline, stretches = said.timeline, said.segments
+            if labels:
+                stretches = labels.get(source_name(source), ())
             clip = clip_view(source, channels=channels or "mean", timeline=timeline, segments=stretches)
         except AudioError as error:
             if not from_folder:
@@ -116,10 +128,8 @@ def view(
     if predictor is not None:
         count = len(predictor.heads)
         whose = f"the mean of {count} heads, one of each fold," if count > 1 else "of one head"
-        notes.append(
-            f"The probabilities are {whose} in windows of {window_s:g} s every {hop_s:g} s. They are no test of a clip "
-            "that heads were trained on."
-        )
+        heard = "of each frame by itself" if frames else f"in windows of {window_s:g} s every {hop_s:g} s"
+        notes.append(f"The probabilities are {whose} {heard}. They are no test of a clip that heads were trained on.")
     one = isinstance(clips, str | Path) or len(found) == 1
     title = (Path(place).name or place) if one else f"{len(shown)} clips"
     return View(title, tuple(shown), tuple(notes), failed)
