@@ -16,8 +16,9 @@ notebook: librosa.load and the network clip by clip, then scikit-learn's `GridSe
 xares: X-ARES's own task: a linear layer, 10 epochs, and kNN. Nothing is chosen but the epoch, by the test fold.
 mteb: MTEB's own class of UrbanSound8K: 8 training clips a class. Nothing is chosen; its folds are drawn clip by clip.
 
-Seeds are 0, or the kit's own 42. Processor seconds are the process's and its children's: on a busy machine the steadier
-figure.
+Seeds are 0, or the kit's own 42. Processor seconds are the process's and its children's. On a busy machine neither
+clock can be believed with two threads: the notebook's, which embed one clip at a time, then mostly wait for each other,
+at many times the processor seconds. Use an idle one.
 """
 
 from __future__ import annotations
