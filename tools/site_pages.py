@@ -60,6 +60,6 @@ def api() -> str:
     for package in LAZY:
         for name, home in sorted(import_module(package)._HOMES.items()):
             module, _, attribute = home.partition(":")
-            block = f"::: {package}.{module}.{attribute or name}\n    options:\n      heading: {package}.{name}\n"
-            blocks.append(block)
+            options = f"    options:\n      heading: {package}.{name}\n      toc_label: {name}\n"
+            blocks.append(f"::: {package}.{module}.{attribute or name}\n{options}")
     return "\n\n".join([*blocks, *(f"::: {module}\n    options:\n      heading: {module}\n" for module in MODULES)])
