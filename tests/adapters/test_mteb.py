@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
+from optional import needed
 from soundprobe.base.errors import ConfigError
 from soundprobe.embeddings.store import open_set, read_embeddings
 from soundprobe.verbs.extract import extract
@@ -20,7 +21,7 @@ from sounds import write_urbansound_layout
 
 @pytest.fixture(scope="module")
 def mteb():  # imported here and not above: it takes seconds, also of a process that runs other tests
-    return pytest.importorskip("mteb", reason="soundprobe[mteb] is not installed", exc_type=ImportError)
+    return needed("mteb")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from optional import needed
 from soundprobe.adapters import xares
 from soundprobe.backbones.catalog import BACKBONES
 
@@ -19,7 +20,7 @@ def encoder(name: str) -> xares.BackboneEncoder:
 
 @pytest.mark.parametrize("name", ["crnn", "logmel-stats", "mn04", "simplecnn", "timm:test_vit", "vgg"])
 def test_xares_encoder_passes_its_own_check(name):
-    check = pytest.importorskip("xares.audio_encoder_checker")
+    check = needed("xares.audio_encoder_checker")
     assert check.check_audio_encoder(encoder(name))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from optional import needed
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.mteb_encoder import _encoder
@@ -19,7 +20,7 @@ from sounds import write_urbansound_layout
 
 @pytest.fixture(scope="module", autouse=True)
 def mteb():
-    return pytest.importorskip("mteb", reason="soundprobe[mteb] is not installed", exc_type=ImportError)
+    return needed("mteb")
 
 
 @pytest.mark.parametrize("address", ["mteb:mteb_bands:BandsEncoder", "mteb:mteb_bands:META"])

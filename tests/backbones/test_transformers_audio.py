@@ -197,6 +197,16 @@ def test_random_weights_are_drawn_with_the_seed_and_need_no_file(tiny: Mapping[s
         load_backbone(f"hf:{copy}")
 
 
+def test_weights_with_nan_are_refused_and_a_folder_is_named_once(tiny: Mapping[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny["HuBERT"], tmp_path / "copy")
+    assert load_backbone(f"hf:{copy}").weights.label == "pretrained"
+    tensors = load_file(copy / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("bias"))
+    save_file({**tensors, name: tensors[name] * torch.nan}, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=rf"The weights of hf:.* hold NaN \(.*{name.rsplit('.', 2)[-2]}"):
+        load_backbone(f"hf:{copy}")
+
+
 def test_tensor_that_only_training_reads_is_drawn_alike_where_a_file_lacks_it(
     tiny: Mapping[str, Path], tmp_path: Path
 ) -> None:

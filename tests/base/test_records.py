@@ -37,6 +37,12 @@ def test_clips_that_do_not_fit_together_are_refused(change: dict, message: str):
         Clips(**{**GOOD, **change})
 
 
+def test_table_has_the_protocols_fold_whatever_a_further_column_is_called():
+    clips = Clips(**GOOD, columns={"fold": np.array([9, 9, 9]), "salience": np.array([1, 2, 1])})
+    assert clips.as_columns()["fold"].tolist() == [1, 2, 1]
+    assert clips.as_columns()["salience"].tolist() == [1, 2, 1]
+
+
 def test_take_keeps_every_column_in_step():
     clips = Clips(**GOOD, columns={"salience": np.array([1, 2, 3])})
     taken = clips.take(np.array([2, 0]))

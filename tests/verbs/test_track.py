@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from made_sets import make_set
+from optional import needed
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
 from soundprobe.cli.main import app
 from soundprobe.verbs.probe import probe
 from soundprobe.verbs.track import check_tracker, track
 
-mlflow: Any = import_module("mlflow") if os.environ.get("CI") else pytest.importorskip("mlflow")
+mlflow = needed("mlflow")
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,11 @@ def load_backbone(
         info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
     else:
         title = _method(network, spec, "load_pretrained")()
-        info = WeightsInfo("pretrained", state_digest(network.state_dict()), f"pretrained ({title})")
+        state = network.state_dict()
+        if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
+            raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
+        label = PRETRAINED if title == spec.name else f"pretrained ({title})"
+        info = WeightsInfo("pretrained", state_digest(state), label)
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)

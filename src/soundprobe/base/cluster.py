@@ -305,6 +305,8 @@ class _Tasks:
         self.ahead = max(LEAST_AHEAD, AHEAD * sum(threads.values()))
         if not threads:
             self._tell_waiting()
+        else:
+            self.waiting = False
         late_s = max(HUNG_S, HUNG_TIMES * self.longest_s)
         late = [number for number, task in self.tasks.items() if now - task.since > late_s]
         if late and self.longest_s:

@@ -33,15 +33,15 @@ class Labelled(Shown):
         raise NotImplementedError
 
     def as_columns(self) -> dict[str, Any]:
-        """The columns of an embedding set that tell of the clips, by name, each of N values."""
-        return {
+        """The columns of an embedding set that tell of the clips, by name, each of N values; own ones go first."""
+        own = {
             "clip_id": self.ids,
             "label": self.labels,
             "class": np.asarray(self.class_names, dtype=np.str_)[self.labels],
             "fold": self.folds,
             "group": self.groups,
-            **self.columns,
         }
+        return {**own, **{name: column for name, column in self.columns.items() if name not in own}}
 
     def to_pandas(self, **how: Any) -> pd.DataFrame:
         """A row a clip; columns and arguments are those of `as_columns`.
