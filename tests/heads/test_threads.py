@@ -61,16 +61,20 @@ def test_heads_on_two_threads_that_overlap_put_back_what_was_before_the_first() 
 
 
 @pytest.mark.parametrize("name", list(HEADS))
-def test_head_on_other_numbers_of_threads_learns_the_same_bits(name: str) -> None:
+def test_head_on_other_numbers_of_threads_learns_and_predicts_the_same_bits(name: str) -> None:
     rng = np.random.default_rng(0)
-    labels = np.arange(1000) % 4
-    X = (rng.standard_normal((4, 300))[labels] + 4 * rng.standard_normal((1000, 300))).astype(np.float32)
-    quick = {"linear": {"strengths": [0.01]}, "mlp": {"widths": [256], "max_epochs": 1}}.get(name, {})
+    labels = np.arange(2000) % 4  # so large that every head's last bits differ where nothing holds the threads
+    X = (rng.standard_normal((4, 600))[labels] + 4 * rng.standard_normal((2000, 600))).astype(np.float32)
+    perceptron = {"widths": [256], "max_epochs": 1}
+    quick = {"linear": {"strengths": [0.01]}, "mlp": perceptron, "attention": perceptron}.get(name, {})
+
+    def of_a_fold() -> list[bytes]:
+        head = make_head(name, **quick).fit(X, labels, labels // 2 + np.arange(2000) // 8)
+        return [array.tobytes() for array in (*head.state_dict().values(), head.predict_proba(X[:100]))]
 
     def learnt(threads: int) -> list[bytes]:
         torch.set_num_threads(threads)
         with threadpool_limits(threads, user_api="blas"):
-            head = OnOneThread(make_head(name, **quick).fit)(X, labels, labels // 2 + np.arange(1000) // 8)
-            return [array.tobytes() for array in (*head.state_dict().values(), head.predict_proba(X[:100]))]
+            return OnOneThread(of_a_fold)()
 
     assert learnt(1) == learnt(3)
