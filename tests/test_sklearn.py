@@ -97,6 +97,18 @@ def test_clip_embedder_in_pipelines_is_searched_and_scored_by_recording(clips) -
     assert search.best_estimator_[0].get_params() == clone(search.best_estimator_[0]).get_params()
 
 
+def test_clip_embedder_hears_the_channels_that_are_asked_for() -> None:
+    stereo = np.random.default_rng(0).normal(scale=0.1, size=(2, 16_000)).astype(np.float32)
+    embedded = {
+        channels: ClipEmbedder("logmel-stats", channels=channels, sample_rate_hz=16_000).fit_transform([stereo])
+        for channels in ("first", "mean")
+    }
+    plain = ClipEmbedder("logmel-stats", sample_rate_hz=16_000)
+    np.testing.assert_array_equal(embedded["first"], plain.fit_transform([stereo[0]]))
+    np.testing.assert_allclose(embedded["mean"], plain.fit_transform([stereo.mean(axis=0)]), atol=1e-4)
+    assert not np.array_equal(embedded["first"], embedded["mean"])
+
+
 def test_clip_embedder_is_pickled_as_its_settings(clips) -> None:
     embedder = ClipEmbedder("crnn", "random", seed=1)
     found = embedder.fit_transform(clips["path"])
