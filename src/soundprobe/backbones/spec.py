@@ -18,8 +18,9 @@ FLOATS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*FLOATS, "int8")
 FRAME_TYPES = ("float32", "float16")
 """How frames are kept."""
-LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
-"""What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
+LAST, MEAN, BOTH, ALL, WEIGHTED = "last", "mean", "both", "all", "weighted"
+"""What `--layer` calls the embedding proper, the mean of a backbone's layers, two or more of them side by side, and of
+a head their sum by learnt weights."""
 
 
 def together(layers: Sized) -> str:

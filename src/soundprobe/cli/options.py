@@ -92,6 +92,8 @@ EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER"
 HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
 ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this data set's. Default: all.")]
+OldLayer = Annotated[str | None, typer.Option("--layers", hidden=True)]
+"""What `--layer` was called before."""
 Recipe = Annotated[str | None, typer.Option("--config", metavar="NAME", help="A recipe: its name, or a TOML file.")]
 Force = Annotated[bool, typer.Option("--force", help="Train again what is already there.")]
 BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")

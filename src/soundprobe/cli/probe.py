@@ -13,6 +13,7 @@ from soundprobe.cli.options import (
     EmbeddingsFolder,
     Force,
     HeadsFolder,
+    OldLayer,
     Quiet,
     Recipe,
     examples,
@@ -28,6 +29,7 @@ EXAMPLES = examples(
     "soundprobe probe --head mlp",
     "soundprobe probe --head linear,knn --backbone mn04+ast",
     "soundprobe probe --head mlp --seed 0,1,2 --set widths=[512]",
+    "soundprobe probe --layer weighted --backbone hf:facebook/wav2vec2-base",
     "soundprobe probe --control shuffled-labels",
     "soundprobe probe --head linear --control reshuffled-folds",
 )
@@ -58,6 +60,10 @@ def probe(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the head; may be repeated."),
     ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="WHICH", help="Of several: one, all, weighted; of a,b the best. Default: all."),
+    ] = None,
     exclude_leaks: Annotated[
         bool, typer.Option("--exclude-leaks", help="Don't train on recordings that are also tested.")
     ] = False,
@@ -87,23 +93,27 @@ def probe(
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
+    layers: OldLayer = None,
     mlflow: Mlflow = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train heads on embeddings, scored on folds never seen."""
-    from soundprobe.base.config import ProbeRecipe, read_recipe
+    from soundprobe.base.config import ProbeRecipe, names_in, read_recipe
     from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
-
+    settings = dict(recipe.settings)
+    if which := layer or layers:
+        several = names_in(which, "layer", "last,weighted")
+        settings["layers"] = several if len(several) > 1 else several[0]
     runs = run(
         head=head or recipe.head,
         backbone=backbone,
         dataset=dataset,
         weights=weights,
         seeds=whole_numbers(seed, "--seed") or recipe.seeds,
-        settings=recipe.settings,
+        settings=settings,
         only_folds=only_fold,
         exclude_leaks=exclude_leaks or recipe.exclude_leaks,
         control=control,

@@ -81,7 +81,9 @@ of a class without clips) is null.
             "by": {"salience" and "length": [{"condition", "clips", "recordings", "accuracy": INTERVAL or null}]},
                   for the best rows only,
             "per_class_f1": [C], "confusion": [C][C] counts, rows true, over all folds and seeds,
-            "chosen": {setting: {value: how many folds chose it}}, "seconds" of all folds, "seconds_per_clip" or null,
+            "chosen": {setting: {value: how many folds chose it}},
+            "layer_weights": {layer: mean over folds of its learnt weight}, empty where none were,
+            "seconds" of all folds, "seconds_per_clip" or null,
             "control": index in "rows" of its random-weights control, or null,
             "over_control": {"mean", "folds_better", "folds", "matched": same head and settings} or null,
             "against_control": PAIR or null; "against_best": PAIR or null, for contenders,
@@ -115,9 +117,9 @@ DATASET_ORDER = """
 """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
-    macro_f1 seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals
-    doubts per_class calibration learning_curve shots training peeking by against_control against_best
-    against_published runs
+    macro_f1 seed_spread folds per_class_f1 confusion chosen layer_weights seconds seconds_per_clip control
+    over_control intervals doubts per_class calibration learning_curve shots training peeking by against_control
+    against_best against_published runs
 """
 """Fields in the order in which the file holds them, whichever section they come from; others follow."""
 
