@@ -50,6 +50,27 @@ POOLS = {
 }
 
 
+def _convolved(config: Any, extractor: Any) -> tuple[int, int] | None:
+    """Of convolutions on the wave; None where there are none."""
+    layers = list(zip(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()), strict=True))
+    if not layers:
+        return None
+    hop = span = 1
+    for kernel, stride in layers:
+        span += (kernel - 1) * hop
+        hop *= stride
+    return hop, span
+
+
+def _of_swin_columns(config: Any, extractor: Any) -> tuple[int, int]:
+    """CLAP's spectrogram is stretched, its ends kept, before it is cut into patches."""
+    audio = config.audio_config
+    wide = audio.spec_size * (audio.spec_size // audio.num_mel_bins)
+    stretched = extractor.hop_length * (extractor.nb_max_samples // extractor.hop_length) / (wide - 1)
+    column = audio.patch_stride[1] * 2 ** (len(audio.depths) - 1)
+    return round(column * stretched), round((column - 1) * stretched)
+
+
 @dataclass(frozen=True)
 class Family:
     """What one kind of model needs besides.
@@ -57,18 +78,43 @@ class Family:
     Attributes:
         tokens: before the patches; where there are any their mean is the embedding, unless `--pool` says otherwise.
         extracted: keywords for the feature extractor; heard: inputs of the network that replace what that gives.
+        timing: of configuration and feature extractor, `hop` and `span` of `Frames`; None where there is no time axis.
+        rows: of the configuration, how many rows of frequencies the patches of one moment are.
     """
 
     tokens: int = 0
     extracted: Mapping[str, Any] = field(default_factory=dict)
     heard: Mapping[str, Any] = field(default_factory=dict)
+    timing: Callable[[Any, Any], tuple[int, int] | None] = _convolved
+    rows: Callable[[Any], int] = lambda config: 1
 
 
 FAMILIES = {
-    "audio-spectrogram-transformer": Family(tokens=2),  # [CLS] and distillation
-    # The extractor calls a clip of each batch, drawn by lot, longer than 10 s where none is.
-    "clap": Family(heard={"is_longer": torch.tensor([[False]])}),
-    "whisper": Family(extracted={"return_attention_mask": True}),  # which tells the clip from what is filled up to 30 s
+    "audio-spectrogram-transformer": Family(
+        tokens=2,  # [CLS] and distillation
+        timing=lambda config, _: (160 * config.time_stride, 400 + 160 * (config.patch_size - 1)),  # fbank of 25/10 ms
+        rows=lambda config: (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1,
+    ),
+    "clap": Family(
+        # The extractor calls a clip of each batch, drawn by lot, longer than 10 s where none is.
+        heard={"is_longer": torch.tensor([[False]])},
+        timing=_of_swin_columns,
+        rows=lambda config: (
+            config.audio_config.num_mel_bins
+            // config.audio_config.patch_stride[0]
+            // 2 ** (len(config.audio_config.depths) - 1)
+        ),
+    ),
+    "moonshine": Family(
+        timing=lambda *_: (64 * 3 * 2, 127 + 6 * 64 + 2 * 192)
+    ),  # strides and kernels stand in its code
+    "parakeet_encoder": Family(timing=lambda config, made: (made.hop_length * config.subsampling_factor, 0)),
+    "speech_to_text": Family(timing=lambda config, _: (160 * 2**config.num_conv_layers, 400)),  # fbank of 25/10 ms
+    "wav2vec2-bert": Family(timing=lambda _, made: (160 * made.stride, 400 + 160 * (made.stride - 1))),  # the same
+    "whisper": Family(
+        extracted={"return_attention_mask": True},  # which tells the clip from what is filled up to 30 s
+        timing=lambda _, made: (2 * made.hop_length, 1),  # the first of the extractor's frames is centred on 0
+    ),
 }
 
 
@@ -113,8 +159,13 @@ class TransformersAudio(nn.Module, Backbone):
         return torch.stack(self._of_each(self._embed, waves, lengths))
 
     def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """As the contract has it: the model's output before it is pooled."""
-        return pad_sequence(self._of_each(lambda inputs: self.hidden(inputs)[LAST], waves, lengths), batch_first=True)
+        """As the contract has it: the model's output before it is pooled over time; of patches over frequency alone."""
+        return pad_sequence(self._of_each(self._frames, waves, lengths), batch_first=True)
+
+    def _frames(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(B, M, D) of clips that are as long."""
+        states = self.hidden(inputs)[LAST][:, self.family.tokens :]
+        return states.unflatten(1, (self.family.rows(self.config), -1)).mean(dim=1)
 
     def _of_each(self, work: Callable[[dict[str, Tensor]], Tensor], waves: Tensor, lengths: Tensor) -> list[Tensor]:
         """For each clip its row of what `work` makes of the inputs of clips that are as long."""
@@ -380,6 +431,8 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
         layers[MEAN] = Layers(widths[LAST], f"{POOLS[pools[0]]}, and over all layers")
     extractor = network.extractor
     longest = getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
+    if hasattr(extractor, "max_length"):  # AST's, in frames of 10 ms
+        longest = min(longest, extractor.max_length / 100)
     return BackboneSpec(
         name=where,
         title=f"{Path(where.removeprefix('hf:').partition('@')[0]).name} ({network.config.model_type})",
@@ -397,7 +450,7 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
         },
         pooling=POOLS[pools[0]],
         pools={name: POOLS[name] for name in pools},
-        frames=_frames(network.config, extractor, widths[LAST]),
+        frames=_frames(network, widths[LAST]),
         layers=layers,
         loads_own_weights=True,
         gmacs=gmacs,
@@ -406,19 +459,15 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
     )
 
 
-def _frames(config: Any, extractor: Any, width: int) -> Frames | None:
-    """The time axis of convolutions on the wave, and of Whisper; others' is none that clips of any length share."""
-    told = "the model's output"
-    if config.model_type == "whisper":  # two of the extractor's frames each, the first of which is centred on 0
-        return Frames(width, told, hop=2 * extractor.hop_length, span=1)
-    layers = list(zip(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()), strict=True))
-    if not layers or getattr(config, "add_adapter", False) or hasattr(config, "squeeze_factor"):
+def _frames(network: TransformersAudio, width: int) -> Frames | None:
+    """None where there is no time axis, or an adapter changes it."""
+    timing = network.family.timing(network.config, network.extractor)
+    if timing is None or getattr(network.config, "add_adapter", False):
         return None
-    hop = span = 1
-    for kernel, stride in layers:
-        span += (kernel - 1) * hop
-        hop *= stride
-    return Frames(width, told, hop=hop, span=span)
+    told = (
+        "the model's output" if network.family.rows(network.config) == 1 else "the model's output, mean over frequency"
+    )
+    return Frames(width, told, hop=timing[0], span=timing[1])
 
 
 def _measured(network: TransformersAudio) -> tuple[dict[str, int], float]:
