@@ -43,7 +43,7 @@ def test_hear_module_goes_from_clips_to_scores_and_predictions(toy, tmp_path):
     (made,) = extract(toy, backbone=BANDS, embeddings=tmp_path / "embeddings", device="cpu", progress=False)
     found = read_embeddings(open_set(made.folder))
     assert found.features.shape == (36, 24)
-    assert found.meta["backbone"]["weights_label"] == "pretrained (hear_bands)"
+    assert found.meta["backbone"]["weights_label"] == "pretrained"
     frontend = found.meta["backbone"]["settings"]["frontend"]
     assert (frontend["module"], len(frontend["code_sha256"])) == ("hear_bands", 64)
 
@@ -112,7 +112,7 @@ def test_hear_module_whose_timestamps_are_not_evenly_spaced_has_no_frames(monkey
 
 def test_hear_module_with_a_file_has_its_weights_and_a_key_of_its_own(weights):
     plain, filled = load_backbone(BANDS), load_backbone(f"{BANDS}:{weights}")
-    assert filled.weights.label == "pretrained (bands.pt)"
+    assert filled.weights.label == "pretrained"  # the name says which
     assert filled.weights.sha256 != plain.weights.sha256
     assert torch.equal(filled.network.state_dict()["model.weight"], torch.ones(24))
 

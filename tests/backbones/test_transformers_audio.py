@@ -261,6 +261,10 @@ def damaged(folder: Path, what: str) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if what == "no extractor":
         (folder / "preprocessor_config.json").unlink()
+    elif what == "a model of pictures":
+        hf.ViTConfig().save_pretrained(folder)
+        pictures = json.dumps({"image_processor_type": "ViTImageProcessor"})
+        (folder / "preprocessor_config.json").write_text(pictures, encoding="utf-8")
     elif what == "only .bin":
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     elif what == "half a file":
@@ -299,7 +303,8 @@ def damaged(folder: Path, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "error", "message"),
     [
-        ("no extractor", ConfigError, r"\(wav2vec2\) is no audio encoder: it has no feature extractor"),
+        ("no extractor", ConfigError, "is no audio encoder: it has no feature extractor"),
+        ("a model of pictures", ConfigError, r"\(vit\) is no audio encoder: it has no feature extractor"),
         ("only .bin", WeightsError, r"has no model.safetensors, only pytorch_model.bin, and opening one of those may"),
         ("half a file", WeightsError, "can't be loaded: "),
         ("a list of no files", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),

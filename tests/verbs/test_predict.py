@@ -65,6 +65,24 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     assert said.class_names == embeddings.class_names
 
 
+def test_predict_of_a_run_on_a_models_folder_works_from_anywhere(trained, tmp_path, monkeypatch):
+    save_tiny("Wav2Vec2", tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    extract(trained.root / "clips", backbone="hf:./model,logmel-stats", progress=False)
+    (run,) = probe(head="knn", backbone="hf:./model+logmel-stats", progress=False)
+    assert run.record.backbone.folders == {"hf:./model": str(tmp_path / "model")}
+    clip = next((trained.root / "clips").rglob("*.wav"))
+    (here,) = predict(clip, head=run.folder, device="cpu", progress=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (there,) = predict(clip, head=tmp_path / run.folder, device="cpu", progress=False)
+    np.testing.assert_array_equal(there.proba, here.proba)
+    assert [one.spec.name for one in load_predictor(tmp_path / run.folder).backbones] == ["hf:./model", "logmel-stats"]
+    (tmp_path / "model").rename(tmp_path / "elsewhere" / "model")  # where the name leads from here
+    (moved,) = predict(clip, head=tmp_path / run.folder, device="cpu", progress=False)
+    np.testing.assert_array_equal(moved.proba, here.proba)
+
+
 @pytest.mark.parametrize("backbone", ["mn04", "hf:"])
 def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path, backbone):
     where = {"embeddings": tmp_path / "embeddings", "progress": False}

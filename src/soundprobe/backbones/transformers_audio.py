@@ -1,4 +1,4 @@
-"""Any audio encoder of transformers: `hf:OWNER/NAME[@REVISION]` on the Hugging Face Hub, or `hf:./folder`.
+"""Any audio encoder of transformers as a backbone; which one, `hf_model` says.
 
 What the model's own feature extractor gives is heard clip by clip, without the padding of a batch, so that neither an
 attention mask nor what stands beside a clip counts; clips that are as long go through the network together.
@@ -10,9 +10,8 @@ Letters: B clips, T samples, M frames (or patches), D the width of a layer.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,14 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import logging
 
+from soundprobe.backbones.hf_model import EXTRACTORS, INDEX, WEIGHTS, fetched, no_safetensors, own_code
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Frames, Layers
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.model_hub import ADDRESS, UNTRAINED, cached_file, endpoint, model_info, unreachable
-from soundprobe.base.registry import is_allowed
 
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 TOWERS = ("audio_model", "audio_tower", "speech_encoder")
 """What a model of sound and something else calls the part that hears."""
 SHORTEST_SECONDS = 0.1  # shorter clips get silence: convolutions have nothing to see of less than 25 ms
@@ -226,9 +222,9 @@ class TransformersAudio(nn.Module, Backbone):
             WeightsError: there are none, they can't be fetched, or they are not this model's.
         """
         if _weight_file(self.folder) is None and self.repo is not None:
-            self.folder = _fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
+            self.folder = fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
         if _weight_file(self.folder) is None:
-            raise _no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
+            raise no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
         try:
             with _silent(), torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)  # for what a file lacks
@@ -259,74 +255,6 @@ class TransformersAudio(nn.Module, Backbone):
         return self.where if self.repo is None else f"{self.repo[0]}@{self.repo[1][:12]}"
 
 
-def hf_spec(address: str) -> BackboneSpec:
-    """The spec of a model of transformers, measured on the meta device where it can be: 4 s of noise go through it.
-
-    Args:
-        address: OWNER/NAME[@REVISION] on the Hub, or a folder as ./folder, /folder or ~/folder.
-
-    Raises:
-        ConfigError: it is no address, or no model that hears. WeightsError: it is not in the Hub's cache, and can't be
-            had.
-    """
-    where = f"hf:{address}"
-    if address.startswith((".", "/", "~")):
-        repo = None
-        try:
-            folder = Path(address).expanduser()
-            is_there = (folder / CONFIG).is_file()
-        except (OSError, RuntimeError) as error:  # too long a name, or no such user
-            raise ConfigError(
-                f"{where} can't be looked for: {one_line(error)[:100]}. Give a model's folder."
-            ) from error
-        if not is_there:
-            raise ConfigError(
-                f"{where}: there is no {folder / CONFIG}{'' if folder.is_absolute() else f' below {Path.cwd()}'}. "
-                "Give the folder of a model as transformers saves it; of a run, go to where it was extracted."
-            )
-    else:
-        match = ADDRESS.fullmatch(address)
-        if match is None:
-            raise ConfigError(f"{where!r} is no model: give hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:./folder.")
-        cached = cached_file(match[1], (CONFIG,), match[2])
-        folder = Path(cached).parent if cached else _fetched(match[1], match[2], where, (CONFIG, *EXTRACTORS))
-        if not any((folder / name).exists() for name in EXTRACTORS):
-            folder = _fetched(match[1], folder.name, where, EXTRACTORS)
-        repo = (match[1], folder.name)
-    code = _own_code(folder, where) if is_allowed(where) else []
-    if elsewhere := next((name for name in code if "--" in name), None):
-        raise ConfigError(f"{where} runs code of another repository ({elsewhere}), which its revision doesn't pin.")
-    if code and repo and not any(folder.glob("*.py")):
-        folder = _fetched(*repo, where, ("*.py",))
-    files = [folder / name for name in (CONFIG, *EXTRACTORS)] + sorted(folder.glob("*.py")) * bool(code)
-    content = b"".join(f"{path.name}\0".encode() + path.read_bytes() for path in files if path.is_file())
-    return _spec(where, folder, repo, hashlib.sha256(content).hexdigest(), bool(code))
-
-
-def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) -> Path:
-    """The folder of the Hub's cache with those of a repository's `files` that it has."""
-    from huggingface_hub import snapshot_download
-
-    what = f"{files[0]} of {where} is"
-    instead = UNTRAINED if WEIGHTS in files else "give a folder (hf:./folder)"
-    info = model_info(what, repo, revision, instead=instead)
-    if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
-        raise _no_safetensors(where, names)
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
-    except Exception as error:  # the client's own errors, and those of the HTTP library under it
-        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200], instead) from error
-
-
-def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
-    others = sorted(name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
-    only = f", only {', '.join(others[:3])}, and opening one of those may run code" if others else ""
-    return WeightsError(
-        f"{where} has no {WEIGHTS}{only}. Give a model or revision with safetensors (save_pretrained writes them), "
-        "or use --weights random."
-    )
-
-
 def _weight_file(folder: Path) -> Path | None:
     """The file that holds or lists the weights, where all that it lists is there.
 
@@ -345,27 +273,13 @@ def _weight_file(folder: Path) -> Path | None:
         raise WeightsError(f"{index} doesn't say which files hold the weights. Fetch it again.") from error
 
 
-def _own_code(folder: Path, where: str) -> list[str]:
-    """The classes of a model's own that its configuration names: "module.Class"."""
-    named: list[str] = []
-    for name in (CONFIG, *EXTRACTORS):
-        if (folder / name).exists():
-            try:
-                told = json.loads((folder / name).read_text(encoding="utf-8"))
-                named += map(str, (told.get("auto_map") or {}).values())
-            except (ValueError, AttributeError) as error:
-                why = one_line(error)[:100]
-                raise ConfigError(f"{where}: {name} is no JSON object ({why}). Fetch it again.") from error
-    return named
-
-
 def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
     """The model's configuration and its feature extractor."""
     how = {"trust_remote_code": remote_code, "local_files_only": True}
     try:
         config = AutoConfig.from_pretrained(folder, **how)
     except Exception as error:  # transformers has many, and code of the model's own may raise any
-        if not remote_code and _own_code(folder, where):
+        if not remote_code and own_code(folder, where):
             raise ConfigError(
                 f"{where} runs code of its own. If you trust it, give --trust-remote-code "
                 f"(to predict with it: --allow {where})."
@@ -407,7 +321,17 @@ def _tower(model: Any) -> Any:
 
 
 @lru_cache
-def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, remote_code: bool) -> BackboneSpec:
+def measured_spec(
+    where: str, folder: Path, repo: tuple[str, str] | None, digest: str, remote_code: bool
+) -> BackboneSpec:
+    """The spec of the model in `folder`, measured on the meta device where it can be: 4 s of noise go through it.
+
+    Args:
+        where, repo, remote_code: see `TransformersAudio`; digest: of the configurations.
+
+    Raises:
+        ConfigError: it is no model that hears.
+    """
     make: Any = TransformersAudio
     arguments: dict[str, Any] = {"folder": folder, "where": where, "repo": repo, "remote_code": remote_code}
     try:
@@ -453,6 +377,7 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
         frames=_frames(network, widths[LAST]),
         layers=layers,
         loads_own_weights=True,
+        folder="" if repo else str(folder.resolve()),
         gmacs=gmacs,
         source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
         licence="see the model's card",
