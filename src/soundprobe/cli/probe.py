@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from soundprobe.cli.options import (
 from soundprobe.cli.output import Json, answer, out, run_facts
 from soundprobe.cli.tracking import Mlflow, track_runs
 from soundprobe.heads.catalog import HEADS
+
+if TYPE_CHECKING:
+    from soundprobe.scoring.results import FinishedRun
 
 ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_device)
 EXAMPLES = examples(
@@ -100,6 +103,7 @@ def probe(
 ) -> None:
     """Train heads on embeddings, scored on folds never seen."""
     from soundprobe.base.config import ProbeRecipe, names_in, read_recipe
+    from soundprobe.scoring.measured import ShotsRecord
     from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
@@ -107,6 +111,12 @@ def probe(
     if which := layer or layers:
         several = names_in(which, "layer", "last,weighted")
         settings["layers"] = several if len(several) > 1 else several[0]
+
+    def show(done: FinishedRun) -> None:
+        out.print(f"{done.describe()} -> {done.folder}", markup=False)
+        if shots:
+            out.print(f"  {ShotsRecord.read(done.folder / ShotsRecord.FILE).describe()}", markup=False)
+
     runs = run(
         head=head or recipe.head,
         backbone=backbone,
@@ -129,7 +139,7 @@ def probe(
         force=force,
         progress=not quiet,
         command=given_command(),
-        on_probe=lambda done: out.print(f"{done.describe()} -> {done.folder}", markup=False),
+        on_probe=show,
     )
     track_runs(runs, mlflow)
     answer(as_json, runs=map(run_facts, runs))
