@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.data.listing import is_shown
 
 INNER = ("audio", "meta", "metadata")
@@ -48,7 +47,7 @@ def find_audio(table: Path, clips: Sequence[str]) -> Path | None:
 def note_place(path: Path, root: Path) -> None:
     """Says where the data set is that was found above or below `path`."""
     if path.is_dir() and path.resolve() != root:
-        warnings.warn(f"Read is the data set in {root}.", SoundprobeWarning, stacklevel=3)
+        note(f"Read is the data set in {root}.")
 
 
 def root_of(table: Path, folder: str) -> Path:
