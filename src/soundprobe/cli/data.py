@@ -212,10 +212,10 @@ def fetch(
     A stopped download goes on.
     """
     from soundprobe.base.errors import ConfigError, unknown
-    from soundprobe.data.readers.hub import fetch_hub
+    from soundprobe.data.readers.hub import read_hub
 
     if name != "urbansound8k":
         raise ConfigError(unknown("data set on the Hub", name, ["urbansound8k"]))
-    clips = fetch_hub()
+    clips = read_hub()
     out.print(f"{name}: {len(clips)} clips are ready. Use them with --data {name}.", markup=False)
     answer(as_json, dataset=name, clips=len(clips))

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unknown
+from soundprobe.base.errors import DataError, SoundprobeWarning, note, one_line, unknown
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
@@ -297,11 +297,9 @@ def _check_names(clips: Clips) -> None:
         alike.setdefault(plain, []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            warnings.warn(
+            note(
                 f"{clips.name}: the classes {', '.join(map(repr, names))} differ only in case, spaces or Unicode form. "
-                "They are kept apart; write them alike if they are one.",
-                SoundprobeWarning,
-                stacklevel=3,
+                "They are kept apart; write them alike if they are one."
             )
 
 
@@ -422,7 +420,7 @@ def _detects(layout: Layout, path: Path) -> bool:
         if layout.name in LAYOUTS.own:
             raise
         said = f"layout {layout.name!r} can't tell whether it is that of {path}: {one_line(error)}"
-        warnings.warn(f"Left out: {said}", SoundprobeWarning, stacklevel=3)
+        note(f"Left out: {said}")
         return False
 
 
