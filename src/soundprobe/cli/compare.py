@@ -33,7 +33,7 @@ from soundprobe.cli.tracking import Mlflow, track_runs
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared
 
-COMPARE_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe compare my-clips/",
     "soundprobe compare my-clips/ --group-regex '^(rec\\d+)'",
     "soundprobe compare UrbanSound8K/ --backbone mn04,panns --head linear,mlp",

@@ -12,7 +12,7 @@ from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
 
-EXPORT_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe export best --to siren-model/",
     "soundprobe export mn04-linear --to siren-model/ --format bundle",
     "soundprobe predict recording.wav --run siren-model/",

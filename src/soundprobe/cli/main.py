@@ -12,18 +12,9 @@ import typer
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.base.files import KEPT, refusal_in, refused
-from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
-from soundprobe.cli.bench import bench
-from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
+from soundprobe.cli import bench, compare, export, finetune, fit, import_, predict, probe, push, view
 from soundprobe.cli.completing import prepare
 from soundprobe.cli.data import app as data_app
-from soundprobe.cli.export import EXPORT_EXAMPLES, export
-from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
-from soundprobe.cli.finetune import finetune
-from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
-from soundprobe.cli.fit import fit
-from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
-from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
     Address,
     Allow,
@@ -51,13 +42,8 @@ from soundprobe.cli.options import (
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
-from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
-from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
-from soundprobe.cli.probe import probe
-from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.stopping import ended_by_signals
-from soundprobe.cli.view import VIEW_EXAMPLES, view
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
@@ -139,7 +125,7 @@ def _root(
     pass
 
 
-app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 
 
 @app.command(
@@ -249,9 +235,9 @@ def _show_extraction(outcome: Extraction) -> None:
         err.print(f"  ... and {more} more, all in {outcome.folder / 'meta.json'}", markup=False)
 
 
-app.command(epilog=PROBE_EXAMPLES)(probe)
-app.command(epilog=FINETUNE_EXAMPLES)(finetune)
-app.command("import", epilog=IMPORT_EXAMPLES)(import_)
+app.command(epilog=probe.EXAMPLES)(probe.probe)
+app.command(epilog=finetune.EXAMPLES)(finetune.finetune)
+app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 
 
 @app.command(
@@ -309,15 +295,13 @@ def report(
         answer(as_json, files=files, **parse_json(written.json.read_text(encoding="utf-8")))
 
 
-app.command(epilog=VIEW_EXAMPLES)(view)
-app.command(epilog=FIT_EXAMPLES)(fit)
-app.command(epilog=PREDICT_EXAMPLES)(predict)
-app.command(epilog=EXPORT_EXAMPLES)(export)
-app.command(epilog=PUSH_EXAMPLES)(push)
-app.command(epilog=BENCH_EXAMPLES)(bench)
-
-
-app.command(epilog=DEMO_EXAMPLES)(demo)
+app.command(epilog=view.EXAMPLES)(view.view)
+app.command(epilog=fit.EXAMPLES)(fit.fit)
+app.command(epilog=predict.EXAMPLES)(predict.predict)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=push.EXAMPLES)(push.push)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
+app.command(epilog=compare.DEMO_EXAMPLES)(compare.demo)
 
 
 @app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from soundprobe.audio.live import Raw
     from soundprobe.predicting.predictor import Listening, Predictor
 
-PREDICT_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",

@@ -14,7 +14,7 @@ from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
 
-PUSH_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe push best --repo me/siren-model --dry-run",
     "soundprobe push mn04-linear --repo me/siren-model",
     "soundprobe push embeddings/esc10/mn04-3f2a91 --repo me/esc10 --public",

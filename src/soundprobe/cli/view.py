@@ -13,7 +13,7 @@ from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, e
 from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
 from soundprobe.cli.predict import Channels, Run, Weights
 
-VIEW_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe view clip.wav",
     "soundprobe view recordings/ --to recordings.html",
     "soundprobe view clip.wav --run mn04-linear",

@@ -112,11 +112,11 @@ def clips_of_table(
         segments = _segments(table, chosen, files, paths)
         if segments is None:
             _check_one_label(table, chosen["path"], paths, names)
-            _check_unique(table, paths, chosen["path"], PARTS)
+            table.check_unique(paths, chosen["path"], PARTS)
             ids, sources = written, files
         else:
             ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
-            _check_unique(table, ids, "segment", "drop one of the two")
+            table.check_unique(ids, "segment", "drop one of the two")
             sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
             if groups is None and len(set(paths)) < len(paths):
                 groups = np.array(paths)
@@ -198,13 +198,6 @@ def _note_like_times(table: Table, chosen: dict[str, str], columns: str | None) 
             f"{table.source}: whole clips are read, not the parts that {' and '.join(like)} may name. Columns "
             "of seconds are read with --columns start=COLUMN,end=COLUMN; --columns start=,end= leaves this note out."
         )
-
-
-def _check_unique(table: Table, names: Sequence[str], what: str, remedy: str) -> None:
-    first: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if first.setdefault(name, row) != row:
-            raise table.error(row, f"{what} {name!r} stands at {table.rows[first[name]]} already; {remedy}.")
 
 
 def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Sequence[str]) -> None:
