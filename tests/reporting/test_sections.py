@@ -222,6 +222,7 @@ def test_words_keep_the_spaces_between_them():
     words = ("a ", name("b"), " c", joined([lead("1"), lead("2")]), Span("quiet", ""))
     assert words_markdown(words) == "a b c1, 2"
     assert words_html(words) == 'a <span class="name">b</span> c<b>1</b>, <b>2</b><span class="quiet"></span>'
+    assert words_html(name("hear:a/<b>")) == '<span class="name">hear:<wbr>a/&lt;b&gt;</span>'
 
 
 def test_cells_show_values_as_their_column_says_and_a_dash_for_none():
