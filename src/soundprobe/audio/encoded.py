@@ -18,6 +18,7 @@ from typing import Any, overload
 
 from soundprobe.base.errors import AudioError, ClipReadError
 from soundprobe.base.records import EncodedAudio, Source
+from soundprobe.base.remote import fetch
 
 MAX_BYTES = 32 * 1024**3
 IN_MEMORY_BYTES = 64 * 1024**2
@@ -230,6 +231,7 @@ def open_encoded(source: Source) -> Encoded:
     try:
         if isinstance(source, EncodedAudio):
             return source.read()
+        fetch(source, clip=True)
         if not stat.S_ISREG(os.stat(source).st_mode):  # reading a pipe would wait for ever, and a device may act
             raise AudioError(name, "not a file")
         opened = _File(io.FileIO(os.fspath(source), opener=_open_at_once), name)

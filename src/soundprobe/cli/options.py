@@ -16,6 +16,7 @@ import typer
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import printable
+from soundprobe.base.remote import placed
 
 
 class ExitCode(IntEnum):
@@ -28,7 +29,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 3  # finished, but some clips could not be used
 
 
-DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
+DATA_HELP = "A name, hf:OWNER/NAME, path or URL; see `data list`."
 
 Data = Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP, show_default=True)]
 DataOrRuns = Annotated[
@@ -88,9 +89,15 @@ Address = Annotated[
     str | None, typer.Option("--address", metavar="URL", help="Dask's: tcp://host:8786, or a scheduler file.")
 ]
 NetworkEngine = Annotated[str, typer.Option("--engine", metavar="NAME", help="threads (here), or dask.")]
-EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER", help="The store of embeddings.")]
-HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
-ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]
+EmbeddingsFolder = Annotated[
+    Path, typer.Option("--embeddings", parser=placed, metavar="PLACE", help="Embeddings: a folder, or s3://...")
+]
+HeadsFolder = Annotated[
+    Path, typer.Option("--heads", parser=placed, metavar="PLACE", help="Trained heads and results.")
+]
+ReportsFolder = Annotated[
+    Path, typer.Option("--reports", parser=placed, metavar="PLACE", help="Where reports are written.")
+]
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this data set's. Default: all.")]
 Recipe = Annotated[str | None, typer.Option("--config", metavar="NAME", help="A recipe: its name, or a TOML file.")]
 Force = Annotated[bool, typer.Option("--force", help="Train again what is already there.")]

@@ -28,6 +28,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+from soundprobe.base.remote import local
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -396,7 +397,7 @@ def open_set(folder: str | Path) -> EmbeddingSet:
 def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str]]:
     """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
     found, unusable = ShownList[EmbeddingSet](), {}
-    for path in sorted(Path(root).glob("*/*/meta.json")):
+    for path in sorted(local(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))
         except StoreError as error:
