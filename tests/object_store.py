@@ -6,6 +6,7 @@ import http.client
 import logging
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -15,13 +16,15 @@ class ObjectStore:
     """An S3 of its own process' memory, for as long as the block lasts.
 
     Attributes:
-        url: the endpoint; refusals: so many of the next requests are answered with 503; stall_s: how long the next
-            ones wait; asked: "METHOD /path" of all of them; deny: whether they are answered with 403.
+        environ: what leads s3fs here.
+        refusals: so many of the next requests are answered with 503; deny: whether all are with 403.
+        stall_s: how long they wait; asked: "METHOD /path" of each; watch: called with that before it is answered.
     """
 
     def __init__(self) -> None:
         self.refusals, self.stall_s, self.deny = 0, 0.0, False
         self.asked: list[str] = []
+        self.watch: Callable[[str], object] = self.asked.append
 
     def __enter__(self) -> ObjectStore:
         from moto.server import ThreadedMotoServer
@@ -33,13 +36,26 @@ class ObjectStore:
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(*self._moto.get_host_and_port()))
         self._proxy.daemon_threads = True
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._proxy.server_address[1]}"
+        self.environ = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._proxy.server_address[1]}",
+            "AWS_ACCESS_KEY_ID": "someone",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self.put("/bucket", b"")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._proxy.shutdown()
         self._proxy.server_close()
         self._moto.stop()
+
+    def put(self, path: str, content: bytes) -> None:
+        """Puts an object, or makes a bucket, under whatever path."""
+        asking = http.client.HTTPConnection(*self._moto.get_host_and_port())
+        asking.request("PUT", path, content)
+        asking.getresponse().read()
+        asking.close()
 
     def _handler(store, host: str, port: int) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
@@ -50,7 +66,7 @@ class ObjectStore:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                store.asked.append(f"{self.command} {self.path}")
+                store.watch(f"{self.command} {self.path}")
                 time.sleep(store.stall_s)
                 if store.refusals > 0:
                     store.refusals -= 1

@@ -29,6 +29,7 @@ PREDICT_EXAMPLES = examples(
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
+    "soundprobe predict s3://bucket/recordings --run best --heads s3://bucket/heads",
     "soundprobe predict clip.wav --tags",
     "soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
