@@ -11,6 +11,7 @@ import pytest
 
 from dask_cluster import DaskCluster
 from object_store import ObjectStore
+from optional import needed
 
 PROJECT = Path(__file__).resolve().parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; commands would inherit it
@@ -36,7 +37,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[ObjectStore]:
     """An S3 with a bucket of that name, which s3fs finds."""
-    pytest.importorskip("s3fs")
+    needed("s3fs")
     with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
         for name, value in store.environ.items():
             patch.setenv(name, value)

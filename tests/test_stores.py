@@ -100,6 +100,17 @@ def test_extract_killed_before_its_manifest_goes_on_from_the_store_on_another_ma
     assert not [one for one in object_store.asked if one.startswith("PUT") and one.endswith("/part-00001.parquet")]
 
 
+def test_wrong_place_in_a_store_is_one_line(url, tmp_path):
+    for command, message in (
+        (("data", "check", f"{url}/toys"), f"Nothing is at {url}/toys. Give a folder"),
+        (("predict", f"{url}/gone.wav", "--heads", f"{url}/none"), f"There is no file or folder {url}/gone.wav"),
+        (("view", f"{url}/toy", "--to", f"{url}/page.html"), "only --embeddings, --heads and --reports may be URLs"),
+    ):
+        refused = soundprobe(*command, cwd=tmp_path)
+        assert refused.returncode == 1
+        assert message in refused.stderr
+
+
 def test_only_the_clips_that_are_read_are_fetched(url, object_store):
     few = open_data(f"{url}/toy", limit=3)
     assert scan(few).errors.tolist() == [""] * 3

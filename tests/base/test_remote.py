@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from hub_server import Repo, serving
 from object_store import ObjectStore
+from optional import needed
 from soundprobe.base import lease, remote
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, one_line
 from soundprobe.base.files import atomic_file, check_room, remove_file, write_json, write_text
 from soundprobe.base.locks import locked
+from soundprobe.base.places import copies_folder
 from soundprobe.base.remote import OutdatedError, fetch, local, placed, pull
 
-pytest.importorskip("s3fs")
+needed("s3fs")
 
 
 @pytest.fixture(params=["s3", "memory"])
@@ -65,6 +68,9 @@ def test_what_is_written_is_in_the_store_and_is_read_on_another_machine_when_it_
     assert (part.stat().st_size, part.read_bytes()) == (1000, bytes(1000))  # it is only listed yet
     fetch(part)
     assert part.read_bytes() == b"x" * 1000
+    (there / "scratch.npy").write_bytes(b"mine")
+    fetch(there / "scratch.npy")
+    assert (there / "scratch.npy").read_bytes() == b"mine"  # what is no copy stays
     assert json.loads(meta.read_bytes())["where"] == url  # a record was fetched at once, and names no copy
     assert one_line(f"see {meta}") == f"see {url}/set/meta.json"
 
@@ -224,11 +230,29 @@ def test_scheme_without_its_library_names_what_to_install(place, message):
         local(place)
 
 
-def test_scheme_that_can_not_tell_two_writers_apart_is_only_read(tmp_path):
-    with pytest.raises(ConfigError, match=r"hf:// is only read"), locked(placed("hf://datasets/someone/sets/set")):
-        pass
+def test_repository_of_the_hub_is_read_and_not_written(monkeypatch):
+    import fsspec
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with serving() as hub:
+        monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": hub.url})
+        hub.repos["datasets/me/sounds"] = Repo(private=False)
+        hub.commit("datasets/me/sounds", {"dog/1.wav": b"woof", "labels.csv": b"path,label\n"})
+        there = local("hf://datasets/me/sounds")
+        assert (there / "labels.csv").read_bytes() == b"path,label\n"
+        fetch(there / "dog" / "1.wav", clip=True)
+        assert (there / "dog" / "1.wav").read_bytes() == b"woof"
+        with pytest.raises(ConfigError, match=r"hf:// is only read"), locked(there):
+            pass
 
 
 def test_folder_of_another_option_is_no_url():
     with pytest.raises(StoreError, match=r"only --embeddings, --heads and --reports may be URLs"):
         check_room(Path("s3://bucket/page"), 0)
+
+
+def test_index_that_is_damaged_is_one_line(s3):
+    local(s3)
+    Path(copies_folder(), "index.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=r"^Can't use .*index\.sqlite: file is not a database\..* holds copies alone"):
+        pull(placed(s3))

@@ -20,12 +20,13 @@ def cache_folder() -> Path:
 
 def copies_folder() -> str:
     """The folder of the copies, ending in a separator: "s3/bucket/key" below it is the copy of s3://bucket/key."""
-    return os.path.join(_real(str(cache_folder())), "stores", "")
+    return _copies_folder(os.environ.get("SOUNDPROBE_CACHE"))
 
 
 @lru_cache
-def _real(path: str) -> str:
-    return os.path.realpath(path)
+def _copies_folder(_: str | None) -> str:
+    """Asked for each clip."""
+    return os.path.join(os.path.realpath(cache_folder()), "stores", "")
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, StoreError, one_line
+from soundprobe.base.errors import HARMFUL, ConfigError, SoundprobeError, SoundprobeWarning, StoreError, one_line
 from soundprobe.base.places import copies_folder, url_of
+
+if TYPE_CHECKING:
+    import sqlite3
 
 URL = re.compile(r"(?!https?:)([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 """Of a web server nothing can be listed. `Path` has made one slash of two."""
@@ -138,6 +138,8 @@ def pull(path: Path) -> None:
 def _fetch_all(path: Path, now: Callable[[str], bool]) -> None:
     with _index() as index:
         asked = index.execute(f"SELECT url {BELOW} AND here = 0", _below(url_of(path) or "")).fetchall()
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch") as pool:
         list(pool.map(fetch, [placed(url) for (url,) in asked if now(url)]))
 
@@ -154,12 +156,17 @@ def fetch(path: str | os.PathLike[str], *, clip: bool = False) -> None:
     url = url_of(path)
     if url is None:
         return
-    with asking(url), _index() as index:
+    with _index() as index:
         row = index.execute("SELECT size, token, changed, here, used FROM objects WHERE url = ?", (url,)).fetchone()
-        if row and row[3] and os.path.exists(path):
-            if row[4] and time.time() - row[4] > RECENT_S:
-                index.execute("UPDATE objects SET used = ? WHERE url = ?", (time.time(), url))
-            return
+    here = (row is None or row[3]) and os.path.exists(path)  # without a row it is of this machine alone
+    if here and row and row[4] and time.time() - row[4] > RECENT_S:
+        with _index(write=True) as index:
+            index.execute("UPDATE objects SET used = ? WHERE url = ?", (time.time(), url))
+            here = os.path.exists(path)
+    if here:
+        return
+    from tempfile import NamedTemporaryFile
+
     with asking(url), NamedTemporaryFile(dir=copies_folder(), prefix=".fetched-", delete=False) as file:
         temporary = Path(file.name)
         try:
@@ -274,8 +281,6 @@ def asking(url: str, doing: str = "read") -> Iterator[None]:
         yield
     except SoundprobeError:
         raise
-    except sqlite3.Error as error:
-        raise StoreError(f"Can't use {copies_folder()}: {error}. It holds copies alone: delete it.") from error
     except Exception as error:
         said = SECRET.sub(lambda found: f"{found[1] or ''}...", one_line(error))[:200].rstrip(".")
         denied = isinstance(error, PermissionError) or "redential" in type(error).__name__
@@ -337,7 +342,7 @@ def _object(info: dict[str, Any]) -> _Object:
 
 def _is_name(part: str) -> bool:
     """Whether a file can be called so, in its folder."""
-    return part not in (".", "..") and part == one_line(part) and len(os.fsencode(part)) < 256 and "\\" not in part
+    return part not in (".", "..") and not HARMFUL.search(part) and len(os.fsencode(part)) < 256 and "\\" not in part
 
 
 def _lay_down(
@@ -401,18 +406,26 @@ def _note(
 @contextmanager
 def _index(*, write: bool = False) -> Iterator[sqlite3.Connection]:
     """What is known of each `_Object`; whether its content is here, when it was last used as a clip, and when all that
-    was noted. With `write` nobody else changes it, nor the copies, in between."""
+    was noted. With `write` nobody else changes it, nor the copies, in between.
+
+    Raises:
+        StoreError: it can't be written, or is damaged.
+    """
+    import sqlite3
+
+    file = os.path.join(copies_folder(), "index.sqlite")
     os.makedirs(copies_folder(), exist_ok=True)
-    with closing(sqlite3.connect(os.path.join(copies_folder(), "index.sqlite"), timeout=600)) as index:
-        index.isolation_level = None
-        index.execute("PRAGMA synchronous = OFF")  # it can be made again
-        index.execute(
-            "CREATE TABLE IF NOT EXISTS objects "
-            "(url TEXT PRIMARY KEY, size INT, token TEXT, changed REAL, here INT, used REAL, at REAL)"
-        )
-        if not write:
-            yield index
-            return
-        index.execute("BEGIN IMMEDIATE")
-        yield index  # an error leaves without a commit
-        index.execute("COMMIT")
+    try:
+        with closing(sqlite3.connect(file, timeout=600, isolation_level=None)) as index:
+            index.execute("PRAGMA synchronous = OFF")  # it can be made again
+            index.execute(
+                "CREATE TABLE IF NOT EXISTS objects "
+                "(url TEXT PRIMARY KEY, size INT, token TEXT, changed REAL, here INT, used REAL, at REAL)"
+            )
+            index.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            yield index  # an error leaves without a commit
+            index.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"Can't use {file}: {error}. See that it can be written, or delete its folder, which holds copies alone."
+        ) from error

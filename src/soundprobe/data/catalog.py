@@ -391,7 +391,9 @@ def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
 
 
 def _not_there(path: str) -> str:
-    """What to say of a path or name where nothing is."""
+    """What to say of a path, URL or name where nothing is."""
+    if is_url(path):
+        return f"Nothing is at {path}. Give a folder or file of that store."
     name = path.rstrip("/\\")
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
