@@ -12,13 +12,12 @@ from __future__ import annotations
 import os
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from soundprobe.base.errors import HARMFUL, ConfigError, SoundprobeError, SoundprobeWarning, StoreError, one_line
+from soundprobe.base.errors import HARMFUL, ConfigError, SoundprobeError, StoreError, note, one_line
 from soundprobe.base.places import copies_folder, url_of
 
 if TYPE_CHECKING:
@@ -126,11 +125,9 @@ def pull(path: Path) -> None:
                 index.execute("DELETE FROM objects WHERE url = ?", (gone,))
         left_out = [one for one, found in there.items() if not _lay_down(index, one, found, known.get(one), began_s)]
     if left_out:
-        warnings.warn(
+        note(
             f"{len(left_out)} objects below {url} are left out, because a folder can't hold files of their names; the "
-            f"first: {left_out[0]}",
-            SoundprobeWarning,
-            stacklevel=3,
+            f"first: {left_out[0]}"
         )
     _listed[str(path)] = began
 
