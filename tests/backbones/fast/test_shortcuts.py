@@ -10,6 +10,7 @@ from itertools import chain
 import pytest
 import torch
 from backbone_inputs import sounds
+from narrow_cnn14 import narrow
 from torch import nn
 
 from soundprobe.backbones.fast.shortcuts import Prepared, _sampled, may_shortcut
@@ -23,10 +24,12 @@ KINDS = ("silent", "near-silent", "one click", "loud", "short", "odd length")
 
 @pytest.fixture(scope="module")
 def lived_in() -> dict[str, LoadedBackbone]:
-    """The backbones with random weights, but with BatchNorm statistics as after training."""
+    """The backbones with random weights, CNN14 narrow, but with BatchNorm statistics as after training."""
     made = {}
     for name in SHORTCUT:
         made[name] = load_backbone(name, weights="random", clip_seconds=CLIP_SECONDS.get(name))
+        if name == "panns":
+            narrow(made[name].network)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(13)
             for layer in made[name].network.modules():
