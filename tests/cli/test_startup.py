@@ -55,6 +55,8 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = soundprobe(*command.split(), cwd=folder)
         assert done.returncode == 0, done.stderr
     (folder / "full").write_text("no folder")
+    (folder / "bare").mkdir()
+    (folder / "bare" / "config.json").write_text("{}")
     return folder
 
 
@@ -113,6 +115,8 @@ def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
         ("extract -b mn4 --data clips", "Unknown backbone"),
         ("extract -b mn04 --data clips --weights nothing.pt", "No weights file"),
         ("extract -b mn04 --data clips", "forbids to fetch"),
+        ("extract -b hf:./nowhere --data clips", "there is no nowhere/config.json"),
+        ("extract -b hf:./bare --data clips", "is no audio encoder"),
         ("extract -b simplecnn --data clips", "trained from scratch"),
         ("extract -b logmel-stats --data clips --weights random", "Leave --weights out"),
         ("extract -b mn04 --data clips --weights random --precision fp8", "Unknown precision"),
