@@ -10,9 +10,9 @@ from itertools import chain
 import pytest
 import torch
 from backbone_inputs import sounds
-from narrow_cnn14 import narrow
 from torch import nn
 
+from narrow_cnn14 import narrow
 from soundprobe.backbones.fast.shortcuts import Prepared, _sampled, may_shortcut
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 
