@@ -141,6 +141,7 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
+        "soundprobe extract --backbone mn04 --data s3://bucket/clips --embeddings s3://bucket/embeddings",
     )
 )
 @opens_data

@@ -175,7 +175,12 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
-        """Sets `chosen_`, `history_` and the arrays, from standardised rows Z (N, D) and labels (N,) 0 .. C-1."""
+        """Sets `chosen_`, `history_` and the arrays.
+
+        Args:
+            Z: (N, D) float32 rows, standardised; labels: (N,) int64, 0 to C - 1.
+            groups: (N,) the recordings, which inner splits keep together.
+        """
 
     @abstractmethod
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:

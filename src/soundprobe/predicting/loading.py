@@ -63,7 +63,7 @@ def load_predictor(
         heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
-        channels: see `Predictor`.
+        channels: see `Predictor`; device: "auto", "cpu", "cuda" or "mps"; progress: show a bar while fetching.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
