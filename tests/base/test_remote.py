@@ -197,18 +197,35 @@ def test_refused_and_slow_answers_are_asked_again_and_others_are_one_line(s3, ob
     finally:
         object_store.stall_s = 0.0
     assert object_store.refusals == 0
-    object_store.deny = True
+    object_store.deny = "GET HEAD PUT"
     try:
         with pytest.raises(StoreError, match=rf"^Can't read {s3}: AccessDenied\. See which credentials"):
             pull(placed(s3))
         with pytest.raises(StoreError, match=rf"^Can't write {s3}/a.json: AccessDenied\. See which credentials"):
             write_json(placed(s3) / "a.json", {"n": 3})
     finally:
-        object_store.deny = False
+        object_store.deny = ""
     with pytest.raises(
         StoreError, match=r"^Can't read s3://no-such/x: The specified bucket does not exist\. See whether"
     ):
         local("s3://no-such/x")
+
+
+def test_finished_folder_of_a_store_that_is_only_read_is_used_as_it_is(s3, object_store):
+    write_json(local(s3) / "set" / "meta.json", {"complete": True})
+    object_store.deny = "PUT"
+    try:
+        with locked(placed(s3) / "set"):
+            assert "complete" in (placed(s3) / "set" / "meta.json").read_text()
+            with pytest.raises(StoreError, match=r"^Can't write .*set/part: AccessDenied"):
+                write_text(placed(s3) / "set" / "part", "new")
+        with (
+            pytest.raises(StoreError, match=r"^Can't write .*/new/\.lock\.json: AccessDenied"),
+            locked(placed(s3) / "new"),
+        ):
+            pass
+    finally:
+        object_store.deny = ""
 
 
 def test_message_of_a_library_is_told_without_its_secrets():
@@ -242,8 +259,8 @@ def test_repository_of_the_hub_is_read_and_not_written(monkeypatch):
         assert (there / "labels.csv").read_bytes() == b"path,label\n"
         fetch(there / "dog" / "1.wav", clip=True)
         assert (there / "dog" / "1.wav").read_bytes() == b"woof"
-        with pytest.raises(ConfigError, match=r"hf:// is only read"), locked(there):
-            pass
+        with pytest.raises(StoreError, match=r"hf:// is only read"), locked(there):
+            write_text(there / "new.txt", "new")
 
 
 def test_folder_of_another_option_is_no_url():

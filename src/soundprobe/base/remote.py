@@ -55,6 +55,10 @@ class OutdatedError(StoreError):
         super().__init__(f"{url} was changed by another writer. Run the command again: finished work is kept.")
 
 
+class DeniedError(StoreError):
+    """The store lets itself be read at most."""
+
+
 class _Object(NamedTuple):
     size: int
     token: str
@@ -286,7 +290,7 @@ def asking(url: str, doing: str = "read") -> Iterator[None]:
             if denied
             else "See whether it is there and can be reached"
         )
-        raise StoreError(
+        raise (DeniedError if denied else StoreError)(
             f"Can't {doing} {url}: {said}. {remedy}, then run the command again: finished work is kept."
         ) from error
 
@@ -295,11 +299,11 @@ def _system(url: str, *, write: bool = False) -> tuple[Any, str]:
     """The file system of `url`, and what that calls the object.
 
     Raises:
-        ConfigError: its library is not installed, nobody knows the scheme, or it is only read here.
+        ConfigError: its library is not installed, or nobody knows the scheme. DeniedError: it is only read here.
     """
     scheme = url.partition(":")[0]
     if write and scheme not in CREATES:
-        raise ConfigError(
+        raise DeniedError(
             f"{url}: {scheme}:// is only read, since two writers there could not be told apart. Write to a folder or "
             "to s3://, gs:// or memory://."
         )
