@@ -70,6 +70,8 @@ EmbeddingsFolder = Annotated[Path, option("PLACE", "Embeddings: a folder or URL,
 HeadsFolder = Annotated[Path, option("PLACE", "Trained heads and results.", parser=placed)]
 ReportsFolder = Annotated[Path, option("PLACE", "Where reports are written.", parser=placed)]
 Dataset = Annotated[str | None, option("NAME", "Only this data set's. Default: all.")]
+OldLayer = Annotated[str | None, typer.Option("--layers", hidden=True)]
+"""What `--layer` was called before."""
 Recipe = Annotated[str | None, option("NAME", "A recipe: its name, or a TOML file.")]
 Force = Annotated[bool, flag("Train again what is already there.", "--force")]
 BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")

@@ -59,6 +59,7 @@ def write_report(
             By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        title: of the page.
         dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
         trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether there are sounds, and how many million bytes they and their pictures may take.

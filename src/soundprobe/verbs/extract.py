@@ -95,7 +95,7 @@ def extract(
             clips under the same path; see `base.parallel.run_tasks`.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
             PyTorch's need less memory, too, and change nothing.
-        command: kept in `meta.json` as what was run.
+        command: kept in `meta.json` as what was run; progress: show bars.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:

@@ -75,7 +75,12 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         engine, address: "processes" here, or "dask": a fold a task on a cluster's workers, which have `heads` under the
             same path; see `base.parallel.run_tasks`.
         seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
+        heads: the folder that runs are below; device: "auto", "cpu", "cuda" or "mps".
+        force: train again what is there; command: kept in `result.json` as what was run; progress: show bars.
         on_run: called with each run as soon as it is done.
+
+    Returns:
+        The run, or where `seed` is a list one for each.
 
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.

@@ -73,7 +73,8 @@ def fit(
             (above 0, at most 1). None tells every class.
         passing: the share of the data's own clips that are not to be called none of the classes.
         device: as for `probe`.
-        force: fits again what is there.
+        embeddings, heads: the folders of sets and of runs.
+        force: fits again what is there; command: kept as what was run; progress: show bars.
 
     Raises:
         ConfigError: no scored run fits, or its recipe can't be repeated on all clips. StoreError: its embeddings or

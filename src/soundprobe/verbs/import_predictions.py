@@ -87,7 +87,9 @@ def import_predictions(
         columns: which column is which, such as "clip=file,predicted=guess".
         logits: the classes' columns hold logits; their softmax is taken.
         allow_missing: take a file that lacks clips; the run then has no rank and is compared on its clips alone.
+        heads: the folder that runs are below.
         force: put these predictions in the place of others of the same name and seed, which stay in a hidden folder.
+        command: kept in `result.json` as what was run; progress: show bars.
 
     Raises:
         SoundprobeError: a name that can't be shown, an unreadable file, clips that are missing or stand twice, labels
@@ -170,7 +172,7 @@ def import_fold_scores(
 
     Args:
         accuracies: one for each fold of the data, ascending, as shares; macro_f1: likewise.
-        name, data, folds, limit, data_columns, opening, force: as for `import_predictions`.
+        name, data, heads, folds, limit, data_columns, opening, force, progress, command: as for `import_predictions`.
 
     Raises:
         SoundprobeError: a name that can't be shown, unreadable data, another number of scores than the data has folds,

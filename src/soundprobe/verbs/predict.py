@@ -63,6 +63,7 @@ def predict(
         window_s, hop_s, threshold, min_duration_s: see `Listening`.
         engine, address: "threads" of this process, or "dask": some files a task on a cluster's workers, which have them
             under the same path; see `base.parallel.run_tasks`.
+        progress: show a bar.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_predictor`. AudioError: a clip can't be decoded.
@@ -106,7 +107,8 @@ def tags(
     Args:
         clips, sample_rate_hz, window_s, hop_s, threshold, min_duration_s: as of `predict`; segments are those of every
             tag that reaches the threshold, 0.2 by default, and may overlap.
-        backbone, weights, channels, device: see `load_tagger`; engine, address: as of `predict`.
+        backbone: whose published network has a classifier; weights: "pretrained" or the published file.
+        channels, device, engine, address, progress: as of `predict`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.

@@ -88,6 +88,7 @@ def probe(
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
             core where the set is large enough to repay it, else, and on a GPU, one after the other.
+        command: kept in `result.json` as what was run; progress: show bars.
         on_probe: called with each probe as soon as it is done.
 
     Raises:

@@ -27,10 +27,15 @@ def remove_run(run: str | Path, *, heads: str | Path = "heads", dataset: str | N
     """Takes a run's folder away, and that of its backbone where it was the last run in it. Embeddings stay.
 
     Args:
-        run: see `folder_to_remove`.
+        run: a run's name, the beginning of its key, or its folder, also of one that can't be read.
+        heads: the folder that it is below; dataset: only a run on that data set.
+
+    Returns:
+        Where it was.
 
     Raises:
-        ConfigError, StoreError: see `folder_to_remove` and `remove_folder`.
+        ConfigError: no run, or several, are named so, a trial among them, or the folder is a link.
+        StoreError: it is being written, or can't be taken away.
     """
     folder = folder_to_remove(run, heads=heads, dataset=dataset)
     remove_folder(folder)

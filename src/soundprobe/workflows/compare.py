@@ -102,7 +102,7 @@ def compare(
         embeddings, heads, reports: the folders that results are kept below.
         device: where networks run; jobs: threads that decode.
         command: kept with results as what was run.
-        say: called with a line about each step.
+        say: called with a line about each step; progress: show bars.
 
     Raises:
         SoundprobeError: an unknown name, unreadable data, a file that holds no such weights, a second writer, a full
