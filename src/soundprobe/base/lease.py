@@ -40,7 +40,7 @@ def leased(folder: Path, *, wait: bool) -> Iterator[None]:
     if url is None:
         yield
         return
-    lease = _Lease(url)
+    lease = _Lease(folder, url)
     try:
         lease.take(wait=wait)
     except remote.DeniedError:
@@ -57,8 +57,8 @@ def leased(folder: Path, *, wait: bool) -> Iterator[None]:
 
 
 class _Lease:
-    def __init__(self, folder: str) -> None:
-        self.folder, self.url = folder, f"{folder}/{LOCK}"
+    def __init__(self, copy: Path, folder: str) -> None:
+        self.folder, self.url, self.path = folder, f"{folder}/{LOCK}", copy / LOCK
         self.told: dict[str, Any] = {
             "process": os.getpid(),
             "host": socket.gethostname(),
@@ -129,7 +129,7 @@ class _Lease:
         with suppress(StoreError):  # it grows stale
             there = remote.get(self.url)
             if there is not None and _read(there[0]).get("id") == self.told["id"]:
-                remote.remove(remote.placed(self.url))
+                remote.remove(self.path)
 
 
 def _read(content: bytes) -> dict[str, Any]:
