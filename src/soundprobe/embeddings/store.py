@@ -28,6 +28,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+from soundprobe.base.remote import local
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -399,7 +400,7 @@ def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str
     A folder that isn't there has none.
     """
     found, unusable = ShownList[EmbeddingSet](), {}
-    for path in sorted(Path(root).glob("*/*/meta.json")):
+    for path in sorted(local(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))
         except StoreError as error:

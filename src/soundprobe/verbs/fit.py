@@ -17,6 +17,7 @@ from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.progress import progress_bar
+from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets
 from soundprobe.heads.catalog import HEADS, make_head
@@ -84,8 +85,8 @@ def fit(
             raise ConfigError(f"{option} {share} is not valid: give a share above 0 and at most 1, such as 0.9.")
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
-    recipe = _recipe(Path(heads), run, head, backbone, dataset)
-    plan = _plan(recipe, Path(embeddings))
+    recipe = _recipe(placed(heads), run, head, backbone, dataset)
+    plan = _plan(recipe, placed(embeddings))
     asked = {"precision": precision} if precision is not None else {}
     key = digest_key({"fit": FIT_VERSION, "recipe": recipe.record.head.key, "passing": passing, **asked})
     folder = recipe.folder.parent / f"{path_name(plan.head)}-fit-{key}"

@@ -22,6 +22,7 @@ from soundprobe.base.locks import locked
 from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
+from soundprobe.base.remote import local, placed, remove
 from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data, settle
 from soundprobe.data.readers.made_folds import deal_readable
@@ -110,7 +111,7 @@ def import_predictions(
     model_key = digest_key({"import": name, "data": origin["fingerprint"]})
     content = hashlib.sha256(_content(told, clips)).hexdigest()
     key = digest_key({"predictions": content, "seed": seed})
-    folder = _model_folder(Path(heads), clips, name, model_key) / f"import-{key}"
+    folder = _model_folder(placed(heads), clips, name, model_key) / f"import-{key}"
     with locked(folder.parent):
         found = _fold_results(told, clips)
         if results.is_current(folder, [one.fold for one in found]):
@@ -148,7 +149,7 @@ def import_predictions(
             replace(clips, columns={**clips.columns, **heard}),
         )
     done = results.read_result(folder)
-    _note_apart(Path(heads), done.dataset)
+    _note_apart(placed(heads), done.dataset)
     return FinishedRun(folder, done, reused=False)
 
 
@@ -202,7 +203,7 @@ def import_fold_scores(
     origin = clips.describe(fingerprint(clips, scanned), opened_as)
     key = digest_key({"folds": told})
     model_key = digest_key({"published": name, "data": origin["fingerprint"]})
-    folder = _model_folder(Path(heads), clips, name, model_key) / f"published-{key}"
+    folder = _model_folder(placed(heads), clips, name, model_key) / f"published-{key}"
     path = folder / PublishedRecord.FILE
     with locked(folder.parent):
         if kept := PublishedRecord.read_or_make(path):
@@ -221,7 +222,7 @@ def import_fold_scores(
         }
         record = PublishedRecord.of(content, path)
         record.write(path)
-    _note_apart(Path(heads), record.dataset)
+    _note_apart(placed(heads), record.dataset)
     return FinishedPublication(folder, record, reused=False)
 
 
@@ -359,6 +360,7 @@ def _hide(folders: Sequence[Path]) -> None:
     for folder in folders:
         hidden = folder.with_name(f".{folder.name}")
         shutil.rmtree(hidden, ignore_errors=True)
+        remove(folder)
         os.replace(folder, hidden)
 
 
@@ -370,7 +372,7 @@ def _instead(seed: int | str) -> str:
 def _note_apart(heads: Path, dataset: DatasetRecord) -> None:
     """Says so where there are runs on a data set of that name, none of which is on the same clips."""
     others = []
-    for path in (heads / path_name(dataset.name)).glob("*/*/result.json"):
+    for path in (local(heads) / path_name(dataset.name)).glob("*/*/result.json"):
         try:
             others.append(RunRecord.read(path))
         except StoreError:

@@ -19,7 +19,7 @@ from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
-from soundprobe.data.listing import with_folders
+from soundprobe.data.listing import listed, with_folders
 from soundprobe.predicting.labelling import Recording
 from soundprobe.predicting.loading import check_weights, find_heads, load_predictor
 from soundprobe.predicting.prediction import Prediction, Segment
@@ -156,7 +156,7 @@ def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, wei
 
 def check_clips(clips: Sequence[Path]) -> None:
     """Raises DataError where none of them is there."""
-    if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
+    if not any(str(place) == STDIN or os.path.exists(listed(place)) for place in clips):
         named = ", ".join(map(str, clips))
         raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
 
