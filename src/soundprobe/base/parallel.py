@@ -30,18 +30,16 @@ COPIES = 8
 """A task's own copies of the features: its training rows, standardised, packed twice, Gram matrices."""
 
 
-def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
+def jobs_for(feature_bytes: int, tasks: int) -> int:
     """How many of so many `tasks` on features of so many bytes to run at once: up to a core each.
 
     One thread for each of several folds is quicker than several threads for one after the other, whose many short steps
-    wait for each other. One where the features are under `repaying_bytes`, and no more than `MEMORY_BYTES` hold.
+    wait for each other. No more than `MEMORY_BYTES` hold.
     """
     from joblib import cpu_count
 
     threads = os.environ.get("OMP_NUM_THREADS", "")  # who limits those doesn't want a process on every core either
     cores = min(cpu_count(), int(threads)) if threads.isdecimal() and int(threads) else cpu_count()
-    if feature_bytes < repaying_bytes:
-        return 1
     return max(1, min(cores, tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
 
 

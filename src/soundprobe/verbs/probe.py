@@ -88,7 +88,8 @@ def probe(
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
-            core where the set is large enough to repay it, else, and on a GPU, one after the other.
+            core, in processes where the set is large enough to repay them, else on threads; on a GPU one after the
+            other, and so small sets by a head whose spec doesn't say `on_threads`.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -222,8 +223,10 @@ def _run(
 
             if missing:
                 if jobs is None:
-                    size = features_for(embeddings.features, missing[0]).nbytes
-                    jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
+                    spec, size = HEADS[plan.head], features_for(embeddings.features, missing[0]).nbytes
+                    repaid = size >= spec.repaying_bytes
+                    jobs = jobs_for(size, len(missing)) if repaid or spec.on_threads else 1
+                    run_folds = run_folds if repaid else functools.partial(run_folds, engine="threads")
                 cross_validate(
                     functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings),
                     embeddings.features,
