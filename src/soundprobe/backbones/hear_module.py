@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.by_length import embed_by_length
+from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.backbones.weights.verify import sha256_of
@@ -47,8 +47,9 @@ class HearModule(nn.Module, Backbone):
         return embed_by_length(lambda some: scenes(some, self.model), waves, lengths, self.model.sample_rate)
 
     def load_pretrained(self) -> str:
-        """They are loaded already; says which."""
-        return Path(self.file).name or self.name
+        """They are loaded already; says which, or nothing where they are drawn."""
+        drawn = is_mostly_drawn(self.model, _model.__wrapped__(self.name, self.file, seed=1))
+        return "" if drawn else Path(self.file).name or self.name
 
 
 @lru_cache
@@ -103,14 +104,12 @@ def _module(name: str) -> ModuleType:
 
 
 @lru_cache(maxsize=4)
-def _model(name: str, file: str) -> Any:
+def _model(name: str, file: str, seed: int = 0) -> Any:
     module = _module(name)
     if file and not Path(file).is_file():
         raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
-            model = module.load_model(file) if file else module.load_model()
+        model = load_drawn(lambda: module.load_model(*([file] if file else [])), seed)
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"hear:{name}: its load_model fails ({type(error).__name__}: {one_line(error)[:200]}). "
