@@ -399,6 +399,15 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask)
             }
 
 
+def test_probe_that_other_code_was_asked_for_finds_the_run_by_its_key(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    monkeypatch.setattr("soundprobe.embeddings.head_plan.own_code", lambda room: "another version's")
+    (again,) = run(tmp_path)
+    assert again.reused
+    assert again.folder == first.folder
+
+
 class NotingHead(KNNHead):
     """Where its settings are checked, in `on`: by `probe`, and on the thread that fits it."""
 

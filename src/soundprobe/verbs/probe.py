@@ -18,7 +18,7 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, note, unknown
+from soundprobe.base.errors import ConfigError, StoreError, note, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
@@ -118,9 +118,6 @@ def probe(
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
-    for name in names:
-        for feature_set in _for_head(name, found):
-            Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
     run_folds = functools.partial(_run_folds, engine=engine, address=address)
     probes: ShownList[FinishedRun] = ShownList()
@@ -131,16 +128,30 @@ def probe(
         "--shots": bool(shots),
     }
     allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
+    plans = [
+        Plan(
+            feature_set,
+            name,
+            seed,
+            {**(_remembering(name, feature_set) if control == SHUFFLED_LABELS else {}), **(settings or {})},
+            exclude_leaks,
+            control,
+        )
+        for feature_set in allowed
+        for name in names
+        if feature_set in _for_head(name, found)
+        for seed in dict.fromkeys(seeds)
+    ]
+    for plan in plans:
+        if _key_of_equal(plan, Path(heads)) is None:
+            plan.check()
     with one_cluster(engine, address, jobs, shown=progress):
         if jobs is None and (engine != "processes" or device != "cpu"):
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
-        for feature_set in allowed:
+        for feature_set, of_set in itertools.groupby(plans, key=lambda plan: plan.features):
             read = functools.cache(functools.partial(read_features, feature_set))
-            taken = [name for name in names if feature_set in _for_head(name, found)]
-            for name, seed in itertools.product(taken, dict.fromkeys(seeds)):
-                remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
-                plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
-                own = functools.partial(read, HEADS[name].takes_frames)
+            for plan in of_set:
+                own = functools.partial(read, HEADS[plan.head].takes_frames)
                 with one_thread():
                     done = _run(plan, own, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
                     for extra in wanted:
@@ -183,13 +194,8 @@ def _run(
     progress: bool,
     command: str,
 ) -> FinishedRun:
-    features, key = plan.features, plan.head_key
-    folder = (
-        root
-        / path_name(features.dataset["name"])
-        / f"{path_name(features.name)}-{features.key}"
-        / f"{path_name(plan.head)}-{key}"
-    )
+    features, key = plan.features, _key_of_equal(plan, root) or plan.head_key
+    folder = _folder_of(plan, root, key)
     wanted = _wanted_folds(features.folds, only_folds)
     with locked(folder):
         if force:
@@ -243,6 +249,25 @@ def _run(
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)
+
+
+def _folder_of(plan: Plan, root: Path, key: str) -> Path:
+    features = plan.features
+    of_set = root / path_name(features.dataset["name"]) / f"{path_name(features.name)}-{features.key}"
+    return of_set / f"{path_name(plan.head)}-{key}"
+
+
+def _key_of_equal(plan: Plan, root: Path) -> str | None:
+    """The key of a run below `root` that was asked for as `plan` is, so that nothing is imported to find it again."""
+    pattern = _folder_of(plan, root, "*")
+    for folder in pattern.parent.glob(pattern.name):
+        try:
+            head = results.read_result(folder).head
+        except StoreError:  # it is made again, or of another version
+            continue
+        if plan.asked is not None and head.asked == plan.asked:
+            return head.key
+    return None
 
 
 REMEMBERING: Mapping[str, Mapping[str, Any]] = {"knn": {"ks": [1]}, "linear": {"strengths": [10.0]}}
@@ -332,6 +357,7 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             },
             "seed": plan.seed,
             "key": key,
+            "asked": plan.asked,
         },
         "device": device,
         **made_by(command),
