@@ -9,7 +9,7 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[
 SUPPORTED := 3.11 3.12 3.13
 CONSTRAINTS := constraints.txt
 EXTRAS := dev
-OPTIONAL := dask ffmpeg int8 tensorboard
+OPTIONAL := dask ffmpeg int8 remote tensorboard
 STAMP := $(VENV)/.installed-$(VERSION)
 
 # The way from files to a report, on the command line too, without the heads' and networks' own tests.

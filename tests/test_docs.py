@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import re
@@ -139,6 +140,15 @@ def test_marks_of_page_keep_something_back(page: str) -> None:
     marks = {mark for block in BLOCKS[page] for mark in block.marks}
     keeping = {m for block in BLOCKS[page] for m in block.marks for piece in block.pieces if m.words in piece.text}
     assert marks - keeping == set()
+
+
+@pytest.mark.parametrize("name", [name for name in soundprobe.__all__ if inspect.isfunction(getattr(soundprobe, name))])
+def test_docstring_of_public_function_tells_every_parameter_and_what_it_raises(name: str) -> None:
+    function = getattr(soundprobe, name)
+    told = inspect.getdoc(function) or ""
+    unsaid = [one for one in inspect.signature(function).parameters if not re.search(rf"\b{one}\b", told)]
+    assert unsaid == []
+    assert "Raises:" in told or name == "find_sets"  # which gives back what it can't use
 
 
 def is_run(block: Block, piece: Piece) -> bool:

@@ -66,6 +66,7 @@ class LoadedBackbone:
             "parameters": self.spec.parameters,
             "settings": self.settings,
             **({"layers": self.layers} if self.layers else {}),
+            **({"folders": {self.spec.name: self.spec.folder}} if self.spec.folder else {}),
         }
 
     @property
@@ -163,7 +164,7 @@ def load_backbone(
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
         if title:
-            label = PRETRAINED if title == spec.name else f"pretrained ({title})"
+            label = PRETRAINED if spec.name.endswith(title) else f"pretrained ({title})"
             info = WeightsInfo("pretrained", state_digest(state), label)
         else:
             info = WeightsInfo("random", state_digest(state), "random (seed 0)")
