@@ -187,6 +187,13 @@ def mteb(clips: Clips, weights: str) -> Scores:
 
 CONTESTANTS = {"probe": probe, "compare": compare, "notebook": notebook, "xares": xares, "mteb": mteb}
 OWN = ("probe", "compare")
+CHOSEN_BY = {
+    "probe": "inner splits by recording",
+    "compare": "inner splits by recording",
+    "notebook": "inner splits by recording",
+    "xares": "the epoch by the test fold; 10 epochs of one setting",
+    "mteb": "nothing; 8 training clips a class",
+}
 
 
 def take_part(options: argparse.Namespace) -> None:
@@ -259,15 +266,14 @@ def measure(options: argparse.Namespace) -> None:
                             busy[name, kind].append(work)
                         told = f"{seconds:.1f} s, processor {work:.1f} s, load {os.getloadavg()[0]:.1f}"
                         print(f"  round {round_}: {name} {kind} {told}", flush=True)
+    print("| | accuracy | chosen by |" + "".join(f" {kind}, s | processor, s | times `probe`'s |" for kind in kinds))
+    print("|---|---|---|" + "---|---|---|" * len(kinds))
     for name in names:
-        print(f"{name}: " + ", ".join(f"{head} {score:.3f}" for head, score in scores[name].items()))
+        row = [name, ", ".join(f"{head} {score:.3f}" for head, score in scores[name].items()), CHOSEN_BY[name]]
         for kind in kinds:
-            told = f"  {kind}: {spread(wall[name, kind])} s, processor {spread(busy[name, kind])} s"
-            for own in OWN:
-                for what, figures in (("wall", wall), ("processor", busy)):
-                    ratio = statistics.median(figures[name, kind]) / statistics.median(figures[own, kind])
-                    told += f", {ratio:.2f} of {own}'s" if what == "wall" else f" ({ratio:.2f} by the processor)"
-            print(told)
+            ratio = statistics.median(wall[name, kind]) / statistics.median(wall["probe", kind])
+            row += [spread(wall[name, kind]), spread(busy[name, kind]), f"{ratio:.1f}"]
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":
