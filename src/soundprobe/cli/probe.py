@@ -86,6 +86,10 @@ def probe(
     ] = None,
     engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
     address: Address = None,
+    memory: Annotated[
+        float | None,
+        typer.Option("--memory", metavar="GB", help="Larger sets are read from disk. Default: half of what is free."),
+    ] = None,
     force: Force = False,
     mlflow: Mlflow = None,
     as_json: Json = False,
@@ -116,6 +120,7 @@ def probe(
         jobs=jobs,
         engine=engine,
         address=address,
+        memory_gb=memory,
         force=force,
         progress=not quiet,
         command=given_command(),

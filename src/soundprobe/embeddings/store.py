@@ -404,8 +404,11 @@ def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str
     return found, unusable
 
 
-def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
+def read_embeddings(embedding_set: EmbeddingSet, into: Path | None = None) -> Embeddings:
     """The set's embeddings, in the order of the clips' ids.
+
+    Args:
+        into: a folder to map the features in, as a file of their own, instead of holding them; parts are read twice.
 
     Beside the features no more is held of them than a part and `SORTED_COLUMNS`. Those of a network that was fine-tuned
     without a fold belong to that fold: `features` is no array then, see `FoldFeatures`.
@@ -418,22 +421,26 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
     record = embedding_set.record
     dim = record.backbone.embedding_dim
+    shape = sum(part.clips for part in record.parts), dim
     try:
         tables, stop = [], 0
-        features = np.empty((sum(part.clips for part in record.parts), dim), dtype=np.float32)
+        features = np.empty(shape, dtype=np.float32) if into is None else np.empty(0)
         for part in record.parts:
             table = _read_part(embedding_set.folder / part.file, part.clips, dim)
             start, stop = stop, stop + part.clips
-            features[start:stop] = embeddings_in(table)
+            if into is None:
+                features[start:stop] = embeddings_in(table)
             tables.append(table.drop_columns(["embedding"]))
     except DamagedError as error:
         raise error.by(record.command) from error
-    if len(features) == 0:
+    if stop == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
     columns = pa.concat_tables(tables, promote_options="permissive")
     ids = np.asarray(columns["clip_id"].to_pylist(), dtype=np.str_)
     order = np.argsort(ids, kind="stable")
-    if (order != np.arange(len(order))).any():
+    if into is not None:
+        features = _mapped(embedding_set, order, into)
+    elif (order != np.arange(len(order))).any():
         for at in range(0, dim, SORTED_COLUMNS):  # never all of them twice
             block = features[:, at : at + SORTED_COLUMNS]
             block[:] = block[order]
@@ -457,6 +464,18 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
         meta=record.content,
         paths=get("path").tolist() if placed else None,
     )
+
+
+def _mapped(embedding_set: EmbeddingSet, order: np.ndarray, into: Path) -> np.ndarray:
+    """(N, D) float32 in a file of the folder `into`: of the clips of all parts those at `order` (N,), in that order."""
+    dim, stop = embedding_set.record.backbone.embedding_dim, 0
+    place, path = np.argsort(order), into / f"{embedding_set.folder.name}.npy"
+    features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(order), dim))
+    for part in embedding_set.record.parts:
+        start, stop = stop, stop + part.clips
+        features[place[start:stop]] = embeddings_in(_read_part(embedding_set.folder / part.file, part.clips, dim))
+    features.flush()
+    return features
 
 
 def embeddings_in(table: pa.Table) -> np.ndarray:

@@ -29,6 +29,7 @@ class HeadSpec:
         takes_frames: whether it pools a clip's frames itself, as rows of `base.frame_rows`, and has the setting
             `frame_columns` for their width.
         has_device: whether it can be trained on a GPU, through its setting `device`.
+        out_of_core: whether it trains on rows that stay on disk, see `heads.stored_rows`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class HeadSpec:
     repaying_bytes: float = 16e6
     takes_frames: bool = False
     has_device: bool = False
+    out_of_core: bool = False
 
     def load(self) -> Any:
         """The head's class."""
@@ -73,6 +75,7 @@ HEADS = Registry(
             graph="soundprobe.heads.head_graph:LinearGraph",
             description="logistic regression; strength chosen on inner splits",
             has_device=True,
+            out_of_core=True,
         ),
         HeadSpec(
             name="mlp",

@@ -8,9 +8,11 @@ from __future__ import annotations
 import datetime
 import functools
 import itertools
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,16 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
-from soundprobe.base.files import path_name
+from soundprobe.base.files import check_room, path_name
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
+from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, versions
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
-from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
+from soundprobe.base.records import Embeddings, FoldResult, RunResult
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
-from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.catalog import HEADS, HeadSpec, make_head
+from soundprobe.heads.stored_rows import numbers_of, stored_rows_head
 from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import FoldTask, LabelledRows, cross_validate
@@ -64,6 +67,7 @@ def probe(
     jobs: int | None = None,
     engine: str = "processes",
     address: str | None = None,
+    memory_gb: float | None = None,
     force: bool = False,
     progress: bool = True,
     command: str = "",
@@ -89,6 +93,9 @@ def probe(
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
             core where the set is large enough to repay it, else, and on a GPU, one after the other.
+        memory_gb: what features and their copies may take in memory; half of what is free by default. Of larger sets
+            the linear head reads its rows from a temporary file (in `TMPDIR`) again and again, with the same result to
+            the bit; others are refused.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -115,6 +122,8 @@ def probe(
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
     check_engine(engine, address)
+    if memory_gb is not None and not memory_gb > 0:
+        raise ConfigError(f"--memory {memory_gb:g} is not valid: give GB above 0, such as 8.")
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
@@ -123,27 +132,41 @@ def probe(
         for feature_set in _for_head(name, found):
             Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
-    run_folds = functools.partial(_run_folds, engine=engine, address=address)
     probes: ShownList[FinishedRun] = ShownList()
     asked = {
         "--exclude-leaks": exclude_leaks,
         f"--control {control}": bool(control),
         "--learning-curve": learning_curve,
         "--shots": bool(shots),
+        "--measure-peeking": measure_peeking,
     }
-    allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
-    with one_cluster(engine, address, jobs, shown=progress):
+    says_less = [option for option in NOT_OF_FINETUNED if asked.get(option)]
+    allowed = _allowed(found, says_less, bool(backbone or weights))
+    memory_bytes = free_bytes() / 2 if memory_gb is None else 1e9 * memory_gb
+    large = [feature_set for feature_set in allowed if HELD_TIMES * feature_set.feature_bytes > memory_bytes]
+    for feature_set in large:
+        taken = [name for name in names if feature_set in _for_head(name, found)]
+        _check_out_of_core(feature_set, taken, memory_bytes, [option for option in CURVES if asked[option]])
+    with one_cluster(engine, address, jobs, shown=progress), ExitStack() as until_done:
         if jobs is None and (engine != "processes" or device != "cpu"):
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
+        run_folds = functools.partial(_run_folds, engine=engine, address=address)
         for feature_set in allowed:
-            read = functools.cache(functools.partial(read_features, feature_set))
+            into = None
+            if feature_set in large:
+                check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
+                into = Path(until_done.enter_context(tempfile.TemporaryDirectory(prefix="soundprobe-")))
+            read = functools.cache(functools.partial(read_features, feature_set, into=into))
             taken = [name for name in names if feature_set in _for_head(name, found)]
             for name, seed in itertools.product(taken, dict.fromkeys(seeds)):
+                jobs_of = functools.partial(_jobs, jobs, feature_set, HEADS[name], memory_bytes, into is not None)
                 remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
                 plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
                 own = functools.partial(read, HEADS[name].takes_frames)
                 with one_thread():
-                    done = _run(plan, own, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    done = _run(
+                        plan, own, Path(heads), only_folds, run_folds, device, jobs_of, force, progress, command
+                    )
                     for extra in wanted:
                         again = not done.reused
                         extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
@@ -153,6 +176,31 @@ def probe(
     return probes
 
 
+def _jobs(
+    asked: int | None, feature_set: FeatureSet, head: HeadSpec, memory_bytes: float, on_disk: bool, tasks: int
+) -> int:
+    """How many of so many folds to train at once."""
+    size = feature_set.feature_bytes
+    if asked is not None or size < head.repaying_bytes:
+        return 1 if asked is None else asked
+    clips = max(part.record.embedded for part in feature_set.sets)
+    return jobs_for(tasks, task_bytes=ROW_BYTES * clips if on_disk else COPIES * size + 1, memory_bytes=memory_bytes)
+
+
+def _check_out_of_core(
+    feature_set: FeatureSet, heads: Sequence[str], memory_bytes: float, options: Sequence[str]
+) -> None:
+    """Raises ConfigError where heads or options hold features that are too many for memory."""
+    holding = [f"--head {name}" for name in heads if not HEADS[name].out_of_core] + list(options)
+    if holding:
+        needed, clips = HELD_TIMES * feature_set.feature_bytes, max(part.record.embedded for part in feature_set.sets)
+        raise ConfigError(
+            f"{holding[0]} holds all embeddings of {feature_set.name} in memory: about {needed / 1e9:.3g} GB for "
+            f"{clips:,} clips, and {memory_bytes / 1e9:.3g} GB may be taken. Allow more with --memory, take --head "
+            f"linear, which reads them from disk, or a sample: extract --limit {int(clips * memory_bytes / needed)}."
+        )
+
+
 def _run_folds(
     function: Callable[[FoldTask], Any],
     tasks: Sequence[tuple[FoldTask]],
@@ -160,12 +208,13 @@ def _run_folds(
     jobs: int,
     engine: str,
     address: str | None,
+    paths: Sequence[str] = (),
 ) -> Iterator[Any]:
     """`run_tasks` of folds, whose rows are sent to a worker once."""
     of_rows, rows = functools.partial(_run_fold, OnOneThread(function)), tasks[0][0].rows
     without: Any = None
     alone = [(replace(task, rows=without),) for (task,) in tasks]
-    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows])
+    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows], paths=paths)
 
 
 def _run_fold(function: Callable[[FoldTask], Any], rows: LabelledRows, task: FoldTask) -> Any:
@@ -179,7 +228,7 @@ def _run(
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
     device: str,
-    jobs: int | None,
+    jobs_of: Callable[[int], int],
     force: bool,
     progress: bool,
     command: str,
@@ -221,12 +270,13 @@ def _run(
                 bar.advance(1)
 
             if missing:
-                if jobs is None:
-                    size = features_for(embeddings.features, missing[0]).nbytes
-                    jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
+                make: Callable[[], Any] = functools.partial(
+                    make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings
+                )
+                rows, matrices = numbers_of(embeddings.features)
                 cross_validate(
-                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings),
-                    embeddings.features,
+                    functools.partial(stored_rows_head, make, matrices) if matrices else make,
+                    rows,
                     labels,
                     folds,
                     (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
@@ -235,8 +285,8 @@ def _run(
                     only_folds=missing,
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
-                    jobs=jobs,
-                    run=run_folds,
+                    jobs=jobs_of(len(missing)),
+                    run=functools.partial(run_folds, paths=[matrix.path for matrix in matrices]),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
@@ -244,6 +294,13 @@ def _run(
         return FinishedRun(folder, results.read_result(folder), reused=False)
 
 
+HELD_TIMES = 4
+"""How often a fold's training holds the features: all, its rows, the same standardised, and what a head adds."""
+COPIES = 8
+"""The same of features of up to 1 GB, which are packed for quicker products, twice."""
+ROW_BYTES = 500
+"""What it takes of a clip whose features stay on disk: numbers, labels, recordings, weights, inner splits."""
+CURVES = ("--learning-curve", "--shots", "--measure-peeking")
 REMEMBERING: Mapping[str, Mapping[str, Any]] = {"knn": {"ks": [1]}, "linear": {"strengths": [10.0]}}
 """Settings with which heads remember what they were trained on. Chosen on labels that mean nothing, as by `fit`, they
 would be those that remember least, and a leak would hardly show."""
