@@ -21,7 +21,7 @@ from soundprobe.data.corrections import correct_labels
 from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.locate import nearest_name
-from soundprobe.data.readers.table import read_table
+from soundprobe.data.readers.table import header_of
 
 MADE_FOLDS = 10
 """Where a data set has no folds of its own."""
@@ -96,7 +96,7 @@ LICENCES = {"urbansound8k": "CC BY-NC 3.0", "esc50": "CC BY-NC 3.0", "esc10": "C
 
 def _is_bare_metadata(path: Path) -> bool:
     is_csv = path.is_file() and path.suffix.lower() == ".csv"
-    return is_csv and set(urbansound8k.COLUMNS) <= set(read_table(path).columns)
+    return is_csv and set(urbansound8k.COLUMNS) <= set(header_of(path))
 
 
 def _has_parquet(path: Path) -> bool:

@@ -11,6 +11,7 @@ there.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from soundprobe.base.stored import (
     Record,
     Settings,
 )
+from soundprobe.base.texts import texts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -282,10 +284,10 @@ def write_part(
             f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
         )
     rows = np.asarray(planned, dtype=np.int64)  # not all N: N / 256 parts would cost N^2
-    (root, paths), types = clips.located, _types_of(clips)
+    root, types = clips.audio_root, _types_of(clips)
     told = {name: column.tolist() for name, column in Labelled.as_columns(clips.take(rows)).items()}
     if root:
-        told["path"], types = [paths[row] for row in planned], {**types, "path": pa.string()}
+        told["path"], types = clips.paths_below(planned), {**types, "path": pa.string()}
     columns = {
         **{name: pa.array(column, types.get(name)) for name, column in told.items()},
         "audio_sha256": pa.array(audio_sha256[rows].tolist(), pa.string()),
@@ -450,15 +452,19 @@ def read_embeddings(embedding_set: EmbeddingSet, into: Path | None = None) -> Em
     own = (*RESERVED_COLUMNS, "path") if placed else RESERVED_COLUMNS
     extra = [name for name in columns.column_names if name not in own]
 
-    def get(name: str) -> np.ndarray:
-        return np.asarray(columns[name].to_pylist())[order]
+    def get(name: str) -> Any:
+        column = columns[name]
+        if pa.types.is_string(column.type) and not column.null_count:
+            parts = (chunk.to_pylist() for chunk in column.chunks)
+            return texts_of(itertools.chain.from_iterable(parts)).take(order)
+        return np.asarray(column.to_pylist())[order]
 
     return Embeddings(
         features=features if embedding_set.fold is None else FoldFeatures({embedding_set.fold: features}),
         ids=ids[order],
         labels=get("label").astype(np.int64),
         folds=get("fold").astype(np.int64),
-        groups=get("group").astype(np.str_),
+        groups=np.asarray(get("group")),
         class_names=tuple(record.dataset.class_names),
         columns={name: get(name) for name in [*extra, "audio_sha256", "duration_s"]},
         meta=record.content,

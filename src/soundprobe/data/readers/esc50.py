@@ -15,7 +15,7 @@ from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
 from soundprobe.data.readers.made_folds import check_fold_counts
-from soundprobe.data.readers.table import Table, read_table
+from soundprobe.data.readers.table import Table, header_of, read_table
 
 FOLDER, TABLE = "meta", "esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
@@ -30,7 +30,7 @@ def find_metadata(path: Path) -> Path | None:
 
 def is_table(path: Path) -> bool:
     """Whether `path` is a table with ESC-50's columns."""
-    return path.is_file() and path.suffix.lower() == ".csv" and set(COLUMNS) <= set(read_table(path).columns)
+    return path.is_file() and path.suffix.lower() == ".csv" and set(COLUMNS) <= set(header_of(path))
 
 
 def read_esc50(path: str | Path) -> Clips:
