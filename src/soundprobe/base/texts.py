@@ -120,7 +120,7 @@ class CodedTexts(CompactTexts):
             return self.codes == (self.values.index(other) if other in self.values else -1)
         return super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 class TextsBuilder:
@@ -145,8 +145,8 @@ class TextsBuilder:
             codes = (self._values.setdefault(text, len(self._values)) for text in waiting)
             self._codes.append(np.fromiter(codes, np.int32, len(waiting)))
             if REPEATED * len(self._values) > sum(map(len, self._codes)):
-                values, self._codes, before = list(self._values), None, self._codes
-                self._values = {}
+                values, before = list(self._values), self._codes
+                self._values, self._codes = {}, None
                 for part in before:
                     self._hold([values[code] for code in part.tolist()])
         else:
@@ -191,7 +191,7 @@ class HexTexts(CompactTexts):
         return [digest.tobytes().hex() if there else "" for digest, there in zip(own, own.any(axis=1), strict=True)]
 
 
-def first_of_each(texts: Sequence[str], key: Callable[[str], str] = str) -> np.ndarray:
+def first_of_each(texts: Sequence[str] | np.ndarray, key: Callable[[str], str] = str) -> np.ndarray:
     """(N,) int64, for each of the texts the row where its `key` stands first; holds 24 bytes a text meanwhile."""
     hashes = np.fromiter((hash(key(text)) for text in texts), np.int64, len(texts))
     order = np.argsort(hashes, kind="stable")

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError
 from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.base.records import Clips, Embeddings, Source
-from soundprobe.base.texts import CompactTexts, HexTexts, TextsBuilder
+from soundprobe.base.texts import HexTexts, TextsBuilder
 from soundprobe.data.readers.locate import explain_missing
 
 RETRY_WAITS_S = (0.1, 0.5)
@@ -36,7 +36,7 @@ AHEAD = 1024
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the clips' audio is, in their order.
+    """What the clips' audio is, in their order; columns of str may be `base.texts`, which stand for arrays.
 
     Attributes:
         sha256: (N,) str, the hexadecimal digest of the encoded bytes; '' where they can't be read.
@@ -47,13 +47,13 @@ class Scan:
         findings: (N,) of `soundprobe.audio.checks`; None where nothing was decoded.
     """
 
-    sha256: np.ndarray | CompactTexts
+    sha256: np.ndarray
     duration_s: np.ndarray
     sample_rate_hz: np.ndarray
     channels: np.ndarray
-    errors: np.ndarray | CompactTexts
+    errors: np.ndarray
     peak: np.ndarray | None = None
-    decoder: np.ndarray | CompactTexts | None = None
+    decoder: np.ndarray | None = None
     findings: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Scan:
@@ -118,9 +118,8 @@ def scan(
                     on_progress(1)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C doesn't wait for thousands of clips
-    found = Scan(
-        HexTexts(digests), duration_s, rates_hz, channel_counts, errors.texts(), peak, decoders.texts(), findings
-    )
+    sha256, reasons, told = (cast(np.ndarray, one) for one in (HexTexts(digests), errors.texts(), decoders.texts()))
+    found = Scan(sha256, duration_s, rates_hz, channel_counts, reasons, peak, told, findings)
     _check_still_there(clips, found)
     return found
 

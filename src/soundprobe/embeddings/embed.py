@@ -146,7 +146,7 @@ def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> Parts:
     samples = np.fromiter(map(model.input_samples, scanned.duration_s.tolist()), np.int64, len(clips))
     place = np.empty(len(clips), dtype=np.int32)
     place[np.argsort(clips.ids)] = np.arange(len(clips), dtype=np.int32)
-    rows = np.lexsort([place, -samples]).astype(np.int32)
+    rows = np.lexsort((place, -samples)).astype(np.int32)
     return Parts(rows, samples[rows])
 
 

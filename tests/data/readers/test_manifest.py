@@ -6,6 +6,8 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -13,6 +15,7 @@ from soundprobe.audio.decode import inspect
 from soundprobe.audio.encoded import read_bytes
 from soundprobe.base import texts
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.catalog import open_data
 from soundprobe.data.readers import table
 from soundprobe.data.readers.manifest import read_manifest
 
@@ -198,6 +201,16 @@ def test_read_manifest_labels_that_are_no_name_are_refused_or_noted(tmp_path: Pa
     (tmp_path / "m.csv").write_text("path,label,fold\na,NA,1\nb,None,2\nc,dog,1\n")
     with pytest.warns(SoundprobeWarning, match="label is 'NA' or 'None' in 2 rows. That is taken for a class"):
         assert read_manifest(tmp_path / "m.csv").class_names == ("NA", "None", "dog")
+
+
+def test_manifest_in_parquet_is_read_as_the_same_in_csv(tmp_path: Path) -> None:
+    columns = {"path": [f"{n}.wav" for n in range(6)], "label": ["a", "b"] * 3, "fold": [1, 1, 2, 2, 3, 3]}
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet", row_group_size=4)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    one, other = (open_data(tmp_path / f"m{ending}") for ending in (".parquet", ".csv"))
+    for name in ("ids", "labels", "folds", "groups", "sources"):
+        assert list(getattr(one, name)) == list(getattr(other, name))
 
 
 def test_read_manifest_holds_few_bytes_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,9 +70,9 @@ class Found:
     labels: np.ndarray
     class_names: tuple[str, ...]
     folds: np.ndarray | None = None
-    groups: np.ndarray | CompactTexts | None = None
+    groups: Any = None
     splits: Sequence[str] | None = None
-    columns: Mapping[str, np.ndarray | CompactTexts] | None = None
+    columns: Mapping[str, Any] | None = None
 
 
 def assemble(found: Found, options: FoldOptions) -> Clips:
@@ -112,6 +112,7 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
         folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
         seed = options.seed
     _note_untrained(found, folds, tested)
+    recordings: Any = groups
     ids: Any = found.ids if isinstance(found.ids, CompactTexts) else np.array(found.ids)
     return Clips(
         name=found.name,
@@ -119,7 +120,7 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
         sources=found.sources,
         labels=found.labels,
         folds=folds,
-        groups=ids if groups is None else groups,
+        groups=ids if groups is None else recordings,
         class_names=found.class_names,
         columns=columns,
         recordings_known=groups is not None,

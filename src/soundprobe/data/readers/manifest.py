@@ -22,12 +22,29 @@ from soundprobe.data.readers.locate import LocatedFiles, Locator, first_of_each_
 from soundprobe.data.readers.table import Table, read_table
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
+PARQUET = ".parquet"
 NEARLY_ALL = 0.9
 PARTS = "drop one of the two; or, where they are parts of a long recording, give columns start and end, in seconds"
 LIKE_TIMES = re.compile(
     r"(segment_)?(start|begin|onset|end|stop|offset|t_?min|t_?max)(_?(time|at|ms|msec|samples?|frames?))*"
 )
 NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?")
+
+
+def is_manifest(path: Path) -> bool:
+    """By its ending; of Parquet what has no audio in it."""
+    if not path.is_file() or path.suffix.lower() not in (*ENDINGS, PARQUET):
+        return False
+    if path.suffix.lower() != PARQUET:
+        return True
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        kinds = pq.read_schema(path).types
+    except (OSError, pa.ArrowException):  # whoever reads it says so
+        return False
+    return not any(pa.types.is_struct(kind) or pa.types.is_binary(kind) for kind in kinds)
 
 
 def read_manifest(
@@ -51,8 +68,8 @@ def read_manifest(
             both a group column and an option for it, or too few clips for the folds that are to be made.
     """
     file = Path(path)
-    if file.suffix.lower() not in ENDINGS:
-        raise DataError(f"{file} is no manifest: its name must end in {', '.join(ENDINGS)}.")
+    if file.suffix.lower() not in (*ENDINGS, PARQUET):
+        raise DataError(f"{file} is no manifest: its name must end in {', '.join((*ENDINGS, PARQUET))}.")
     if audio_root is not None and not Path(audio_root).is_dir():
         raise DataError(f"--audio-root {audio_root} is no folder. Give the one that the clips' paths are below.")
     root = file.parent if audio_root is None else Path(audio_root)

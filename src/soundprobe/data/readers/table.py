@@ -316,22 +316,34 @@ def _parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_table(path, partitioning=None)
-        columns: dict[str, list[str]] = {}
-        for name, column in zip(found.column_names, found.columns, strict=True):
-            values = column.to_pylist()
-            widths = {len(value) for value in values if isinstance(value, list)}
-            if len(widths) == 1 and max(widths) > 1 and all(isinstance(value, list) for value in values):
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            kinds = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+            lists: dict[str, list[Any]] = {
+                name: [] for name, kind in kinds.items() if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+            }
+            texts = {name: TextsBuilder() for name in kinds if name not in lists}
+            for batch in file.iter_batches(BATCH):
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    if name in lists:
+                        lists[name] += column.to_pylist()
+                    else:
+                        texts[name].extend([as_text(value).strip() for value in column.to_pylist()])
+        columns: dict[str, Sequence[str]] = {}
+        for name in kinds:
+            values = lists.get(name, ())
+            widths = {None if value is None else len(value) for value in values}
+            if len(widths) == 1 and None not in widths and max(widths) > 1:
                 columns |= {str(at): [as_text(value[at]) for value in values] for at in range(max(widths))}
             else:
-                columns[name] = list(map(as_text, values))
+                columns[name] = list(map(as_text, values)) if name in lists else texts[name].column()
     except FileNotFoundError:
         raise DataError(f"Can't read {path}: No such file or directory.{nearest_name(path)}") from None
     except (OSError, pa.ArrowException, ValueError) as error:
         raise DataError(f"{path} can't be read as Parquet ({one_line(error)}). Write it again, or as CSV.") from None
-    if not found.num_rows:
+    if not rows:
         raise DataError(f"{path} has no rows; one for each clip is needed.")
-    return Table(str(path), columns, Places("row", range(1, found.num_rows + 1)))
+    return Table(str(path), columns, Places("row", range(1, rows + 1)))
 
 
 def _json_lines(path: Path) -> Table:
