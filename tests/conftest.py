@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from dask_cluster import DaskCluster
+from object_store import ObjectStore
+from optional import needed
 
+# Before PyTorch comes: workers share the cores, and a thread that spins while it waits takes another worker's time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PROJECT = Path(__file__).resolve().parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,6 +34,16 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A cluster of two workers, each a process of its own."""
     with DaskCluster(tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 with a bucket of that name, which s3fs finds."""
+    needed("s3fs")
+    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environ.items():
+            patch.setenv(name, value)
+        yield store
 
 
 @pytest.fixture(autouse=True)

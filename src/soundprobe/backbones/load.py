@@ -66,6 +66,7 @@ class LoadedBackbone:
             "parameters": self.spec.parameters,
             "settings": self.settings,
             **({"layers": self.layers} if self.layers else {}),
+            **({"folders": {self.spec.name: self.spec.folder}} if self.spec.folder else {}),
         }
 
     @property
@@ -162,8 +163,11 @@ def load_backbone(
         state = network.state_dict()
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
-        label = PRETRAINED if title == spec.name else f"pretrained ({title})"
-        info = WeightsInfo("pretrained", state_digest(state), label)
+        if title:
+            label = PRETRAINED if spec.name.endswith(title) else f"pretrained ({title})"
+            info = WeightsInfo("pretrained", state_digest(state), label)
+        else:
+            info = WeightsInfo("random", state_digest(state), "random (seed 0)")
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from soundprobe.backbones.by_length import embed_by_length
+from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
@@ -58,7 +59,9 @@ class MtebEncoder(nn.Module, Backbone):
         )
 
     def load_pretrained(self) -> str:
-        """They are loaded already; says which."""
+        """They are loaded already; says which, or nothing where they are drawn."""
+        if is_mostly_drawn(_held(self.encoder), _held(_encoder.__wrapped__(self.name, seed=1))):
+            return ""
         revision = getattr(getattr(self.encoder, "mteb_model_meta", None), "revision", None)
         return f"{self.name} {revision[:12]}" if revision else self.name
 
@@ -158,7 +161,7 @@ def mteb_spec(rest: str) -> BackboneSpec:
 
 
 @lru_cache(maxsize=4)
-def _encoder(name: str) -> Any:
+def _encoder(name: str, seed: int = 0) -> Any:
     try:
         import mteb
         from mteb.models import ModelMeta
@@ -189,12 +192,10 @@ def _encoder(name: str) -> Any:
 
         constants.HF_HUB_OFFLINE = True
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
-            if isinstance(found, ModelMeta):
-                encoder = found.load_model(device="cpu")
-            else:
-                encoder = found(name, None, device="cpu") if isinstance(found, type) else found
+        if isinstance(found, ModelMeta):
+            encoder = load_drawn(lambda: found.load_model(device="cpu"), seed)
+        else:
+            encoder = load_drawn(lambda: found(name, None, device="cpu"), seed) if isinstance(found, type) else found
     except Exception as error:  # the Hub's client, transformers and others have no error in common
         forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
         raise WeightsError(

@@ -18,8 +18,9 @@ FLOATS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*FLOATS, "int8")
 FRAME_TYPES = ("float32", "float16")
 """How frames are kept."""
-LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
-"""What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
+LAST, MEAN, BOTH, ALL, WEIGHTED = "last", "mean", "both", "all", "weighted"
+"""What `--layer` calls the embedding proper, the mean of a backbone's layers, two or more of them side by side, and of
+a head their sum by learnt weights."""
 
 
 def together(layers: Sized) -> str:
@@ -88,11 +89,13 @@ class BackboneSpec:
         trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
-            that returns their name, for the label, and raises WeightsError where they can't be had.
+            that returns their name, for the label, or "" where they are drawn and nothing has learnt them, and raises
+            WeightsError where they can't be had.
         brings_weights: whether those are the only ones that it can have: neither random ones nor a file's.
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
             (B, C) logits, and their tensors by the layers' names among those of the file.
+        folder: of a backbone that is known by where it lies, its absolute path.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
@@ -121,6 +124,7 @@ class BackboneSpec:
     brings_weights: bool = False
     tags: str = ""
     gmacs: float = 0.0
+    folder: str = ""
     source: str = ""
     licence: str = ""
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import xxhash
 
-from soundprobe.base.errors import DamagedError, SoundprobeWarning, StoreError
+from soundprobe.base.errors import DamagedError, StoreError, note
+from soundprobe.base.remote import fetch
 
 MARK = "xxh3-128:"
 ZEROS = "0" * 32
@@ -51,6 +51,7 @@ def read_checked(path: Path) -> bytes:
     Raises:
         DamagedError: they are others. StoreError: there is no such file, or it can't be read now.
     """
+    fetch(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -63,6 +64,7 @@ def read_checked(path: Path) -> bytes:
 
 def check_file(path: Path) -> None:
     """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
+    fetch(path)
     try:
         with path.open("rb") as file:
             _check(file, path)
@@ -85,12 +87,14 @@ def _check(file: IO[bytes], path: Path) -> None:
 
 def is_signed(path: Path) -> bool:
     """Whether the file at `path` carries a digest, right or wrong. Raises OSError where it can't be read."""
+    fetch(path)
     with path.open("rb") as file:
         return _place(file, MARK) is not None
 
 
 def digest_of(path: Path) -> str:
     """The digest of all bytes at `path`, for a record that stands beside it. Raises OSError where it can't be read."""
+    fetch(path)
     with path.open("rb") as file:
         return MARK + _digest(file, None)
 
@@ -102,6 +106,7 @@ def short_digest(content: bytes) -> str:
 
 def is_as_named(path: Path) -> bool:
     """Whether the file's name ends in the `short_digest` of its bytes. False also where it can't be read."""
+    fetch(path)
     try:
         return path.stem.endswith("-" + short_digest(path.read_bytes()))
     except OSError:
@@ -123,7 +128,7 @@ def checked_metadata(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def note_damage(error: DamagedError) -> None:
     """Says that what is damaged is being made again."""
-    warnings.warn(f"{error.path} is damaged: {error.why}. It is made again.", SoundprobeWarning, stacklevel=3)
+    note(f"{error.path} is damaged: {error.why}. It is made again.")
 
 
 def _place(file: IO[bytes], wanted: str) -> int | None:
@@ -171,8 +176,4 @@ def _note(path: Path) -> None:
     """Once in a process: thousands of files may be of an earlier version."""
     if not _noted:
         _noted.add(str(path))
-        warnings.warn(
-            f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.",
-            SoundprobeWarning,
-            stacklevel=4,
-        )
+        note(f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.errors import ConfigError, unknown
 
@@ -76,6 +77,12 @@ def free_bytes() -> int:
     with suppress(OSError, ValueError):  # "max", or no such container
         free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return free
+
+
+def made_by(command: str) -> dict[str, Any]:
+    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC)."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"command": command, "versions": versions(), "created": now}
 
 
 def versions() -> dict[str, str]:

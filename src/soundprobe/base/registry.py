@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line, unknown
+from soundprobe.base.errors import ConfigError, note, one_line, unknown
 
 
 class Spec(Protocol):
@@ -160,12 +159,12 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         specs = []
         for point in self._points:
             if why := self._refused(point.name):
-                warnings.warn(f"Left out: {why}, so {point.value} can't be it.", SoundprobeWarning, stacklevel=2)
+                note(f"Left out: {why}, so {point.value} can't be it.")
         for name in self._added:
             try:
                 specs.append(self[name])
             except ConfigError as error:
-                warnings.warn(f"Left out: {error}", SoundprobeWarning, stacklevel=2)
+                note(f"Left out: {error}")
         return specs
 
     def _spec(self, name: str, address: str) -> AnySpec:

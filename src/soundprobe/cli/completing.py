@@ -37,11 +37,12 @@ def _prepare(app: typer.Typer | None, group: str, before: str) -> None:
         verb = group + (command.name or command.callback.__name__)
         hints = get_type_hints(command.callback, include_extras=True)
         command.callback.__annotations__.update(hints)  # as text they would be made anew when typer reads them
-        for hint in hints.values():
+        for parameter, hint in hints.items():
             for told in get_args(hint)[1:]:
                 if isinstance(told, OptionInfo | ArgumentInfo):
                     # typer.Option("--head") in Annotated: typer has its first name as the default
-                    called = (told.default, *(told.param_decls or ()), told.metavar)
+                    own = f"--{parameter.replace('_', '-')}"
+                    called = (told.default, *(told.param_decls or ()), told.metavar, own)
                     asked = [key for name in called for key in (f"{verb} {name}", str(name)) if key in COMPLETED]
                     if asked:
                         told.autocompletion = completes(COMPLETED[asked[0]], before)
@@ -94,7 +95,8 @@ def completes(names: Names, before: str) -> Callable[..., list[str]]:
 def backbones(given: Mapping[str, Any]) -> Iterator[str]:
     from soundprobe.backbones.catalog import BACKBONES
 
-    known = {"timm": timm_names, "hf": lambda: _cached("models")}
+    here = (f"./{file.parent}" for file in sorted(Path().glob("*/config.json")))
+    known = {"timm": timm_names, "hf": lambda: (*_cached("models"), *here)}
     yield from BACKBONES
     for prefix in BACKBONES.prefixes:
         yield f"{prefix}:"
@@ -113,6 +115,16 @@ def heads(given: Mapping[str, Any]) -> Iterable[str]:
     from soundprobe.heads.catalog import HEADS
 
     return HEADS
+
+
+def layers(given: Mapping[str, Any]) -> Iterator[str]:
+    """What the backbones that were named offer; of `hf:` what every model has, as asking it takes seconds."""
+    from soundprobe.backbones.catalog import BACKBONES
+    from soundprobe.backbones.spec import ALL, LAST, MEAN
+
+    named = [name.strip() for name in (given.get("backbone") or "").split(",")]
+    own = [layer for name in named if name in BACKBONES for layer in BACKBONES[name].layers]
+    yield from dict.fromkeys([LAST, ALL, *([] if own else [MEAN]), *own])
 
 
 def data(given: Mapping[str, Any]) -> Iterator[str]:
@@ -170,6 +182,8 @@ COMPLETED: Mapping[str, Names] = {
     "probe --backbone": embedded,
     "fit --backbone": embedded,
     "--head": heads,
+    "extract --layer": layers,
+    "probe --layer": lambda given: ("last", "all", "weighted"),
     "--run": runs(),
     "fit --run": runs("probe"),
     "--finetuned": runs("finetune"),

@@ -15,7 +15,19 @@ from rich.text import Text
 from soundprobe.base.errors import AudioError, ConfigError, one_line
 from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine
-from soundprobe.cli.options import Address, Allow, Dataset, Device, HeadsFolder, NetworkEngine, Quiet, examples
+from soundprobe.base.remote import placed
+from soundprobe.cli.options import (
+    Address,
+    Allow,
+    Dataset,
+    Device,
+    HeadsFolder,
+    NetworkEngine,
+    Quiet,
+    examples,
+    flag,
+    option,
+)
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import plural
 
@@ -23,11 +35,12 @@ if TYPE_CHECKING:
     from soundprobe.audio.live import Raw
     from soundprobe.predicting.predictor import Listening, Predictor
 
-PREDICT_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
+    "soundprobe predict s3://bucket/recordings --run best --heads s3://bucket/heads",
     "soundprobe predict clip.wav --tags",
     "soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
@@ -38,63 +51,39 @@ NAMES_SHOWN = 5
 TABLE = "table"
 
 Run = Annotated[
-    str | None,
-    typer.Option("--run", "--head", metavar="RUN", help="best, a name of `runs list`, a folder, or hf:OWNER/NAME."),
+    str | None, option("RUN", "best, a name of `runs list`, a folder, or hf:OWNER/NAME.", "--run", "--head")
 ]
-Weights = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")
-]
-Channels = Annotated[
-    str | None, typer.Option("--channels", metavar="HOW", help="mean, first or loudest. Default: as in training.")
-]
+Weights = Annotated[str | None, option("FILE", "The backbone's, where they are yours or were moved.")]
+Channels = Annotated[str | None, option("HOW", "mean, first or loudest. Default: as in training.")]
 
 
 def predict(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="CLIP", help="Audio files, folders of them, or - for standard input.")
+        list[Path],
+        typer.Argument(
+            metavar="CLIP", parser=placed, help="Audio files, folders or URLs of them, or - for standard input."
+        ),
     ],
     run: Run = None,
-    tags: Annotated[
-        bool, typer.Option("--tags", help="AudioSet's tags instead, by a pretrained network: no run.")
-    ] = False,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="Whose tags. Default: mn04.")
-    ] = None,
+    tags: Annotated[bool, flag("AudioSet's tags instead, by a pretrained network: no run.", "--tags")] = False,
+    backbone: Annotated[str | None, option("NAME", "Whose tags. Default: mn04.", "--backbone", "-b")] = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
-    window: Annotated[
-        float | None, typer.Option("--window", metavar="S", help="Heard at once. Default: as the heads were trained.")
-    ] = None,
-    hop: Annotated[
-        float | None, typer.Option("--hop", metavar="S", help="From window to window. Default: half a window.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", metavar="P", help="Segments have at least this probability.")
-    ] = None,
-    min_duration: Annotated[
-        float, typer.Option("--min-duration", metavar="S", help="Shorter segments are left out.")
-    ] = 0.0,
-    form: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="table, csv, jsonl, audacity or raven.")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="PATH", help="A file for all, or a folder: a file a recording.")
-    ] = None,
-    raw: Annotated[
-        str | None, typer.Option("--raw", metavar="TYPE", help="Of -: samples alone, f32le, s16le or s32le.")
-    ] = None,
-    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of --raw.")] = None,
-    channels_in: Annotated[int, typer.Option("--channels-in", metavar="N", help="Of --raw.")] = 1,
-    follow: Annotated[bool, typer.Option("--follow", help="Of -: a line for each window, as it comes.")] = False,
-    unknown: Annotated[
-        bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")
-    ] = True,
+    window: Annotated[float | None, option("S", "Heard at once. Default: as the heads were trained.")] = None,
+    hop: Annotated[float | None, option("S", "From window to window. Default: half a window.")] = None,
+    threshold: Annotated[float | None, option("P", "Segments have at least this probability.")] = None,
+    min_duration: Annotated[float, option("S", "Shorter segments are left out.")] = 0.0,
+    form: Annotated[str | None, option("NAME", "table, csv, jsonl, audacity or raven.", "--format")] = None,
+    to: Annotated[Path | None, option("PATH", "A file for all, or a folder: a file a recording.")] = None,
+    raw: Annotated[str | None, option("TYPE", "Of -: samples alone, f32le, s16le or s32le.")] = None,
+    rate: Annotated[int | None, option("HZ", "Of --raw.")] = None,
+    channels_in: Annotated[int, option("N", "Of --raw.")] = 1,
+    follow: Annotated[bool, flag("Of -: a line for each window, as it comes.", "--follow")] = False,
+    unknown: Annotated[bool, flag("Whether a fit may say: none of these.", "--unknown/--no-unknown")] = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
-    ] = 2,
+    jobs: Annotated[int, option("N", "Recordings decoded ahead of the network.", min=1)] = 2,
     engine: NetworkEngine = "threads",
     address: Address = None,
     allow: Allow = None,
@@ -106,7 +95,7 @@ def predict(
 
     By the heads of all folds, or a fit's one; or with --tags.
     """
-    from soundprobe.data.listing import audio_files
+    from soundprobe.data.listing import audio_files, listed
     from soundprobe.predicting.label_formats import FACTS, prediction_facts
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
     from soundprobe.predicting.loading import load_predictor
@@ -115,6 +104,7 @@ def predict(
     from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
 
     how = Listening(window, hop, threshold, min_duration)
+    clips = [listed(place) for place in clips]
     source = _raw(clips, raw, rate, channels_in, follow)
     check_engine(engine, address, NETWORK_ENGINES)
     if engine != "threads" and STDIN in map(str, clips):

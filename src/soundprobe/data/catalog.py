@@ -13,15 +13,17 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unknown
+from soundprobe.base.errors import DataError, SoundprobeWarning, note, one_line, unknown
 from soundprobe.base.files import printable
+from soundprobe.base.places import told
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.base.remote import is_url, placed
 from soundprobe.data.corrections import correct_labels
-from soundprobe.data.listing import counted_endings, is_audio, shown_entries
+from soundprobe.data.listing import counted_endings, is_audio, listed, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.locate import nearest_name
-from soundprobe.data.readers.table import header_of
+from soundprobe.data.readers.table import has_columns
 
 MADE_FOLDS = 10
 """Where a data set has no folds of its own."""
@@ -94,11 +96,6 @@ LICENCES = {"urbansound8k": "CC BY-NC 3.0", "esc50": "CC BY-NC 3.0", "esc10": "C
 """Of the data sets that readers know by their layout: of the clips, as their authors publish them."""
 
 
-def _is_bare_metadata(path: Path) -> bool:
-    is_csv = path.is_file() and path.suffix.lower() == ".csv"
-    return is_csv and set(urbansound8k.COLUMNS) <= set(header_of(path))
-
-
 def _has_parquet(path: Path) -> bool:
     return hub.is_saved(path) or bool(hub.parquet_files(path))
 
@@ -128,7 +125,7 @@ LAYOUTS = Registry(
         Layout(
             name="metadata",
             title="UrbanSound8K's metadata alone",
-            detects=_is_bare_metadata,
+            detects=lambda path: has_columns(path, urbansound8k.COLUMNS),
             target="soundprobe.data.readers.urbansound8k:read_urbansound8k_metadata",
             description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
         ),
@@ -254,7 +251,7 @@ def _open(name_or_path: str | Path, made: dict[str, int], how: Opening) -> Clips
         clips: Clips = resolve(named.target, "data")()
     else:
         layout = find_layout(name_or_path)
-        clips = _read(layout, str(name_or_path) if layout is HUB else Path(name_or_path), made, how)
+        clips = _read(layout, str(name_or_path) if layout is HUB else placed(name_or_path), made, how)
     _check_names(clips)
     return clips
 
@@ -297,11 +294,9 @@ def _check_names(clips: Clips) -> None:
         alike.setdefault(plain, []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            warnings.warn(
+            note(
                 f"{clips.name}: the classes {', '.join(map(repr, names))} differ only in case, spaces or Unicode form. "
-                "They are kept apart; write them alike if they are one.",
-                SoundprobeWarning,
-                stacklevel=3,
+                "They are kept apart; write them alike if they are one."
             )
 
 
@@ -316,7 +311,7 @@ def settle(data: object, folds: int, limit: int | None, how: Opening) -> dict[st
         raise DataError(f"{', '.join(given)}: say it to open_data; here data are clips that are open already.")
     for name in ("audio_root", "corrections"):
         if given.get(name):
-            given[name] = printable(str(Path(given[name]).resolve()))
+            given[name] = data_address(given[name])
     return {"folds": folds, "group_prefix": None, "limit": limit, **given}
 
 
@@ -340,11 +335,11 @@ def find_layout(path: str | Path) -> Layout:
     Raises:
         DataError: there is nothing at `path`, or nothing that is known.
     """
-    if str(path).startswith(OF_HUB):
+    if str(path).startswith(OF_HUB) and not is_url(path):
         return HUB
     if path == "":
         raise DataError("--data is empty: give a data set's name, or the path of a folder or file.")
-    place = Path(path)
+    place = listed(path)
     try:
         os.stat(place)
     except PermissionError as error:
@@ -389,7 +384,9 @@ def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
 
 
 def _not_there(path: str) -> str:
-    """What to say of a path or name where nothing is."""
+    """What to say of a path, URL or name where nothing is."""
+    if is_url(path):
+        return f"Nothing is at {path}. Give a folder or file of that store."
     name = path.rstrip("/\\")
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
@@ -422,7 +419,7 @@ def _detects(layout: Layout, path: Path) -> bool:
         if layout.name in LAYOUTS.own:
             raise
         said = f"layout {layout.name!r} can't tell whether it is that of {path}: {one_line(error)}"
-        warnings.warn(f"Left out: {said}", SoundprobeWarning, stacklevel=3)
+        note(f"Left out: {said}")
         return False
 
 
@@ -439,6 +436,7 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
 
 
 def data_address(data: str | Path) -> str:
-    """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
-    by_name = str(data) in DATASETS or str(data).startswith(OF_HUB)
-    return str(data) if by_name else printable(str(Path(data).resolve()))
+    """What opens the same data from any folder: a data set's name or a URL as it is, a path made absolute."""
+    if str(data) in DATASETS or (str(data).startswith(OF_HUB) and not is_url(data)):
+        return str(data)
+    return told(printable(str(placed(data).resolve())))

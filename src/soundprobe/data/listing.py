@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import EncodedAudio, Source
+from soundprobe.base.remote import local
 
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders; hidden files, such as AppleDouble's "._a.wav", begin with a dot."""
@@ -40,11 +40,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             elif not entry.is_symlink():
                 subfolders.append(place / entry.name)
             elif leads_back(target := os.path.realpath(entry.path), listed):
-                warnings.warn(
-                    f"The link {entry.path} is left out: it leads to {target}, whose files are listed already.",
-                    SoundprobeWarning,
-                    stacklevel=2,
-                )
+                note(f"The link {entry.path} is left out: it leads to {target}, whose files are listed already.")
             else:
                 listed.append(target)
                 subfolders.append(place / entry.name)
@@ -117,6 +113,11 @@ def audio_files(place: Path) -> list[Path]:
     return files
 
 
+def listed(place: str | os.PathLike[str]) -> Path:
+    """Where `place` is on this machine; of one at a URL, whatever is no audio is fetched."""
+    return local(place, now=lambda name: not is_audio(Path(name)))
+
+
 def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:
     """Each source, folders as the audio files in them, and whether it was found in one.
 
@@ -127,7 +128,7 @@ def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:
         if isinstance(source, EncodedAudio):
             yield source, False
         else:
-            yield from ((path, path != Path(source)) for path in audio_files(Path(source)))
+            yield from ((path, path != place) for place in [listed(source)] for path in audio_files(place))
 
 
 def counted_endings(files: Iterable[Path]) -> str:
@@ -141,10 +142,8 @@ def note_left_out(folder: Path, files: Iterator[Path]) -> None:
     left_out = list(files)
     if left_out:
         number = len(left_out)
-        warnings.warn(
+        note(
             f"{number} file{' below' if number == 1 else 's below'} {folder} {'is' if number == 1 else 'are'} left "
             f"out, because {'its' if number == 1 else 'their'} ending is not that of audio that can be decoded "
-            f"({counted_endings(left_out)}).",
-            SoundprobeWarning,
-            stacklevel=3,
+            f"({counted_endings(left_out)})."
         )

@@ -29,6 +29,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+from soundprobe.base.remote import local
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -396,9 +397,12 @@ def open_set(folder: str | Path) -> EmbeddingSet:
 
 
 def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str]]:
-    """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
+    """Every finished set below the folder `root`, in the order of their paths, and folder -> why it can't be used.
+
+    A folder that isn't there has none.
+    """
     found, unusable = ShownList[EmbeddingSet](), {}
-    for path in sorted(Path(root).glob("*/*/meta.json")):
+    for path in sorted(local(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))
         except StoreError as error:
@@ -414,6 +418,9 @@ def read_embeddings(embedding_set: EmbeddingSet, into: Path | None = None) -> Em
 
     Beside the features no more is held of them than a part and `SORTED_COLUMNS`. Those of a network that was fine-tuned
     without a fold belong to that fold: `features` is no array then, see `FoldFeatures`.
+
+    Args:
+        embedding_set: one that `find_sets` or `open_set` gave.
 
     Raises:
         DamagedError: a part is gone, not what was written, or not what `meta.json` says; with what mends it.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from soundprobe.base.as_one import write_as_one
-from soundprobe.base.errors import SoundprobeWarning
+from soundprobe.base.errors import note
 from soundprobe.base.files import json_text, path_name
 from soundprobe.base.locks import locked
+from soundprobe.base.remote import local, placed
 from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MAX_AUDIO_MB, MediaOptions
@@ -33,8 +33,8 @@ class ReportPaths:
 
 
 def write_report(
-    heads_folder: Path,
-    reports_folder: Path,
+    heads_folder: str | Path,
+    reports_folder: str | Path,
     *,
     dataset: str | None = None,
     baseline: str | None = None,
@@ -50,7 +50,7 @@ def write_report(
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
     The files are `report.html` (needs no network) with its sounds in `report-audio/`, `report.md` and `report.json`
-    (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. They
+    (see docs/json.md): in `reports_folder`, or with `dataset` in the folder of that name below it. They
     change together (see `base.as_one`), and the same runs give the same bytes. A second writer waits. Where labels are
     doubted, `label-suspects.csv` stands beside them; see `write_suspects`.
 
@@ -59,6 +59,7 @@ def write_report(
             By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        title: of the page.
         dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
         trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether there are sounds, and how many million bytes they and their pictures may take.
@@ -70,25 +71,22 @@ def write_report(
             several, have the name `baseline`.
         StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
-    collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
-    folder = Path(reports_folder)
+    collection = replace(collect_runs(local(heads_folder)), baseline=baseline)
+    folder = placed(reports_folder)
     several = len({run.record.dataset.identity for run in collection.runs}) > 1
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
     beside = folder / FOLDER
-    options = MediaOptions(data, max_audio_mb, audio, Path(embeddings), None if single_file else beside, map_method)
+    options = MediaOptions(data, max_audio_mb, audio, local(embeddings), None if single_file else beside, map_method)
     if not trials:
         collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline, several=several)
     for one in found:
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:
-            warnings.warn(
-                f"{', '.join(names)} were imported on {one.shown_name}; "
-                "--baseline NAME compares the best run with one.",
-                SoundprobeWarning,
-                stacklevel=2,
+            note(
+                f"{', '.join(names)} were imported on {one.shown_name}; --baseline NAME compares the best run with one."
             )
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)
     with locked(folder, wait=True):

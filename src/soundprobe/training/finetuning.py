@@ -14,6 +14,7 @@ import torch
 
 from soundprobe.audio.checks import notes
 from soundprobe.backbones.weights.state_dicts import state_digest
+from soundprobe.base.files import remove_file
 from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
 from soundprobe.base.progress import progress_bar
@@ -59,15 +60,7 @@ def make_job(
     """
     augmentations = augmentations_of(recipe)  # a wrong field shows before anything is read
     device = str(choose_device(device))
-    plan = NetworkPlan(
-        backbone=recipe.backbone,
-        weights=weights,
-        clip_seconds=recipe.data.clip_seconds,
-        classes=len(clips.class_names),
-        dropout=recipe.head.dropout,
-        seed=seed,
-        layers=recipe.head.layers,
-    )
+    plan = NetworkPlan(recipe, weights, len(clips.class_names), seed)
     model = plan.load(progress=progress).on_channels(channels)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)
@@ -109,7 +102,7 @@ def run_job(
     missing = [fold for fold in wanted if fold not in usable]
     for fold in set(wanted).difference(missing):  # done, but for what its last act takes away
         for path in checkpoints(folder, fold):
-            path.unlink()
+            remove_file(path)
     if not missing and results.is_current(folder, usable):
         return FinishedRun(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
@@ -159,9 +152,9 @@ def _forget(folder: Path, folds: Sequence[int]) -> None:
     """Deletes what was trained for `folds` before."""
     for fold in folds:
         for path in (results.fold_path(folder, fold), results.network_path(folder, fold), history_path(folder, fold)):
-            path.unlink(missing_ok=True)
+            remove_file(path)
         for path in checkpoints(folder, fold):
-            path.unlink()
+            remove_file(path)
 
 
 def _tasks(job: FinetuneJob, folder: Path, inputs: Path, missing: Sequence[int]) -> list[FoldTraining]:

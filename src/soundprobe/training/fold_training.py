@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file, save
 
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
-from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError, TrainingError
-from soundprobe.base.files import atomic_file
+from soundprobe.base.files import atomic_file, remove_file
 from soundprobe.base.parallel import check_wanted
 from soundprobe.base.records import FoldResult
+from soundprobe.base.remote import fetch
 from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import inner_split
@@ -39,33 +39,27 @@ from soundprobe.training.state import Setting
 
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
-    """From what each fold's network is made: always the same numbers, from the file or the seed."""
+    """From what each fold's network is made: always the same numbers, from the file or the seed.
 
-    backbone: str
+    Of `recipe` counts what says the backbone and its head.
+    """
+
+    recipe: FinetuneRecipe
     weights: str
-    clip_seconds: float | None
     classes: int
-    dropout: float
     seed: int
-    layers: str = LAST
 
     def load(self, progress: bool = False) -> LoadedBackbone:
         """The backbone, on the CPU."""
-        return load_backbone(
-            self.backbone,
-            weights=self.weights,
-            clip_seconds=self.clip_seconds,
-            layers=self.layers,
-            seed=self.seed,
-            progress=progress,
-        )
+        recipe = self.recipe
+        how: dict[str, Any] = {"clip_seconds": recipe.data.clip_seconds, "layers": recipe.head.layers}
+        return load_backbone(recipe.backbone, weights=self.weights, seed=self.seed, progress=progress, **how)
 
     def build(self) -> FinetunedNetwork:
         """The network before any training, on the CPU."""
-        model = self.load()
-        return FinetunedNetwork(
-            model.on_spectrograms(), model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
-        )
+        model, dropout = self.load(), self.recipe.head.dropout
+        dim = model.spec.embedding_dim
+        return FinetunedNetwork(model.on_spectrograms(), dim, self.classes, dropout=dropout, seed=self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +105,7 @@ class TrainedFold:
             file.write(self.network)
         results.write_fold(task.folder, self.result, self.head, {"network": path.name}, task.about)
         for path in checkpoints(task.folder, task.fold):
-            path.unlink()
+            remove_file(path)
 
 
 def run_fold(task: FoldTraining, threads: int | None = None) -> TrainedFold:
@@ -218,6 +212,7 @@ def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
     network = task.plan.build()
     if task.carry_from is not None:
         results.check_network(task.carry_from)
+        fetch(task.carry_from)
         network.load_state_dict(load_file(task.carry_from))
     digest = state_digest(network.state_dict())
     if task.carry_from is None and digest != task.initial_sha256:

@@ -5,12 +5,10 @@ Never imports a backbone: what it needs is in the store.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import itertools
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,13 +20,14 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
-from soundprobe.base.files import check_room, path_name
+from soundprobe.base.errors import ConfigError, note, unknown
+from soundprobe.base.files import check_room, path_name, remove_file
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, versions
+from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult
+from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, HeadSpec, make_head
@@ -96,6 +95,7 @@ def probe(
         memory_gb: what features and their copies may take in memory; half of what is free by default. Of larger sets
             the linear head reads its rows from a temporary file (in `TMPDIR`) again and again, with the same result to
             the bit; others are refused.
+        command: kept in `result.json` as what was run; progress: show bars.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -126,7 +126,7 @@ def probe(
         raise ConfigError(f"--memory {memory_gb:g} is not valid: give GB above 0, such as 8.")
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
-    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
+    found = find_feature_sets(placed(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
     for name in names:
         for feature_set in _for_head(name, found):
@@ -165,7 +165,7 @@ def probe(
                 own = functools.partial(read, HEADS[name].takes_frames)
                 with one_thread():
                     done = _run(
-                        plan, own, Path(heads), only_folds, run_folds, device, jobs_of, force, progress, command
+                        plan, own, placed(heads), only_folds, run_folds, device, jobs_of, force, progress, command
                     )
                     for extra in wanted:
                         again = not done.reused
@@ -245,7 +245,7 @@ def _run(
         if force:
             results.forget_result(folder)
             for fold in wanted:
-                results.fold_path(folder, fold).unlink(missing_ok=True)
+                remove_file(results.fold_path(folder, fold))
         done = results.usable_folds(folder, features.folds)
         missing = [fold for fold in wanted if fold not in done]
         if not missing and results.is_current(folder, done):
@@ -338,7 +338,7 @@ def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> 
         why = f"{asked[0]} says nothing about {feature_set.name}: {NOT_OF_FINETUNED[asked[0]]}."
         if named or len(tuned) == len(found):
             raise ConfigError(f"{why} Leave the option out, or probe frozen embeddings.")
-        warnings.warn(f"{why} It is left out.", SoundprobeWarning, stacklevel=2)
+        note(f"{why} It is left out.")
     return [feature_set for feature_set in found if feature_set not in tuned]
 
 
@@ -390,8 +390,6 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             "key": key,
         },
         "device": device,
-        "command": command,
-        "versions": versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **made_by(command),
         "seconds": round(seconds, 3),
     }

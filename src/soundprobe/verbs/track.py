@@ -7,13 +7,12 @@ import json
 import logging
 import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line
+from soundprobe.base.errors import ConfigError, note, one_line
 from soundprobe.base.files import offline, path_name
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import NamedRun, base_name
@@ -39,7 +38,7 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
         to: a folder, or the URI of a tracking server or database.
 
     Raises:
-        ConfigError: see `check_tracker`.
+        ConfigError: MLflow is not installed, `to` is empty, or the network is forbidden and `to` is on it.
     """
     where = check_tracker(to)
     for run in runs:
@@ -49,7 +48,7 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
             _log(run.record, where)
         except Exception as error:  # whatever a tracker does, the run is done and kept
             said = f"MLflow has no run {base_name(run.record)}: {one_line(error)[:300]}. The run itself is kept."
-            warnings.warn(said, SoundprobeWarning, stacklevel=2)
+            note(said)
         finally:
             logging.disable(disabled)
 

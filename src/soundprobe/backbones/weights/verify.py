@@ -15,14 +15,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from soundprobe.base.errors import SoundprobeWarning, StoreError, WeightsError
-from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
+from soundprobe.base.errors import StoreError, WeightsError, note
+from soundprobe.base.files import make_folder, offline, sync_file, sync_folder, write_text
 from soundprobe.base.locks import HOLDER, held_lock
+from soundprobe.base.places import cache_folder
+from soundprobe.base.remote import fetch as fetch_copy
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -150,7 +151,7 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
                 _finish_partial(file, path)
                 return there
             if path.exists():
-                warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
+                note(f"{path} is damaged. It is fetched again.")
                 digest_path(file).unlink(missing_ok=True)
             _download(file, path, progress)
     except OSError as error:
@@ -162,6 +163,7 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of the file's bytes, 64 lower-case hexadecimal digits. Raises WeightsError if it can't be read."""
+    fetch_copy(path)
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.texts import CompactTexts
 from soundprobe.data.readers.table import Table
 
@@ -95,11 +94,9 @@ def choose_columns(
                 f"{_propose(table, chosen, needed)}"
             )
         elif fitting:
-            warnings.warn(
+            note(
                 f"{table.source}: several columns may be the {role}, so none is: {', '.join(fitting)}. "
-                f"--columns {role}={fitting[0]} takes the first.",
-                SoundprobeWarning,
-                stacklevel=4,
+                f"--columns {role}={fitting[0]} takes the first."
             )
     if any(role not in chosen for role in needed):
         missing = " and no ".join(role for role in needed if role not in chosen)
@@ -149,11 +146,9 @@ def check_single_labels(table: Table, column: str) -> tuple[np.ndarray, list[str
     missing = sorted(name for name in alone if name.casefold() in NO_LABEL)
     if missing:
         count = np.isin(codes, [names.index(name) for name in missing]).sum()
-        warnings.warn(
+        note(
             f"{table.source}: {column} is {' or '.join(map(repr, missing))} in {count} rows. That is taken for a "
-            "class; where it stands for no label, leave these rows out.",
-            SoundprobeWarning,
-            stacklevel=4,
+            "class; where it stands for no label, leave these rows out."
         )
     return codes, names
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.remote import is_url, placed
 from soundprobe.base.texts import first_of_each
 from soundprobe.data.listing import files_below, is_audio
 
@@ -26,9 +27,9 @@ MOST_FILES = 100_000  # looked through for a file's name
 class Locator:
     """Finds paths below `root`.
 
-    A path is taken as it is where something is there. Else backslashes are slashes, a drive or the folders in front of
-    what is there are dropped where `root` was given by the user, and names may differ in Unicode form, in case, or by a
-    missing ending.
+    A URL is taken as it is, and a path where something is there. Else backslashes are slashes, a drive or the folders
+    in front of what is there are dropped where `root` was given by the user, and names may differ in Unicode form, in
+    case, or by a missing ending.
     """
 
     def __init__(self, root: Path, *, given: bool) -> None:
@@ -36,14 +37,16 @@ class Locator:
         self._listings: dict[str, dict[str, list[str]]] = {}
 
     def plain(self, path: str) -> str:
-        """`path` below the root, as it is written."""
+        """`path` below the root, as it is written, or the place of a URL."""
+        if is_url(path):
+            return str(placed(path))
         joined = os.path.join(self.root, path)
         return joined if os.sep == "/" and not ODD.search(joined) else str(Path(joined))
 
     def find(self, path: str) -> str:
         """The file's path; `path` below the root where nothing is found."""
         plain = self.plain(path)
-        if os.path.isfile(plain):
+        if is_url(path) or os.path.isfile(plain):
             return plain
         parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
         tails = range(len(parts)) if self.given else range(1)

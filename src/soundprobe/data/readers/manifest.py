@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.segments import SLACK_S, duration_s, segment
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
+from soundprobe.base.remote import is_url, placed
 from soundprobe.base.texts import CompactTexts, texts_of
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
 from soundprobe.data.readers.columns import check_paths, check_single_labels, choose_columns, parse_columns, plain_name
@@ -70,9 +70,9 @@ def read_manifest(
     file = Path(path)
     if file.suffix.lower() not in (*ENDINGS, PARQUET):
         raise DataError(f"{file} is no manifest: its name must end in {', '.join((*ENDINGS, PARQUET))}.")
-    if audio_root is not None and not Path(audio_root).is_dir():
+    if audio_root is not None and not is_url(audio_root) and not Path(audio_root).is_dir():
         raise DataError(f"--audio-root {audio_root} is no folder. Give the one that the clips' paths are below.")
-    root = file.parent if audio_root is None else Path(audio_root)
+    root = file.parent if audio_root is None else placed(audio_root)
     return clips_of_table(
         read_table(file),
         path_name(file.stem).lower(),
@@ -111,7 +111,7 @@ def clips_of_table(
     class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
     if order is None and all(map(NUMBER.fullmatch, class_names)):
         shown = ", ".join(class_names[:3]) + ", ..." * (len(class_names) > 3)
-        _note(
+        note(
             f"{table.source}: the classes are known by the numbers in {chosen['label']} only ({shown}). Where a "
             "column has their names, take it: --columns label=NAME."
         )
@@ -206,7 +206,7 @@ def _segments(
             return None
         beyond = known & (ends > lengths + SLACK_S)
         if beyond.sum() > max(known.sum() / 2, NEARLY_ALL * (known & ~whole).sum()):
-            _note(
+            note(
                 f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond.sum()} of "
                 f"{len(files)} files, so they are taken for places in a longer recording, and whole files are read."
             )
@@ -223,7 +223,7 @@ def _note_unread_times(table: Table, chosen: dict[str, str], *roles: str) -> Non
     """Notes that columns of times aren't read, where there are all of them."""
     if all(role in chosen for role in roles):
         named, off = " and ".join(chosen[role] for role in roles), ",".join(f"{role}=" for role in roles)
-        _note(
+        note(
             f"{table.source}: whole clips are read, not the parts that {named} may name: those take a path, a start "
             f"and an end. --columns {off} leaves this note out."
         )
@@ -234,7 +234,7 @@ def _note_like_times(table: Table, chosen: dict[str, str], columns: str | None) 
     if {"start", "end"}.intersection([*chosen, *parse_columns(columns)]):
         return
     if like := [name for name in table.columns if LIKE_TIMES.fullmatch(plain_name(name))]:
-        _note(
+        note(
             f"{table.source}: whole clips are read, not the parts that {' and '.join(like)} may name. Columns "
             "of seconds are read with --columns start=COLUMN,end=COLUMN; --columns start=,end= leaves this note out."
         )
@@ -287,7 +287,3 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, Com
 def _numbers_first(name: str) -> tuple[int, int, str]:
     """Sorts "2" before "10", and numbers before words."""
     return (0, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (1, 0, name)
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -178,6 +178,11 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def has_columns(path: Path, names: Sequence[str]) -> bool:
+    """Whether `path` is a .csv file with these columns, and maybe more."""
+    return path.is_file() and path.suffix.lower() == ".csv" and set(names) <= set(header_of(path))
+
+
 def read_table(path: Path) -> Table:
     """The table in a .csv, .tsv, .txt, .jsonl or .parquet file.
 
