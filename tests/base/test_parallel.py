@@ -69,7 +69,8 @@ def die(x: int) -> int:
 
 def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
     with pytest.raises(
-        SoundprobeError, match=r"died, most likely for want of memory.*--jobs 1, or with less --memory: finished folds are kept"
+        SoundprobeError,
+        match=r"died, most likely for want of memory.*--jobs 1, or with less --memory: finished",
     ):
         list(run_tasks(die, [(1,), (2,)], jobs=2))
 

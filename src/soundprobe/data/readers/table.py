@@ -337,8 +337,8 @@ def _parquet(path: Path) -> Table:
         columns: dict[str, Sequence[str]] = {}
         for name in kinds:
             values = lists.get(name, ())
-            widths = {None if value is None else len(value) for value in values}
-            if len(widths) == 1 and None not in widths and max(widths) > 1:
+            widths = {-1 if value is None else len(value) for value in values}
+            if len(widths) == 1 and max(widths) > 1:
                 columns |= {str(at): [as_text(value[at]) for value in values] for at in range(max(widths))}
             else:
                 columns[name] = list(map(as_text, values)) if name in lists else texts[name].column()
