@@ -17,12 +17,12 @@ class ObjectStore:
 
     Attributes:
         environ: what leads s3fs here.
-        refusals: so many of the next requests are answered with 503; deny: whether all are with 403.
+        refusals: so many of the next requests are answered with 503; deny: methods that are with 403.
         stall_s: how long they wait; asked: "METHOD /path" of each; watch: called with that before it is answered.
     """
 
     def __init__(self) -> None:
-        self.refusals, self.stall_s, self.deny = 0, 0.0, False
+        self.refusals, self.stall_s, self.deny = 0, 0.0, ""
         self.asked: list[str] = []
         self.watch: Callable[[str], object] = self.asked.append
 
@@ -72,7 +72,7 @@ class ObjectStore:
                     store.refusals -= 1
                     self.tell(503, "SlowDown")
                     return
-                if store.deny:
+                if self.command in store.deny:
                     self.tell(403, "AccessDenied")
                     return
                 behind = http.client.HTTPConnection(host, port, timeout=60)

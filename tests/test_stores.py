@@ -12,11 +12,12 @@ import pytest
 
 from command_line import soundprobe_here as soundprobe
 from object_store import ObjectStore
+from soundprobe.base.errors import StoreError
 from soundprobe.base.locks import locked
 from soundprobe.base.remote import placed
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
-from soundprobe.embeddings.store import find_sets, read_embeddings
+from soundprobe.embeddings.store import find_sets, open_set, read_embeddings
 from sounds import write_urbansound_layout
 
 EXTRACT = ("extract", "-b", "simplecnn", "--weights", "random", "-q")
@@ -70,7 +71,7 @@ def test_whole_way_at_urls_gives_the_bytes_of_a_disk_and_is_read_on_another_mach
         assert b"/stores/s3/" not in path.read_bytes(), path  # no path of a copy is written anywhere
     (found,) = find_sets(f"{url}/embeddings")[0]
     assert found.meta["audio_root"] == f"{url}/toy/audio"
-    assert len(read_embeddings(found)) == 18
+    assert len(read_embeddings(open_set(f"{url}/embeddings/toy/{found.folder.name}"))) == 18
 
 
 def test_extract_killed_before_its_manifest_goes_on_from_the_store_on_another_machine(
@@ -111,8 +112,15 @@ def test_wrong_place_in_a_store_is_one_line(url, tmp_path):
         assert message in refused.stderr
 
 
-def test_only_the_clips_that_are_read_are_fetched(url, object_store):
+def test_only_the_clips_that_are_read_are_fetched_and_a_store_that_fails_is_no_property_of_a_clip(url, object_store):
     few = open_data(f"{url}/toy", limit=3)
+    object_store.deny = "GET"
+    try:
+        with pytest.raises(StoreError, match=rf"^Can't read {url}/toy/audio/.*wav: AccessDenied"):
+            scan(few)
+    finally:
+        object_store.deny = ""
+    object_store.asked.clear()
     assert scan(few).errors.tolist() == [""] * 3
     assert len([one for one in object_store.asked if one.startswith("GET") and one.endswith(".wav")]) == 3
 

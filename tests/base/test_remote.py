@@ -47,8 +47,8 @@ def test_file_is_its_own_path_and_a_name_that_no_file_can_have_is_refused(tmp_pa
     assert placed(f"file://{tmp_path}/x") == tmp_path / "x"
     assert placed("heads") == Path("heads")
     assert placed(Path("s3://bucket/a")) == placed("s3://bucket/a")  # Path makes one slash of two
-    for bad in ("s3://bucket/../up", "s3://", "s3://bucket/a\nb"):
-        with pytest.raises(ConfigError, match="names no place in a store"):
+    for bad in ("s3://bucket/../up", "s3://", "s3://bucket/a\nb", "s3://bucket/.cache/heads"):
+        with pytest.raises(ConfigError, match="names no place in a store, or a hidden one"):
             placed(bad)
     with pytest.raises(ConfigError, match=r"holds no user or password") as refused:
         placed("s3://me:hunter2@bucket/a")
@@ -60,11 +60,15 @@ def test_what_is_written_is_in_the_store_and_is_read_on_another_machine_when_it_
     assert not folder.exists()
     with atomic_file(folder / "set" / "part.bin") as file:
         file.write(b"x" * 1000)
+    write_json(folder / "inputs" / "set" / "meta.json", {"complete": True})
+    write_json(folder / "set" / "inputs" / "inputs.json", {"decoded": "here alone"})
     write_json(folder / "set" / "meta.json", {"complete": True, "where": str(folder)})
     on_another_machine(monkeypatch, tmp_path)
     there = local(url)
     assert there != folder
     part, meta = there / "set" / "part.bin", there / "set" / "meta.json"
+    assert (there / "inputs" / "set" / "meta.json").exists()
+    assert not (there / "set" / "inputs").exists()
     assert (part.stat().st_size, part.read_bytes()) == (1000, bytes(1000))  # it is only listed yet
     fetch(part)
     assert part.read_bytes() == b"x" * 1000
@@ -78,17 +82,17 @@ def test_what_is_written_is_in_the_store_and_is_read_on_another_machine_when_it_
 def test_copy_follows_what_was_changed_and_taken_away_elsewhere(url, tmp_path, monkeypatch):
     write_text(local(url) / "a.txt", "old")
     write_text(local(url) / "b.txt", "b")
-    on_another_machine(monkeypatch, tmp_path)
-    there = local(url)
-    fetch(there / "a.txt")
-    store, name = system(url)
-    store.pipe_file(f"{name}/a.txt", b"new")
-    remove_file(there / "b.txt")
-    pull(there)
-    assert sorted(path.name for path in there.iterdir()) == ["a.txt"]
-    fetch(there / "a.txt")
-    assert (there / "a.txt").read_text() == "new"
-    monkeypatch.undo()
+    with monkeypatch.context() as elsewhere:
+        on_another_machine(elsewhere, tmp_path)
+        there = local(url)
+        fetch(there / "a.txt")
+        store, name = system(url)
+        store.pipe_file(f"{name}/a.txt", b"new")
+        remove_file(there / "b.txt")
+        pull(there)
+        assert sorted(path.name for path in there.iterdir()) == ["a.txt"]
+        fetch(there / "a.txt")
+        assert (there / "a.txt").read_text() == "new"
     pull(placed(url))
     assert not (placed(url) / "b.txt").exists()
 
@@ -115,11 +119,11 @@ def test_record_whose_answer_was_lost_is_known_to_be_ours(s3):
 def test_second_writer_is_told_who_the_first_is_and_a_silent_one_is_taken_over(url, monkeypatch, tmp_path):
     with locked(local(url) / "set"):
         mine = remote.get(f"{url}/set/{lease.LOCK}")
-        on_another_machine(monkeypatch, tmp_path)
         who = rf"Another process is writing {url}/set \(process {os.getpid()} on .*, since 20.*\)\. Wait for it"
-        with pytest.raises(StoreError, match=who), locked(local(url) / "set"):
-            pass
-        monkeypatch.undo()
+        with monkeypatch.context() as there:
+            on_another_machine(there, tmp_path)
+            with pytest.raises(StoreError, match=who), locked(local(url) / "set"):
+                pass
     assert remote.get(f"{url}/set/{lease.LOCK}") is None
     dead = {**json.loads(mine[0]), "seen": time.time() - lease.STALE_S - 1}
     remote.put(f"{url}/set/{lease.LOCK}", json.dumps(dead).encode(), None)
@@ -149,7 +153,7 @@ def test_two_that_begin_at_once_are_never_both_the_writer(s3):
     got, began = [], threading.Barrier(4)
 
     def take() -> None:
-        one = lease._Lease(f"{s3}/set")
+        one = lease._Lease(placed(s3) / "set", f"{s3}/set")
         began.wait()
         if one._taken():
             got.append(one)
@@ -197,18 +201,35 @@ def test_refused_and_slow_answers_are_asked_again_and_others_are_one_line(s3, ob
     finally:
         object_store.stall_s = 0.0
     assert object_store.refusals == 0
-    object_store.deny = True
+    object_store.deny = "GET HEAD PUT"
     try:
         with pytest.raises(StoreError, match=rf"^Can't read {s3}: AccessDenied\. See which credentials"):
             pull(placed(s3))
         with pytest.raises(StoreError, match=rf"^Can't write {s3}/a.json: AccessDenied\. See which credentials"):
             write_json(placed(s3) / "a.json", {"n": 3})
     finally:
-        object_store.deny = False
+        object_store.deny = ""
     with pytest.raises(
         StoreError, match=r"^Can't read s3://no-such/x: The specified bucket does not exist\. See whether"
     ):
         local("s3://no-such/x")
+
+
+def test_finished_folder_of_a_store_that_is_only_read_is_used_as_it_is(s3, object_store):
+    write_json(local(s3) / "set" / "meta.json", {"complete": True})
+    object_store.deny = "PUT"
+    try:
+        with locked(placed(s3) / "set"):
+            assert "complete" in (placed(s3) / "set" / "meta.json").read_text()
+            with pytest.raises(StoreError, match=r"^Can't write .*set/part: AccessDenied"):
+                write_text(placed(s3) / "set" / "part", "new")
+        with (
+            pytest.raises(StoreError, match=r"^Can't write .*/new/\.lock\.json: AccessDenied"),
+            locked(placed(s3) / "new"),
+        ):
+            pass
+    finally:
+        object_store.deny = ""
 
 
 def test_message_of_a_library_is_told_without_its_secrets():
@@ -242,8 +263,8 @@ def test_repository_of_the_hub_is_read_and_not_written(monkeypatch):
         assert (there / "labels.csv").read_bytes() == b"path,label\n"
         fetch(there / "dog" / "1.wav", clip=True)
         assert (there / "dog" / "1.wav").read_bytes() == b"woof"
-        with pytest.raises(ConfigError, match=r"hf:// is only read"), locked(there):
-            pass
+        with pytest.raises(StoreError, match=r"hf:// is only read"), locked(there):
+            write_text(there / "new.txt", "new")
 
 
 def test_folder_of_another_option_is_no_url():

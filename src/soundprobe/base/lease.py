@@ -40,8 +40,14 @@ def leased(folder: Path, *, wait: bool) -> Iterator[None]:
     if url is None:
         yield
         return
-    lease = _Lease(url)
-    lease.take(wait=wait)
+    lease = _Lease(folder, url)
+    try:
+        lease.take(wait=wait)
+    except remote.DeniedError:
+        if any(not path.name.startswith(".") for path in remote.local(folder).iterdir()):
+            yield  # what is finished can be used, and whoever writes is told
+            return
+        raise
     try:
         remote.pull(folder)
         remote.local(folder)
@@ -51,8 +57,8 @@ def leased(folder: Path, *, wait: bool) -> Iterator[None]:
 
 
 class _Lease:
-    def __init__(self, folder: str) -> None:
-        self.folder, self.url = folder, f"{folder}/{LOCK}"
+    def __init__(self, copy: Path, folder: str) -> None:
+        self.folder, self.url, self.path = folder, f"{folder}/{LOCK}", copy / LOCK
         self.told: dict[str, Any] = {
             "process": os.getpid(),
             "host": socket.gethostname(),
@@ -123,7 +129,7 @@ class _Lease:
         with suppress(StoreError):  # it grows stale
             there = remote.get(self.url)
             if there is not None and _read(there[0]).get("id") == self.told["id"]:
-                remote.remove(remote.placed(self.url))
+                remote.remove(self.path)
 
 
 def _read(content: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ them. docs/stores.md says what that is worth with each scheme.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -28,8 +29,8 @@ URL = re.compile(r"(?!https?:)([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 CREATES = ("s3", "s3a", "gs", "gcs", "memory")
 """Schemes whose stores can be told to write an object only where there is none."""
 RECORD = ".json"
-SCRATCH = "inputs"
-"""A run's folder of decoded clips, which stays with the machine that decoded them."""
+SCRATCH = "/inputs/inputs.json"
+"""The record of a run's decoded clips, which stay with the machine that decoded them."""
 FRESH_S = 10.0
 """A listing of so long ago is not asked for again but under a lock."""
 AT_ONCE = 8
@@ -53,6 +54,10 @@ class OutdatedError(StoreError):
 
     def __init__(self, url: str) -> None:
         super().__init__(f"{url} was changed by another writer. Run the command again: finished work is kept.")
+
+
+class DeniedError(StoreError):
+    """The store lets itself be read at most."""
 
 
 class _Object(NamedTuple):
@@ -87,8 +92,10 @@ def placed(place: str | os.PathLike[str]) -> Path:
     if scheme == "file":
         return Path(f"/{rest}" if os.name != "nt" else rest)
     parts = [part for part in rest.split("/") if part]
-    if not parts or not all(map(_is_name, parts)):
-        raise ConfigError(f"{scheme}://{rest} names no place in a store. Give one such as {scheme}://bucket/folder.")
+    if not parts or not all(_is_name(part) and not part.startswith(".") for part in parts):
+        raise ConfigError(
+            f"{scheme}://{rest} names no place in a store, or a hidden one. Give one such as {scheme}://bucket/folder."
+        )
     return Path(copies_folder(), scheme, *parts)
 
 
@@ -196,9 +203,9 @@ def push(written: Path, path: Path) -> None:
             record.
     """
     url = url_of(path)
-    if url is None or any(part.startswith(".") or part == SCRATCH for part in url.split("/")[3:]):
+    if url is None or "/." in url or url.endswith(SCRATCH):
         return
-    for folder, why in lost.items():
+    for folder, why in list(lost.items()):
         if url.startswith(f"{folder}/"):
             raise StoreError(why)
     if path.suffix == RECORD:
@@ -209,9 +216,11 @@ def push(written: Path, path: Path) -> None:
         with asking(url, "write"):
             system, name = _system(url, write=True)
             system.put_file(str(written), name)
-    with asking(url), _index(write=True) as index:
+    with asking(url):
         system, name = _system(url)
-        _note(index, url, _object(system.info(name)))
+        found = _object(system.info(name))
+    with _index(write=True) as index:
+        _note(index, url, found)
 
 
 def remove(path: Path) -> None:
@@ -281,12 +290,12 @@ def asking(url: str, doing: str = "read") -> Iterator[None]:
     except Exception as error:
         said = SECRET.sub(lambda found: f"{found[1] or ''}...", one_line(error))[:200].rstrip(".")
         denied = isinstance(error, PermissionError) or "redential" in type(error).__name__
-        remedy = (
-            "See which credentials its library finds, and what they allow"
-            if denied
-            else "See whether it is there and can be reached"
-        )
-        raise StoreError(
+        remedy = "See whether it is there and can be reached"
+        if denied:
+            remedy = "See which credentials its library finds, and what they allow"
+        elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "Its copy needs room in the cache: free some, or name another folder in SOUNDPROBE_CACHE"
+        raise (DeniedError if denied else StoreError)(
             f"Can't {doing} {url}: {said}. {remedy}, then run the command again: finished work is kept."
         ) from error
 
@@ -295,11 +304,11 @@ def _system(url: str, *, write: bool = False) -> tuple[Any, str]:
     """The file system of `url`, and what that calls the object.
 
     Raises:
-        ConfigError: its library is not installed, nobody knows the scheme, or it is only read here.
+        ConfigError: its library is not installed, or nobody knows the scheme. DeniedError: it is only read here.
     """
     scheme = url.partition(":")[0]
     if write and scheme not in CREATES:
-        raise ConfigError(
+        raise DeniedError(
             f"{url}: {scheme}:// is only read, since two writers there could not be told apart. Write to a folder or "
             "to s3://, gs:// or memory://."
         )

@@ -215,10 +215,11 @@ def open_data(
     limit: int | None = None,
     **how: Unpack[Opening],
 ) -> Clips:
-    """The clips of a data set by its name (see `DATASETS`), at an address "hf:..." or at a path, in one of `LAYOUTS`.
+    """The clips of a data set by its name (see `DATASETS`), at an address "hf:...", a path or URL, in one of `LAYOUTS`.
 
     Args:
-        name_or_path: a name, or the path of a folder or file; write ./synth for a folder that is called like a name.
+        name_or_path: a name, or the path or URL (of fsspec's) of a folder or file; write ./synth for a folder that is
+            called like a name.
         folds, seed: how folds are made where the layout brings none; see `FoldOptions`.
         limit: keep only so many clips, spread evenly over folds and classes, for a quick look.
         how: see `Opening`.

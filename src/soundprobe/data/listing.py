@@ -14,6 +14,8 @@ from soundprobe.base.remote import local
 
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders; hidden files, such as AppleDouble's "._a.wav", begin with a dot."""
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".arrow")
+"""Endings of what readers look into."""
 
 
 def is_shown(name: str) -> bool:
@@ -114,8 +116,8 @@ def audio_files(place: Path) -> list[Path]:
 
 
 def listed(place: str | os.PathLike[str]) -> Path:
-    """Where `place` is on this machine; of one at a URL, whatever is no audio is fetched."""
-    return local(place, now=lambda name: not is_audio(Path(name)))
+    """Where `place` is on this machine; of one at a URL, tables are fetched, and all else when it is read."""
+    return local(place, now=lambda name: name.lower().endswith(TABLES))
 
 
 def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:

@@ -29,7 +29,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
-from soundprobe.base.remote import local
+from soundprobe.base.remote import is_url, local
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -387,13 +387,14 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     Raises:
         StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
     """
-    path = Path(folder) / "meta.json"
+    folder = local(folder) if is_url(folder) else Path(folder)
+    path = folder / "meta.json"
     begun = BegunSetRecord.read(path)
     if not begun.complete:
         raise StoreError(
             f"{folder} {NOT_COMPLETE}. Run the extract command that began it again: finished parts are kept."
         )
-    return EmbeddingSet(Path(folder), SetRecord.of(begun.content, path))
+    return EmbeddingSet(folder, SetRecord.of(begun.content, path))
 
 
 def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str]]:
