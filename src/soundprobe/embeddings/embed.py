@@ -91,11 +91,45 @@ class EmbeddingJob:
             )
 
 
-def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[PlannedClip]]:
-    """All clips in parts of `PART_CLIPS`, the longest first: equal lengths share batches, and memory peaks at once."""
-    planned = [PlannedClip(row, model.input_samples(float(scanned.duration_s[row]))) for row in range(len(clips))]
-    planned.sort(key=lambda clip: (-clip.samples, clips.ids[clip.row]))
-    return [planned[start : start + PART_CLIPS] for start in range(0, len(planned), PART_CLIPS)]
+class Parts(Sequence[list[PlannedClip]]):
+    """All clips in parts of `PART_CLIPS`: rows (N,) and samples (N,), of which each part's clips are made when asked
+    for."""
+
+    def __init__(self, rows: np.ndarray, samples: np.ndarray) -> None:
+        self.rows, self.samples = rows, samples
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // PART_CLIPS)
+
+    def __getitem__(self, number: Any) -> Any:
+        own = slice(range(len(self))[number] * PART_CLIPS, (range(len(self))[number] + 1) * PART_CLIPS)
+        return list(map(PlannedClip, self.rows[own].tolist(), self.samples[own].tolist()))
+
+
+class SomeParts(Mapping[int, Sequence[PlannedClip]]):
+    """Those of `parts` that have these numbers."""
+
+    def __init__(self, parts: Sequence[Sequence[PlannedClip]], numbers: Sequence[int]) -> None:
+        self.parts, self.numbers = parts, dict.fromkeys(numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __getitem__(self, number: int) -> Sequence[PlannedClip]:
+        self.numbers[number]
+        return self.parts[number]
+
+
+def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> Parts:
+    """The longest clips first: equal lengths share batches, and memory peaks at once."""
+    samples = np.fromiter(map(model.input_samples, scanned.duration_s.tolist()), np.int64, len(clips))
+    place = np.empty(len(clips), dtype=np.int32)
+    place[np.argsort(clips.ids)] = np.arange(len(clips), dtype=np.int32)
+    rows = np.lexsort((place, -samples)).astype(np.int32)
+    return Parts(rows, samples[rows])
 
 
 def embed_parts(

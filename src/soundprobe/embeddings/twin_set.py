@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import path_name
 from soundprobe.embeddings import store
@@ -39,11 +37,11 @@ def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], fol
     """
     done: dict[int, store.SetPart] = {}
     clips, scanned = job.clips, job.scanned
-    mended = np.full(len(clips), "") if scanned.decoder is None else scanned.decoder
-    left = {number: planned for number, planned in left.items() if not any(mended[clip.row] for clip in planned)}
     for twin in find_twins(job, folder) if left else ():
         for number, planned in left.items():
             rows = [clip.row for clip in planned]
+            if scanned.decoder is not None and any(scanned.decoder[rows]):
+                continue
             ids = clips.ids[rows].tolist()
             there = store.part_path(twin.folder, number)
             if number in done or not store.finished_part(there, ids):

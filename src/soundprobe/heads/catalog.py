@@ -31,6 +31,7 @@ class HeadSpec:
         takes_frames: whether it pools a clip's frames itself, as rows of `base.frame_rows`, and has the setting
             `frame_columns` for their width.
         has_device: whether it can be trained on a GPU, through its setting `device`.
+        out_of_core: whether it trains on rows that stay on disk, see `heads.stored_rows`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class HeadSpec:
     on_threads: bool = False
     takes_frames: bool = False
     has_device: bool = False
+    out_of_core: bool = False
 
     def load(self) -> Any:
         """The head's class."""
@@ -77,6 +79,7 @@ HEADS = Registry(
             description="logistic regression; strength chosen on inner splits",
             on_threads=True,
             has_device=True,
+            out_of_core=True,
         ),
         HeadSpec(
             name="mlp",
