@@ -34,11 +34,14 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) | python
 demo: install
 	$(BIN)/soundprobe demo
 
+# Workers take files in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-quick: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(QUICK)
+	$(PYTEST) $(QUICK)
 
 # Lines and branches of what holds docs/guarantees.md, by the tests that are theirs: see [tool.coverage] in pyproject.toml.
 COVERED := tests/audio tests/backbones/weights tests/base tests/data tests/scoring/test_folds.py tests/embeddings/test_store.py \

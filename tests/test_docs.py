@@ -197,25 +197,23 @@ def run_command(piece: Piece, where: str) -> None:
 
 
 def run(page: str, folder: Path, cache: Path) -> None:
-    """Runs what isn't kept back of a page in a folder, in order."""
+    """Runs what isn't kept back of a page in a folder, in order; what is slow comes last."""
     names: dict[str, Any] = {}
+    pieces = [(block, piece) for block in BLOCKS[page] if runs(block) for piece in block.pieces if is_run(block, piece)]
     with inside(folder, cache):
-        for block in filter(runs, BLOCKS[page]):
-            for piece in block.pieces:
-                if not is_run(block, piece):
-                    continue
-                where, began = f"{page}:{block.line}: {piece.text}", perf_counter()
-                if block.language == "python":
-                    try:
-                        exec(compile(piece.text, where, "exec"), names)
-                    except Exception as error:
-                        pytest.fail(f"{where}\n{error!r}\n{WHAT_TO_DO}")
-                elif "hf:" in piece.text or " push " in piece.text:
-                    with online():
-                        run_command(piece, where)
-                else:
+        for block, piece in sorted(pieces, key=lambda pair: pair[0].mark_of(pair[1]) is not None):
+            where, began = f"{page}:{block.line}: {piece.text}", perf_counter()
+            if block.language == "python":
+                try:
+                    exec(compile(piece.text, where, "exec"), names)
+                except Exception as error:
+                    pytest.fail(f"{where}\n{error!r}\n{WHAT_TO_DO}")
+            elif "hf:" in piece.text or " push " in piece.text:
+                with online():
                     run_command(piece, where)
-                print(f"{perf_counter() - began:.1f} s {where.splitlines()[0]}")
+            else:
+                run_command(piece, where)
+            print(f"{perf_counter() - began:.1f} s {where.splitlines()[0]}")
 
 
 @pytest.fixture(scope="module")

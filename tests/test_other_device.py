@@ -33,7 +33,7 @@ def backbone(name: str) -> tuple[LoadedBackbone, torch.Tensor, torch.Tensor]:
     """It, waves (4, T) and lengths (4,)."""
     model = load_backbone(name, weights="random", **SETTINGS.get(name, {}))
     if name == "ast":
-        model.network.ast.layers = model.network.ast.layers[:3]  # of twelve alike
+        model.network.ast.layers = model.network.ast.layers[:2]  # of twelve alike
     if name == "panns":
         narrow(model.network)
     samples = model.spec.input_samples(1.0, model.settings.get("clip_seconds"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import soundprobe
+from command_line import soundprobe_here
 from sounds import write_urbansound_layout
 
 HEAVY = {
@@ -52,7 +52,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("startup")
     write_urbansound_layout(folder / "clips")
     for command in ("extract -b simplecnn --weights random --data clips", "probe --head linear,knn"):
-        done = soundprobe(*command.split(), cwd=folder)
+        done = soundprobe_here(*command.split(), cwd=folder)
         assert done.returncode == 0, done.stderr
     (folder / "full").write_text("no folder")
     (folder / "bare").mkdir()

@@ -1,7 +1,9 @@
 """Any audio encoder of transformers as a backbone; which one, `hf_model` says.
 
 What the model's own feature extractor gives is heard clip by clip, without the padding of a batch, so that neither an
-attention mask nor what stands beside a clip counts; clips that are as long go through the network together.
+attention mask nor what stands beside a clip counts; clips that are as long go through the network together. Behind a
+mask clips of 3 to 4 s, eight at once, took a quarter longer on a core than one by one (Wav2Vec2, 6 layers of 768), and
+few families hear nothing of the padding.
 
 Only safetensors are read, and code of a model's own is run only where the user allows it.
 
