@@ -9,7 +9,7 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[
 SUPPORTED := 3.11 3.12 3.13
 CONSTRAINTS := constraints.txt
 EXTRAS := dev
-OPTIONAL := dask ffmpeg int8 tensorboard
+OPTIONAL := dask ffmpeg int8 remote tensorboard
 STAMP := $(VENV)/.installed-$(VERSION)
 
 # The way from files to a report, on the command line too, without the heads' and networks' own tests.
@@ -79,7 +79,7 @@ docs: install
 
 # All commands and blocks of README and docs that can be run here, the slow ones too, in minutes.
 docs-run: install
-	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s tests/test_docs.py
+	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s --timeout 3600 tests/test_docs.py
 
 # One report of mn04, a tiny model of each family of transformers and others: make families DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
 families: install

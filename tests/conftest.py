@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from dask_cluster import DaskCluster
+from object_store import ObjectStore
+from optional import needed
 
 # Before PyTorch and numpy come: workers share the cores, and a thread that spins while it waits takes another's time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -49,6 +51,16 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A cluster of two workers, each a process of its own."""
     with DaskCluster(tmp_path_factory.mktemp("dask")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 with a bucket of that name, which s3fs finds."""
+    needed("s3fs")
+    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environ.items():
+            patch.setenv(name, value)
+        yield store
 
 
 @pytest.fixture(autouse=True)

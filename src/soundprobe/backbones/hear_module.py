@@ -1,29 +1,35 @@
 """Any module of HEAR 2021's API as a backbone: `hear:<module>`, or `hear:<module>:<file of weights>`.
 
-Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`. A key has
+Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`, frames
+those of `get_timestamp_embeddings`. A key has
 the digest of the model's tensors, of the module's file and that of weights, and its package's version, but of nothing
 else that the module reads or imports. The API is described at hearbenchmark.com/hear-api.html.
 
-Letters: B clips, T samples, D the embedding's dimension.
+Letters: B clips, T samples, D the embedding's dimension, M frames.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from soundprobe.backbones.by_length import embed_by_length
 from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone
-from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.spec import BackboneSpec, Frames
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
+
+MEASURED_S = 4
+"""Of what length the noise is on which a module's timestamps are measured."""
 
 
 class HearModule(nn.Module, Backbone):
@@ -45,6 +51,14 @@ class HearModule(nn.Module, Backbone):
         """As the contract has it."""
         scenes = import_module(self.name).get_scene_embeddings
         return embed_by_length(lambda some: scenes(some, self.model), waves, lengths, self.model.sample_rate)
+
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it."""
+        stamped = import_module(self.name).get_timestamp_embeddings
+        joined = partial(pad_sequence, batch_first=True)
+        return embed_by_length(
+            lambda some: stamped(some, self.model)[0], waves, lengths, self.model.sample_rate, joined
+        )
 
     def load_pretrained(self) -> str:
         """They are loaded already; says which, or nothing where they are drawn."""
@@ -82,11 +96,30 @@ def hear_spec(rest: str) -> BackboneSpec:
             **({"file_sha256": sha256_of(Path(file))} if file else {}),
         },
         pooling="the module's scene embeddings",
+        frames=_frames(module, model),
         loads_own_weights=True,
         brings_weights=True,
         source=f"the Python module {name}",
         licence="the module's own",
     )
+
+
+def _frames(module: ModuleType, model: Any) -> Frames | None:
+    """Measured on noise; None where the module has none that are evenly spaced."""
+    stamped = getattr(module, "get_timestamp_embeddings", None)
+    columns = getattr(model, "timestamp_embedding_size", None)
+    if stamped is None or not isinstance(columns, int):
+        return None
+    noise = torch.randn(1, MEASURED_S * model.sample_rate, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            times_s = torch.as_tensor(stamped(0.1 * noise, model)[1]).double().flatten() / 1000
+        hops = times_s.diff()
+        hop, first = (round(float(seconds) * model.sample_rate) for seconds in (hops.mean(), times_s[0]))
+    except Exception:  # a stranger's code may fail in any way, and scenes can be had all the same
+        return None
+    is_even = hop > 0 and bool(((hops - hops.mean()).abs() < 0.1 * hops.mean()).all())
+    return Frames(columns, "the module's timestamp embeddings", hop, 2 * first) if is_even and first >= 0 else None
 
 
 def _module(name: str) -> ModuleType:

@@ -11,6 +11,7 @@ from typing import Any
 
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError, WeightsError, unknown
+from soundprobe.base.registry import code_of
 
 PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
@@ -18,8 +19,9 @@ FLOATS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*FLOATS, "int8")
 FRAME_TYPES = ("float32", "float16")
 """How frames are kept."""
-LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
-"""What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
+LAST, MEAN, BOTH, ALL, WEIGHTED = "last", "mean", "both", "all", "weighted"
+"""What `--layer` calls the embedding proper, the mean of a backbone's layers, two or more of them side by side, and of
+a head their sum by learnt weights."""
 
 
 def together(layers: Sized) -> str:
@@ -94,6 +96,7 @@ class BackboneSpec:
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
             (B, C) logits, and their tensors by the layers' names among those of the file.
+        folder: of a backbone that is known by where it lies, its absolute path.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
@@ -122,6 +125,7 @@ class BackboneSpec:
     brings_weights: bool = False
     tags: str = ""
     gmacs: float = 0.0
+    folder: str = ""
     source: str = ""
     licence: str = ""
 
@@ -217,6 +221,19 @@ class BackboneSpec:
         kept = self.arguments.get("layers")
         named = {} if kept is None else {"layers": kept[0] if len(kept) == 1 else together(kept)}
         return named | {"pool": self.arguments["pool"]} if "pool" in self.arguments else named
+
+    def settings(self, clip_seconds: float | None) -> dict[str, Any]:
+        """Everything but the weights that an embedding of it in float32 depends on, JSON-able."""
+        return {
+            "frontend": dict(self.frontend),
+            "pooling": self.pooling,
+            "sample_rate_hz": self.sample_rate_hz,
+            "clip_seconds": self.clip_seconds if clip_seconds is None else float(clip_seconds),
+            "step_seconds": self.step_seconds,
+            "max_seconds": self.max_seconds,
+            **code_of(self.target),
+            **self.choices,
+        }
 
     def frame_times_s(self, samples: int) -> list[float]:
         """The centres in seconds of the frames that a clip of so many samples has; empty where there are no frames."""

@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from soundprobe.base.errors import ConfigError, TrainingError
-from soundprobe.heads.inference import checked_proba
+from soundprobe.heads.inference import checked_proba, log_losses
 from soundprobe.heads.scaling import scaler_of, standardised
+from soundprobe.heads.stored_rows import StoredRows
+
+AT_ONCE = 1024
+"""Rows of stored features that are predicted at once."""
 
 
 class Head(ClassifierMixin, BaseEstimator, ABC):
@@ -55,7 +59,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> Self:
         self.check_settings()
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        if isinstance(X, StoredRows):  # the store has seen that they are finite
+            y = column_or_1d(y)
+            self.n_features_in_ = X.shape[1]
+        else:
+            X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         if groups is not None and np.shape(groups) != (len(y),):
             raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
@@ -80,7 +88,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
         self.inner_loss_: float | None = None
-        Z = self.standardise(X, self.mean_, self.scale_)
+        Z: Any = (
+            X.standardised(self.mean_, self.scale_)
+            if isinstance(X, StoredRows)
+            else self.standardise(X, self.mean_, self.scale_)
+        )
         self.train_rows(Z, labels, recordings, *([] if sample_weight is None else [sample_weight]))
         for name, array in self.state_dict().items():
             if not np.isfinite(array).all():
@@ -93,6 +105,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
+        if isinstance(X, StoredRows):
+            return np.concatenate([self.proba_of(X[at : at + AT_ONCE]) for at in range(0, len(X), AT_ONCE)])
         return self.proba_of(validate_data(self, X, dtype=np.float32, reset=False))
 
     def proba_of(self, X: np.ndarray) -> np.ndarray:
@@ -175,7 +189,12 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
-        """Sets `chosen_`, `history_` and the arrays, from standardised rows Z (N, D) and labels (N,) 0 .. C-1."""
+        """Sets `chosen_`, `history_` and the arrays.
+
+        Args:
+            Z: (N, D) float32 rows, standardised; labels: (N,) int64, 0 to C - 1.
+            groups: (N,) the recordings, which inner splits keep together.
+        """
 
     @abstractmethod
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
@@ -183,14 +202,19 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
 
 class WeightedHead(Head):
-    """A head whose training loss is weighted, by clip and by class.
+    """A head whose training loss is weighted, by clip and by class; and so may a backbone's layers be.
 
     A row of sample weight k counts as k rows wherever rows are averaged: in the standardisation, in the loss, and next
     to the penalty; one of weight 0 is left out. Class weights count in the loss alone. The log loss that settings are
     chosen by is weighted as the one in training; inner splits are dealt, and accuracies taken, as if all weighed 1.
+
+    Attributes:
+        weighted_layers: L, how many blocks of D columns its features have: it is fitted on their sum by weights that
+            are learnt with it, see `heads.layer_weights`, and stand in `chosen_` as "layer_weights". 1 weighs nothing.
     """
 
     class_weight: str | Mapping[Any, float] | None
+    weighted_layers: int = 1
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None
@@ -200,6 +224,11 @@ class WeightedHead(Head):
         Args:
             sample_weight: (N,) from 0 up, the weight of each row; without it each weighs 1.
         """
+        if self.weighted_layers > 1 and np.shape(X)[-1] % self.weighted_layers:
+            raise ConfigError(
+                f"weighted_layers: {np.shape(X)[-1]} columns are not {self.weighted_layers} layers of one width. "
+                "Give a number that divides them."
+            )
         return self._fit(X, y, groups, sample_weight)
 
     @abstractmethod
@@ -216,6 +245,7 @@ class WeightedHead(Head):
         return params
 
     def check_settings(self) -> None:
+        check_numbers("weighted_layers", [self.weighted_layers], low=1, whole=True)
         if not (self.class_weight in (None, BALANCED) or isinstance(self.class_weight, Mapping)):
             raise ConfigError(
                 f"class_weight: {self.class_weight!r} is not valid; give {BALANCED}, or from Python None or "
@@ -253,9 +283,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-8, 1e8
 
 def log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The mean of -log p(label), from logits (N, C) and labels (N,), weighted by `weights` (N,)."""
-    top = logits.max(axis=1)
-    normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return float(np.average(normaliser - logits[np.arange(len(labels)), labels], weights=weights))
+    return float(np.average(log_losses(logits, labels), weights=weights))
 
 
 def check_numbers(

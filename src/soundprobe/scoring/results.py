@@ -24,6 +24,7 @@ from soundprobe.base.display import MISSING, Shown, percent, plural
 from soundprobe.base.errors import DamagedError, StoreError, one_line
 from soundprobe.base.files import atomic_file, leading_digits, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
+from soundprobe.base.remote import fetch
 from soundprobe.base.stored import Record, RecordError
 from soundprobe.scoring import metrics
 from soundprobe.scoring.intervals import Interval
@@ -241,6 +242,7 @@ def _clips_of_predictions(path: Path) -> np.ndarray:
     import pyarrow.parquet as pq
 
     name = "clip.audio_sha256"
+    fetch(path)
     try:
         with pq.ParquetFile(path) as file:
             told = name in file.schema_arrow.names
@@ -302,7 +304,7 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {f"clip.{name}": pa.array(np.asarray(column)[rows].tolist()) for name, column in clips.columns.items()}
+    columns = {f"clip.{name}": pa.array(column[rows].tolist()) for name, column in clips.columns.items()}
     proba = [row for fold in folds for row in fold.proba.astype(np.float32)]
     told = {"proba": pa.array(proba, pa.list_(pa.float32()))} if any(len(row) for row in proba) else {}
     table = pa.table(
