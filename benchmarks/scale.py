@@ -175,7 +175,8 @@ def open_manifest(count: int, folder: Path) -> float:
         clips = open_data(path)
     most, left = 1e6 * max(one[1] for one in seen) - before, held_bytes() - before
     assert len(clips) == count
-    print(f"{count:,} rows of {path.stat().st_size / count:.0f} bytes opened in {time.process_time() - began:.0f} s of a core")
+    size, took_s = path.stat().st_size / count, time.process_time() - began
+    print(f"{count:,} rows of {size:.0f} bytes opened in {took_s:.0f} s of a core")
     print(f"  bytes a row: {most / count:.0f} at most, {left / count:.0f} in the end")
     return most / count
 
