@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +21,8 @@ from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning,
 from soundprobe.base.files import read_json, write_json
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
-from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.catalog import HEADS, HeadSpec, load_head
+from soundprobe.heads.knn import KNNHead
 from soundprobe.scoring import results
 from soundprobe.scoring.run_records import RunRecord
 from soundprobe.verbs.probe import Plan, probe
@@ -402,6 +405,36 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask)
             assert {name: array.tobytes() for name, array in its_arrays.items()} == {
                 name: array.tobytes() for name, array in arrays.items()
             }
+
+
+def test_probe_that_other_code_was_asked_for_finds_the_run_by_its_key(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    monkeypatch.setattr("soundprobe.embeddings.head_plan.own_code", lambda room: "another version's")
+    (again,) = run(tmp_path)
+    assert again.reused
+    assert again.folder == first.folder
+
+
+class NotingHead(KNNHead):
+    """Where its settings are checked, in `on`: by `probe`, and on the thread that fits it."""
+
+    on: ClassVar[list[str]] = []
+
+    def check_settings(self) -> None:
+        self.on.append(threading.current_thread().name)
+
+
+@pytest.mark.parametrize("on_threads", [True, False])
+def test_probe_of_a_small_set_is_on_threads_by_heads_that_say_so(tmp_path, monkeypatch, on_threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    spec = HeadSpec("noting", "Noting", f"{__name__}:NotingHead", "as another's", on_threads=on_threads)
+    monkeypatch.setitem(HEADS.own, "noting", spec)
+    make_set(tmp_path / "embeddings")
+    NotingHead.on.clear()
+    run(tmp_path, head="noting")
+    assert (set(NotingHead.on) == {threading.main_thread().name}) != on_threads
 
 
 @pytest.mark.parametrize(

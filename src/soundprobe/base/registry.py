@@ -12,7 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -232,3 +232,12 @@ def code_of(target: str) -> dict[str, str]:
     if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
         return {}
     return {"code_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+
+
+@cache
+def own_code(room: str) -> str:
+    """The SHA-256 of the source files of one of soundprobe's rooms, such as "heads", which is not imported."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parents[1] / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

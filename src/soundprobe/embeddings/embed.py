@@ -20,18 +20,18 @@ import torch
 from torch import nn
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import DECODE_VERSION, decode_checked
+from soundprobe.audio.decode import decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.allowance import Allowance
 from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError, StoreError
-from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
 from soundprobe.embeddings.forward import embed_waves, frame_waves, stacked
 from soundprobe.embeddings.streams import in_streams, streams_of
+from soundprobe.embeddings.there_before import embedding_key
 
 PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
@@ -70,6 +70,11 @@ class EmbeddingJob:
     found: dict[int, Findings] = field(default_factory=dict)
     max_failures: Allowance | None = None
 
+    def key(self, data_fingerprint: str) -> str:
+        """Of the set that it makes of the data."""
+        model = self.model
+        return embedding_key(model.spec, model.settings, model.weights.sha256, data_fingerprint, self.batch_size)
+
     def unreadable(self) -> dict[str, str]:
         """Clip id -> why it failed while it was scanned."""
         bad = np.flatnonzero(self.scanned.errors != "")
@@ -84,29 +89,6 @@ class EmbeddingJob:
                 f"the first: {clip}: {reason}. {kept} clips are embedded and kept: the same command with a higher "
                 "--max-failures goes on from there."
             )
-
-
-def embedding_key(model: LoadedBackbone, data_fingerprint: str, batch_size: int = store.BATCH_CLIPS) -> str:
-    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips.
-
-    And of the batch size, which is part of it where it isn't the usual one: some layers' sums round otherwise (CNN14's
-    and the small networks', by 1e-6 of the largest number).
-    """
-    spec = model.spec
-    return digest_key(
-        {
-            "backbone": spec.name,
-            "embedding_dim": spec.embedding_dim,
-            "sample_rate_hz": spec.sample_rate_hz,
-            "max_seconds": spec.max_seconds,
-            "step_seconds": spec.step_seconds,
-            "settings": model.settings,
-            "weights_sha256": model.weights.sha256,
-            "decode_version": DECODE_VERSION,
-            "data": data_fingerprint,
-            **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
-        }
-    )
 
 
 class Parts(Sequence[list[PlannedClip]]):

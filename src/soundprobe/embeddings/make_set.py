@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.spec import LAST
 from soundprobe.base.files import digest_key
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import EmbeddingJob, SomeParts, embed_parts, embedding_key, plan_parts
+from soundprobe.embeddings.embed import EmbeddingJob, SomeParts, embed_parts, plan_parts
 from soundprobe.embeddings.on_workers import embed_parts_on_workers
-from soundprobe.embeddings.precision import in_precision, precision_of
+from soundprobe.embeddings.precision import in_precision
 from soundprobe.embeddings.twin_set import copy_parts
 
 
@@ -44,7 +43,7 @@ def make_set(
         SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
     """
     spec, clips = job.model.spec, job.clips
-    key, name, fold = embedding_key(job.model, origin["fingerprint"], job.batch_size), spec.name, None
+    key, name, fold = job.key(origin["fingerprint"]), spec.name, None
     if belongs is not None:
         fold = int(belongs["fold"])
         key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
@@ -84,22 +83,7 @@ def make_set(
             store.write_meta(
                 folder, {**meta, **rate, **_outcome(clips, [done[number] for number in range(len(planned))])}
             )
-    return store.Extraction(
-        folder=folder,
-        backbone=spec.name,
-        weights_label=job.model.weights.label,
-        precision=precision_of(job.model),
-        clips=sum(part.clips for part in done.values()),
-        reused=reused,
-        failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
-        seconds=time.perf_counter() - began,
-        fold=fold,
-        layers=job.model.settings.get("layers", LAST),
-        frames=job.model.kept_frames,
-        findings={clip: found for part in done.values() for clip, found in part.findings.items()},
-        dataset=clips.name,
-        embedding_dim=spec.embedding_dim,
-    )
+    return store.Extraction.of(store.open_set(folder), reused, time.perf_counter() - began)
 
 
 def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -152,6 +152,27 @@ class Extraction(Shown):
     frames: str | None = None
     dataset: str = ""
     embedding_dim: int = 0
+
+    @classmethod
+    def of(cls, made: EmbeddingSet, reused: int, seconds: float) -> Self:
+        """From the set that it left."""
+        record, backbone = made.record, made.record.backbone
+        return cls(
+            folder=made.folder,
+            backbone=backbone.name,
+            weights_label=backbone.weights_label,
+            precision=backbone.precision,
+            clips=record.embedded,
+            reused=reused,
+            failures={failure.clip_id: failure.reason for failure in record.failures},
+            seconds=seconds,
+            fold=made.fold,
+            layers=backbone.settings.get("layers", "last"),
+            findings=record.findings,
+            frames=None if backbone.frames is None else backbone.frames.type,
+            dataset=made.dataset,
+            embedding_dim=backbone.embedding_dim,
+        )
 
     def describe(self) -> str:
         """One line on what was embedded by what, how quickly, and where it is."""
@@ -495,7 +516,11 @@ def _mapped(embedding_set: EmbeddingSet, order: np.ndarray, into: Path) -> np.nd
 def embeddings_in(table: pa.Table) -> np.ndarray:
     """(n, D) float32 of the clips of a part."""
     dim = table.schema.field("embedding").type.list_size
-    return table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=True).reshape(len(table), dim)
+    values = table["embedding"].combine_chunks().flatten()
+    # Not its to_numpy, which imports pandas where that is installed.
+    return np.frombuffer(values.buffers()[1] or b"", np.float32, len(values), 4 * values.offset).reshape(
+        len(table), dim
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -553,12 +578,12 @@ def read_table(path: Path, *, frames: bool = False) -> pa.Table:
     good = all(told[name] == pa.string() for name in texts) and all(told[name] == pa.int64() for name in numbers)
     if not good or not pa.types.is_fixed_size_list(embedding) or embedding.value_type != pa.float32():
         raise DamagedError(path, "its columns have other types than an embedding set's")
-    if any(table[name].null_count for name in (*texts, *numbers, "embedding")):
+    lacking = any(table[name].null_count for name in (*texts, *numbers, "embedding"))
+    if lacking or any(chunk.flatten().null_count for chunk in table["embedding"].chunks):
         raise DamagedError(path, "it lacks values")
-    for chunk in table["embedding"].chunks:
-        values = chunk.flatten().to_numpy(zero_copy_only=True)
-        if len(values) and not np.isfinite([values.min(), values.max()]).all():
-            raise DamagedError(path, "it holds embeddings that are not finite")
+    values = embeddings_in(table)
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
+        raise DamagedError(path, "it holds embeddings that are not finite")
     return table
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import path_name
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import EmbeddingJob, PlannedClip, embedding_key
+from soundprobe.embeddings.embed import EmbeddingJob, PlannedClip
 from soundprobe.embeddings.precision import precision_of
 
 
@@ -25,11 +25,7 @@ def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
             made = store.open_set(other) if other != folder and usual else None
         except StoreError:
             continue
-        if (
-            made
-            and made.fold is None
-            and made.key == embedding_key(job.model, made.record.dataset.fingerprint, job.batch_size)
-        ):
+        if made and made.fold is None and made.key == job.key(made.record.dataset.fingerprint):
             found.append(made)
     return found
 

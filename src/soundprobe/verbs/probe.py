@@ -20,7 +20,7 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, note, unknown
+from soundprobe.base.errors import ConfigError, StoreError, note, unknown
 from soundprobe.base.files import check_room, path_name, remove_file
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, made_by
@@ -91,7 +91,8 @@ def probe(
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
-            core where the set is large enough to repay it, else, and on a GPU, one after the other.
+            core, in processes where the set is large enough to repay them, else on threads; on a GPU one after the
+            other, and so small sets by a head whose spec doesn't say `on_threads`.
         memory_gb: what features and their copies may take in memory; half of what is free by default. Of larger sets
             the linear head reads its rows from a temporary file (in `TMPDIR`) again and again, with the same result to
             the bit; others are refused.
@@ -128,9 +129,6 @@ def probe(
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(placed(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
-    for name in names:
-        for feature_set in _for_head(name, found):
-            Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
     probes: ShownList[FinishedRun] = ShownList()
     asked = {
@@ -144,25 +142,39 @@ def probe(
     allowed = _allowed(found, says_less, bool(backbone or weights))
     memory_bytes = free_bytes() / 2 if memory_gb is None else 1e9 * memory_gb
     large = [feature_set for feature_set in allowed if HELD_TIMES * feature_set.feature_bytes > memory_bytes]
+    plans = [
+        Plan(
+            feature_set,
+            name,
+            seed,
+            {**(_remembering(name, feature_set) if control == SHUFFLED_LABELS else {}), **(settings or {})},
+            exclude_leaks,
+            control,
+        )
+        for feature_set in allowed
+        for name in names
+        if feature_set in _for_head(name, found)
+        for seed in dict.fromkeys(seeds)
+    ]
+    missing = [plan for plan in plans if _key_of_equal(plan, placed(heads)) is None]
+    for plan in missing:
+        plan.check()
     for feature_set in large:
-        taken = [name for name in names if feature_set in _for_head(name, found)]
+        taken = [plan.head for plan in missing if plan.features == feature_set]
         _check_out_of_core(feature_set, taken, memory_bytes, [option for option in CURVES if asked[option]])
     with one_cluster(engine, address, jobs, shown=progress), ExitStack() as until_done:
         if jobs is None and (engine != "processes" or device != "cpu"):
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
         run_folds = functools.partial(_run_folds, engine=engine, address=address)
-        for feature_set in allowed:
+        for feature_set, of_set in itertools.groupby(plans, key=lambda plan: plan.features):
             into = None
             if feature_set in large:
                 check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
                 into = Path(until_done.enter_context(tempfile.TemporaryDirectory(prefix="soundprobe-")))
             read = functools.cache(functools.partial(read_features, feature_set, into=into))
-            taken = [name for name in names if feature_set in _for_head(name, found)]
-            for name, seed in itertools.product(taken, dict.fromkeys(seeds)):
-                jobs_of = functools.partial(_jobs, jobs, feature_set, HEADS[name], memory_bytes, into is not None)
-                remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
-                plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
-                own = functools.partial(read, HEADS[name].takes_frames)
+            for plan in of_set:
+                own = functools.partial(read, HEADS[plan.head].takes_frames)
+                jobs_of = functools.partial(_jobs, jobs, feature_set, HEADS[plan.head], memory_bytes, into is not None)
                 with one_thread():
                     done = _run(
                         plan, own, placed(heads), only_folds, run_folds, device, jobs_of, force, progress, command
@@ -178,13 +190,15 @@ def probe(
 
 def _jobs(
     asked: int | None, feature_set: FeatureSet, head: HeadSpec, memory_bytes: float, on_disk: bool, tasks: int
-) -> int:
-    """How many of so many folds to train at once."""
+) -> tuple[int, bool]:
+    """How many of so many folds to train at once, and whether on threads of this process."""
     size = feature_set.feature_bytes
-    if asked is not None or size < head.repaying_bytes:
-        return 1 if asked is None else asked
+    repaid = size >= head.repaying_bytes
+    if asked is not None or not (repaid or head.on_threads):
+        return 1 if asked is None else asked, False
     clips = max(part.record.embedded for part in feature_set.sets)
-    return jobs_for(tasks, task_bytes=ROW_BYTES * clips if on_disk else COPIES * size + 1, memory_bytes=memory_bytes)
+    task_bytes = ROW_BYTES * clips if on_disk else COPIES * size + 1
+    return jobs_for(tasks, task_bytes=task_bytes, memory_bytes=memory_bytes), not repaid
 
 
 def _check_out_of_core(
@@ -228,18 +242,13 @@ def _run(
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
     device: str,
-    jobs_of: Callable[[int], int],
+    jobs_of: Callable[[int], tuple[int, bool]],
     force: bool,
     progress: bool,
     command: str,
 ) -> FinishedRun:
-    features, key = plan.features, plan.head_key
-    folder = (
-        root
-        / path_name(features.dataset["name"])
-        / f"{path_name(features.name)}-{features.key}"
-        / f"{path_name(plan.head)}-{key}"
-    )
+    features, key = plan.features, _key_of_equal(plan, root) or plan.head_key
+    folder = _folder_of(plan, root, key)
     wanted = _wanted_folds(features.folds, only_folds)
     with locked(folder):
         if force:
@@ -274,6 +283,9 @@ def _run(
                     make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings
                 )
                 rows, matrices = numbers_of(embeddings.features)
+                jobs, on_threads = jobs_of(len(missing))
+                if on_threads:
+                    run_folds = functools.partial(run_folds, engine="threads")
                 cross_validate(
                     functools.partial(stored_rows_head, make, matrices) if matrices else make,
                     rows,
@@ -285,13 +297,32 @@ def _run(
                     only_folds=missing,
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
-                    jobs=jobs_of(len(missing)),
+                    jobs=jobs,
                     run=functools.partial(run_folds, paths=[matrix.path for matrix in matrices]),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)
+
+
+def _folder_of(plan: Plan, root: Path, key: str) -> Path:
+    features = plan.features
+    of_set = root / path_name(features.dataset["name"]) / f"{path_name(features.name)}-{features.key}"
+    return of_set / f"{path_name(plan.head)}-{key}"
+
+
+def _key_of_equal(plan: Plan, root: Path) -> str | None:
+    """The key of a run below `root` that was asked for as `plan` is, so that nothing is imported to find it again."""
+    pattern = _folder_of(plan, root, "*")
+    for folder in pattern.parent.glob(pattern.name):
+        try:
+            head = results.read_result(folder).head
+        except StoreError:  # it is made again, or of another version
+            continue
+        if plan.asked is not None and head.asked == plan.asked:
+            return head.key
+    return None
 
 
 HELD_TIMES = 4
@@ -388,6 +419,7 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             },
             "seed": plan.seed,
             "key": key,
+            "asked": plan.asked,
         },
         "device": device,
         **made_by(command),
