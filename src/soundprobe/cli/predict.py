@@ -168,6 +168,8 @@ def predict(
                 elif form != TABLE:
                     _write((writer.head() if len(answers) == 1 else "") + writer.rows(done))
     if not answers:
+        if len(failures) > 1 and len({failure.reason for failure in failures}) == 1:  # such as a disk that went away
+            raise AudioError(f"all {len(failures)} recordings, such as {failures[0].name}", failures[0].reason)
         for failure in failures[:-1]:
             err.print(one_line(failure), markup=False)
         raise failures[-1]

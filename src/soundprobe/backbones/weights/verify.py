@@ -275,6 +275,7 @@ def _download(file: WeightFile, path: Path, progress: bool) -> None:
     if file.sha256 is None:
         _write_digest(file, found)
     sync_file(part)
+    sync_folder(path.parent)  # what is noted of it is there as long as its mark isn't
     os.replace(part, path)
     sync_folder(path.parent)
     _mark_fetched(file, path)
@@ -285,6 +286,7 @@ def _mark_fetched(file: WeightFile, path: Path) -> None:
     mark, changed_ns = fetched_mark(file), path.stat().st_mtime_ns
     _write_beside(mark, resolved_url(file))
     os.utime(mark, ns=(changed_ns, changed_ns))
+    sync_file(mark)
 
 
 def _write_digest(file: WeightFile, digest: str) -> None:
