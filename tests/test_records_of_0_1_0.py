@@ -195,7 +195,7 @@ def test_extract_of_finetuned_networks_gives_the_embeddings_that_are_there(sampl
         assert store.read_embeddings(there).paths is None  # parts have them since
 
 
-ADDED_SINCE = ("digest", "batch_size", "threads", "clip_s", "audio_root")
+ADDED_SINCE = ("digest", "batch_size", "threads", "clip_s", "audio_root", "asked")
 
 
 def outline(content: Any) -> Any:
