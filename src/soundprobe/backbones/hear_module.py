@@ -9,6 +9,7 @@ Letters: B clips, T samples, D the embedding's dimension.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,8 @@ from soundprobe.backbones.by_length import embed_by_length
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.backbones.weights.verify import sha256_of
-from soundprobe.base.errors import ConfigError, WeightsError, one_line
+from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import code_digest, strangers_code
 
 
 class HearModule(nn.Module, Backbone):
@@ -38,20 +40,21 @@ class HearModule(nn.Module, Backbone):
 
     def __init__(self, *, module: str, file: str, clip_seconds: float | None = None) -> None:
         super().__init__()
-        self.name, self.file = module, file
-        self.model = _model(module, file)
+        (self.model, _), self.scenes = _model(module, file), _module(module).get_scene_embeddings
+        self.title = Path(file).name or module
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """As the contract has it."""
-        scenes = import_module(self.name).get_scene_embeddings
-        return embed_by_length(lambda some: scenes(some, self.model), waves, lengths, self.model.sample_rate)
+        return embed_by_length(self, self._scenes, waves, lengths, self.model.sample_rate)
+
+    def _scenes(self, waves: Tensor) -> Any:
+        return self.scenes(waves, self.model)
 
     def load_pretrained(self) -> str:
         """They are loaded already; says which."""
-        return Path(self.file).name or self.name
+        return self.title
 
 
-@lru_cache
 def hear_spec(rest: str) -> BackboneSpec:
     """The spec of `hear:<rest>`; the model is loaded for it.
 
@@ -59,12 +62,11 @@ def hear_spec(rest: str) -> BackboneSpec:
         ConfigError: the module can't be imported, or lacks something of the API. WeightsError: there is no such file.
     """
     name, _, file = rest.partition(":")
-    model, module = _model(name, file), _module(name)
+    (model, sha256), module = _model(name, file), _module(name)
     try:
         release = version(name.partition(".")[0])
     except PackageNotFoundError:
         release = None
-    source = getattr(module, "__file__", None)
     return BackboneSpec(
         name=f"hear:{rest}",
         target="soundprobe.backbones.hear_module:HearModule",
@@ -77,8 +79,8 @@ def hear_spec(rest: str) -> BackboneSpec:
             "kind": "a HEAR 2021 module's own",
             "module": name,
             "release": release,
-            "code_sha256": sha256_of(Path(source)) if source else None,
-            **({"file_sha256": sha256_of(Path(file))} if file else {}),
+            "code_sha256": code_digest(module.get_scene_embeddings, getattr(module, "__file__", None)),
+            **({"file_sha256": sha256} if file else {}),
         },
         pooling="the module's scene embeddings",
         loads_own_weights=True,
@@ -89,33 +91,31 @@ def hear_spec(rest: str) -> BackboneSpec:
 
 
 def _module(name: str) -> ModuleType:
-    try:
+    with strangers_code(
+        f"hear:{name} can't be imported",
+        "Give hear:package.module of something that Python finds: PYTHONPATH=. adds the folder that you are in.",
+    ):
         module = import_module(name)
-    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
-        raise ConfigError(
-            f"hear:{name} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
-            "Give hear:package.module of something that Python finds: PYTHONPATH=. adds the folder that you are in."
-        ) from error
     lacking = [wanted for wanted in ("load_model", "get_scene_embeddings") if not hasattr(module, wanted)]
     if lacking:
         raise ConfigError(f"hear:{name} lacks {' and '.join(lacking)} of HEAR 2021's API. Give a module that has them.")
     return module
 
 
-@lru_cache(maxsize=4)
-def _model(name: str, file: str) -> Any:
-    module = _module(name)
+def _model(name: str, file: str) -> tuple[Any, str]:
+    """The model, and its file's SHA-256; made anew where the module was imported anew, or the file written."""
     if file and not Path(file).is_file():
         raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
-            model = module.load_model(file) if file else module.load_model()
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"hear:{name}: its load_model fails ({type(error).__name__}: {one_line(error)[:200]}). "
-            f"If it needs a file of weights, give hear:{name}:FILE."
-        ) from error
+    written = ((told := Path(file).stat()).st_mtime_ns, told.st_size) if file else None
+    return _loaded(name, _module(name).load_model, file, written)
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, load_model: Callable[..., Any], file: str, written: object) -> tuple[Any, str]:
+    needs = f"If it needs a file of weights, give hear:{name}:FILE."
+    with strangers_code(f"hear:{name}: its load_model fails", needs), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
+        model = load_model(file) if file else load_model()
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"hear:{name}: its load_model gave a {type(model).__name__}, where a torch.nn.Module is needed. "
@@ -125,4 +125,4 @@ def _model(name: str, file: str) -> Any:
     wrong = [f"{size} = {value!r}" for size, value in sizes.items() if not isinstance(value, int) or value < 1]
     if wrong:
         raise ConfigError(f"hear:{name}: its model has {' and '.join(wrong)}. HEAR 2021 wants whole numbers there.")
-    return model.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False), sha256_of(Path(file)) if file else ""

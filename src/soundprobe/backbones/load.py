@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,8 @@ from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
-from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.registry import code_of, resolve
+from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import code_of, resolve, strangers_code
 
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
 NAMED = 3  # tensors that a message names before it only counts
@@ -158,7 +159,8 @@ def load_backbone(
     elif asked == RANDOM:
         info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
     else:
-        title = _method(network, spec, "load_pretrained")()
+        with strangers_code(f"{spec.name}: its pretrained weights can't be had", kind=WeightsError):
+            title = _method(network, spec, "load_pretrained")()
         state = network.state_dict()
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
@@ -194,17 +196,11 @@ def _method(network: Any, spec: BackboneSpec, name: str) -> Any:
 
 def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
     cls = resolve(spec.target, f"backbone {spec.name!r}")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
-            network = cls(clip_seconds=clip_seconds, **spec.arguments)
-    except Exception as error:
-        if spec.is_own:
-            raise
-        raise ConfigError(
-            f"backbone {spec.name!r}: {spec.target} can't be made ({type(error).__name__}: {one_line(error)[:200]}). "
-            "It needs `embed`, and a constructor with the keyword clip_seconds."
-        ) from error
+    needs = "It needs `embed`, and a constructor with the keyword clip_seconds."
+    made = strangers_code(f"backbone {spec.name!r}: {spec.target} can't be made", needs)
+    with nullcontext() if spec.is_own else made, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
+        network = cls(clip_seconds=clip_seconds, **spec.arguments)
     lacking = [name for name in CONTRACT if not hasattr(network, name)]
     if lacking:
         raise ConfigError(

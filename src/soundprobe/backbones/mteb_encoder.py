@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from soundprobe.backbones.by_length import embed_by_length
-from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import offline
-from soundprobe.base.registry import code_of, is_allowed, resolve
+from soundprobe.base.registry import code_of, is_allowed, resolve, strangers_code
 
 ANY_RATE_HZ = 48_000
 """What an encoder is given that doesn't say its rate: it resamples."""
@@ -53,9 +53,11 @@ class MtebEncoder(nn.Module, Backbone):
         if hasattr(self.encoder, "device") and not isinstance(self.encoder, nn.Module):
             self.encoder.device = waves.device  # where it sends its inputs
         rate_hz = _rate_hz(self.encoder)
-        return embed_by_length(
-            lambda some: _encode(self.encoder, some.cpu().numpy(), rate_hz).to(waves.device), waves, lengths, rate_hz
-        )
+
+        def encoded(some: Tensor) -> Tensor:
+            return _encode(self.encoder, some.cpu().numpy(), rate_hz).to(waves.device)
+
+        return embed_by_length(self.encoder, encoded, waves, lengths, rate_hz)
 
     def load_pretrained(self) -> str:
         """They are loaded already; says which."""
@@ -127,13 +129,8 @@ def mteb_spec(rest: str) -> BackboneSpec:
     encoder = _encoder(rest)
     meta = getattr(encoder, "mteb_model_meta", None)
     rate_hz = _rate_hz(encoder)
-    try:
-        with torch.inference_mode():
-            embedded = _encode(encoder, np.zeros((1, rate_hz), np.float32), rate_hz)
-    except Exception as error:  # each of them fails in its own way
-        raise ConfigError(f"mteb:{rest} fails on audio ({type(error).__name__}: {one_line(error)[:200]}).") from error
-    if embedded.ndim != 2:
-        raise ConfigError(f"mteb:{rest} gives {tuple(embedded.shape)} for one clip, where (1, dimension) is needed.")
+    with torch.inference_mode(), strangers_code(f"mteb:{rest} fails on audio"):
+        embedded = check_rows(_encode(encoder, np.zeros((1, rate_hz), np.float32), rate_hz), 1, encoder)
     told = getattr(meta, "n_parameters", None) or 0
     return BackboneSpec(
         name=f"mteb:{rest}",
@@ -188,18 +185,14 @@ def _encoder(name: str) -> Any:
         from huggingface_hub import constants
 
         constants.HF_HUB_OFFLINE = True
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
-            if isinstance(found, ModelMeta):
-                encoder = found.load_model(device="cpu")
-            else:
-                encoder = found(name, None, device="cpu") if isinstance(found, type) else found
-    except Exception as error:  # the Hub's client, transformers and others have no error in common
-        forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
-        raise WeightsError(
-            f"mteb:{name} can't be loaded{forbidden}. {type(error).__name__}: {one_line(error)[:300]}"
-        ) from error
+    forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
+    what = f"mteb:{name} can't be loaded{forbidden}"
+    with strangers_code(what, kind=WeightsError), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
+        if isinstance(found, ModelMeta):
+            encoder = found.load_model(device="cpu")
+        else:
+            encoder = found(name, None, device="cpu") if isinstance(found, type) else found
     if not callable(getattr(encoder, "encode", None)):
         raise ConfigError(
             f"mteb:{name} is a {type(encoder).__name__}, which lacks encode(...) of MTEB's EncoderProtocol."

@@ -10,15 +10,25 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line, unknown
+from soundprobe.base.errors import (
+    ConfigError,
+    SoundprobeError,
+    SoundprobeWarning,
+    one_line,
+    ran_out_of_memory,
+    unknown,
+)
+from soundprobe.base.files import refusal_in
 
 
 class Spec(Protocol):
@@ -209,27 +219,77 @@ def resolve(address: str, what: str) -> Any:
     Raises:
         ConfigError: it is no such address, or importing it fails.
     """
-    try:
+    with strangers_code(
+        f"{what}: {address} can't be imported",
+        "Give package.module:Name of something that Python finds: PYTHONPATH=. adds the folder that you are in.",
+    ):
         return pkgutil.resolve_name(address)
-    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
-        raise ConfigError(
-            f"{what}: {address} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
-            "Give package.module:Name of something that Python finds: PYTHONPATH=. adds the folder that you are in."
-        ) from error
+
+
+SHARED = ("default_dtype", "float32_matmul_precision", "num_threads")
+"""What PyTorch has one of for everybody."""
+
+
+@contextmanager
+def strangers_code(what: str, remedy: str = "", kind: type[SoundprobeError] = ConfigError) -> Iterator[None]:
+    """Code of others, which may fail in any way: then one line says what it said, and in which line of which file.
+
+    What it sets for all of PyTorch is set back, since every other network's numbers hang on it.
+
+    Args:
+        what: fails, for the message; remedy: follows.
+
+    Raises:
+        SoundprobeError: of this `kind`, where it raised anything, or would have ended the program. What says that
+            memory ran out, or that the system refused to read or write, is left to tell that.
+    """
+    torch = sys.modules.get("torch")
+    before = {name: getattr(torch, f"get_{name}")() for name in SHARED} if torch else {}
+    try:
+        yield
+    except SoundprobeError:
+        raise
+    except (Exception, SystemExit) as error:
+        if ran_out_of_memory(error) or refusal_in(error):
+            raise
+        told = f"{type(error).__name__}: {one_line(error)[:200]}{_line_of(error)}"
+        raise kind(f"{what} ({told}). {remedy}".strip()) from error
+    finally:
+        if torch := sys.modules.get("torch"):
+            usual = {} if before else {"default_dtype": torch.float32, "float32_matmul_precision": "highest"}
+            for name, value in {**usual, **before}.items():
+                if getattr(torch, f"get_{name}")() != value:
+                    getattr(torch, f"set_{name}")(value)
+
+
+def _line_of(error: BaseException) -> str:
+    """ ", at file.py:3": where code that is no library of Python's raised it; "" where none did."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).is_file()]
+    own = [one for one in frames if "torch" not in Path(one.filename).parts and "<" not in one.filename]
+    return f", at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
 
 
 def code_of(target: str) -> dict[str, str]:
     """The digest of the file that another package's class stands in, to be a part of keys: a change of it is another.
 
-    Empty for soundprobe's own, whose specs have versions where a change of code changes results.
+    A change counts once the class is imported anew: until then what runs is what was read before. Empty for
+    soundprobe's own, whose specs have versions where a change of code changes results.
 
     Raises:
         ConfigError: as `resolve`.
     """
     if target.partition(".")[0] == __name__.partition(".")[0]:
         return {}
-    module = sys.modules[resolve(target, target).__module__]
-    file = getattr(module, "__file__", None)
-    if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
-        return {}
-    return {"code_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+    found = resolve(target, target)
+    digest = code_digest(found, getattr(sys.modules[found.__module__], "__file__", None))
+    is_own = found.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return {} if is_own or digest is None else {"code_sha256": digest}
+
+
+@cache
+def code_digest(found: object, file: str | None) -> str | None:
+    """The SHA-256 of a module's file as it was when it was first asked for this class or function of it.
+
+    That is right after it was imported. Once it is imported anew, it is another object.
+    """
+    return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
