@@ -252,7 +252,7 @@ def strangers_code(what: str, remedy: str = "", kind: type[SoundprobeError] = Co
     except (Exception, SystemExit) as error:
         if ran_out_of_memory(error) or refusal_in(error):
             raise
-        told = f"{type(error).__name__}: {one_line(error)[:200]}{_line_of(error)}"
+        told = f"{type(error).__name__}: {one_line(error)[:200]}{strangers_line(error)}"
         raise kind(f"{what} ({told}). {remedy}".strip()) from error
     finally:
         if torch := sys.modules.get("torch"):
@@ -262,11 +262,18 @@ def strangers_code(what: str, remedy: str = "", kind: type[SoundprobeError] = Co
                     getattr(torch, f"set_{name}")(value)
 
 
-def _line_of(error: BaseException) -> str:
-    """ ", at file.py:3": where code that is no library of Python's raised it; "" where none did."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).is_file()]
-    own = [one for one in frames if "torch" not in Path(one.filename).parts and "<" not in one.filename]
-    return f", at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+OURS = {__name__.partition(".")[0], "click", "importlib", "torch", "typer"}
+"""Packages whose lines don't say where code of others failed."""
+
+
+def strangers_line(error: BaseException) -> str:
+    """ ", at file.py:3": the last line of code of others that the error came through; "" where it came through none."""
+    own = [
+        f", at {Path(frame.f_code.co_filename).name}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in OURS
+    ]
+    return own[-1] if own else ""
 
 
 def code_of(target: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import typer
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.base.files import KEPT, refusal_in, refused
+from soundprobe.base.registry import strangers_line
 from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from soundprobe.cli.bench import bench
 from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
@@ -91,6 +92,10 @@ def main() -> None:
             app()
     except SoundprobeError as error:
         _fail(error)
+    except SystemExit as error:
+        if line := strangers_line(error):
+            _fail(f"Code of others ended the program ({one_line(error)}{line}). {KEPT}")
+        raise
     except Exception as error:
         told = refusal_in(error)
         if told is not None:
