@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed-$(VERSION)
 QUICK := tests/base tests/audio tests/data tests/scoring tests/reporting tests/cli tests/test_package.py tests/backbones/test_timm_image.py \
 	tests/embeddings/test_store.py tests/embeddings/test_embed.py tests/verbs/test_extract.py tests/verbs/test_probe.py
 
-.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports docs gpu gpu-wheels lowest lint format constraints plotly python clean
+.PHONY: install demo test test-quick test-faults test-mutations soak coverage mutants figures exports families docs docs-run gpu gpu-wheels lowest lint format constraints plotly python clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -28,7 +28,7 @@ python:
 $(STAMP): pyproject.toml $(CONSTRAINTS) | python
 	$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null \
 		|| "$(PYTHON)" -m venv --clear $(VENV)
-	PIP_CONSTRAINT=$(CURDIR)/$(CONSTRAINTS) $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --editable ".[$(EXTRAS)]"
+	$(BIN)/python tools/install.py $(CONSTRAINTS) ".[$(EXTRAS)]"
 	touch $@
 
 demo: install
@@ -73,6 +73,14 @@ docs: install
 	$(BIN)/python tests/doc_blocks.py
 	@echo; echo "Links that lead outside, not followed:"
 	@grep -hoE 'https?://[^ )>`"]+' README.md CHANGELOG.md docs/*.md | sort -u
+
+# All commands and blocks of README and docs that can be run here, the slow ones too, in minutes.
+docs-run: install
+	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s tests/test_docs.py
+
+# One report of mn04, a tiny model of each family of transformers and others: make families DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
+families: install
+	$(BIN)/python benchmarks/families.py --data "$(DATA)" $(if $(MN04),--weights "$(MN04)")
 
 # What exported graphs give beside their runs on real clips: make exports DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
 exports: install

@@ -36,7 +36,7 @@ Embed = Callable[[list[str]], np.ndarray]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=["panns", "ast", "mn04"])
+    parser.add_argument("names", nargs="+", choices=["panns", "ast", "mn04"])
     parser.add_argument("--data", required=True, help="a data set of clips of at most 4 s")
     parser.add_argument("--clips", type=int, default=16, help="timed in each round")
     parser.add_argument("--limit", type=int, default=100, help="clips of the data that are used at all")
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--weights", default="random")
     options = parser.parse_args()
     print(f"{describe()}; {options.clips} clips a round, {options.rounds} rounds, weights {options.weights}")
-    for name in options.names or ["panns", "ast"]:
+    for name in options.names:
         compare(name, options)
 
 

@@ -8,6 +8,7 @@ import warnings
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import TextIO
 from unittest.mock import patch
 
 from soundprobe.cli import stopping
@@ -24,13 +25,13 @@ def soundprobe(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def soundprobe_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def soundprobe_here(*arguments: str, cwd: Path, stdin: TextIO | None = None) -> subprocess.CompletedProcess[str]:
     """As `soundprobe`, with what this process has imported: for what is said and done, not for how a process begins."""
     out, err, code = StringIO(), StringIO(), 0
     with (
         chdir(cwd),
         patch.object(sys, "argv", ["soundprobe", *arguments]),
-        patch.object(sys, "stdin", StringIO()),
+        patch.object(sys, "stdin", stdin or StringIO()),
         redirect_stdout(out),
         redirect_stderr(err),
         warnings.catch_warnings(),

@@ -11,6 +11,8 @@ import pytest
 
 from dask_cluster import DaskCluster
 
+# Before PyTorch comes: workers share the cores, and a thread that spins while it waits takes another worker's time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 PROJECT = Path(__file__).resolve().parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,10 +1,10 @@
 """The code blocks of README and docs, and what of them a test can't run. As a script it prints that, by reason.
 
-Blocks of `sh` and `python` are run. A comment right above one keeps it back, or its lines that hold some words; on a
-page's first line it does so for the whole page:
+Blocks of `sh` and `python` are run. A comment right above one keeps it back, or its commands that hold some words; on a
+page's first line it does so for the whole page. What is slow is run by `make docs-run` only:
 
     <!-- not run: a microphone -->
-    <!-- not run finetune: hours of training -->
+    <!-- slow finetune: trains for a minute -->
 """
 
 from __future__ import annotations
@@ -23,15 +23,29 @@ PAGES = [
     *sorted(path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("docs/*.md")),
     *(f"{folder}/README.md" for folder in ("benchmarks", "embeddings", "examples/plugin", "heads")),
 ]
-MARK = re.compile(r"<!-- not run(?: (?P<words>[^:]+))?: (?P<reason>.+?) -->")
+MARK = re.compile(r"<!-- (?P<kind>not run|slow)(?: (?P<words>[^:]+))?: (?P<reason>.+?) -->")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Why what holds `words` is not run."""
+    """Why what holds `words` is not run, or by `make docs-run` only."""
 
     words: str
     reason: str
+    is_slow: bool
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is run or not by itself: a shell's command in its words, or all of a block.
+
+    Attributes:
+        is_piped: whether another command's output goes into it.
+    """
+
+    text: str
+    words: tuple[str, ...] = ()
+    is_piped: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,31 +59,34 @@ class Block:
     marks: tuple[Mark, ...]
 
     @property
-    def pieces(self) -> list[str]:
-        """What is run or not by itself: a shell's lines, or all of the block."""
+    def pieces(self) -> list[Piece]:
+        """A shell's commands, or all of the block."""
         if self.language != "sh":
-            return [self.content]
-        return [line for line in self.content.replace("\\\n", " ").splitlines() if commands_of(line)]
+            return [Piece(self.content)]
+        lines = self.content.replace("\\\n", " ").splitlines()
+        return [command for line in lines for command in commands_of(line)]
 
-    def reason(self, piece: str) -> str | None:
-        """Why it is not run."""
-        return next((mark.reason for mark in self.marks if mark.words in piece), None)
+    def mark_of(self, piece: Piece) -> Mark | None:
+        """What keeps it back."""
+        return next((mark for mark in self.marks if mark.words in piece.text), None)
 
 
-def commands_of(line: str) -> list[list[str]]:
-    """The words of each command of a shell's line, comments and where the output goes left out."""
+def commands_of(line: str) -> list[Piece]:
+    """The commands of a shell's line, comments and where the output goes left out."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
-    commands: list[list[str]] = [[]]
-    words = iter(lexer)
-    for word in words:
+    commands: list[Piece] = []
+    words: list[str] = []
+    is_piped = False
+    for word in [*lexer, ";"]:
         if word in ("&&", "|", ";"):
-            commands.append([])
-        elif word == ">":
-            next(words)
+            if words:
+                kept = words[: words.index(">")] if ">" in words else words
+                commands.append(Piece(" ".join(kept), tuple(kept), is_piped))
+            words, is_piped = [], word == "|"
         else:
-            commands[-1].append(word)
-    return [command for command in commands if command]
+            words.append(word)
+    return commands
 
 
 def blocks_of(page: str) -> list[Block]:
@@ -79,7 +96,8 @@ def blocks_of(page: str) -> list[Block]:
     above: tuple[Mark, ...] = ()
     for token in MarkdownIt("commonmark").enable("table").parse((PROJECT / page).read_text(encoding="utf-8")):
         if token.type == "html_block":
-            marks = tuple(Mark(mark["words"] or "", mark["reason"]) for mark in MARK.finditer(token.content))
+            found = MARK.finditer(token.content)
+            marks = tuple(Mark(mark["words"] or "", mark["reason"], mark["kind"] == "slow") for mark in found)
             if not blocks and token.map == [0, 1]:
                 everywhere = marks
             else:
@@ -93,16 +111,22 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def main() -> None:
-    """Prints how many pieces are run, and which are not."""
-    kept: dict[str, list[str]] = defaultdict(list)
+    """Prints how many pieces are run where, and why the others are not."""
+    kept: dict[tuple[bool, str], list[str]] = defaultdict(list)
+    run = 0
     for page in PAGES:
         for block in blocks_of(page):
-            if block.language in ("sh", "python"):
-                for piece in block.pieces:
-                    kept[block.reason(piece) or ""].append(f"{page}:{block.line}: {piece.splitlines()[0]}")
-    print(f"{len(kept.pop('', []))} commands and blocks of README and docs are run by tests/test_docs.py. Only parsed:")
-    for reason, pieces in sorted(kept.items()):
-        print(f"\n{reason}: {len(pieces)}", *pieces, sep="\n  ")
+            for piece in block.pieces if block.language in ("sh", "python") else ():
+                if mark := block.mark_of(piece):
+                    kept[not mark.is_slow, mark.reason].append(f"{page}:{block.line}: {piece.text.splitlines()[0]}")
+                else:
+                    run += 1
+    print(f"{run} commands and blocks of README and docs are run by tests/test_docs.py.")
+    for is_kept, title in ((False, "are run by make docs-run"), (True, "are only checked")):
+        reasons = {reason: pieces for (held, reason), pieces in sorted(kept.items()) if held == is_kept}
+        print(f"\n{sum(map(len, reasons.values()))} {title}:")
+        for reason, pieces in reasons.items():
+            print(f"  {reason}: {len(pieces)}", *pieces, sep="\n    ")
 
 
 if __name__ == "__main__":

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import re
+import runpy
 import shlex
 import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import soundfile
 import typer.main
-from typer.testing import CliRunner
+from huggingface_hub import constants
 
 import soundprobe
-from doc_blocks import PAGES, PROJECT, Block, blocks_of, commands_of
+from command_line import soundprobe_here
+from doc_blocks import PAGES, PROJECT, Block, Piece, blocks_of
+from hub_server import TOKEN, Repo, serving
 from soundprobe.backbones.catalog import MN04
 from soundprobe.backbones.weights.verify import location
 from soundprobe.cli.main import app
 from sounds import RATE_HZ, tone, write_urbansound_layout
+from tiny_transformers import save_tiny
 
 BLOCKS = {page: blocks_of(page) for page in PAGES}
-WHAT_TO_DO = "Mend it, or say above the block why it is not run: <!-- not run WORDS OF THE LINE: the reason -->"
+WITH_SLOW = os.environ.get("SOUNDPROBE_DOCS") == "all"
+"""Whether what is marked slow is run, too: make docs-run."""
+AST, COMMIT = "MIT/ast-finetuned-audioset-10-10-0.4593", "f826b80d28226b62986cc218e5cec390b1096902"
+WHAT_TO_DO = "Mend it, or say above the block why it is not run: <!-- not run WORDS OF THE COMMAND: the reason -->"
 
 
 def parse(words: list[str]) -> None:
@@ -41,6 +53,36 @@ def parse(words: list[str]) -> None:
     command.make_context(words[0], rest)
 
 
+class ParsedError(Exception):
+    """A script's arguments were understood, and it need not go on."""
+
+
+def parse_script(words: list[str]) -> None:
+    """Raises where a script doesn't take its arguments; runs nothing that comes after it has read them."""
+    understood = argparse.ArgumentParser.parse_known_args
+
+    def some(parser: argparse.ArgumentParser) -> None:
+        understood(parser, words[1:])
+        raise ParsedError
+
+    def all_(parser: argparse.ArgumentParser) -> None:
+        if unknown := understood(parser, words[1:])[1]:
+            parser.error(f"unrecognized arguments: {unknown}")
+        raise ParsedError
+
+    script = PROJECT / words[0]
+    sys_path = [str(script.parent), *sys.path]
+    reading = patch.multiple(argparse.ArgumentParser, parse_args=all_, parse_known_args=some)
+    with reading, patch.object(sys, "path", sys_path):
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except ParsedError:
+            return
+        except SystemExit as error:
+            raise ValueError(f"{words[0]} does not take {' '.join(words[1:])}") from error
+    raise AssertionError(f"{words[0]} reads no arguments")
+
+
 def told(error: Exception) -> str:
     return error.format_message() if hasattr(error, "format_message") else repr(error)
 
@@ -49,7 +91,8 @@ def check(block: Block) -> None:
     """Raises where a block is none of its language, or a command, script, target or option is not there."""
     match block.language:
         case "sh":
-            for words in (words for line in block.pieces for words in commands_of(line)):
+            for piece in block.pieces:
+                words = list(piece.words)
                 program = Path(words[0]).name
                 if program == "soundprobe":
                     parse(words)
@@ -58,10 +101,8 @@ def check(block: Block) -> None:
                         r"^([\w-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
                     )
                     assert [word for word in words[1:] if "=" not in word and word not in targets] == []
-                elif program == "python" and words[1] != "-m":
-                    script = (PROJECT / words[1]).read_text(encoding="utf-8")
-                    own = words[: words.index("--")] if "--" in words else words  # what follows is for what it runs
-                    assert [word for word in own if word.startswith("--") and f'"{word}"' not in script] == []
+                elif program == "python" and words[1].startswith("benchmarks/"):
+                    parse_script(words[1:])
         case "python":
             compile(block.content, block.page, "exec")
         case "toml":
@@ -96,13 +137,18 @@ def test_commands_in_the_sentences_of_page_are_the_command_lines(page: str) -> N
 @pytest.mark.parametrize("page", PAGES)
 def test_marks_of_page_keep_something_back(page: str) -> None:
     marks = {mark for block in BLOCKS[page] for mark in block.marks}
-    keeping = {m for block in BLOCKS[page] for m in block.marks for piece in block.pieces if m.words in piece}
+    keeping = {m for block in BLOCKS[page] for m in block.marks for piece in block.pieces if m.words in piece.text}
     assert marks - keeping == set()
+
+
+def is_run(block: Block, piece: Piece) -> bool:
+    mark = block.mark_of(piece)
+    return mark is None or (mark.is_slow and WITH_SLOW)
 
 
 def runs(block: Block) -> bool:
     """Whether anything of it is run."""
-    return block.language in ("sh", "python") and any(block.reason(piece) is None for piece in block.pieces)
+    return block.language in ("sh", "python") and any(is_run(block, piece) for piece in block.pieces)
 
 
 @contextmanager
@@ -116,25 +162,63 @@ def inside(folder: Path, cache: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def online() -> Iterator[None]:
+    """As if the Hub, which is on this machine, were all of the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        for offline in ("HF_HUB_OFFLINE", "SOUNDPROBE_OFFLINE"):
+            patch.delenv(offline, raising=False)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)  # what these variables set, but at the client's import
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setenv("HF_TOKEN", TOKEN)
+        yield
+
+
+def run_command(piece: Piece, where: str) -> None:
+    words = list(piece.words)
+    assert Path(words[0]).name == "soundprobe", f"{where}\nonly soundprobe is run here. {WHAT_TO_DO}"
+    if piece.is_piped:
+        soundfile.write("piped", tone(440, 2.0), RATE_HZ, "PCM_16", format="RAW" if "--raw" in words else "WAV")
+    else:
+        Path("piped").write_text("y\n")
+    with open("piped") as piped:
+        done = soundprobe_here(*words[1:], cwd=Path.cwd(), stdin=piped)
+    assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}\n{WHAT_TO_DO}"
+
+
 def run(page: str, folder: Path, cache: Path) -> None:
     """Runs what isn't kept back of a page in a folder, in order."""
     names: dict[str, Any] = {}
     with inside(folder, cache):
         for block in filter(runs, BLOCKS[page]):
             for piece in block.pieces:
-                if block.reason(piece) is not None:
+                if not is_run(block, piece):
                     continue
-                where = f"{page}:{block.line}: {piece}"
+                where, began = f"{page}:{block.line}: {piece.text}", perf_counter()
                 if block.language == "python":
                     try:
-                        exec(compile(piece, where, "exec"), names)
+                        exec(compile(piece.text, where, "exec"), names)
                     except Exception as error:
                         pytest.fail(f"{where}\n{error!r}\n{WHAT_TO_DO}")
-                    continue
-                for words in commands_of(piece):
-                    assert Path(words[0]).name == "soundprobe", f"{where}\nonly soundprobe is run here. {WHAT_TO_DO}"
-                    done = CliRunner().invoke(app, words[1:], input="y\n")
-                    assert done.exit_code == 0, f"{where}\n{done.output}\n{done.exception!r}\n{WHAT_TO_DO}"
+                elif "hf:" in piece.text or " push " in piece.text:
+                    with online():
+                        run_command(piece, where)
+                else:
+                    run_command(piece, where)
+                print(f"{perf_counter() - began:.1f} s {where.splitlines()[0]}")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The models of transformers that the pages speak of, tiny and with random weights, on a Hub on this machine."""
+    with serving() as hub, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+        for name, family in (("facebook/wav2vec2-base", "Wav2Vec2"), (AST, "AST")):
+            folder = save_tiny(family, tmp_path_factory.mktemp(family))
+            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+            hub.repos[f"models/{name}"] = Repo(private=False, commits=[(COMMIT, files)])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -176,11 +260,14 @@ def made(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for table in ("my-cnn.csv", "predictions.csv"):
         (folder / table).write_text("\n".join(predicted))
     shutil.copy(shared / "weights" / "mn04_as_mAP_432.pt", folder)
+    save_tiny("HuBERT", folder / "my-model")
+    (folder / "reports").mkdir()
+    (folder / "reports" / "label-suspects.csv").write_text("clip,given,correction\ndog/0.wav,dog,rain\n")  # by ear
     return folder
 
 
 @pytest.fixture(scope="module")
-def followed(made: Path, cache: Path) -> Path:
+def followed(made: Path, cache: Path, hub: None) -> Path:
     """The folder in which README was followed from its beginning to its end."""
     run("README.md", made, cache)
     return made

@@ -1,4 +1,4 @@
-"""A module of HEAR 2021's API, as somebody writes one: energies in bands, weighted by what was learnt."""
+"""A module of HEAR 2021's API, as somebody writes one: energies in bands, with weights that are drawn or a file's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Bands(nn.Module):
 
     def __init__(self, tensors: dict[str, Tensor] | None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.linspace(0.5, 1.5, 24))
+        self.weight = nn.Parameter(torch.rand(24) + 0.5)
         if tensors is not None:
             self.load_state_dict(tensors)
 

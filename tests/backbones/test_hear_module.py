@@ -43,7 +43,7 @@ def test_hear_module_goes_from_clips_to_scores_and_predictions(toy, tmp_path):
     (made,) = extract(toy, backbone=BANDS, embeddings=tmp_path / "embeddings", device="cpu", progress=False)
     found = read_embeddings(open_set(made.folder))
     assert found.features.shape == (36, 24)
-    assert found.meta["backbone"]["weights_label"] == "pretrained (hear_bands)"
+    assert found.meta["backbone"]["weights_label"] == "random (seed 0)"
     frontend = found.meta["backbone"]["settings"]["frontend"]
     assert (frontend["module"], len(frontend["code_sha256"])) == ("hear_bands", 64)
 
@@ -75,12 +75,13 @@ def test_hear_module_hears_each_clip_without_its_padding_and_neighbours():
         waves[row, length:] = 0
     together = network.embed(waves, lengths)
     for row, heard in enumerate([32_000, 20_000, 32_000, 16_000]):  # a second at least
-        alone = hear_bands.get_scene_embeddings(waves[row : row + 1, :heard], hear_bands.load_model())
+        alone = hear_bands.get_scene_embeddings(waves[row : row + 1, :heard], network.model)
         torch.testing.assert_close(together[row], alone[0])
 
 
-def test_hear_module_with_a_file_has_its_weights_and_a_key_of_its_own(weights):
+def test_hear_module_that_draws_is_random_and_with_a_file_pretrained_under_a_key_of_its_own(weights):
     plain, filled = load_backbone(BANDS), load_backbone(f"{BANDS}:{weights}")
+    assert (plain.weights.kind, filled.weights.kind) == ("random", "pretrained")
     assert filled.weights.label == "pretrained (bands.pt)"
     assert filled.weights.sha256 != plain.weights.sha256
     assert torch.equal(filled.network.state_dict()["model.weight"], torch.ones(24))

@@ -20,6 +20,7 @@ from soundprobe.scoring import results
 from soundprobe.scoring.folds import inner_split
 from soundprobe.training import choosing, fold_training, state
 from soundprobe.training.inputs import ClipsPart
+from soundprobe.training.recipes import FinetuneRecipe
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.finetune import finetune
 from soundprobe.verbs.probe import probe
@@ -229,7 +230,7 @@ def test_frozen_network_is_chosen_where_training_makes_it_worse(tiny: Path, choo
     assert (fold.chosen["epoch"], fold.history) == (0, [])
     assert fold.tuning is not None
     assert fold.accuracy == fold.tuning.frozen_test_accuracy
-    first = fold_training.NetworkPlan("simplecnn", "random", None, 3, 0.0, 0).build().state_dict()
+    first = fold_training.NetworkPlan(FinetuneRecipe(backbone="simplecnn"), "random", 3, 0).build().state_dict()
     mine = network(run)
     assert all(torch.equal(mine[name], tensor) for name, tensor in first.items() if name.startswith("backbone."))
     assert run.verdict.endswith("Frozen was chosen in every fold, so the test scores are its own.")

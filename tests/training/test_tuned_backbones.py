@@ -28,6 +28,7 @@ from soundprobe.scoring import results
 from soundprobe.scoring.folds import cross_validate
 from soundprobe.training.fold_training import NetworkPlan
 from soundprobe.training.networks import probabilities
+from soundprobe.training.recipes import FinetuneRecipe
 from soundprobe.training.tuned_backbones import load_network, open_run
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import Extraction, extract
@@ -144,7 +145,7 @@ def test_embeddings_of_a_fold_are_those_of_the_network_that_never_trained_on_it(
         assert set(told.ids.tolist()) == set(clips.ids[clips.folds == fold].tolist())
         assert told.train_clips == 12  # a fold of 12 trains, the next validates
         state = load_file(made.run / record.params["network"])
-        network = NetworkPlan("simplecnn", "random", None, 3, 0.0, 0).build()
+        network = NetworkPlan(FinetuneRecipe(backbone="simplecnn"), "random", 3, 0).build()
         network.load_state_dict(state)
         found = read(outcome)
         features = torch.from_numpy(found.features_of(fold))

@@ -62,7 +62,7 @@ def config() -> ASTConfig:
         time_stride=STRIDE,
         max_length=FULL_FRAMES,
         num_mel_bins=MEL_BANDS,
-        attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by its base class
+        attn_implementation="sdpa",
     )
 
 

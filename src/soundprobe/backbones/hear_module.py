@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.by_length import embed_by_length
+from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.backbones.weights.verify import sha256_of
@@ -41,7 +41,7 @@ class HearModule(nn.Module, Backbone):
     def __init__(self, *, module: str, file: str, clip_seconds: float | None = None) -> None:
         super().__init__()
         (self.model, _), self.scenes = _model(module, file), _module(module).get_scene_embeddings
-        self.title = Path(file).name or module
+        self.loaded, self.title = (module, file), Path(file).name or module
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """As the contract has it."""
@@ -51,8 +51,9 @@ class HearModule(nn.Module, Backbone):
         return self.scenes(waves, self.model)
 
     def load_pretrained(self) -> str:
-        """They are loaded already; says which."""
-        return self.title
+        """They are loaded already; says which, or nothing where they are drawn."""
+        again, _ = _model(*self.loaded, seed=1)
+        return "" if is_mostly_drawn(self.model, again) else self.title
 
 
 def hear_spec(rest: str) -> BackboneSpec:
@@ -79,7 +80,7 @@ def hear_spec(rest: str) -> BackboneSpec:
             "kind": "a HEAR 2021 module's own",
             "module": name,
             "release": release,
-            "code_sha256": code_digest(module.get_scene_embeddings, getattr(module, "__file__", None)),
+            "code_sha256": code_digest(module.get_scene_embeddings, name),
             **({"file_sha256": sha256} if file else {}),
         },
         pooling="the module's scene embeddings",
@@ -102,20 +103,19 @@ def _module(name: str) -> ModuleType:
     return module
 
 
-def _model(name: str, file: str) -> tuple[Any, str]:
+def _model(name: str, file: str, seed: int = 0) -> tuple[Any, str]:
     """The model, and its file's SHA-256; made anew where the module was imported anew, or the file written."""
     if file and not Path(file).is_file():
         raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
     written = ((told := Path(file).stat()).st_mtime_ns, told.st_size) if file else None
-    return _loaded(name, _module(name).load_model, file, written)
+    return (_loaded if seed == 0 else _loaded.__wrapped__)(name, _module(name).load_model, file, written, seed)
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, load_model: Callable[..., Any], file: str, written: object) -> tuple[Any, str]:
+def _loaded(name: str, load_model: Callable[..., Any], file: str, written: object, seed: int) -> tuple[Any, str]:
     needs = f"If it needs a file of weights, give hear:{name}:FILE."
-    with strangers_code(f"hear:{name}: its load_model fails", needs), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
-        model = load_model(file) if file else load_model()
+    with strangers_code(f"hear:{name}: its load_model fails", needs):
+        model = load_drawn(lambda: load_model(*([file] if file else [])), seed)
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"hear:{name}: its load_model gave a {type(model).__name__}, where a torch.nn.Module is needed. "

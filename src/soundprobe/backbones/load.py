@@ -164,8 +164,11 @@ def load_backbone(
         state = network.state_dict()
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
-        label = PRETRAINED if title == spec.name else f"pretrained ({title})"
-        info = WeightsInfo("pretrained", state_digest(state), label)
+        if title:
+            label = PRETRAINED if title == spec.name else f"pretrained ({title})"
+            info = WeightsInfo("pretrained", state_digest(state), label)
+        else:
+            info = WeightsInfo("random", state_digest(state), "random (seed 0)")
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)

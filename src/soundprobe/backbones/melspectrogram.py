@@ -131,6 +131,13 @@ class LogMel(nn.Module):
             return (10.0 * mel.clamp(min=POWER_FLOOR).log10() - self.mean_db) / self.std_db
 
 
+def log_mel_64() -> LogMel:
+    """What networks from scratch hear, `catalog.LOG_MEL_64`; 100 clips of UrbanSound8K have -27 dB on average, 19 dB
+    its deviation.
+    """
+    return LogMel(sample_rate_hz=22_050, n_fft=1024, hop=512, mel_bands=64, mean_db=-25.0, std_db=20.0)
+
+
 def full_precision(wave: Tensor) -> AbstractContextManager[object]:
     """A context that switches autocast off: half precision would drown quiet bands in the loud ones' rounding."""
     device = wave.device.type

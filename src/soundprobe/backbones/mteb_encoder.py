@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from soundprobe.backbones.by_length import embed_by_length
+from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
@@ -60,7 +61,9 @@ class MtebEncoder(nn.Module, Backbone):
         return embed_by_length(self.encoder, encoded, waves, lengths, rate_hz)
 
     def load_pretrained(self) -> str:
-        """They are loaded already; says which."""
+        """They are loaded already; says which, or nothing where they are drawn."""
+        if is_mostly_drawn(_held(self.encoder), _held(_encoder.__wrapped__(self.name, seed=1))):
+            return ""
         revision = getattr(getattr(self.encoder, "mteb_model_meta", None), "revision", None)
         return f"{self.name} {revision[:12]}" if revision else self.name
 
@@ -155,7 +158,7 @@ def mteb_spec(rest: str) -> BackboneSpec:
 
 
 @lru_cache(maxsize=4)
-def _encoder(name: str) -> Any:
+def _encoder(name: str, seed: int = 0) -> Any:
     try:
         import mteb
         from mteb.models import ModelMeta
@@ -186,13 +189,11 @@ def _encoder(name: str) -> Any:
 
         constants.HF_HUB_OFFLINE = True
     forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
-    what = f"mteb:{name} can't be loaded{forbidden}"
-    with strangers_code(what, kind=WeightsError), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # what is drawn and not read from a file is the same each time
+    with strangers_code(f"mteb:{name} can't be loaded{forbidden}", kind=WeightsError):
         if isinstance(found, ModelMeta):
-            encoder = found.load_model(device="cpu")
+            encoder = load_drawn(lambda: found.load_model(device="cpu"), seed)
         else:
-            encoder = found(name, None, device="cpu") if isinstance(found, type) else found
+            encoder = load_drawn(lambda: found(name, None, device="cpu"), seed) if isinstance(found, type) else found
     if not callable(getattr(encoder, "encode", None)):
         raise ConfigError(
             f"mteb:{name} is a {type(encoder).__name__}, which lacks encode(...) of MTEB's EncoderProtocol."

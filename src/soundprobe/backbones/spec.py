@@ -97,7 +97,8 @@ class BackboneSpec:
         trainable: whether it can be fine-tuned; needs a `SpectrogramBackbone`.
         weights: the pretrained file, or None where there is none (from-scratch networks) or the class gets them itself.
         loads_own_weights: whether the class gets pretrained weights through its library: a method `load_pretrained()`
-            that returns their name, for the label, and raises WeightsError where they can't be had.
+            that returns their name, for the label, or "" where they are drawn and nothing has learnt them, and raises
+            WeightsError where they can't be had.
         brings_weights: whether those are the only ones that it can have: neither random ones nor a file's.
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to

@@ -9,14 +9,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from soundprobe.backbones.melspectrogram import LogMel
+from soundprobe.backbones.melspectrogram import log_mel_64
 from soundprobe.backbones.protocol import SpectrogramBackbone
 
-SAMPLE_RATE_HZ = 22_050
-N_FFT = 1024
-HOP = 512
-MEL_BANDS = 64
-MEAN_DB, STD_DB = -25.0, 20.0  # 100 clips of UrbanSound8K give -27, 19
 WIDTHS = (16, 32, 64, 128, 256)
 
 
@@ -31,9 +26,7 @@ class Vgg(SpectrogramBackbone):
 
     def __init__(self, *, clip_seconds: float | None = None) -> None:
         super().__init__()
-        self.log_mel = LogMel(
-            sample_rate_hz=SAMPLE_RATE_HZ, n_fft=N_FFT, hop=HOP, mel_bands=MEL_BANDS, mean_db=MEAN_DB, std_db=STD_DB
-        )
+        self.log_mel = log_mel_64()
         self.blocks = nn.ModuleList(_pair(before, after) for before, after in pairwise((1, *WIDTHS)))
         self.halve = nn.MaxPool2d(2)
 

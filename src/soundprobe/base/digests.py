@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import xxhash
 
-from soundprobe.base.errors import DamagedError, SoundprobeWarning, StoreError
+from soundprobe.base.errors import DamagedError, StoreError, note
 
 MARK = "xxh3-128:"
 ZEROS = "0" * 32
@@ -123,7 +122,7 @@ def checked_metadata(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def note_damage(error: DamagedError) -> None:
     """Says that what is damaged is being made again."""
-    warnings.warn(f"{error.path} is damaged: {error.why}. It is made again.", SoundprobeWarning, stacklevel=3)
+    note(f"{error.path} is damaged: {error.why}. It is made again.")
 
 
 def _place(file: IO[bytes], wanted: str) -> int | None:
@@ -171,8 +170,4 @@ def _note(path: Path) -> None:
     """Once in a process: thousands of files may be of an earlier version."""
     if not _noted:
         _noted.add(str(path))
-        warnings.warn(
-            f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.",
-            SoundprobeWarning,
-            stacklevel=4,
-        )
+        note(f"{path} is of an earlier version and has no digest, so damage to it, or to others like it, doesn't show.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,11 @@ class SoundprobeWarning(UserWarning):
 
     def __str__(self) -> str:
         return one_line(super().__str__())
+
+
+def note(text: str) -> None:
+    """Warns of something that the user should know, a `SoundprobeWarning`, in the name of the caller's caller."""
+    warnings.warn(text, SoundprobeWarning, stacklevel=3)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.errors import ConfigError, unknown
 
@@ -64,6 +65,12 @@ def half_type(device: torch.device) -> torch.dtype | None:
         able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
         return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
     return None
+
+
+def made_by(command: str) -> dict[str, Any]:
+    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC)."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"command": command, "versions": versions(), "created": now}
 
 
 def versions() -> dict[str, str]:

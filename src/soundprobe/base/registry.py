@@ -11,23 +11,16 @@ import hashlib
 import pkgutil
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
-from soundprobe.base.errors import (
-    ConfigError,
-    SoundprobeError,
-    SoundprobeWarning,
-    one_line,
-    ran_out_of_memory,
-    unknown,
-)
+from soundprobe.base.errors import ConfigError, SoundprobeError, note, one_line, ran_out_of_memory, unknown
 from soundprobe.base.files import refusal_in
 
 
@@ -170,12 +163,12 @@ class Registry(Mapping[str, AnySpec], Generic[AnySpec]):
         specs = []
         for point in self._points:
             if why := self._refused(point.name):
-                warnings.warn(f"Left out: {why}, so {point.value} can't be it.", SoundprobeWarning, stacklevel=2)
+                note(f"Left out: {why}, so {point.value} can't be it.")
         for name in self._added:
             try:
                 specs.append(self[name])
             except ConfigError as error:
-                warnings.warn(f"Left out: {error}", SoundprobeWarning, stacklevel=2)
+                note(f"Left out: {error}")
         return specs
 
     def _spec(self, name: str, address: str) -> AnySpec:
@@ -288,15 +281,36 @@ def code_of(target: str) -> dict[str, str]:
     if target.partition(".")[0] == __name__.partition(".")[0]:
         return {}
     found = resolve(target, target)
-    digest = code_digest(found, getattr(sys.modules[found.__module__], "__file__", None))
-    is_own = found.__module__.partition(".")[0] == __name__.partition(".")[0]
-    return {} if is_own or digest is None else {"code_sha256": digest}
+    if found.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return {}
+    digest = code_digest(found, found.__module__)
+    return {} if digest is None else {"code_sha256": digest}
+
+
+keyed: dict[str, str] = {}
+"""The modules of others whose code is in the keys of what this process makes, and its digests."""
 
 
 @cache
-def code_digest(found: object, file: str | None) -> str | None:
-    """The SHA-256 of a module's file as it was when it was first asked for this class or function of it.
+def code_digest(found: object, module: str) -> str | None:
+    """The SHA-256 of the module's file as it was when it was first asked for this class or function of it.
 
     That is right after it was imported. Once it is imported anew, it is another object.
     """
-    return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None:
+        return None
+    keyed[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return keyed[module]
+
+
+@cache
+def _digest_there(module: ModuleType) -> str:
+    """The same in a worker, which imports no module anew."""
+    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+
+
+def other_code(there: Mapping[str, str]) -> str | None:
+    """The first module of the `keyed` of another process that this one has imported from a file of other bytes."""
+    imported = {name: sys.modules[name] for name in there if name in sys.modules and name != "__main__"}
+    return next((name for name, module in imported.items() if _digest_there(module) != there[name]), None)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from soundprobe.cli.options import BatchSize, DecodingJobs, Device, Quiet, examples
+from soundprobe.cli.options import BatchSize, DecodingJobs, Device, Quiet, examples, option
 from soundprobe.cli.output import Json, answer, out, print_table
 
 if TYPE_CHECKING:
@@ -25,23 +23,13 @@ URBANSOUND8K_CLIPS = 8732
 
 def bench(
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b. Default: all.")
+        str | None, option("NAME", "One, or several as in a,b. Default: all.", "--backbone", "-b")
     ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8, or several."),
-    ] = None,
-    clips: Annotated[
-        int | None,
-        typer.Option("--clips", metavar="N", min=1, help="How many you have. Default: UrbanSound8K's 8,732."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="DATA", help="Your data set, to count its clips.")
-    ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="Timed runs of each row.")] = 3,
-    seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", help="About how long each run should take.")
-    ] = 5.0,
+    precision: Annotated[str | None, option("TYPE", "fp32, bf16, fp16 or int8, or several.")] = None,
+    clips: Annotated[int | None, option("N", "How many you have. Default: UrbanSound8K's 8,732.", min=1)] = None,
+    data: Annotated[str | None, option("DATA", "Your data set, to count its clips.")] = None,
+    rounds: Annotated[int, option("N", "Timed runs of each row.", min=1)] = 3,
+    seconds: Annotated[float, option("S", "About how long each run should take.")] = 5.0,
     device: Device = "auto",
     batch_size: BatchSize = 16,
     jobs: DecodingJobs = None,

@@ -23,6 +23,7 @@ from soundprobe.cli.options import (
     examples,
     given_command,
     opens_data,
+    option,
     trust,
     whole_numbers,
 )
@@ -32,7 +33,7 @@ from soundprobe.cli.tracking import Mlflow, track_runs
 if TYPE_CHECKING:
     from soundprobe.workflows.compare import Compared
 
-COMPARE_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe compare my-clips/",
     "soundprobe compare my-clips/ --group-regex '^(rec\\d+)'",
     "soundprobe compare UrbanSound8K/ --backbone mn04,panns --head linear,mlp",
@@ -48,22 +49,14 @@ def compare(
         str | None, typer.Argument(metavar="DATA", help="A folder, a manifest or a name; see `data list`.")
     ] = None,
     data: Annotated[str | None, typer.Option("--data", hidden=True)] = None,
-    backbone: Annotated[
-        str, typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b.")
-    ] = "mn04",
+    backbone: Annotated[str, option("NAME", "One, or several as in a,b.", "--backbone", "-b")] = "mn04",
     weights: Annotated[
-        list[str] | None,
-        typer.Option("--weights", metavar="FILE", help="Of pretrained weights; of several backbones mn04=FILE."),
+        list[str] | None, option("FILE", "Of pretrained weights; of several backbones mn04=FILE.")
     ] = None,
-    head: Annotated[str, typer.Option("--head", metavar="NAME", help="One, or several.")] = "linear,mlp,knn",
-    baseline: Annotated[
-        str | None,
-        typer.Option("--baseline", metavar="FILE", help="Your own model's predictions, as for `import`."),
-    ] = None,
+    head: Annotated[str, option("NAME", "One, or several.")] = "linear,mlp,knn",
+    baseline: Annotated[str | None, option("FILE", "Your own model's predictions, as for `import`.")] = None,
     trust_remote_code: TrustRemoteCode = False,
-    seed: Annotated[
-        list[str] | None, typer.Option("--seed", metavar="N", help="Of untrained networks; 0,1,2 makes one of each.")
-    ] = None,
+    seed: Annotated[list[str] | None, option("N", "Of untrained networks; 0,1,2 makes one of each.")] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
@@ -118,9 +111,7 @@ def compare(
 
 
 def demo(
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where everything is written.")] = Path(
-        "soundprobe-demo"
-    ),
+    to: Annotated[Path, option("FOLDER", "Where everything is written.")] = Path("soundprobe-demo"),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

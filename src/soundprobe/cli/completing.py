@@ -39,11 +39,12 @@ def _prepare(app: typer.Typer | None, group: str, before: str) -> None:
         verb = group + (command.name or command.callback.__name__)
         hints = get_type_hints(command.callback, include_extras=True)
         command.callback.__annotations__.update(hints)  # as text they would be made anew when typer reads them
-        for hint in hints.values():
+        for parameter, hint in hints.items():
             for told in get_args(hint)[1:]:
                 if isinstance(told, OptionInfo | ArgumentInfo):
                     # typer.Option("--head") in Annotated: typer has its first name as the default
-                    called = (told.default, *(told.param_decls or ()), told.metavar)
+                    own = f"--{parameter.replace('_', '-')}"
+                    called = (told.default, *(told.param_decls or ()), told.metavar, own)
                     asked = [key for name in called for key in (f"{verb} {name}", str(name)) if key in COMPLETED]
                     if asked:
                         told.autocompletion = completes(COMPLETED[asked[0]], before)

@@ -10,7 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from soundprobe.base.errors import one_line
-from soundprobe.cli.options import Channels, Data, EmbeddingsFolder, MadeFolds, Quiet, examples, opens_data
+from soundprobe.cli.options import (
+    Channels,
+    Data,
+    EmbeddingsFolder,
+    MadeFolds,
+    Quiet,
+    examples,
+    flag,
+    opens_data,
+    option,
+)
 from soundprobe.cli.output import AllowFailures, Json, answer, fits, out, stop_if_failed
 from soundprobe.reporting.wording import plural, recordings_in_two_folds
 
@@ -47,7 +57,7 @@ def check(
     data: Data = "urbansound8k",
     folds: MadeFolds = 10,
     channels: Channels = "mean",
-    headers_only: Annotated[bool, typer.Option("--headers-only", help="Don't decode: quicker, finds less.")] = False,
+    headers_only: Annotated[bool, flag("Don't decode: quicker, finds less.", "--headers-only")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     allow_failures: AllowFailures = None,
     as_json: Json = False,
@@ -169,12 +179,10 @@ def _print_problems(summary: dict[str, Any]) -> None:
 
 @app.command(epilog=examples("soundprobe data synth --to synth/"))
 def synth(
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Where. Default: the cache.")] = None,
-    recordings: Annotated[
-        int, typer.Option("--recordings", metavar="N", min=1, help="Recordings for each class and fold.")
-    ] = 2,
-    clips: Annotated[int, typer.Option("--clips", metavar="N", min=1, help="Clips cut from each recording.")] = 2,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed, other sounds.")] = 0,
+    to: Annotated[Path | None, option("FOLDER", "Where. Default: the cache.")] = None,
+    recordings: Annotated[int, option("N", "Recordings for each class and fold.", min=1)] = 2,
+    clips: Annotated[int, option("N", "Clips cut from each recording.", min=1)] = 2,
+    seed: Annotated[int, option("N", "Another seed, other sounds.")] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -204,10 +212,10 @@ def fetch(
     A stopped download goes on.
     """
     from soundprobe.base.errors import ConfigError, unknown
-    from soundprobe.data.readers.hub import fetch_hub
+    from soundprobe.data.readers.hub import read_hub
 
     if name != "urbansound8k":
         raise ConfigError(unknown("data set on the Hub", name, ["urbansound8k"]))
-    clips = fetch_hub()
+    clips = read_hub()
     out.print(f"{name}: {len(clips)} clips are ready. Use them with --data {name}.", markup=False)
     answer(as_json, dataset=name, clips=len(clips))

@@ -7,28 +7,24 @@ from typing import Annotated
 
 import typer
 
-from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples, option
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
 
-EXPORT_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe export best --to siren-model/",
     "soundprobe export mn04-linear --to siren-model/ --format bundle",
     "soundprobe predict recording.wav --run siren-model/",
 )
 
-Licence = Annotated[
-    str | None, typer.Option("--data-licence", metavar="TEXT", help="Of the clips, for the card, such as 'CC BY 4.0'.")
-]
+Licence = Annotated[str | None, option("TEXT", "Of the clips, for the card, such as 'CC BY 4.0'.")]
 
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="best, a name or key of `runs list`, or a folder.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New, empty, or an earlier export's.")],
-    format_: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="onnx, torch, or bundle for predict --run.")
-    ] = "onnx",
+    to: Annotated[Path, option("FOLDER", "New, empty, or an earlier export's.")],
+    format_: Annotated[str, option("NAME", "onnx, torch, or bundle for predict --run.", "--format")] = "onnx",
     dataset: Dataset = None,
     weights: Weights = None,
     data_licence: Licence = None,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from soundprobe.base.errors import one_line
 from soundprobe.cli.options import (
     Address,
@@ -19,8 +17,10 @@ from soundprobe.cli.options import (
     Quiet,
     Recipe,
     examples,
+    flag,
     given_command,
     opens_data,
+    option,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, run_facts, stop_if_failed
@@ -40,51 +40,28 @@ EXAMPLES = examples(
 @opens_data
 def finetune(
     backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", "-b", metavar="NAME", help="See `backbones`; its recipe is finetune-<backbone>."),
+        str | None, option("NAME", "See `backbones`; its recipe is finetune-<backbone>.", "--backbone", "-b")
     ] = None,
     data: Data = "urbansound8k",
     config: Recipe = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A field of the recipe; may be repeated."),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained, random, or a file."),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option("--folds", metavar="N", min=2, help="How many: checked, or made where there are none."),
-    ] = None,
-    only_fold: Annotated[
-        list[int] | None, typer.Option("--only-fold", metavar="N", help="Do just this fold now; may be repeated.")
-    ] = None,
+    set_: Annotated[list[str] | None, option("NAME=VALUE", "A field of the recipe; may be repeated.", "--set")] = None,
+    weights: Annotated[str | None, option("WHICH", "pretrained, random, or a file.")] = None,
+    folds: Annotated[int | None, option("N", "How many: checked, or made where there are none.", min=2)] = None,
+    only_fold: Annotated[list[int] | None, option("N", "Do just this fold now; may be repeated.")] = None,
     epochs_fixed: Annotated[
-        bool, typer.Option("--epochs-fixed", help="All epochs on all training folds; nothing is chosen.")
+        bool, flag("All epochs on all training folds; nothing is chosen.", "--epochs-fixed")
     ] = False,
-    freeze: Annotated[
-        str | None, typer.Option("--freeze", metavar="WHAT", help="backbone, or how many of its first stages.")
-    ] = None,
-    salience: Annotated[
-        str | None, typer.Option("--salience", metavar="WHICH", help="Train only on foreground, background or all.")
-    ] = None,
-    salience_weight: Annotated[
-        float | None,
-        typer.Option("--salience-weight", metavar="W", help="Of a background clip's loss; foreground is 1."),
-    ] = None,
-    carry_over: Annotated[
-        bool, typer.Option("--carry-over", help="The notes' mistake: one network through all folds.")
-    ] = False,
-    seed: Annotated[
-        list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
-    ] = None,
+    freeze: Annotated[str | None, option("WHAT", "backbone, or how many of its first stages.")] = None,
+    salience: Annotated[str | None, option("WHICH", "Train only on foreground, background or all.")] = None,
+    salience_weight: Annotated[float | None, option("W", "Of a background clip's loss; foreground is 1.")] = None,
+    carry_over: Annotated[bool, flag("The notes' mistake: one network through all folds.", "--carry-over")] = False,
+    seed: Annotated[list[str] | None, option("N", "One, or several as in 0,1,2: a run each.")] = None,
     limit: Limit = None,
     channels: Channels = "mean",
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="Folds at once, each in a process of its own.")] = 1,
-    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="processes, or dask.")] = "processes",
+    jobs: Annotated[int, option("N", "Folds at once, each in a process of its own.")] = 1,
+    engine: Annotated[str, option("NAME", "processes, or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
     mlflow: Mlflow = None,

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from soundprobe.base.errors import one_line
-from soundprobe.cli.options import Allow, Dataset, EmbeddingsFolder, Force, HeadsFolder, Quiet, examples, given_command
+from soundprobe.cli.options import (
+    Allow,
+    Dataset,
+    EmbeddingsFolder,
+    Force,
+    HeadsFolder,
+    Quiet,
+    examples,
+    given_command,
+    option,
+)
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.heads.catalog import HEADS
 from soundprobe.reporting.wording import plural, setting_text
@@ -25,25 +33,17 @@ EXAMPLES = examples(
 
 
 def fit(
-    run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN", help="Whose recipe. Default: the best that fits the rest.")
-    ] = None,
-    head: Annotated[str | None, typer.Option("--head", metavar="NAME", help=f"{', '.join(HEADS.own)}.")] = None,
+    run: Annotated[str | None, option("RUN", "Whose recipe. Default: the best that fits the rest.")] = None,
+    head: Annotated[str | None, option("NAME", f"{', '.join(HEADS.own)}.")] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="mn04, or several side by side: mn04+ast.")
+        str | None, option("NAME", "mn04, or several side by side: mn04+ast.", "--backbone", "-b")
     ] = None,
     dataset: Dataset = None,
-    precision: Annotated[
-        float | None,
-        typer.Option("--precision", metavar="P", help="Tell a class only where that share of it is right: 0.9."),
-    ] = None,
-    passing: Annotated[
-        float,
-        typer.Option("--passing", metavar="P", help="The share of your own clips not to be called none of these."),
-    ] = 0.95,
+    precision: Annotated[float | None, option("P", "Tell a class only where that share of it is right: 0.9.")] = None,
+    passing: Annotated[float, option("P", "The share of your own clips not to be called none of these.")] = 0.95,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
-    device: Annotated[str, typer.Option("--device", metavar="NAME", help="Of the head: cpu, cuda or auto.")] = "cpu",
+    device: Annotated[str, option("NAME", "Of the head: cpu, cuda or auto.")] = "cpu",
     allow: Allow = None,
     force: Force = False,
     as_json: Json = False,

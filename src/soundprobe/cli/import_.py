@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.cli.options import DATA_HELP, HeadsFolder, Limit, MadeFolds, Quiet, examples, given_command, opens_data
+from soundprobe.cli.options import (
+    DATA_HELP,
+    HeadsFolder,
+    Limit,
+    MadeFolds,
+    Quiet,
+    examples,
+    flag,
+    given_command,
+    opens_data,
+    option,
+)
 from soundprobe.cli.output import Json, answer, out, run_facts
 
 EXAMPLES = examples(
@@ -23,33 +34,20 @@ EXAMPLES = examples(
 @opens_data
 def import_(
     predictions: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet, a row for each clip."),
+        Path | None, typer.Argument(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet, a row for each clip.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The model's, as reports show it.")] = ...,  # type: ignore[assignment]
-    data: Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP)] = ...,  # type: ignore[assignment]
-    per_fold: Annotated[
-        str | None,
-        typer.Option("--per-fold", metavar="LIST", help="Published accuracies instead of a file: .7056,.8446"),
-    ] = None,
-    per_fold_f1: Annotated[
-        str | None, typer.Option("--per-fold-f1", metavar="LIST", help="Published macro-F1 likewise.")
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option("--columns", metavar="MAP", help="Of the file, such as clip=file,predicted=guess."),
-    ] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="The columns hold logits: take their softmax.")] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Take a file that lacks clips, without a rank.")
-    ] = False,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of the model's training; several are one row.")
-    ] = 0,
+    name: Annotated[str, option("NAME", "The model's, as reports show it.")] = ...,  # type: ignore[assignment]
+    data: Annotated[str, option("DATA", DATA_HELP)] = ...,  # type: ignore[assignment]
+    per_fold: Annotated[str | None, option("LIST", "Published accuracies instead of a file: .7056,.8446")] = None,
+    per_fold_f1: Annotated[str | None, option("LIST", "Published macro-F1 likewise.")] = None,
+    columns: Annotated[str | None, option("MAP", "Of the file, such as clip=file,predicted=guess.")] = None,
+    logits: Annotated[bool, flag("The columns hold logits: take their softmax.", "--logits")] = False,
+    allow_missing: Annotated[bool, flag("Take a file that lacks clips, without a rank.", "--allow-missing")] = False,
+    seed: Annotated[int, option("N", "Of the model's training; several are one row.", min=0)] = 0,
     folds: MadeFolds = 10,
     limit: Limit = None,
     heads: HeadsFolder = Path("heads"),
-    force: Annotated[bool, typer.Option("--force", help="Replace others of the same name and seed.")] = False,
+    force: Annotated[bool, flag("Replace others of the same name and seed.", "--force")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     *,

@@ -13,18 +13,9 @@ from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.base.registry import strangers_line
-from soundprobe.cli.bench import EXAMPLES as BENCH_EXAMPLES
-from soundprobe.cli.bench import bench
-from soundprobe.cli.compare import COMPARE_EXAMPLES, DEMO_EXAMPLES, compare, demo
+from soundprobe.cli import bench, compare, export, finetune, fit, import_, predict, probe, push, view
 from soundprobe.cli.completing import prepare
 from soundprobe.cli.data import app as data_app
-from soundprobe.cli.export import EXPORT_EXAMPLES, export
-from soundprobe.cli.finetune import EXAMPLES as FINETUNE_EXAMPLES
-from soundprobe.cli.finetune import finetune
-from soundprobe.cli.fit import EXAMPLES as FIT_EXAMPLES
-from soundprobe.cli.fit import fit
-from soundprobe.cli.import_ import EXAMPLES as IMPORT_EXAMPLES
-from soundprobe.cli.import_ import import_
 from soundprobe.cli.options import (
     Address,
     Allow,
@@ -44,19 +35,16 @@ from soundprobe.cli.options import (
     ReportsFolder,
     TrustRemoteCode,
     examples,
+    flag,
     given_command,
     opens_data,
+    option,
     trust,
     whole_numbers,
 )
 from soundprobe.cli.output import AllowFailures, Json, MaxFailures, answer, err, out, print_table, stop_if_failed
-from soundprobe.cli.predict import PREDICT_EXAMPLES, predict
-from soundprobe.cli.probe import EXAMPLES as PROBE_EXAMPLES
-from soundprobe.cli.probe import probe
-from soundprobe.cli.push import PUSH_EXAMPLES, push
 from soundprobe.cli.runs import app as runs_app
 from soundprobe.cli.stopping import ended_by_signals
-from soundprobe.cli.view import VIEW_EXAMPLES, view
 
 if TYPE_CHECKING:
     from soundprobe.verbs.extract import Extraction
@@ -136,13 +124,13 @@ def _version(shown: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool, flag("Print the version and stop.", "--version", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
 
 
-app.command(epilog=COMPARE_EXAMPLES)(compare)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 
 
 @app.command(
@@ -162,42 +150,19 @@ app.command(epilog=COMPARE_EXAMPLES)(compare)
 @opens_data
 def extract(
     backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", "-b", metavar="NAME", help="One, or several as in a,b; see `backbones`."),
+        str | None, option("NAME", "One, or several as in a,b; see `backbones`.", "--backbone", "-b")
     ] = None,
     data: DataOrRuns = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained (default), random, or a file."),
-    ] = None,
-    clip_seconds: Annotated[
-        float | None,
-        typer.Option("--clip-seconds", metavar="S", help="Cut or pad clips to. Default: the backbone's own."),
-    ] = None,
-    layer: Annotated[
-        str, typer.Option("--layer", metavar="WHICH", help="last, all, mean or a number; of mn04 middle.")
-    ] = "last",
-    pool: Annotated[
-        str | None,
-        typer.Option("--pool", metavar="HOW", help="Of hf: models: mean, mean+std, max or cls."),
-    ] = None,
+    weights: Annotated[str | None, option("WHICH", "pretrained (default), random, or a file.")] = None,
+    clip_seconds: Annotated[float | None, option("S", "Cut or pad clips to. Default: the backbone's own.")] = None,
+    layer: Annotated[str, option("WHICH", "last, all, mean or a number; of mn04 middle.")] = "last",
+    pool: Annotated[str | None, option("HOW", "Of hf: models: mean, mean+std, max or cls.")] = None,
     trust_remote_code: TrustRemoteCode = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Keep a clip's frames over time, and their mean.")] = False,
-    frame_type: Annotated[
-        str | None,
-        typer.Option("--frame-type", metavar="TYPE", help="How --frames keeps them: float32 (default) or float16."),
-    ] = None,
-    precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="TYPE", help="fp32, bf16, fp16 or int8."),
-    ] = "fp32",
-    seed: Annotated[
-        list[str] | None, typer.Option("--seed", metavar="N", help="Of random weights; 0,1,2 makes a set of each.")
-    ] = None,
-    finetuned: Annotated[
-        str | None,
-        typer.Option("--finetuned", metavar="RUN", help="A fine-tuning run, whose networks then embed."),
-    ] = None,
+    frames: Annotated[bool, flag("Keep a clip's frames over time, and their mean.", "--frames")] = False,
+    frame_type: Annotated[str | None, option("TYPE", "How --frames keeps them: float32 (default) or float16.")] = None,
+    precision: Annotated[str, option("TYPE", "fp32, bf16, fp16 or int8.")] = "fp32",
+    seed: Annotated[list[str] | None, option("N", "Of random weights; 0,1,2 makes a set of each.")] = None,
+    finetuned: Annotated[str | None, option("RUN", "A fine-tuning run, whose networks then embed.")] = None,
     folds: MadeFolds = 10,
     limit: Limit = None,
     channels: Channels = "mean",
@@ -275,9 +240,9 @@ def _show_extraction(outcome: Extraction) -> None:
         err.print(f"  ... and {more} more, all in {outcome.folder / 'meta.json'}", markup=False)
 
 
-app.command(epilog=PROBE_EXAMPLES)(probe)
-app.command(epilog=FINETUNE_EXAMPLES)(finetune)
-app.command("import", epilog=IMPORT_EXAMPLES)(import_)
+app.command(epilog=probe.EXAMPLES)(probe.probe)
+app.command(epilog=finetune.EXAMPLES)(finetune.finetune)
+app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 
 
 @app.command(
@@ -287,26 +252,14 @@ app.command("import", epilog=IMPORT_EXAMPLES)(import_)
 )
 def report(
     dataset: Dataset = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option("--baseline", metavar="NAME", help="Your own model's. Default: the only import."),
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="The page's heading.")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", metavar="DATA", help="Where the clips are now, if they were moved, to be heard."),
-    ] = None,
-    max_audio_mb: Annotated[
-        float, typer.Option("--max-audio-mb", metavar="MB", help="How much the sounds may take.")
-    ] = 25.0,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sounds out.")] = False,
-    single_file: Annotated[
-        bool, typer.Option("--single-file", help="Put the sounds into the page, not beside it.")
-    ] = False,
-    map_method: Annotated[
-        str, typer.Option("--map", metavar="HOW", help="Of the clips: pca, or umap as well.")
-    ] = "pca",
-    trials: Annotated[bool, typer.Option("--trials", help="Also show runs of fewer clips or folds.")] = False,
+    baseline: Annotated[str | None, option("NAME", "Your own model's. Default: the only import.")] = None,
+    title: Annotated[str | None, option("TEXT", "The page's heading.")] = None,
+    data: Annotated[str | None, option("DATA", "Where the clips are now, if they were moved, to be heard.")] = None,
+    max_audio_mb: Annotated[float, option("MB", "How much the sounds may take.")] = 25.0,
+    no_audio: Annotated[bool, flag("Leave the sounds out.", "--no-audio")] = False,
+    single_file: Annotated[bool, flag("Put the sounds into the page, not beside it.", "--single-file")] = False,
+    map_method: Annotated[str, option("HOW", "Of the clips: pca, or umap as well.", "--map")] = "pca",
+    trials: Annotated[bool, flag("Also show runs of fewer clips or folds.", "--trials")] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
     reports: ReportsFolder = Path("reports"),
@@ -347,15 +300,13 @@ def report(
         answer(as_json, files=files, **parse_json(written.json.read_text(encoding="utf-8")))
 
 
-app.command(epilog=VIEW_EXAMPLES)(view)
-app.command(epilog=FIT_EXAMPLES)(fit)
-app.command(epilog=PREDICT_EXAMPLES)(predict)
-app.command(epilog=EXPORT_EXAMPLES)(export)
-app.command(epilog=PUSH_EXAMPLES)(push)
-app.command(epilog=BENCH_EXAMPLES)(bench)
-
-
-app.command(epilog=DEMO_EXAMPLES)(demo)
+app.command(epilog=view.EXAMPLES)(view.view)
+app.command(epilog=fit.EXAMPLES)(fit.fit)
+app.command(epilog=predict.EXAMPLES)(predict.predict)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=push.EXAMPLES)(push.push)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
+app.command(epilog=compare.DEMO_EXAMPLES)(compare.demo)
 
 
 @app.command(epilog=examples("soundprobe backbones", "soundprobe backbones --json"))
@@ -410,7 +361,7 @@ def doctor(
         typer.Argument(metavar="PLACE", help="Of --verify. Default: embeddings, heads, reports, weights."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check all that is on disk; take away what is damaged and made again.")
+        bool, flag("Check all that is on disk; take away what is damaged and made again.", "--verify")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -28,72 +28,49 @@ class ExitCode(IntEnum):
     SOME_FAILED = 3  # finished, but some clips could not be used
 
 
+def option(metavar: str, help: str, *names: str, **more: Any) -> Any:
+    """An option called as its parameter, or as `names` say."""
+    return typer.Option(*names, metavar=metavar, help=help, **more)
+
+
+def flag(help: str, *names: str, **more: Any) -> Any:
+    """An option without a value."""
+    return typer.Option(*names, help=help, **more)
+
+
 DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
 
-Data = Annotated[str, typer.Option("--data", metavar="DATA", help=DATA_HELP, show_default=True)]
-DataOrRuns = Annotated[
-    str | None,
-    typer.Option("--data", metavar="DATA", help=f"{DATA_HELP} Default: urbansound8k."),
-]
-MadeFolds = Annotated[int, typer.Option("--folds", metavar="N", min=2, help="To make, where there are none.")]
-Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=1, help="Only N clips, for a trial.", show_default=False)
-]
+Data = Annotated[str, option("DATA", DATA_HELP, show_default=True)]
+DataOrRuns = Annotated[str | None, option("DATA", f"{DATA_HELP} Default: urbansound8k.")]
+MadeFolds = Annotated[int, option("N", "To make, where there are none.", min=2)]
+Limit = Annotated[int | None, option("N", "Only N clips, for a trial.", min=1, show_default=False)]
 SHARED: dict[str, Any] = {
-    "group_prefix": Annotated[
-        str | None,
-        typer.Option("--group-prefix", metavar="TEXT", help="What ends the recording's name in a file name: '-'."),
-    ],
-    "group_regex": Annotated[
-        str | None,
-        typer.Option("--group-regex", metavar="REGEX", help="What finds the recording's name in a file name."),
-    ],
-    "label_regex": Annotated[
-        str | None, typer.Option("--label-regex", metavar="REGEX", help="What finds the class in a file name.")
-    ],
-    "splits": Annotated[
-        str | None,
-        typer.Option("--splits", metavar="NAME", help="The split to test, or as-folds, or ignore."),
-    ],
-    "columns": Annotated[
-        str | None,
-        typer.Option("--columns", metavar="MAP", help="Such as path=filename,label=category,group=site."),
-    ],
-    "audio_root": Annotated[
-        str | None, typer.Option("--audio-root", metavar="FOLDER", help="What a manifest's paths are below, or end in.")
-    ],
-    "corrections": Annotated[
-        str | None,
-        typer.Option("--corrections", metavar="FILE", help="A report's label-suspects.csv, filled in."),
-    ],
+    name: Annotated[str | None, told]
+    for name, told in {
+        "group_prefix": option("TEXT", "What ends the recording's name in a file name: '-'."),
+        "group_regex": option("REGEX", "What finds the recording's name in a file name."),
+        "label_regex": option("REGEX", "What finds the class in a file name."),
+        "splits": option("NAME", "The split to test, or as-folds, or ignore."),
+        "columns": option("MAP", "Such as path=filename,label=category,group=site."),
+        "audio_root": option("FOLDER", "What a manifest's paths are below, or end in."),
+        "corrections": option("FILE", "A report's label-suspects.csv, filled in."),
+    }.items()
 }
 """Options by which data is opened; see `soundprobe.data.catalog.Opening`."""
-DATA_COLUMNS: Any = Annotated[
-    str | None, typer.Option("--data-columns", metavar="MAP", help="Of the data's table, such as label=category.")
-]
+DATA_COLUMNS: Any = Annotated[str | None, option("MAP", "Of the data's table, such as label=category.")]
 """What `columns` is called beside a command's own option of that name."""
-Channels = Annotated[str, typer.Option("--channels", metavar="HOW", help="mean, first or loudest.")]
-DEVICE_HELP = "auto, cpu, cuda or mps."
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help=DEVICE_HELP)]
-BatchSize = Annotated[
-    int,
-    typer.Option(
-        "--batch-size", metavar="N", min=1, help="Clips of one forward pass. Another than 16 makes a set of its own."
-    ),
-]
-DecodingJobs = Annotated[
-    int | None, typer.Option("--jobs", metavar="N", min=1, help="Threads that decode. Default: the cores.")
-]
-Address = Annotated[
-    str | None, typer.Option("--address", metavar="URL", help="Dask's: tcp://host:8786, or a scheduler file.")
-]
-NetworkEngine = Annotated[str, typer.Option("--engine", metavar="NAME", help="threads (here), or dask.")]
-EmbeddingsFolder = Annotated[Path, typer.Option("--embeddings", metavar="FOLDER", help="The store of embeddings.")]
-HeadsFolder = Annotated[Path, typer.Option("--heads", metavar="FOLDER", help="Trained heads and results.")]
-ReportsFolder = Annotated[Path, typer.Option("--reports", metavar="FOLDER", help="Where reports are written.")]
-Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Only this data set's. Default: all.")]
-Recipe = Annotated[str | None, typer.Option("--config", metavar="NAME", help="A recipe: its name, or a TOML file.")]
-Force = Annotated[bool, typer.Option("--force", help="Train again what is already there.")]
+Channels = Annotated[str, option("HOW", "mean, first or loudest.")]
+Device = Annotated[str, option("NAME", "auto, cpu, cuda or mps.")]
+BatchSize = Annotated[int, option("N", "Clips of one forward pass. Another than 16 makes a set of its own.", min=1)]
+DecodingJobs = Annotated[int | None, option("N", "Threads that decode. Default: the cores.", min=1)]
+Address = Annotated[str | None, option("URL", "Dask's: tcp://host:8786, or a scheduler file.")]
+NetworkEngine = Annotated[str, option("NAME", "threads (here), or dask.")]
+EmbeddingsFolder = Annotated[Path, option("FOLDER", "The store of embeddings.")]
+HeadsFolder = Annotated[Path, option("FOLDER", "Trained heads and results.")]
+ReportsFolder = Annotated[Path, option("FOLDER", "Where reports are written.")]
+Dataset = Annotated[str | None, option("NAME", "Only this data set's. Default: all.")]
+Recipe = Annotated[str | None, option("NAME", "A recipe: its name, or a TOML file.")]
+Force = Annotated[bool, flag("Train again what is already there.", "--force")]
 BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 
 
@@ -104,7 +81,7 @@ def _silence(quiet: bool) -> bool:
     return quiet
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", callback=_silence)]
+Quiet = Annotated[bool, flag("No progress.", "--quiet", "-q", callback=_silence)]
 
 
 def _allow(names: list[str] | None) -> list[str] | None:
@@ -115,14 +92,9 @@ def _allow(names: list[str] | None) -> list[str] | None:
 
 
 Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow", metavar="NAME", help="Code of others that the run may name: package.module:Class.", callback=_allow
-    ),
+    list[str] | None, option("NAME", "Code of others that the run may name: package.module:Class.", callback=_allow)
 ]
-
-
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Of hf: and mteb: models with own code.")]
+TrustRemoteCode = Annotated[bool, flag("Of hf: and mteb: models with own code.", "--trust-remote-code")]
 
 
 def trust(backbone: str | None) -> None:

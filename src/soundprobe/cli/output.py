@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -17,7 +17,7 @@ from rich.table import Table
 from soundprobe.base.allowance import Allowance, parse_allowance
 from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.files import json_text, plain_json
-from soundprobe.cli.options import ExitCode
+from soundprobe.cli.options import ExitCode, flag, option
 
 if TYPE_CHECKING:
     from soundprobe.scoring.results import FinishedRun
@@ -95,8 +95,7 @@ def _ask(context: typer.Context, asked: bool) -> bool:
 
 
 Json = Annotated[
-    bool,
-    typer.Option("--json", help="One JSON object on standard output; see docs/json.md.", callback=_ask, is_eager=True),
+    bool, flag("One JSON object on standard output; see docs/json.md.", "--json", callback=_ask, is_eager=True)
 ]
 
 
@@ -128,33 +127,17 @@ def run_facts(done: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _allowance_of(option: str) -> Callable[[str], Allowance]:
+def _allowance(name: str, help: str) -> Any:
     def parse(text: str) -> Allowance:  # Click asks a parser's name, which a partial lacks
-        return parse_allowance(text, option)
+        return parse_allowance(text, name)
 
-    return parse
+    return option("N|P%", help, name, parser=parse)
 
 
 AllowFailures = Annotated[
-    Allowance | None,
-    typer.Option(
-        "--allow-failures",
-        parser=_allowance_of("--allow-failures"),
-        metavar="N|P%",
-        help="Exit with 0, not 3, while no more clips fail.",
-    ),
+    Allowance | None, _allowance("--allow-failures", "Exit with 0, not 3, while no more clips fail.")
 ]
-
-
-MaxFailures = Annotated[
-    Allowance | None,
-    typer.Option(
-        "--max-failures",
-        parser=_allowance_of("--max-failures"),
-        metavar="N|P%",
-        help="Stop as soon as more clips fail.",
-    ),
-]
+MaxFailures = Annotated[Allowance | None, _allowance("--max-failures", "Stop as soon as more clips fail.")]
 
 
 def stop_if_failed(failed: int, of: int, allowed: Allowance | None) -> None:

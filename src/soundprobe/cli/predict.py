@@ -15,7 +15,18 @@ from rich.text import Text
 from soundprobe.base.errors import AudioError, ConfigError, one_line
 from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine
-from soundprobe.cli.options import Address, Allow, Dataset, Device, HeadsFolder, NetworkEngine, Quiet, examples
+from soundprobe.cli.options import (
+    Address,
+    Allow,
+    Dataset,
+    Device,
+    HeadsFolder,
+    NetworkEngine,
+    Quiet,
+    examples,
+    flag,
+    option,
+)
 from soundprobe.cli.output import AllowFailures, Json, answer, err, out, print_table, stop_if_failed
 from soundprobe.reporting.wording import plural
 
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
     from soundprobe.audio.live import Raw
     from soundprobe.predicting.predictor import Listening, Predictor
 
-PREDICT_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
@@ -38,15 +49,10 @@ NAMES_SHOWN = 5
 TABLE = "table"
 
 Run = Annotated[
-    str | None,
-    typer.Option("--run", "--head", metavar="RUN", help="best, a name of `runs list`, a folder, or hf:OWNER/NAME."),
+    str | None, option("RUN", "best, a name of `runs list`, a folder, or hf:OWNER/NAME.", "--run", "--head")
 ]
-Weights = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="The backbone's, where they are yours or were moved.")
-]
-Channels = Annotated[
-    str | None, typer.Option("--channels", metavar="HOW", help="mean, first or loudest. Default: as in training.")
-]
+Weights = Annotated[str | None, option("FILE", "The backbone's, where they are yours or were moved.")]
+Channels = Annotated[str | None, option("HOW", "mean, first or loudest. Default: as in training.")]
 
 
 def predict(
@@ -54,47 +60,25 @@ def predict(
         list[Path], typer.Argument(metavar="CLIP", help="Audio files, folders of them, or - for standard input.")
     ],
     run: Run = None,
-    tags: Annotated[
-        bool, typer.Option("--tags", help="AudioSet's tags instead, by a pretrained network: no run.")
-    ] = False,
-    backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", metavar="NAME", help="Whose tags. Default: mn04.")
-    ] = None,
+    tags: Annotated[bool, flag("AudioSet's tags instead, by a pretrained network: no run.", "--tags")] = False,
+    backbone: Annotated[str | None, option("NAME", "Whose tags. Default: mn04.", "--backbone", "-b")] = None,
     dataset: Dataset = None,
     weights: Weights = None,
     channels: Channels = None,
-    window: Annotated[
-        float | None, typer.Option("--window", metavar="S", help="Heard at once. Default: as the heads were trained.")
-    ] = None,
-    hop: Annotated[
-        float | None, typer.Option("--hop", metavar="S", help="From window to window. Default: half a window.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", metavar="P", help="Segments have at least this probability.")
-    ] = None,
-    min_duration: Annotated[
-        float, typer.Option("--min-duration", metavar="S", help="Shorter segments are left out.")
-    ] = 0.0,
-    form: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="table, csv, jsonl, audacity or raven.")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="PATH", help="A file for all, or a folder: a file a recording.")
-    ] = None,
-    raw: Annotated[
-        str | None, typer.Option("--raw", metavar="TYPE", help="Of -: samples alone, f32le, s16le or s32le.")
-    ] = None,
-    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="Of --raw.")] = None,
-    channels_in: Annotated[int, typer.Option("--channels-in", metavar="N", help="Of --raw.")] = 1,
-    follow: Annotated[bool, typer.Option("--follow", help="Of -: a line for each window, as it comes.")] = False,
-    unknown: Annotated[
-        bool, typer.Option("--unknown/--no-unknown", help="Whether a fit may say: none of these.")
-    ] = True,
+    window: Annotated[float | None, option("S", "Heard at once. Default: as the heads were trained.")] = None,
+    hop: Annotated[float | None, option("S", "From window to window. Default: half a window.")] = None,
+    threshold: Annotated[float | None, option("P", "Segments have at least this probability.")] = None,
+    min_duration: Annotated[float, option("S", "Shorter segments are left out.")] = 0.0,
+    form: Annotated[str | None, option("NAME", "table, csv, jsonl, audacity or raven.", "--format")] = None,
+    to: Annotated[Path | None, option("PATH", "A file for all, or a folder: a file a recording.")] = None,
+    raw: Annotated[str | None, option("TYPE", "Of -: samples alone, f32le, s16le or s32le.")] = None,
+    rate: Annotated[int | None, option("HZ", "Of --raw.")] = None,
+    channels_in: Annotated[int, option("N", "Of --raw.")] = 1,
+    follow: Annotated[bool, flag("Of -: a line for each window, as it comes.", "--follow")] = False,
+    unknown: Annotated[bool, flag("Whether a fit may say: none of these.", "--unknown/--no-unknown")] = True,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", min=1, help="Recordings decoded ahead of the network.")
-    ] = 2,
+    jobs: Annotated[int, option("N", "Recordings decoded ahead of the network.", min=1)] = 2,
     engine: NetworkEngine = "threads",
     address: Address = None,
     allow: Allow = None,

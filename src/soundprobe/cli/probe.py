@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from soundprobe.cli.options import (
     Address,
     Dataset,
@@ -16,7 +14,9 @@ from soundprobe.cli.options import (
     Quiet,
     Recipe,
     examples,
+    flag,
     given_command,
+    option,
     whole_numbers,
 )
 from soundprobe.cli.output import Json, answer, out, run_facts
@@ -34,57 +34,30 @@ EXAMPLES = examples(
 
 
 def probe(
-    head: Annotated[
-        str | None,
-        typer.Option("--head", metavar="NAME", help=f"{', '.join(HEADS.own)}, or several as in a,b."),
-    ] = None,
+    head: Annotated[str | None, option("NAME", f"{', '.join(HEADS.own)}, or several as in a,b.")] = None,
     backbone: Annotated[
-        str | None,
-        typer.Option("--backbone", "-b", metavar="NAME", help="mn04, mn04+ast (side by side), ... Default: all."),
+        str | None, option("NAME", "mn04, mn04+ast (side by side), ... Default: all.", "--backbone", "-b")
     ] = None,
     dataset: Dataset = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", metavar="WHICH", help="pretrained, random, file, fine-tuned or none."),
-    ] = None,
-    seed: Annotated[
-        list[str] | None, typer.Option("--seed", metavar="N", help="One, or several as in 0,1,2: a run each.")
-    ] = None,
-    only_fold: Annotated[
-        list[int] | None, typer.Option("--only-fold", metavar="N", help="Test just this fold; may be repeated.")
-    ] = None,
+    weights: Annotated[str | None, option("WHICH", "pretrained, random, file, fine-tuned or none.")] = None,
+    seed: Annotated[list[str] | None, option("N", "One, or several as in 0,1,2: a run each.")] = None,
+    only_fold: Annotated[list[int] | None, option("N", "Test just this fold; may be repeated.")] = None,
     config: Recipe = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the head; may be repeated."),
-    ] = None,
-    exclude_leaks: Annotated[
-        bool, typer.Option("--exclude-leaks", help="Don't train on recordings that are also tested.")
-    ] = False,
-    control: Annotated[
-        str | None,
-        typer.Option("--control", metavar="NAME", help="shuffled-labels or reshuffled-folds."),
-    ] = None,
+    set_: Annotated[list[str] | None, option("NAME=VALUE", "A setting of the head; may be repeated.", "--set")] = None,
+    exclude_leaks: Annotated[bool, flag("Don't train on recordings that are also tested.", "--exclude-leaks")] = False,
+    control: Annotated[str | None, option("NAME", "shuffled-labels or reshuffled-folds.")] = None,
     learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Also train on 5 to 70 %: would more recordings help?")
+        bool, flag("Also train on 5 to 70 %: would more recordings help?", "--learning-curve")
     ] = False,
-    shots: Annotated[
-        list[str] | None,
-        typer.Option("--shots", metavar="K,...", help="Also train on so many clips of a class."),
-    ] = None,
+    shots: Annotated[list[str] | None, option("K,...", "Also train on so many clips of a class.")] = None,
     measure_peeking: Annotated[
-        bool, typer.Option("--measure-peeking", help="Also show what choosing on the test folds would add.")
+        bool, flag("Also show what choosing on the test folds would add.", "--measure-peeking")
     ] = False,
     embeddings: EmbeddingsFolder = Path("embeddings"),
     heads: HeadsFolder = Path("heads"),
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help=f"Of {ON_DEVICE}: cpu, cuda or auto.")
-    ] = "cpu",
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", metavar="N", help="Folds at once; -1: the cores. Default: what pays."),
-    ] = None,
-    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="threads, processes or dask.")] = "processes",
+    device: Annotated[str, option("NAME", f"Of {ON_DEVICE}: cpu, cuda or auto.")] = "cpu",
+    jobs: Annotated[int | None, option("N", "Folds at once; -1: the cores. Default: what pays.")] = None,
+    engine: Annotated[str, option("NAME", "threads, processes or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
     mlflow: Mlflow = None,

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from soundprobe.cli.export import Licence
-from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, HeadsFolder, Quiet, examples, flag, option
 from soundprobe.cli.output import Json, answer, out
 from soundprobe.cli.predict import Weights
 from soundprobe.reporting.wording import one_line
 
-PUSH_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe push best --repo me/siren-model --dry-run",
     "soundprobe push mn04-linear --repo me/siren-model",
     "soundprobe push embeddings/esc10/mn04-3f2a91 --repo me/esc10 --public",
@@ -24,9 +24,9 @@ PUSH_EXAMPLES = examples(
 
 def push(
     what: Annotated[str, typer.Argument(metavar="RUN|SET", help="A run as for predict, or a set's folder.")],
-    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="On the Hub; made where it is not there.")],
-    public: Annotated[bool, typer.Option("--public", help="Let everybody see a new repository.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and send nothing.")] = False,
+    repo: Annotated[str, option("OWNER/NAME", "On the Hub; made where it is not there.")],
+    public: Annotated[bool, flag("Let everybody see a new repository.", "--public")] = False,
+    dry_run: Annotated[bool, flag("Show what would go, and send nothing.", "--dry-run")] = False,
     dataset: Dataset = None,
     weights: Weights = None,
     data_licence: Licence = None,

@@ -13,7 +13,7 @@ from rich.text import Text
 from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.base.files import size_of
 from soundprobe.cli.fit import fit_facts, lines_of_fit
-from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples
+from soundprobe.cli.options import Dataset, ExitCode, HeadsFolder, examples, flag
 from soundprobe.cli.output import Json, answer, out, print_table
 from soundprobe.reporting.wording import on_threads, percent, plural, setting_text
 
@@ -91,7 +91,7 @@ def rm(
     ],
     dataset: Dataset = None,
     heads: HeadsFolder = Path("heads"),
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, flag("Don't ask.", "--yes", "-y")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove runs. Embeddings stay.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from soundprobe.cli.options import option
 
 if TYPE_CHECKING:
     from soundprobe.scoring.results import FinishedRun
@@ -19,10 +19,7 @@ def _check(to: str | None) -> str | None:
     return to
 
 
-Mlflow = Annotated[
-    str | None,
-    typer.Option("--mlflow", metavar="WHERE", help="Also log runs to MLflow: a folder, or its URI.", callback=_check),
-]
+Mlflow = Annotated[str | None, option("WHERE", "Also log runs to MLflow: a folder, or its URI.", callback=_check)]
 
 
 def track_runs(runs: Iterable[FinishedRun], to: str | None) -> None:

@@ -9,11 +9,11 @@ import typer
 
 from soundprobe.base.errors import one_line
 from soundprobe.base.files import check_room, remove_leftovers_of
-from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples
+from soundprobe.cli.options import Allow, Dataset, Device, HeadsFolder, Quiet, examples, flag, option
 from soundprobe.cli.output import AllowFailures, Json, answer, out, stop_if_failed
 from soundprobe.cli.predict import Channels, Run, Weights
 
-VIEW_EXAMPLES = examples(
+EXAMPLES = examples(
     "soundprobe view clip.wav",
     "soundprobe view recordings/ --to recordings.html",
     "soundprobe view clip.wav --run mn04-linear",
@@ -23,22 +23,16 @@ VIEW_EXAMPLES = examples(
 
 def view(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="Audio files, or folders of them.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The page to write.")] = Path("view.html"),
+    to: Annotated[Path, option("FILE", "The page to write.")] = Path("view.html"),
     run: Run = None,
-    segments: Annotated[
-        Path | None,
-        typer.Option("--segments", metavar="FILE", help="Labels to show: CSV, or Audacity's or Raven's."),
-    ] = None,
+    segments: Annotated[Path | None, option("FILE", "Labels to show: CSV, or Audacity's or Raven's.")] = None,
     dataset: Dataset = None,
     weights: Weights = None,
-    window: Annotated[
-        float,
-        typer.Option("--window", metavar="S", help="Audio in each probability. Less than predict's, to show changes."),
-    ] = 1.0,
-    hop: Annotated[float, typer.Option("--hop", metavar="S", help="From one probability to the next.")] = 0.5,
-    frames: Annotated[bool, typer.Option("--frames", help="Ask about each frame, not about windows.")] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many clips.")] = 50,
-    max_mb: Annotated[float, typer.Option("--max-mb", metavar="MB", help="Clips beyond this are left out.")] = 50.0,
+    window: Annotated[float, option("S", "Audio in each probability. Less than predict's, to show changes.")] = 1.0,
+    hop: Annotated[float, option("S", "From one probability to the next.")] = 0.5,
+    frames: Annotated[bool, flag("Ask about each frame, not about windows.", "--frames")] = False,
+    limit: Annotated[int, option("N", "At most so many clips.")] = 50,
+    max_mb: Annotated[float, option("MB", "Clips beyond this are left out.")] = 50.0,
     channels: Channels = None,
     heads: HeadsFolder = Path("heads"),
     device: Device = "auto",

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning, one_line, unknown
+from soundprobe.base.errors import DataError, SoundprobeWarning, note, one_line, unknown
 from soundprobe.base.files import printable
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
@@ -21,7 +21,7 @@ from soundprobe.data.corrections import correct_labels
 from soundprobe.data.listing import counted_endings, is_audio, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.locate import nearest_name
-from soundprobe.data.readers.table import read_table
+from soundprobe.data.readers.table import has_columns
 
 MADE_FOLDS = 10
 """Where a data set has no folds of its own."""
@@ -94,11 +94,6 @@ LICENCES = {"urbansound8k": "CC BY-NC 3.0", "esc50": "CC BY-NC 3.0", "esc10": "C
 """Of the data sets that readers know by their layout: of the clips, as their authors publish them."""
 
 
-def _is_bare_metadata(path: Path) -> bool:
-    is_csv = path.is_file() and path.suffix.lower() == ".csv"
-    return is_csv and set(urbansound8k.COLUMNS) <= set(read_table(path).columns)
-
-
 def _has_parquet(path: Path) -> bool:
     return hub.is_saved(path) or bool(hub.parquet_files(path))
 
@@ -128,7 +123,7 @@ LAYOUTS = Registry(
         Layout(
             name="metadata",
             title="UrbanSound8K's metadata alone",
-            detects=_is_bare_metadata,
+            detects=lambda path: has_columns(path, urbansound8k.COLUMNS),
             target="soundprobe.data.readers.urbansound8k:read_urbansound8k_metadata",
             description="a .csv file with UrbanSound8K's columns: enough to check folds and recordings",
         ),
@@ -297,11 +292,9 @@ def _check_names(clips: Clips) -> None:
         alike.setdefault(plain, []).append(name)
     for names in alike.values():
         if len(names) > 1:
-            warnings.warn(
+            note(
                 f"{clips.name}: the classes {', '.join(map(repr, names))} differ only in case, spaces or Unicode form. "
-                "They are kept apart; write them alike if they are one.",
-                SoundprobeWarning,
-                stacklevel=3,
+                "They are kept apart; write them alike if they are one."
             )
 
 
@@ -422,7 +415,7 @@ def _detects(layout: Layout, path: Path) -> bool:
         if layout.name in LAYOUTS.own:
             raise
         said = f"layout {layout.name!r} can't tell whether it is that of {path}: {one_line(error)}"
-        warnings.warn(f"Left out: {said}", SoundprobeWarning, stacklevel=3)
+        note(f"Left out: {said}")
         return False
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import EncodedAudio, Source
 
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
@@ -40,11 +39,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             elif not entry.is_symlink():
                 subfolders.append(place / entry.name)
             elif leads_back(target := os.path.realpath(entry.path), listed):
-                warnings.warn(
-                    f"The link {entry.path} is left out: it leads to {target}, whose files are listed already.",
-                    SoundprobeWarning,
-                    stacklevel=2,
-                )
+                note(f"The link {entry.path} is left out: it leads to {target}, whose files are listed already.")
             else:
                 listed.append(target)
                 subfolders.append(place / entry.name)
@@ -141,10 +136,8 @@ def note_left_out(folder: Path, files: Iterator[Path]) -> None:
     left_out = list(files)
     if left_out:
         number = len(left_out)
-        warnings.warn(
+        note(
             f"{number} file{' below' if number == 1 else 's below'} {folder} {'is' if number == 1 else 'are'} left "
             f"out, because {'its' if number == 1 else 'their'} ending is not that of audio that can be decoded "
-            f"({counted_endings(left_out)}).",
-            SoundprobeWarning,
-            stacklevel=3,
+            f"({counted_endings(left_out)})."
         )

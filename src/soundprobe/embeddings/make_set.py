@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.spec import LAST
 from soundprobe.base.files import digest_key
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import versions
+from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
@@ -112,9 +111,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "device": str(job.device),
         "batch_size": job.batch_size,
         "audio_root": job.clips.located[0],
-        "command": command,
-        "versions": versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **made_by(command),
     }
 
 

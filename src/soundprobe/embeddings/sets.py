@@ -7,7 +7,6 @@ scored on the set of the network that never saw it.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, unknown
+from soundprobe.base.errors import ConfigError, StoreError, note, unknown
 from soundprobe.base.files import digest_key
 from soundprobe.base.frame_rows import frame_rows
 from soundprobe.base.records import Embeddings, FoldFeatures
@@ -167,7 +166,7 @@ def find_feature_sets(
         )
     for reason in unusable.values():
         if store.NOT_COMPLETE not in reason:
-            warnings.warn(f"Left out: {reason}", SoundprobeWarning, stacklevel=2)
+            note(f"Left out: {reason}")
     if dataset is not None:
         names = {part.dataset for part in found}
         if dataset not in names:
@@ -183,7 +182,7 @@ def find_feature_sets(
     if backbone is None:
         empty = [part for part in found if not part.record.embedded]
         for part in empty if len(empty) < len(found) else []:
-            warnings.warn(f"{part.folder} is left out: every clip of it failed.", SoundprobeWarning, stacklevel=2)
+            note(f"{part.folder} is left out: every clip of it failed.")
         kept = [part for part in found if part not in empty or len(empty) == len(found)]
         return [*(FeatureSet((part,)) for part in kept if part.fold is None), *_whole(_runs(kept))]
     wanted = [name.strip() for name in backbone.split(",") if name.strip()]
@@ -236,7 +235,7 @@ def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
     """Those of `runs` that have a set of every fold; the others are named."""
     for run in runs:
         if run.lacking:
-            warnings.warn(f"Left out: {_lacks(run)}", SoundprobeWarning, stacklevel=3)
+            note(f"Left out: {_lacks(run)}")
     return [run for run in runs if not run.lacking]
 
 

@@ -306,8 +306,10 @@ def _backbone(
     if kind == "file" and weights is None:
         raise ConfigError(f"The heads in {folder} were trained on {name} with {label}: give it with --weights FILE.")
     # The published file, too, may lie anywhere.
-    asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if kind == "none" else kind
-    BACKBONES.of_record(name, folder).check_weights(asked)
+    spec = BACKBONES.of_record(name, folder)
+    its_own = kind == "none" or (kind == "random" and spec.brings_weights)
+    asked = weights if kind == "file" or (kind == "pretrained" and weights) else None if its_own else kind
+    spec.check_weights(asked)
     from soundprobe.backbones.load import choices_in, load_backbone
     from soundprobe.embeddings.framed import framed_as_told
     from soundprobe.embeddings.precision import declared, in_half

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from soundprobe.base.as_one import write_as_one
-from soundprobe.base.errors import SoundprobeWarning
+from soundprobe.base.errors import note
 from soundprobe.base.files import json_text, path_name
 from soundprobe.base.locks import locked
 from soundprobe.reporting.compared.baselines import given_models
@@ -50,7 +49,7 @@ def write_report(
     """Writes the report of every run below `heads_folder`, or of those on `dataset`; only reads there.
 
     The files are `report.html` (needs no network) with its sounds in `report-audio/`, `report.md` and `report.json`
-    (see `reporting.render.schema`): in `reports_folder`, or with `dataset` in the folder of that name below it. They
+    (see docs/json.md): in `reports_folder`, or with `dataset` in the folder of that name below it. They
     change together (see `base.as_one`), and the same runs give the same bytes. A second writer waits. Where labels are
     doubted, `label-suspects.csv` stands beside them; see `write_suspects`.
 
@@ -84,11 +83,8 @@ def write_report(
     for one in found:
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:
-            warnings.warn(
-                f"{', '.join(names)} were imported on {one.shown_name}; "
-                "--baseline NAME compares the best run with one.",
-                SoundprobeWarning,
-                stacklevel=2,
+            note(
+                f"{', '.join(names)} were imported on {one.shown_name}; --baseline NAME compares the best run with one."
             )
     paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "report.json", collection)
     with locked(folder, wait=True):

@@ -50,6 +50,11 @@ class Published:
         return tuple(one for one in self.folds if one.fold in self.tests)
 
     @property
+    def tested_accuracy(self) -> float:
+        """The mean over the folds that are test results."""
+        return mean_std([one.accuracy for one in self.tested]).mean
+
+    @property
     def where(self) -> str:
         """The folds that are test results, in words: "fold 1", "10 folds"."""
         return f"fold {self.tests[0]}" if len(self.tests) == 1 else f"{len(self.tests)} folds"

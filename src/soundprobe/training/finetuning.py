@@ -59,15 +59,7 @@ def make_job(
     """
     augmentations = augmentations_of(recipe)  # a wrong field shows before anything is read
     device = str(choose_device(device))
-    plan = NetworkPlan(
-        backbone=recipe.backbone,
-        weights=weights,
-        clip_seconds=recipe.data.clip_seconds,
-        classes=len(clips.class_names),
-        dropout=recipe.head.dropout,
-        seed=seed,
-        layers=recipe.head.layers,
-    )
+    plan = NetworkPlan(recipe, weights, len(clips.class_names), seed)
     model = plan.load(progress=progress).on_channels(channels)
     with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
         scanned = scan(clips, on_progress=bar.advance)

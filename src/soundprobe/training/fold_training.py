@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save
 
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
-from soundprobe.backbones.spec import LAST
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError, TrainingError
 from soundprobe.base.files import atomic_file
@@ -39,33 +38,27 @@ from soundprobe.training.state import Setting
 
 @dataclass(frozen=True, eq=False)
 class NetworkPlan:
-    """From what each fold's network is made: always the same numbers, from the file or the seed."""
+    """From what each fold's network is made: always the same numbers, from the file or the seed.
 
-    backbone: str
+    Of `recipe` counts what says the backbone and its head.
+    """
+
+    recipe: FinetuneRecipe
     weights: str
-    clip_seconds: float | None
     classes: int
-    dropout: float
     seed: int
-    layers: str = LAST
 
     def load(self, progress: bool = False) -> LoadedBackbone:
         """The backbone, on the CPU."""
-        return load_backbone(
-            self.backbone,
-            weights=self.weights,
-            clip_seconds=self.clip_seconds,
-            layers=self.layers,
-            seed=self.seed,
-            progress=progress,
-        )
+        recipe = self.recipe
+        how: dict[str, Any] = {"clip_seconds": recipe.data.clip_seconds, "layers": recipe.head.layers}
+        return load_backbone(recipe.backbone, weights=self.weights, seed=self.seed, progress=progress, **how)
 
     def build(self) -> FinetunedNetwork:
         """The network before any training, on the CPU."""
-        model = self.load()
-        return FinetunedNetwork(
-            model.on_spectrograms(), model.spec.embedding_dim, self.classes, dropout=self.dropout, seed=self.seed
-        )
+        model, dropout = self.load(), self.recipe.head.dropout
+        dim = model.spec.embedding_dim
+        return FinetunedNetwork(model.on_spectrograms(), dim, self.classes, dropout=dropout, seed=self.seed)
 
 
 @dataclass(frozen=True, eq=False)

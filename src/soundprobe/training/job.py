@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from soundprobe.augment.catalog import AUGMENTATIONS
 from soundprobe.augment.compose import Augmentations
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import half_type, versions
+from soundprobe.base.machine import half_type, made_by
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
@@ -118,8 +117,6 @@ class FinetuneJob:
             "device": self.device,
             "mixed_precision": self._mixed_precision(),
             "threads": threads,
-            "command": self.command,
-            "versions": versions(),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **made_by(self.command),
             "seconds": round(seconds, 3),
         }

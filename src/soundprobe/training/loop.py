@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.base.errors import SoundprobeWarning, TrainingError
+from soundprobe.base.errors import TrainingError, note
 from soundprobe.training.averaging import between
 from soundprobe.training.evaluating import clip_losses, judge
 from soundprobe.training.feeding import batches_of, seeded
@@ -158,11 +157,9 @@ def note_threads(course: Course, fold: int) -> None:
     before = course.history[-1].get("threads") if course.history else None
     now = torch.get_num_threads()
     if before not in (None, now):
-        warnings.warn(
+        note(
             f"Fold {fold} goes on with {now} threads after {before}: its numbers differ from an unbroken run's in "
-            f"their last digits. For the same ones: OMP_NUM_THREADS={before}.",
-            SoundprobeWarning,
-            stacklevel=3,
+            f"their last digits. For the same ones: OMP_NUM_THREADS={before}."
         )
 
 

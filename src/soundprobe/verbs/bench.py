@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.half import HALF_TYPES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.spec import PRECISIONS
+from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, unknown
 from soundprobe.base.machine import choose_device, half_type
 from soundprobe.base.progress import progress_bar
@@ -120,13 +121,13 @@ def bench(
         raise ConfigError(f"--rounds {rounds}, --seconds {seconds:g}: give at least 1 round of more than 0 to 3600 s.")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size} is not valid: give 1 or more.")
-    names = _listed(backbone, BACKBONES)
-    if not names:
-        raise ConfigError("No backbone given. Name one or several, such as --backbone mn04,panns.")
+    names = names_in(list(BACKBONES) if backbone is None else backbone, "backbone", "mn04,panns")
     for name in names:
         BACKBONES[name]
     torch_device = choose_device(device)
-    pairs, left_out = _offered(names, _listed(precision, _usual_precisions(torch_device)), torch_device)
+    usual = ["fp32", *(name for name, kind in HALF_TYPES.items() if kind == half_type(torch_device))]
+    precisions = names_in(usual if precision is None else precision, "precision", "fp32,bf16")
+    pairs, left_out = _offered(names, precisions, torch_device)
     types = {kind: TYPES[kind] for _, kind in pairs if kind in TYPES}
     peaks = {kind: gemm_peak_gflops(torch_device, dtype=dtype) for kind, dtype in types.items()}
     with tempfile.TemporaryDirectory(prefix="soundprobe-bench-") as temporary:
@@ -151,22 +152,10 @@ def bench(
     return Bench(str(torch_device), torch.get_num_threads(), peaks, [speed for _, speed in runs], left_out)
 
 
-def _listed(given: str | Sequence[str] | None, usual: Iterable[str]) -> list[str]:
-    names = given.split(",") if isinstance(given, str) else list(given or usual)
-    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
-
-
-def _usual_precisions(device: torch.device) -> list[str]:
-    """fp32 and, where there is one, the 16-bit type that the device is fast with."""
-    return ["fp32", *(name for name, kind in HALF_TYPES.items() if kind == half_type(device))]
-
-
 def _offered(
     names: Sequence[str], precisions: Sequence[str], device: torch.device
 ) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
     """Which backbones can be had in which precision, and for each precision those that can't."""
-    if not precisions:
-        raise ConfigError("No precision given. Name one or several, such as --precision fp32,bf16.")
     for precision in precisions:
         if precision not in PRECISIONS:
             raise ConfigError(unknown("precision", precision, PRECISIONS))

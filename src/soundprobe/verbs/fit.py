@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeError, S
 from soundprobe.base.files import digest_key, leading_digits, path_name
 from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
+from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets
@@ -247,9 +246,7 @@ def _fit(
             "passed": passed(distances, parts[tested], joined[tested], passing),
         },
         "device": device if spec.has_device else "cpu",
-        "command": command,
-        "versions": versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **made_by(command),
         "seconds": round(time.perf_counter() - began, 3),
     }
     arrays = {

@@ -6,11 +6,9 @@ score is computed as of any other run.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import os
 import shutil
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import ConfigError, DataError, SoundprobeWarning, StoreError
+from soundprobe.base.errors import ConfigError, DataError, StoreError, note
 from soundprobe.base.files import digest_key, path_name, printable
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import versions
+from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
 from soundprobe.base.stored import DatasetRecord
@@ -137,9 +135,7 @@ def import_predictions(
                 "key": model_key,
             },
             "head": {"name": "import", "title": "imported predictions", "settings": {}, "seed": seed, "key": key},
-            "command": command,
-            "versions": versions(),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **made_by(command),
             "seconds": 0.0,
             "imported": imported.model_dump(),
         }
@@ -219,9 +215,7 @@ def import_fold_scores(
             "dataset": origin,
             "folds": told,
             "key": key,
-            "command": command,
-            "versions": versions(),
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **made_by(command),
         }
         record = PublishedRecord.of(content, path)
         record.write(path)
@@ -381,9 +375,7 @@ def _note_apart(heads: Path, dataset: DatasetRecord) -> None:
             continue
     theirs = [one for one in others if one.kind != "import"]
     if theirs and not any(one.dataset.identity == dataset.identity for one in theirs):
-        warnings.warn(
+        note(
             f"The {len(theirs)} runs on {dataset.name} in {heads} are on other clips, labels or folds than "
-            "this --data, so a report shows them apart. Give the --data that they were made of.",
-            SoundprobeWarning,
-            stacklevel=3,
+            "this --data, so a report shows them apart. Give the --data that they were made of."
         )

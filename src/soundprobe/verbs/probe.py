@@ -5,11 +5,9 @@ Never imports a backbone: what it needs is in the store.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import itertools
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +18,10 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
+from soundprobe.base.errors import ConfigError, note, unknown
 from soundprobe.base.files import path_name
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, versions
+from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
@@ -281,7 +279,7 @@ def _allowed(found: Sequence[FeatureSet], asked: Sequence[str], named: bool) -> 
         why = f"{asked[0]} says nothing about {feature_set.name}: {NOT_OF_FINETUNED[asked[0]]}."
         if named or len(tuned) == len(found):
             raise ConfigError(f"{why} Leave the option out, or probe frozen embeddings.")
-        warnings.warn(f"{why} It is left out.", SoundprobeWarning, stacklevel=2)
+        note(f"{why} It is left out.")
     return [feature_set for feature_set in found if feature_set not in tuned]
 
 
@@ -333,8 +331,6 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             "key": key,
         },
         "device": device,
-        "command": command,
-        "versions": versions(),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **made_by(command),
         "seconds": round(seconds, 3),
     }

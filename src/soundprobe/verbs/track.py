@@ -7,14 +7,13 @@ import json
 import logging
 import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, one_line
+from soundprobe.base.errors import ConfigError, note, one_line
 from soundprobe.base.files import offline, path_name
 from soundprobe.base.locks import locked
 from soundprobe.scoring.results import FinishedRun
@@ -52,7 +51,7 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
                 _log(run.record, where)
         except Exception as error:  # whatever a tracker does, the run is done and kept
             said = f"MLflow has no run {base_name(run.record)}: {one_line(error)[:300]}. The run itself is kept."
-            warnings.warn(said, SoundprobeWarning, stacklevel=2)
+            note(said)
         finally:
             logging.disable(disabled)
 

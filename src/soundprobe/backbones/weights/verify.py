@@ -15,12 +15,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from soundprobe.base.errors import SoundprobeWarning, StoreError, WeightsError
+from soundprobe.base.errors import StoreError, WeightsError, note
 from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
 from soundprobe.base.locks import HOLDER, held_lock
 
@@ -150,7 +149,7 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
                 _finish_partial(file, path)
                 return there
             if path.exists():
-                warnings.warn(f"{path} is damaged. It is fetched again.", SoundprobeWarning, stacklevel=2)
+                note(f"{path} is damaged. It is fetched again.")
                 digest_path(file).unlink(missing_ok=True)
             _download(file, path, progress)
     except OSError as error:

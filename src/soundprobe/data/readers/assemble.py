@@ -6,14 +6,13 @@ N clips.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.made_folds import make_folds, prefix_groups
 
@@ -130,7 +129,7 @@ def _note_untrained(found: Found, folds: np.ndarray, tested: tuple[int, ...]) ->
     only = sorted(set(found.labels[inside].tolist()) - set(found.labels[~inside].tolist()))
     if tested and only:
         names = ", ".join(repr(found.class_names[label]) for label in only[:NAMED]) + ", ..." * (len(only) > NAMED)
-        _note(f"{found.source}: the tested split alone has clips of {names}, so nothing is trained on that.")
+        note(f"{found.source}: the tested split alone has clips of {names}, so nothing is trained on that.")
 
 
 def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:
@@ -202,7 +201,7 @@ def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[n
         for name, fold in number.items()
     )
     if asked == AS_FOLDS:
-        _note(f"{source} has the splits {counted}: each is tested in turn, by what was trained on the others.")
+        note(f"{source} has the splits {counted}: each is tested in turn, by what was trained on the others.")
         return folds, ()
     wanted = "test" if asked is None else (split_of(asked) or asked)
     if wanted not in number:
@@ -212,7 +211,7 @@ def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[n
             f"{source} {why}. Say what to test: {also}; --splits {AS_FOLDS} for each in turn; --splits {IGNORE} for "
             "folds made over all clips."
         )
-    _note(
+    note(
         f"{source} has the splits {counted}: only the split {wanted} is tested, by what was trained on the others. "
         f"--splits {AS_FOLDS} tests each in turn, --splits {IGNORE} makes folds over all clips."
     )
@@ -258,7 +257,3 @@ def fold_number(text: str) -> int | None:
     """3 of "fold3" or "Fold 03"; None of any other text."""
     match = FOLD_NAME.fullmatch(text.strip())
     return int(match[1]) if match else None
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import files_below, folders_in, is_audio
@@ -73,7 +72,7 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
     unnamed = [file for file in audio if _bare(file.relative_to(root).as_posix()) not in named]
     if unnamed:
         text = f"{len(unnamed)} audio files below {root} are in no {' or '.join(NAMES)}, such as {unnamed[0].name}"
-        warnings.warn(f"{text}: they are left out.", SoundprobeWarning, stacklevel=2)
+        note(f"{text}: they are left out.")
     locator = Locator(root, given=False)
     return clips_of_table(
         Table(source, merged, rows),

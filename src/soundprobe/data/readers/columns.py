@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.data.readers.table import Table
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -92,11 +91,9 @@ def choose_columns(
                 f"{_propose(table, chosen, needed)}"
             )
         elif fitting:
-            warnings.warn(
+            note(
                 f"{table.source}: several columns may be the {role}, so none is: {', '.join(fitting)}. "
-                f"--columns {role}={fitting[0]} takes the first.",
-                SoundprobeWarning,
-                stacklevel=4,
+                f"--columns {role}={fitting[0]} takes the first."
             )
     if any(role not in chosen for role in needed):
         missing = " and no ".join(role for role in needed if role not in chosen)
@@ -145,11 +142,9 @@ def check_single_labels(table: Table, column: str) -> list[str]:
     missing = sorted(name for name in alone if name.casefold() in NO_LABEL)
     if missing:
         count = sum(name in missing for name in names)
-        warnings.warn(
+        note(
             f"{table.source}: {column} is {' or '.join(map(repr, missing))} in {count} rows. That is taken for a "
-            "class; where it stands for no label, leave these rows out.",
-            SoundprobeWarning,
-            stacklevel=4,
+            "class; where it stands for no label, leave these rows out."
         )
     return names
 

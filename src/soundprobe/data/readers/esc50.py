@@ -13,9 +13,9 @@ import numpy as np
 
 from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips, Source
-from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
+from soundprobe.data.readers.layout_places import find_table, read_beside
 from soundprobe.data.readers.made_folds import check_fold_counts
-from soundprobe.data.readers.table import Table, read_table
+from soundprobe.data.readers.table import Table, has_columns
 
 FOLDER, TABLE = "meta", "esc50.csv"
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
@@ -25,12 +25,7 @@ OFFICIAL_FOLDS = dict.fromkeys(range(1, 6), 400)
 
 def find_metadata(path: Path) -> Path | None:
     """The metadata of the ESC-50 at `path`, above it or in it; None where it is none."""
-    return path if is_table(path) else find_table(path, TABLE, FOLDER)
-
-
-def is_table(path: Path) -> bool:
-    """Whether `path` is a table with ESC-50's columns."""
-    return path.is_file() and path.suffix.lower() == ".csv" and set(COLUMNS) <= set(read_table(path).columns)
+    return path if has_columns(path, COLUMNS) else find_table(path, TABLE, FOLDER)
 
 
 def read_esc50(path: str | Path) -> Clips:
@@ -50,16 +45,8 @@ def read_esc50(path: str | Path) -> Clips:
     metadata = find_metadata(Path(path))
     if metadata is None:
         raise DataError(f"{Path(path) / FOLDER / TABLE} is missing. ESC-50's layout needs it, with audio beside meta.")
-    table = read_table(metadata)
-    table.require(COLUMNS)
-    files = table.inner_paths("filename")
-    audio = find_audio(metadata, files)
-    if audio is None:
-        raise DataError(
-            f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
-        )
-    note_place(Path(path), root_of(metadata, FOLDER))
-    return build_esc50(table, [str(audio / file) for file in files])
+    table, files, _ = read_beside(metadata, _files, Path(path), FOLDER)
+    return build_esc50(table, files)
 
 
 def build_esc50(table: Table, sources: Sequence[Source]) -> Clips:
@@ -84,6 +71,11 @@ def build_esc50(table: Table, sources: Sequence[Source]) -> Clips:
         class_names=class_names,
         columns={"esc10": in_esc10, "take": np.array(table.texts("take"))},
     )
+
+
+def _files(table: Table) -> list[str]:
+    table.require(COLUMNS)
+    return table.inner_paths("filename")
 
 
 def _flags(table: Table, name: str) -> np.ndarray:

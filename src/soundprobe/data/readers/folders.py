@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.formats import AUDIO_ENDINGS
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, SoundprobeWarning, note
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import (
@@ -95,7 +95,7 @@ def read_folders(path: str | Path, *, label_regex: str | None = None, **options:
         if beside := _tables(root):
             for table in beside:
                 _check_agreement(table, places)
-            _note(
+            note(
                 f"{beside[0]} is not read: the folders' names are taken for the classes. --data {beside[0]} reads it "
                 "as a manifest."
             )
@@ -187,9 +187,9 @@ def places_by_folder(root: Path, how: FoldOptions) -> list[Place]:
     note_left_out(root, (file for files in below.values() for file in files if not is_audio(file)))
     if noise is not None:
         count = sum(map(is_audio, noise))
-        _note(f"{root / NOISE} is left out: its {count} files are background noise, probably no class.")
+        note(f"{root / NOISE} is left out: its {count} files are background noise, probably no class.")
     if loose:
-        _note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
+        note(f"{len(loose)} audio files beside the folders of {root} are left out: no folder says their class.")
     return places
 
 
@@ -298,7 +298,7 @@ def _check_levels(root: Path, places: Sequence[Place]) -> None:
             f"{root}: folders {', '.join(below[:3])} are in {', '.join(outer[:3])}, so either may be the classes. Say "
             f"which: {ways}{below[0]}."
         )
-    _note(
+    note(
         f"{root}: the folders {', '.join(outer[:3])}{' ...' * (len(outer) > 3)} are taken for the classes. Where they "
         f"are speakers, sessions or the like, say what the class is: "
         + (f"{ways}{below[0]}." if below else "--label-regex, which looks in file names, or a manifest.")
@@ -357,7 +357,3 @@ def _clip_id(file: Path, root: Path) -> str:
     except UnicodeEncodeError:  # bytes that are no UTF-8 can't be kept in a table
         raise DataError(f"The name of file {clip!r} in {root} is not UTF-8. Rename it.") from None
     return clip
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from soundprobe.audio.encoded import read_bytes
-from soundprobe.base.errors import AudioError, DataError, SoundprobeWarning
+from soundprobe.base.errors import AudioError, DataError, note
 from soundprobe.base.files import offline, path_name
 from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.data.listing import folders_in
@@ -24,7 +23,7 @@ from soundprobe.data.readers import esc50
 from soundprobe.data.readers.assemble import FoldOptions, split_of
 from soundprobe.data.readers.manifest import clips_of_table
 from soundprobe.data.readers.table import Table, as_text
-from soundprobe.data.readers.urbansound8k import COLUMNS, OFFICIAL_NAME, build_clips
+from soundprobe.data.readers.urbansound8k import COLUMNS, build_clips
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -79,9 +78,8 @@ def read_hub(
                 raise DataError(f"{error} Or move it away: the folders of {path} are then read without it.") from error
             raise
     parts = _load_hub(str(path_or_repo), config, revision, cache_dir)
-    known = path_or_repo == HUB_REPO
     label = f"{path_or_repo}@{fetched_revision(next(iter(parts.values())))[:12]}"
-    return _build(parts, label, OFFICIAL_NAME if known else path_name(path.name).lower(), columns, how)
+    return _build(parts, label, path_name(path.name).lower(), columns, how)
 
 
 def read_address(address: str, *, fetched: bool = False, columns: str | None = None, **options: Any) -> Clips:
@@ -105,24 +103,13 @@ def read_address(address: str, *, fetched: bool = False, columns: str | None = N
     return _build(parts, label, path_name(Path(repo).name).lower(), columns, FoldOptions(**options))
 
 
-def fetch_hub(repo: str = HUB_REPO, *, revision: str | None = None, cache_dir: Path | None = None) -> Clips:
-    """Downloads the data set (7 GB) with a progress bar and reads it; a second call goes on where one was cut off.
-
-    Raises:
-        DataError: as `read_hub`.
-    """
-    return read_hub(repo, revision=revision, cache_dir=cache_dir)
-
-
 def read_fetched() -> Clips:
     """UrbanSound8K as an earlier call fetched it; asks no network.
 
     Raises:
         DataError: it was not fetched before.
     """
-    parts = _load_fetched(HUB_REPO, None, None, None, OSError("only what is here already is looked at"))
-    label = f"{HUB_REPO}@{fetched_revision(next(iter(parts.values())))[:12]}"
-    return _build(parts, label, OFFICIAL_NAME, None, FoldOptions())
+    return read_address(f"hf:{HUB_REPO}", fetched=True)
 
 
 def check_fetched(address: str, why: str) -> None:
@@ -196,11 +183,9 @@ def _files_by_split(path: Path) -> dict[str, list[str]]:
     for (stem, count), there in shards.items():
         if gone := [f"{stem}-{shard:05d}-of-{count:05d}" for shard in range(count) if shard not in there]:
             shown = ", ".join(gone[:MISSING_SHOWN]) + (", ..." if len(gone) > MISSING_SHOWN else "")
-            warnings.warn(
+            note(
                 f"{path}: {len(there)} of the {count} files {stem}-*-of-{count:05d} are there, and only they are read; "
-                f"missing: {shown}.",
-                SoundprobeWarning,
-                stacklevel=5,
+                f"missing: {shown}."
             )
     if None in named and len(named) > 1:
         raise DataError(

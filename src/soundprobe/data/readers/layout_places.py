@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
+from soundprobe.base.records import Source
 from soundprobe.data.listing import is_shown
+from soundprobe.data.readers.table import Table, read_table
 
 INNER = ("audio", "meta", "metadata")
 """Folders of a known data set that people give instead of the one above."""
@@ -45,13 +46,28 @@ def find_audio(table: Path, clips: Sequence[str]) -> Path | None:
     return next((place for place in places[:2] if place.is_dir()), None)
 
 
-def note_place(path: Path, root: Path) -> None:
-    """Says where the data set is that was found above or below `path`."""
-    if path.is_dir() and path.resolve() != root:
-        warnings.warn(f"Read is the data set in {root}.", SoundprobeWarning, stacklevel=3)
+def read_beside(
+    metadata: Path, files_in: Callable[[Table], Sequence[str]], given: Path, folder: str
+) -> tuple[Table, list[Source], Path]:
+    """The table, its clips' files, and the data set's folder, after which it is named.
 
+    Says where that is, unless it is the folder `given`.
 
-def root_of(table: Path, folder: str) -> Path:
-    """The data set's folder, after which it is named."""
-    beside = table.resolve().parent
-    return beside.parent if beside.name == folder else beside
+    Args:
+        files_in: each clip's path below the audio's folder; folder: the metadata's name.
+
+    Raises:
+        DataError: there is no audio folder, or a table that can't be read.
+    """
+    table = read_table(metadata)
+    files = files_in(table)
+    audio = find_audio(metadata, files)
+    if audio is None:
+        raise DataError(
+            f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
+        )
+    beside = metadata.resolve().parent
+    root = beside.parent if beside.name == folder else beside
+    if given.is_dir() and given.resolve() != root:
+        note(f"Read is the data set in {root}.")
+    return table, [str(audio / file) for file in files], root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
 
 
@@ -62,11 +61,9 @@ def deal_readable(clips: Clips, readable: np.ndarray) -> Clips:
             )
         clips = replace(clips, folds=folds)
     for name, lacking in missing_classes(clips, readable).items():
-        warnings.warn(
+        note(
             f"Class {name!r} has no readable clip in fold {', '.join(map(str, lacking))}, so it is not tested there. "
-            "Give fewer --folds.",
-            SoundprobeWarning,
-            stacklevel=2,
+            "Give fewer --folds."
         )
     return clips
 

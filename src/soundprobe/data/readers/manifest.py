@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.segments import SLACK_S, duration_s, segment
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
@@ -94,7 +93,7 @@ def clips_of_table(
     class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
     if order is None and all(map(NUMBER.fullmatch, class_names)):
         shown = ", ".join(class_names[:3]) + ", ..." * (len(class_names) > 3)
-        _note(
+        note(
             f"{table.source}: the classes are known by the numbers in {chosen['label']} only ({shown}). Where a "
             "column has their names, take it: --columns label=NAME."
         )
@@ -113,11 +112,11 @@ def clips_of_table(
         segments = _segments(table, chosen, files, paths)
         if segments is None:
             _check_one_label(table, chosen["path"], paths, names)
-            _check_unique(table, paths, chosen["path"], PARTS)
+            table.check_unique(paths, chosen["path"], PARTS)
             ids, sources = written, files
         else:
             ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
-            _check_unique(table, ids, "segment", "drop one of the two")
+            table.check_unique(ids, "segment", "drop one of the two")
             sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
             if groups is None and len(set(paths)) < len(paths):
                 groups = np.array(paths)
@@ -167,7 +166,7 @@ def _segments(
             return None
         beyond = known & (ends > lengths + SLACK_S)
         if beyond.sum() > max(known.sum() / 2, NEARLY_ALL * (known & ~whole).sum()):
-            _note(
+            note(
                 f"{table.source}: {chosen['start']} and {chosen['end']} lie beyond the end of {beyond.sum()} of "
                 f"{len(files)} files, so they are taken for places in a longer recording, and whole files are read."
             )
@@ -184,7 +183,7 @@ def _note_unread_times(table: Table, chosen: dict[str, str], *roles: str) -> Non
     """Notes that columns of times aren't read, where there are all of them."""
     if all(role in chosen for role in roles):
         named, off = " and ".join(chosen[role] for role in roles), ",".join(f"{role}=" for role in roles)
-        _note(
+        note(
             f"{table.source}: whole clips are read, not the parts that {named} may name: those take a path, a start "
             f"and an end. --columns {off} leaves this note out."
         )
@@ -195,17 +194,10 @@ def _note_like_times(table: Table, chosen: dict[str, str], columns: str | None) 
     if {"start", "end"}.intersection([*chosen, *parse_columns(columns)]):
         return
     if like := [name for name in table.columns if LIKE_TIMES.fullmatch(plain_name(name))]:
-        _note(
+        note(
             f"{table.source}: whole clips are read, not the parts that {' and '.join(like)} may name. Columns "
             "of seconds are read with --columns start=COLUMN,end=COLUMN; --columns start=,end= leaves this note out."
         )
-
-
-def _check_unique(table: Table, names: Sequence[str], what: str, remedy: str) -> None:
-    first: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if first.setdefault(name, row) != row:
-            raise table.error(row, f"{what} {name!r} stands at {table.rows[first[name]]} already; {remedy}.")
 
 
 def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Sequence[str]) -> None:
@@ -244,7 +236,3 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
 def _numbers_first(name: str) -> tuple[int, int, str]:
     """Sorts "2" before "10", and numbers before words."""
     return (0, int(name), name) if name.isascii() and name.isdigit() and len(name) < 20 else (1, 0, name)
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, SoundprobeWarning, stacklevel=4)

@@ -6,14 +6,13 @@ Letters: N clips of the data, n rows, C classes.
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import fold_number
 from soundprobe.data.readers.clip_names import SEVERAL, ClipNames
@@ -141,11 +140,9 @@ def _of_clips(table: Table, column: str, clips: Clips) -> tuple[Table, np.ndarra
             "the one of the model that was not trained on it."
         )
     if extra:
-        warnings.warn(
+        note(
             f"{table.source}: {len(extra)} of its {len(texts)} rows are no clips of {clips.name} and are left out: "
-            f"{listed(extra)}.",
-            SoundprobeWarning,
-            stacklevel=4,
+            f"{listed(extra)}."
         )
     kept = [row for row, clip in enumerate(found) if clip is not None]
     columns = {name: [values[row] for row in kept] for name, values in table.columns.items()}

@@ -6,13 +6,12 @@ Source: Warden, "Speech Commands: a dataset for limited-vocabulary speech recogn
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import FoldOptions
 from soundprobe.data.readers.folders import assemble_places, places_by_folder
@@ -56,7 +55,7 @@ def read_speech_commands(path: str | Path, **options: Any) -> Clips:
         )
     if absent:
         text = f"{len(absent)} of {len(splits)} clips in the lists of {root} aren't there, such as {absent[0]}."
-        warnings.warn(text, SoundprobeWarning, stacklevel=2)
+        note(text)
     places = [dataclasses.replace(one, split=splits.get(one.clip, "train")) for one in places]
     speakers = [Path(one.clip).name.partition(SPEAKER) for one in places]
     known = all(found for _, found, _ in speakers) and how.group_prefix is None and how.group_regex is None

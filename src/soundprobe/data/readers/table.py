@@ -74,13 +74,15 @@ class Table:
     def unique_texts(self, name: str) -> list[str]:
         """As `texts`; raises DataError also where a text stands twice."""
         values = self.texts(name)
+        self.check_unique(values, name, "drop one of the two")
+        return values
+
+    def check_unique(self, values: Sequence[str], what: str, remedy: str) -> None:
+        """Raises DataError where one of the rows' `values`, each a `what`, stands twice."""
         first: dict[str, int] = {}
         for row, value in enumerate(values):
             if first.setdefault(value, row) != row:
-                raise self.error(
-                    row, f"{name} {value!r} stands at {self.rows[first[value]]} already; drop one of the two."
-                )
-        return values
+                raise self.error(row, f"{what} {value!r} stands at {self.rows[first[value]]} already; {remedy}.")
 
     def integers(self, name: str, lowest: int = 0) -> np.ndarray:
         """The column as (N,) int64. Raises DataError where a value is no whole number from `lowest` on."""
@@ -142,6 +144,11 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def has_columns(path: Path, names: Sequence[str]) -> bool:
+    """Whether `path` is a .csv file with these columns, and maybe more."""
+    return path.is_file() and path.suffix.lower() == ".csv" and set(names) <= set(read_table(path).columns)
 
 
 def read_table(path: Path) -> Table:

@@ -13,7 +13,7 @@ import numpy as np
 from soundprobe.base.errors import DataError
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
-from soundprobe.data.readers.layout_places import find_audio, find_table, note_place, root_of
+from soundprobe.data.readers.layout_places import find_audio, find_table, read_beside
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, read_table
 from soundprobe.scoring.notes import FOLD_CLIPS
@@ -51,16 +51,8 @@ def read_urbansound8k(path: str | Path, *, name: str | None = None) -> Clips:
             f"{Path(path) / FOLDER / TABLE} is missing. UrbanSound8K's layout needs it, with audio/fold1 ... beside "
             "metadata."
         )
-    table = read_table(metadata)
-    files = _files(table)
-    audio = find_audio(metadata, files)
-    if audio is None:
-        raise DataError(
-            f"{metadata.parent.parent / 'audio'} is missing: {metadata} is there, but no clips. Unpack the audio, too."
-        )
-    root = root_of(metadata, FOLDER)
-    note_place(Path(path), root)
-    return build_clips(table, _below(audio, files), name or _name(table, root))
+    table, files, root = read_beside(metadata, _files, Path(path), FOLDER)
+    return build_clips(table, files, name or _name(table, root))
 
 
 def read_urbansound8k_metadata(path: str | Path) -> Clips:
@@ -75,7 +67,7 @@ def read_urbansound8k_metadata(path: str | Path) -> Clips:
     table = read_table(file)
     files = _files(table)
     audio = find_audio(file, files) or file.resolve().parent.parent / "audio"
-    return build_clips(table, _below(audio, files), _name(table, file.with_suffix("")))
+    return build_clips(table, [str(audio / file) for file in files], _name(table, file.with_suffix("")))
 
 
 def build_clips(table: Table, sources: Sequence[Source], name: str) -> Clips:
@@ -110,10 +102,6 @@ def _files(table: Table) -> list[str]:
     table.require(COLUMNS)
     folds = table.integers("fold", lowest=1).tolist()
     return [f"fold{fold}/{name}" for fold, name in zip(folds, table.inner_paths("slice_file_name"), strict=True)]
-
-
-def _below(audio: Path, files: Sequence[str]) -> list[Source]:
-    return [str(audio / file) for file in files]
 
 
 def _name(table: Table, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -30,6 +31,8 @@ TAGS = {
     "mark": ("abbr", ""),
 }
 """The tag and the CSS class of each kind of span; of others <span> and the kind."""
+BREAKS = re.compile(r"(?<=[/:])(?=\w)")
+"""Where a long name breaks first."""
 PLOTLY = "plotly-scatter-heatmap.min.js"
 
 
@@ -61,6 +64,8 @@ def words_html(words: Words) -> Markup:
     if words.kind == "break":
         return Markup("<br>")
     inner = words_html(words.words)
+    if words.kind == "name":
+        inner = Markup(BREAKS.sub("<wbr>", inner))  # noqa: S704 - escaped already
     if words.kind == "page":
         return inner
     if words.kind == "pick":

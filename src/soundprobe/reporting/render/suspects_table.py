@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import atomic_file, printable, remove_file
 from soundprobe.base.records import EncodedAudio
 from soundprobe.data.corrections import COLUMNS, READ, from_cell, to_cell
@@ -33,7 +32,7 @@ def write_suspects(comparisons: Sequence[Comparison], folder: Path) -> None:
         try:
             filled = _filled(folder / name)
         except DataError as error:
-            warnings.warn(f"{folder / name} is left as it is: {error}", SoundprobeWarning, stacklevel=2)
+            note(f"{folder / name} is left as it is: {error}")
             continue
         _write(folder / name, [*{**rows, **filled}.values()])
 

@@ -16,8 +16,7 @@ from soundprobe.reporting.runs.collect import Collection
 from soundprobe.reporting.sections.shown_rows import published_tags
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import MISSING, between, give_or_take, one_line, percent, plural
-from soundprobe.scoring.metrics import MeanStd, mean_std
-from soundprobe.scoring.published import Published
+from soundprobe.scoring.metrics import MeanStd
 
 
 @dataclass(frozen=True)
@@ -84,14 +83,10 @@ def format_table(comparison: Comparison) -> Table:
         means = [_spread(one.accuracy), _spread(one.macro_f1) if one.macro_f1 else MISSING]
         if one.contamination:  # a terminal has no way to strike its mean out
             means = [MISSING, MISSING]
-        clean = [_on(one) if other is one else MISSING for other in told]
+        clean = [percent(one.tested_accuracy) if other is one else MISSING for other in told]
         name = Text.assemble(one_line(one.title), (tags, "yellow"))
         table.add_row(MISSING, name, means[0], MISSING, means[1], *clean)
     return table
-
-
-def _on(one: Published) -> str:
-    return percent(mean_std([fold.accuracy for fold in one.tested]).mean)
 
 
 def _name(row: Row) -> Text:

@@ -29,7 +29,6 @@ class Collection:
     `baseline` names the user's own model, where it was said; `trials_left_out` counts runs that don't stand in `runs`.
     """
 
-    heads_folder: Path
     runs: tuple[Run, ...]
     unreadable: tuple[UnreadableRun, ...]
     published: tuple[PublishedRecord, ...] = ()
@@ -102,7 +101,7 @@ def collect_runs(heads_folder: Path) -> Collection:
         unreadable += [UnreadableRun(f"{path}/{name}", reason) for name, reason in run.unreadable.items()]
     if not runs:
         raise StoreError(_nothing(heads_folder, unreadable))
-    return Collection(heads_folder, tuple(runs), tuple(unreadable), tuple(published))
+    return Collection(tuple(runs), tuple(unreadable), tuple(published))
 
 
 def _nothing(heads_folder: Path, unreadable: list[UnreadableRun]) -> str:

@@ -17,26 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from soundprobe.reporting.runs.run_files import read_extras, read_record
+from soundprobe.base.errors import StoreError
 from soundprobe.scoring import metrics
 from soundprobe.scoring.copies import join_copies
-from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions
-from soundprobe.scoring.run_records import RunRecord, ScoreRecord
+from soundprobe.scoring.measured import LearningCurveRecord, PeekingRecord, ShotsRecord
+from soundprobe.scoring.out_of_fold import UnreadableRunError, read_predictions, reason_of
+from soundprobe.scoring.results import read_result
+from soundprobe.scoring.run_records import FoldScoresRecord, RunRecord, ScoreRecord
 
 TOLERANCE = 1e-4
 """By how much a figure in result.json may differ from the recomputed one: it may be rounded to four digits."""
-
-
-@dataclass(frozen=True, eq=False)
-class FoldScores:
-    """One tested fold: figures recomputed from its predictions, and what result.json says of its training."""
-
-    fold: int
-    test_clips: int
-    accuracy: float
-    macro_f1: float
-    seconds: float | None
-    chosen: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +36,7 @@ class Run:
     Attributes:
         path: the run's folder below the heads folder, with "/" between its parts.
         record: result.json; info is its plain content.
-        folds: F tested folds, in their order.
+        folds: F tested folds, in their order, with scores that were recomputed.
         ids: (N,) str; fold, y_true, predicted: (N,) int64; proba: (N, C) float32, or None where only classes were
             predicted. In the order of the file.
         groups: (N,) str, the recording of each clip; None where the file does not say it.
@@ -57,7 +47,7 @@ class Run:
 
     path: str
     record: RunRecord
-    folds: tuple[FoldScores, ...]
+    folds: tuple[FoldScoresRecord, ...]
     ids: np.ndarray
     fold: np.ndarray
     y_true: np.ndarray
@@ -121,7 +111,12 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
             disagrees with the predictions beside it.
     """
     path = folder.relative_to(heads_folder).as_posix()
-    record = read_record(folder)
+    if not (folder / "result.json").exists():
+        raise UnreadableRunError("no result.json: the run is still going, or stopped before its end")
+    try:
+        record = read_result(folder)
+    except StoreError as error:
+        raise UnreadableRunError(f"result.json {reason_of(error)}") from None
     table = read_predictions(folder, len(record.dataset.class_names), record.has_probabilities, record.command)
     y_true, predicted, fold = table["label"], table["predicted"], table["fold"]
     told = {entry.fold: entry for entry in record.folds}
@@ -129,16 +124,12 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
     scores = []
     for number in sorted(told):
         rows, entry = fold == number, told[number]
-        scores.append(
-            FoldScores(
-                fold=number,
-                test_clips=int(rows.sum()),
-                accuracy=metrics.accuracy(y_true[rows], predicted[rows]),
-                macro_f1=metrics.macro_f1(y_true[rows], predicted[rows]),
-                seconds=entry.seconds,
-                chosen=entry.chosen,
-            )
-        )
+        found: dict[str, float] = {
+            "test_clips": int(rows.sum()),
+            "accuracy": metrics.accuracy(y_true[rows], predicted[rows]),
+            "macro_f1": metrics.macro_f1(y_true[rows], predicted[rows]),
+        }
+        scores.append(entry.model_copy(update=found))
     run = Run(
         path,
         record,
@@ -150,10 +141,31 @@ def read_run(folder: Path, heads_folder: Path) -> Run:
         table.get("proba"),
         groups=table.get("group"),
         columns={name.removeprefix("clip."): table[name] for name in table if name.startswith("clip.")},
-        **read_extras(folder),
+        **_read_extras(folder),
     )
     check_agreement(run)
     return run
+
+
+def _read_extras(folder: Path) -> dict[str, Any]:
+    """What was measured beside the run: `learning_curve`, `shots`, `peeking`; None where it was not, or can't be used.
+
+    That is no reason to lose the run: `unreadable` says why, by the file's name. Never raises for what the files hold.
+    """
+    found: dict[str, Any] = {"unreadable": {}}
+    kinds: dict[str, type[LearningCurveRecord | ShotsRecord | PeekingRecord]] = {
+        "learning_curve": LearningCurveRecord,
+        "shots": ShotsRecord,
+        "peeking": PeekingRecord,
+    }
+    for name, kind in kinds.items():
+        try:
+            record = kind.read_if_there(folder / kind.FILE)
+            found[name] = None if record is None else record.content
+        except StoreError as error:
+            why = f"{reason_of(error)}, so what it measured is left out; the run itself is not"
+            found["unreadable"][kind.FILE] = why
+    return found
 
 
 def check_agreement(run: Run) -> None:

@@ -29,7 +29,6 @@ from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table
 from soundprobe.reporting.sections.statistics import clearly
 from soundprobe.reporting.wording import MISSING, count, listing, percent, plural, points, points_between
-from soundprobe.scoring.metrics import mean_std
 from soundprobe.scoring.protocol_controls import accuracies_by_luck, in_training_too
 
 CARRIED_OVER = "network carried over from fold to fold"
@@ -181,7 +180,7 @@ def _optimistic(comparison: Comparison) -> Iterator[Element]:
 
 def _published(here: PublishedHere) -> list[Cell | Words]:
     one = here.published
-    clean, mean = mean_std([fold.accuracy for fold in one.tested]).mean, one.accuracy.mean
+    clean, mean = one.tested_accuracy, one.accuracy.mean
     honest, gap = f"{percent(clean)} ({one.where})", points(mean - clean)
     return [published_name(here), CARRIED_OVER, honest, struck(percent(mean)), gap, MISSING]
 

@@ -6,7 +6,7 @@ Letters: F folds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +38,13 @@ class CurvePoint:
 
 def learning_curve_of(row: Row) -> tuple[CurvePoint, ...]:
     """The points of the row's first run that has a curve; empty where none was measured."""
-    content = next((run.learning_curve for run in row.runs if run.learning_curve), None)
-    if content is None:
-        return ()
-    points = []
+    content: Mapping[str, Any] = next((run.learning_curve for run in row.runs if run.learning_curve), {"shares": ()})
+    found = []
     for share in content["shares"]:
-        here = [point for fold in content["folds"] for point in fold["points"] if point["share"] == share]
-        if not here:
-            continue
-        names = ("recordings", "clips", "accuracy", "macro_f1")
-        means = {name: float(np.mean([point[name] for point in here])) for name in names}
-        spread = float(np.std([point["accuracy"] for point in here], ddof=1)) if len(here) > 1 else 0.0
-        points.append(CurvePoint(share, **means, spread=spread, folds=len(here)))
-    return tuple(points)
+        if here := _measured(content, "share", share):
+            accuracies = [point["accuracy"] for _, point in here]
+            found.append(CurvePoint(share, **_scores(here), spread=_spread(accuracies), folds=len(here)))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -74,35 +68,36 @@ class ShotsPoint:
 
 def shots_of(row: Row) -> tuple[ShotsPoint, ...]:
     """The points of the row's first run that was trained on few clips a class; empty where none was."""
-    content = next((run.shots for run in row.runs if run.shots), None)
-    if content is None:
-        return ()
+    content: Mapping[str, Any] = next((run.shots for run in row.runs if run.shots), {"shots": ()})
     found = []
     for shots in content["shots"]:
-        here = [(fold["fold"], point) for fold in content["folds"] for point in fold["points"]]
-        here = [(fold, point) for fold, point in here if point["shots"] == shots]
-        if not here:
-            continue
-        recordings, clips, accuracy, macro_f1 = (
-            float(np.mean([point[name] for _, point in here]))
-            for name in ("recordings", "clips", "accuracy", "macro_f1")
-        )
-        of_folds = _means((fold, point["accuracy"]) for fold, point in here)
-        of_draws = _means((point["draw"], point["accuracy"]) for _, point in here)
-        found.append(
-            ShotsPoint(
-                shots=shots,
-                recordings=recordings,
-                clips=clips,
-                accuracy=accuracy,
-                macro_f1=macro_f1,
-                interval=_over_folds(of_folds),
-                spread=float(np.std(of_draws, ddof=1)) if len(of_draws) > 1 else 0.0,
-                draws=len(of_draws),
-                folds=len(of_folds),
-            )
-        )
+        if here := _measured(content, "shots", shots):
+            of_folds = _means((fold, point["accuracy"]) for fold, point in here)
+            of_draws = _means((point["draw"], point["accuracy"]) for _, point in here)
+            sizes = {"draws": len(of_draws), "folds": len(of_folds)}
+            interval, spread = _over_folds(of_folds), _spread(of_draws)
+            found.append(ShotsPoint(shots, **_scores(here), interval=interval, spread=spread, **sizes))
     return tuple(found)
+
+
+Measured = Sequence[tuple[int, Mapping[str, Any]]]
+"""Folds, each with what was measured on it."""
+
+
+def _measured(content: Mapping[str, Any], name: str, value: float) -> Measured:
+    """What was measured where `name` was `value`."""
+    return [(fold["fold"], point) for fold in content["folds"] for point in fold["points"] if point[name] == value]
+
+
+def _scores(here: Measured) -> dict[str, Any]:
+    """Means over folds (and draws)."""
+    names = ("recordings", "clips", "accuracy", "macro_f1")
+    return {name: float(np.mean([point[name] for _, point in here])) for name in names}
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The sample deviation; 0 of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _means(values: Iterable[tuple[int, float]]) -> list[float]:
@@ -122,69 +117,53 @@ def _over_folds(scores: Sequence[float]) -> Interval:
 
 
 def _show(comparison: Comparison) -> Iterator[Element]:
-    yield from _by_recordings(comparison)
-    yield from _by_shots(comparison)
+    curves = [(row, points) for row in comparison.rows if (points := learning_curve_of(row))]
+    if curves:
+        yield Text(
+            "Heads trained on a growing share of each fold's training recordings, settings chosen anew inside each "
+            "share; the test folds are the run's own. ",
+            on_page(
+                "Where a line still climbs at its right end, more recordings would help. Bars are one sample standard "
+                "deviation between folds."
+            ),
+            role="how",
+        )
+        columns = [
+            Column("Share", lambda one: f"{percent(one[1].share, 0)} %"),
+            Column("Recordings", lambda one: one[1].recordings, count),
+            Column("Clips", lambda one: one[1].clips, count),
+            Column("Accuracy, %", lambda one: one[1].accuracy, percent, lead=True),
+            Column("± between folds", lambda one: one[1].spread, percent),
+            Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
+        ]
+        yield _plotted("learning", "training recordings", curves, columns, lambda point: point.recordings, _deviations)
+    few = [(row, shots) for row in comparison.rows if (shots := shots_of(row))]
+    if few:
+        draws = max(point.draws for _, shots in few for point in shots)
+        yield Text(
+            f"Heads trained on a few clips of each class, in {draws} draws: one of each recording before a second one "
+            "of any, and all of a class that has fewer. Settings are chosen on these clips alone; of one clip a class, "
+            "linear takes the strength nearest to 1, kNN the smallest k, and other heads have no such point. ",
+            on_page("Bars are 95 % intervals over folds (corrected t-test)."),
+            role="how",
+        )
+        columns = [
+            Column("Clips a class", lambda one: one[1].shots, count),
+            Column("Recordings", lambda one: one[1].recordings, count),
+            Column("Accuracy, %", lambda one: one[1].accuracy, percent, lead=True),
+            Column("95 % interval", lambda one: between(one[1].interval)),
+            Column("± between draws", lambda one: one[1].spread, percent),
+            Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
+        ]
+        yield _plotted("shots", "training clips a class", few, columns, lambda point: point.shots, _intervals)
 
 
-def _by_shots(comparison: Comparison) -> Iterator[Element]:
-    found = [(row, points) for row in comparison.rows if (points := shots_of(row))]
-    if not found:
-        return
-    draws = max(point.draws for _, points in found for point in points)
-    yield Text(
-        f"Heads trained on a few clips of each class, in {draws} draws: one of each recording before a second one of "
-        "any, and all of a class that has fewer. Settings are chosen on these clips alone; of one clip a class, linear "
-        "takes the strength nearest to 1, kNN the smallest k, and other heads have no such point. ",
-        on_page("Bars are 95 % intervals over folds (corrected t-test)."),
-        role="how",
-    )
-    columns = [
-        Column("Clips a class", lambda one: one[1].shots, count),
-        Column("Recordings", lambda one: one[1].recordings, count),
-        Column("Accuracy, %", lambda one: one[1].accuracy, percent, lead=True),
-        Column("95 % interval", lambda one: between(one[1].interval)),
-        Column("± between draws", lambda one: one[1].spread, percent),
-        Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
-    ]
-    yield _plotted(
-        "shots",
-        "training clips a class",
-        found,
-        columns,
-        lambda point: point.shots,
-        lambda points: reach([one.interval for one in points], ""),
-    )
+def _deviations(points: Sequence[CurvePoint]) -> dict[str, Any]:
+    return {"type": "data", "array": [100 * one.spread for one in points], "thickness": 1, "width": 0}
 
 
-def _by_recordings(comparison: Comparison) -> Iterator[Element]:
-    found = [(row, points) for row in comparison.rows if (points := learning_curve_of(row))]
-    if not found:
-        return
-    yield Text(
-        "Heads trained on a growing share of each fold's training recordings, settings chosen anew inside each share; "
-        "the test folds are the run's own. ",
-        on_page(
-            "Where a line still climbs at its right end, more recordings would help. Bars are one sample standard "
-            "deviation between folds."
-        ),
-        role="how",
-    )
-    columns = [
-        Column("Share", lambda one: f"{percent(one[1].share, 0)} %"),
-        Column("Recordings", lambda one: one[1].recordings, count),
-        Column("Clips", lambda one: one[1].clips, count),
-        Column("Accuracy, %", lambda one: one[1].accuracy, percent, lead=True),
-        Column("± between folds", lambda one: one[1].spread, percent),
-        Column("Macro-F1, %", lambda one: one[1].macro_f1, percent),
-    ]
-    yield _plotted(
-        "learning",
-        "training recordings",
-        found,
-        columns,
-        lambda point: point.recordings,
-        lambda points: {"type": "data", "array": [100 * one.spread for one in points], "thickness": 1, "width": 0},
-    )
+def _intervals(points: Sequence[ShotsPoint]) -> dict[str, Any]:
+    return reach([one.interval for one in points], "")
 
 
 def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:

@@ -17,7 +17,6 @@ from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.shown_rows import published_name, run_name
 from soundprobe.reporting.sections.statistics import clearly, forest
 from soundprobe.reporting.wording import lead_in_folds, percent, points, points_between, sentence
-from soundprobe.scoring.metrics import mean_std
 
 Yardstick = tuple[Baseline, Pair | None]
 """A baseline, and the best pretrained run less it, where there is one."""
@@ -77,8 +76,7 @@ def _published(here: PublishedHere, columns: int) -> list[Cell | Words]:
     """What was published of a network that is trained from scratch, on the folds that are test results."""
     one = here.published
     name = (published_name(here), " ", Span("below", f"As published, {one.where} alone"))
-    accuracy = mean_std([fold.accuracy for fold in one.tested]).mean
-    return [name, Span("strong", percent(accuracy)), Cell("", style="quiet", span=columns - 2)]
+    return [name, Span("strong", percent(one.tested_accuracy)), Cell("", style="quiet", span=columns - 2)]
 
 
 def _lead() -> list[Column]:

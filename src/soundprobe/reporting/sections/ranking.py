@@ -15,7 +15,6 @@ from soundprobe.reporting.sections.shown_rows import published_mean, published_n
 from soundprobe.reporting.wording import MISSING, between, percent
 from soundprobe.scoring.bootstrap import METRICS
 from soundprobe.scoring.intervals import Interval
-from soundprobe.scoring.metrics import mean_std
 from soundprobe.scoring.published import Published
 
 
@@ -73,7 +72,7 @@ def _published_line(here: PublishedHere, marked: Sequence[Published], columns: i
     )
     cells: list[Cell | Words] = [MISSING, published_name(here), accuracy, none, macro_f1]
     cells += [none] * (columns - len(cells) - len(marked))
-    own = Span("strong", percent(mean_std([fold.accuracy for fold in one.tested]).mean))
+    own = Span("strong", percent(one.tested_accuracy))
     return [*cells, *(own if other is one else none for other in marked)]
 
 

@@ -38,7 +38,7 @@ class Section:
         title: its heading.
         show: what it shows of a comparison; yields nothing where it does not apply.
         facts, row_facts: what it adds to report.json, to the data set and to each of its rows, where or not it shows
-            something. `reporting.render.schema` documents both; they may hold NaN and NumPy's arrays of numbers.
+            something. docs/json.md documents both; they may hold NaN and NumPy's arrays of numbers.
         unmeasured: what it could show if it were measured; all sections' stand in one list.
         folded: whether the page shows its heading alone until a reader opens it.
         clip_sets: clips that it names, to be chosen in map, list and player; `elements.pick(words, set=name)` does so.
