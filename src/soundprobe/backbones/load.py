@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.held import hidden_modules, hidden_numbers
 from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
@@ -153,11 +154,11 @@ def load_backbone(
         spec = replace(spec, parameters=sum(tensor.numel() for tensor in network.state_dict().values()))
         spec.check_weights(weights)
     if spec.parameters == 0:
-        info = WeightsInfo("none", state_digest(network.state_dict()), "no weights")
+        info = WeightsInfo("none", _digest(network, spec), "no weights")
     elif file is not None:
         info = _fill_from(network, spec, file, asked)
     elif asked == RANDOM:
-        info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
+        info = WeightsInfo("random", _digest(network, spec), f"random (seed {seed})")
     else:
         with strangers_code(f"{spec.name}: its pretrained weights can't be had", kind=WeightsError):
             title = _method(network, spec, "load_pretrained")()
@@ -166,13 +167,18 @@ def load_backbone(
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
         if title:
             label = PRETRAINED if title == spec.name else f"pretrained ({title})"
-            info = WeightsInfo("pretrained", state_digest(state), label)
+            info = WeightsInfo("pretrained", _digest(network, spec), label)
         else:
-            info = WeightsInfo("random", state_digest(state), "random (seed 0)")
+            info = WeightsInfo("random", _digest(network, spec), "random (seed 0)")
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)
     return LoadedBackbone(spec, network, info, {**_settings(spec, clip_seconds), **spec.choices})
+
+
+def _digest(network: Any, spec: BackboneSpec) -> str:
+    """Of its state dict, and of a network of others also of what numbers that lacks."""
+    return state_digest({**network.state_dict(), **({} if spec.is_own else hidden_numbers(network))})
 
 
 def choices_in(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,11 +216,11 @@ def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
             f"backbone {spec.name!r}: {spec.target} lacks {', '.join(lacking)} of "
             "soundprobe.backbones.protocol.Backbone. Inherit from it: all but `embed` is there then."
         )
-    held = [] if isinstance(network, nn.Module) else getattr(network, "__dict__", {}).values()
-    if any(isinstance(part, nn.Module) for part in held):
+    if not spec.is_own and (hidden := hidden_modules(network)):
         raise ConfigError(
-            f"backbone {spec.name!r}: {spec.target} holds a torch module and is none itself, so its weights would be "
-            "part of no key, and it would never be put into eval mode. Inherit from nn.Module as well."
+            f"backbone {spec.name!r}: {spec.target} holds a torch module ({_first(hidden)}) that isn't registered, so its "
+            "weights would be part of no key, and it would never be put into eval mode. Inherit from nn.Module as well, "
+            "and keep several in an nn.ModuleList or nn.ModuleDict."
         )
     if spec.parameters == 0 and network.state_dict():
         raise ConfigError(

@@ -9,10 +9,9 @@ Letters: B clips, T samples, n clips of t samples, D the embedding's dimension.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from soundprobe.backbones.by_length import embed_by_length
 from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
+from soundprobe.backbones.held import held_in
 from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
@@ -108,17 +108,7 @@ def _rate_hz(encoder: Any) -> int:
 
 def _held(encoder: Any) -> nn.Module:
     """What the encoder has of PyTorch: itself, or what its attributes are or hold."""
-    return encoder if isinstance(encoder, nn.Module) else nn.ModuleDict(dict(_modules(vars(encoder))))
-
-
-def _modules(part: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, nn.Module]]:
-    """The modules in `part`, by where they are, through so many containers and plain objects."""
-    if isinstance(part, nn.Module):
-        yield name, part
-    elif depth and not isinstance(part, type | ModuleType):
-        inner = dict(enumerate(part)) if isinstance(part, list | tuple) else part
-        for key, one in (inner if isinstance(inner, dict) else getattr(inner, "__dict__", {})).items():
-            yield from _modules(one, f"{name}-{key}".strip("-").replace(".", "-"), depth - 1)
+    return encoder if isinstance(encoder, nn.Module) else nn.ModuleDict(dict(held_in(vars(encoder), nn.Module)))
 
 
 @lru_cache
