@@ -218,9 +218,9 @@ def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
         )
     if not spec.is_own and (hidden := hidden_modules(network)):
         raise ConfigError(
-            f"backbone {spec.name!r}: {spec.target} holds a torch module ({_first(hidden)}) that isn't registered, so its "
-            "weights would be part of no key, and it would never be put into eval mode. Inherit from nn.Module as well, "
-            "and keep several in an nn.ModuleList or nn.ModuleDict."
+            f"backbone {spec.name!r}: {spec.target} holds a torch module ({_first(hidden)}) that isn't registered, so "
+            "its weights would be part of no key, and it would never be put into eval mode. Inherit from nn.Module as "
+            "well, and keep several in an nn.ModuleList."
         )
     if spec.parameters == 0 and network.state_dict():
         raise ConfigError(
