@@ -10,7 +10,7 @@ import torch
 
 from optional import needed
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.load import choices_in, load_backbone
 from soundprobe.backbones.mteb_encoder import _encoder
 from soundprobe.base.errors import ConfigError, SoundprobeError
 from soundprobe.embeddings.store import open_set, read_embeddings
@@ -77,6 +77,8 @@ def test_mteb_encoder_hears_each_clip_without_its_padding_and_neighbours():
 
 def test_mteb_encoder_of_its_table_is_loaded_by_name():
     backbone = load_backbone("mteb:mteb/baseline-random-encoder")
+    again = load_backbone(backbone.spec.name, **choices_in(backbone.settings))  # as what opens a run does
+    assert (again.settings, again.weights) == (backbone.settings, backbone.weights)
     assert (backbone.spec.embedding_dim, backbone.spec.sample_rate_hz) == (32, 48_000)
     assert backbone.settings["frontend"]["revision"]
 

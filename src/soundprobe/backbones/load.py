@@ -129,7 +129,7 @@ def load_backbone(
             A backbone in which nothing is learnt takes none of them.
         clip_seconds: the input's length; None takes the backbone's own rule.
         layers, pool: which of its layers make the embedding, and how, see `BackboneSpec.with_layers`.
-        revision: of a repository on the Hub, where `name` says none.
+        revision: of a repository on the Hub, where `name` can say one and doesn't.
         seed: of random weights, 0 to 2**63 - 1: the same seed gives the same numbers.
         shortcuts: see `Backbone.allow_shortcuts`.
         progress: show a bar while fetching.
@@ -138,7 +138,8 @@ def load_backbone(
         ConfigError: the name, the length, the layers or the seed is not valid, or the class doesn't keep the contract.
         WeightsError: the weights can't be had, or are not this network's.
     """
-    pinned = f"{name}@{revision}" if revision and "@" not in name else name
+    prefix = BACKBONES.prefix_of(name)
+    pinned = f"{name}@{revision}" if revision and prefix and prefix.has_revisions and "@" not in name else name
     spec = replace(BACKBONES[pinned], name=name).with_layers(layers, pool)
     if clip_seconds is not None:
         spec.check_clip_seconds(clip_seconds)

@@ -44,6 +44,7 @@ class Prefix:
         told: what they are, after "is" in a sentence.
         example: one of them, whole.
         is_code: whether what stands after the colon is code of somebody's choice, which a record alone can't have run.
+        has_revisions: whether "@REVISION" may follow a name.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Prefix:
     told: str
     example: str
     is_code: Callable[[str], bool] = lambda rest: False
+    has_revisions: bool = False
 
 
 SEPARATORS = set("+, ")
