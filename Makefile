@@ -9,7 +9,7 @@ VERSION := $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[
 SUPPORTED := 3.11 3.12 3.13
 CONSTRAINTS := constraints.txt
 EXTRAS := dev
-OPTIONAL := dask ffmpeg int8 tensorboard
+OPTIONAL := dask ffmpeg int8 remote tensorboard
 STAMP := $(VENV)/.installed-$(VERSION)
 
 # The way from files to a report, on the command line too, without the heads' and networks' own tests.
@@ -34,11 +34,14 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) | python
 demo: install
 	$(BIN)/soundprobe demo
 
+# Workers take files in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-quick: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(QUICK)
+	$(PYTEST) $(QUICK)
 
 # Lines and branches of what holds docs/guarantees.md, by the tests that are theirs: see [tool.coverage] in pyproject.toml.
 COVERED := tests/audio tests/backbones/weights tests/base tests/data tests/scoring/test_folds.py tests/embeddings/test_store.py \

@@ -65,7 +65,8 @@ def main() -> None:
     disable_progress_bar()
 
     weights = arguments.weights and Path(arguments.weights).resolve()
-    clips = open_data(arguments.data, limit=arguments.limit)
+    data = str(Path(arguments.data).resolve()) if Path(arguments.data).exists() else arguments.data
+    clips = open_data(data, limit=arguments.limit)
     folder = Path(arguments.to)
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)  # so that models are named on the page without the way to them
@@ -77,7 +78,7 @@ def main() -> None:
     asked |= {f"hf:./{model}": ["random"] for model in tiny.values()}
     made = extract(clips, weights=asked, device="cpu")
     accuracy = {run.result["backbone"]["name"]: run.result["summary"]["accuracy"] for run in probe(head="linear")}
-    page = write_report(Path("heads"), Path("report"), title="Backbones of every kind")
+    page = write_report(Path("heads"), Path("report"), title="Backbones of every kind", data=data)
 
     print(describe())
     print(f"{len(clips)} clips; {page.html.resolve()}\n\n| family | D | difference | accuracy |\n|---|---|---|---|")

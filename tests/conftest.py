@@ -10,9 +10,27 @@ from pathlib import Path
 import pytest
 
 from dask_cluster import DaskCluster
+from object_store import ObjectStore
+from optional import needed
 
 # Before PyTorch comes: workers share the cores, and a thread that spins while it waits takes another worker's time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+LONGEST = (
+    "test_real_audio",
+    "test_docs",
+    "test_gpu_benchmark",
+    "test_quantising",
+    "test_estimators",
+    "test_figures",
+    "test_faults",
+    "test_precision",
+    "test_finetune",
+    "test_other_device",
+    "test_softmax_stack",
+    "test_choosing",
+)
+"""Files of half a minute, to begin with: else one of them comes last, and a worker has nothing to do meanwhile."""
+
 PROJECT = Path(__file__).resolve().parent.parent
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell; commands would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,8 +52,23 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 with a bucket of that name, which s3fs finds."""
+    needed("s3fs")
+    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environ.items():
+            patch.setenv(name, value)
+        yield store
+
+
 @pytest.fixture(autouse=True)
 def _no_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's own weight cache, and none waits for a hub."""
     monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import re
@@ -141,6 +142,15 @@ def test_marks_of_page_keep_something_back(page: str) -> None:
     assert marks - keeping == set()
 
 
+@pytest.mark.parametrize("name", [name for name in soundprobe.__all__ if inspect.isfunction(getattr(soundprobe, name))])
+def test_docstring_of_public_function_tells_every_parameter_and_what_it_raises(name: str) -> None:
+    function = getattr(soundprobe, name)
+    told = inspect.getdoc(function) or ""
+    unsaid = [one for one in inspect.signature(function).parameters if not re.search(rf"\b{one}\b", told)]
+    assert unsaid == []
+    assert "Raises:" in told or name == "find_sets"  # which gives back what it can't use
+
+
 def is_run(block: Block, piece: Piece) -> bool:
     mark = block.mark_of(piece)
     return mark is None or (mark.is_slow and WITH_SLOW)
@@ -187,25 +197,23 @@ def run_command(piece: Piece, where: str) -> None:
 
 
 def run(page: str, folder: Path, cache: Path) -> None:
-    """Runs what isn't kept back of a page in a folder, in order."""
+    """Runs what isn't kept back of a page in a folder, in order; what is slow comes last."""
     names: dict[str, Any] = {}
+    pieces = [(block, piece) for block in BLOCKS[page] if runs(block) for piece in block.pieces if is_run(block, piece)]
     with inside(folder, cache):
-        for block in filter(runs, BLOCKS[page]):
-            for piece in block.pieces:
-                if not is_run(block, piece):
-                    continue
-                where, began = f"{page}:{block.line}: {piece.text}", perf_counter()
-                if block.language == "python":
-                    try:
-                        exec(compile(piece.text, where, "exec"), names)
-                    except Exception as error:
-                        pytest.fail(f"{where}\n{error!r}\n{WHAT_TO_DO}")
-                elif "hf:" in piece.text or " push " in piece.text:
-                    with online():
-                        run_command(piece, where)
-                else:
+        for block, piece in sorted(pieces, key=lambda pair: pair[0].mark_of(pair[1]) is not None):
+            where, began = f"{page}:{block.line}: {piece.text}", perf_counter()
+            if block.language == "python":
+                try:
+                    exec(compile(piece.text, where, "exec"), names)
+                except Exception as error:
+                    pytest.fail(f"{where}\n{error!r}\n{WHAT_TO_DO}")
+            elif "hf:" in piece.text or " push " in piece.text:
+                with online():
                     run_command(piece, where)
-                print(f"{perf_counter() - began:.1f} s {where.splitlines()[0]}")
+            else:
+                run_command(piece, where)
+            print(f"{perf_counter() - began:.1f} s {where.splitlines()[0]}")
 
 
 @pytest.fixture(scope="module")

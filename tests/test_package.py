@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -15,6 +17,22 @@ from readme_renderer import markdown
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCE = PROJECT / "src" / "soundprobe"
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+REPOSITORY = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"][
+    "hooks"
+]["custom"]["repository"]
+building = runpy.run_path(str(PROJECT / "hatch_build.py"))
+
+
+def links_of(readme: str, repository: str) -> list[str]:
+    """What a page of it leads to; within the repository all of it is there."""
+    led = re.findall(r'(?:href|src)="([^"]+)"', markdown.render(readme) or "")
+    assert [link for link in led if not link.startswith(("https://", "#"))] == []
+    for link in led:
+        if repository and link.startswith(repository):
+            path = link.removeprefix(repository).split("#")[0]
+            assert (PROJECT / re.sub("^/(raw|blob)/main/", "", path)).exists(), link
+    return led
 
 
 @pytest.fixture(scope="session")
@@ -59,18 +77,16 @@ def test_command_from_the_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path
     assert str(tmp_path / "site") in done.stdout
 
 
-def test_readme_on_a_package_index_renders_and_every_link_and_picture_is_the_repositorys(wheel: Path):
+def test_wheel_says_readme_and_the_addresses_as_a_package_index_shows_them(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         metadata = Parser().parsestr(archive.read(name).decode())
     urls = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))
-    assert set(urls) == {"Documentation", "Source", "Issues", "Changelog"}
-    assert all(url.startswith(urls["Source"]) for url in urls.values())
-    page = markdown.render(metadata.get_payload())
-    led = re.findall(r'(?:href|src)="([^"]+)"', page or "")
-    assert f"{urls['Source']}/raw/main/docs/images/report.png" in led
-    assert [link for link in led if not link.startswith(("https://", "#"))] == []
-    for link in led:
-        if link.startswith(urls["Source"]):
-            path = link.removeprefix(urls["Source"]).split("#")[0]
-            assert (PROJECT / re.sub("^/(raw|blob)/main/", "", path)).exists(), link
+    assert urls == building["urls"](REPOSITORY)
+    assert metadata.get_payload().strip() == building["shown"](README, REPOSITORY).strip()
+
+
+@pytest.mark.parametrize("repository", ["", "https://github.com/owner/name"])
+def test_links_of_readme_on_a_package_index_lead_to_the_repository_or_are_none(repository: str):
+    led = links_of(building["shown"](README, repository), repository)
+    assert (f"{repository}/raw/main/docs/images/report.png" in led) == bool(repository)

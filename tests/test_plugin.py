@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from command_line import soundprobe_here
 from sounds import write_urbansound_layout
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -53,41 +57,64 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(python: Path, *arguments: str, cwd: Path) -> str:
-    done = subprocess.run([str(python), "-m", "soundprobe", *arguments], cwd=cwd, capture_output=True, text=True)
+RUN = """import json, sys
+from pathlib import Path
+from command_line import soundprobe_here
+for command in json.loads(sys.argv[1]):
+    done = soundprobe_here(*command, cwd=Path())
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    print(json.dumps(done.stdout))"""
+
+
+def run(python: Path, *commands: str, cwd: Path) -> list[str]:
+    """What each of the commands prints, one after the other in a process of that environment."""
+    environ = {**os.environ, "PYTHONPATH": str(PROJECT / "tests")}
+    words = json.dumps([shlex.split(command) for command in commands])
+    done = subprocess.run([python, "-c", RUN, words], cwd=cwd, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_backbone_head_and_reader_of_another_package_work_from_the_command_line(
     environment: Path, clips: Path, tmp_path: Path
 ) -> None:
-    assert "band-energies" in run(environment, "backbones", cwd=tmp_path)
-    assert "index.json" in run(environment, "data", "list", cwd=tmp_path)
-    extracted = run(environment, "extract", "-b", "band-energies", "--data", str(clips), "--folds", "3", cwd=tmp_path)
+    backbones, readers, extracted, probed, _ = run(
+        environment,
+        "backbones",
+        "data list",
+        shlex.join(["extract", "-b", "band-energies", "--data", str(clips), "--folds", "3"]),
+        "probe --head centroid,linear",
+        "report",
+        cwd=tmp_path,
+    )
+    assert "band-energies" in backbones
+    assert "index.json" in readers
     assert "band-energies (no weights): 36 clips" in extracted
-    probed = run(environment, "probe", "--head", "centroid,linear", cwd=tmp_path)
     assert [float(found) > 0.6 for found in re.findall(r"accuracy (\S+)", probed)] == [True, True], probed
-    run(environment, "report", cwd=tmp_path)
     told = json.loads((tmp_path / "reports" / "report.json").read_text())
     assert "band-energies" in json.dumps(told)
     head = next((tmp_path / "heads").glob("*/*/centroid-*"))
     clip = next((clips / "audio").glob("*/*.wav"))
-    assert "class" in run(environment, "predict", str(clip), "--head", str(head), cwd=tmp_path)
+    (predicted,) = run(environment, shlex.join(["predict", str(clip), "--head", str(head)]), cwd=tmp_path)
+    assert "class" in predicted
 
 
-def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def on_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The same classes without entry points: from a folder on Python's path."""
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PLUGIN / "src"), str(PROJECT / "src")])}
+    monkeypatch.syspath_prepend(PLUGIN / "src")
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "soundprobe_example"]:
+        del sys.modules[name]
 
-    def soundprobe(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "soundprobe", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
 
+@pytest.mark.usefixtures("on_the_path")
+def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Path) -> None:
     rows = json.loads((clips / "index.json").read_text())
     table = "".join(f"{clips / row['file']},{row['label']}\n" for row in rows)
     (tmp_path / "clips.csv").write_text(f"path,label\n{table}")
     backbone = "soundprobe_example.band_energies:BandEnergies"
+    soundprobe = partial(soundprobe_here, cwd=tmp_path)
     extracted = soundprobe("extract", "--backbone", backbone, "--data", "clips.csv", "--folds", "3")
     assert extracted.returncode == 0, extracted.stderr
     probed = soundprobe("probe", "--backbone", backbone, "--head", "soundprobe_example.centroid:CentroidHead")
@@ -102,6 +129,7 @@ def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Pa
     assert predicted.returncode == 0, predicted.stderr
 
 
+@pytest.mark.usefixtures("on_the_path")
 @pytest.mark.parametrize(
     ("option", "address", "message"),
     [
@@ -113,13 +141,7 @@ def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Pa
 def test_address_of_nothing_or_of_something_else_is_one_clear_line(
     option: str, address: str, message: str, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "soundprobe", "extract", option, address, "--data", "."],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PLUGIN / "src"), str(PROJECT / "src")])},
-        capture_output=True,
-        text=True,
-    )
+    done = soundprobe_here("extract", option, address, "--data", ".", cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

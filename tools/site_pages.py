@@ -26,10 +26,11 @@ LAZY = "soundprobe", "soundprobe.heads"
 """Packages that say in `_HOMES` where their public names are, and import them on first use."""
 MODULES = "soundprobe.sklearn", "soundprobe.adapters.hear", "soundprobe.adapters.mteb", "soundprobe.adapters.xares"
 """What else is public."""
-SOURCE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
+HATCH = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
+SOURCE = HATCH["metadata"]["hooks"]["custom"]["repository"]
 """Not mkdocs' `repo_url`, for which the theme would ask the network about stars."""
-LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
-CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -40,15 +41,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leads links to the site's page of a file, or else to the repository."""
+    """Leads links to the site's page of a file, or else to the repository where its address is known."""
     origin = {name: path for path, name in OUTSIDE.items()}.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def led(link: re.Match[str]) -> str:
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[1]))
+        words, anchor = link[1], link[3] or ""
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link[2]))
         if path in OUTSIDE or path.startswith("docs/"):
-            return OUTSIDE.get(path, path.removeprefix("docs/")) + (link[2] or "")
+            return f"[{words}]({OUTSIDE.get(path, path.removeprefix('docs/'))}{anchor})"
         if (ROOT / path).exists():
-            return f"{SOURCE}/{'tree' if (ROOT / path).is_dir() else 'blob'}/main/{path}{link[2] or ''}"
+            kind = "tree" if (ROOT / path).is_dir() else "blob"
+            return f"[{words}]({SOURCE}/{kind}/main/{path}{anchor})" if SOURCE else words
         return link[0]  # mkdocs says that it leads nowhere
 
     return "".join(part if number % 2 else LINK.sub(led, part) for number, part in enumerate(CODE.split(markdown)))

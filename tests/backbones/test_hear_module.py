@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from soundprobe.audio.decode import decode
 from soundprobe.backbones import hear_module
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.base.errors import ConfigError, SoundprobeError, WeightsError
 from soundprobe.base.registry import allow
-from soundprobe.embeddings.store import open_set, read_embeddings
+from soundprobe.embeddings.store import open_set, read_embeddings, read_frames
 from soundprobe.verbs.export import export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.predict import predict
@@ -79,10 +80,39 @@ def test_hear_module_hears_each_clip_without_its_padding_and_neighbours():
         torch.testing.assert_close(together[row], alone[0])
 
 
+def test_hear_modules_timestamps_are_the_frames_of_each_clip(toy, tmp_path):
+    spec = load_backbone(BANDS).spec
+    assert spec.frames is not None
+    assert (spec.frames.hop, spec.frames.span, spec.frames.columns) == (800, 800, 24)
+    (made,) = extract(
+        toy, backbone=BANDS, frames="float32", embeddings=tmp_path / "embeddings", device="cpu", progress=False
+    )
+    clip = next(iter(read_frames(made.folder)))
+    (path,) = toy.rglob(clip.clip_id)
+    wave = torch.from_numpy(decode(path.read_bytes(), sample_rate_hz=16_000, name=""))
+    own, times_ms = hear_bands.get_timestamp_embeddings(wave[None], load_backbone(BANDS).network.model)
+    np.testing.assert_allclose(clip.frames, own[0], atol=1e-4)
+    np.testing.assert_allclose(clip.times_s, times_ms[0] / 1000)
+
+
+@pytest.mark.parametrize("times_ms", [[0, 10, 40], [5, 5, 5], [-20, 0, 20], "no numbers"])
+def test_hear_module_whose_timestamps_are_not_evenly_spaced_has_no_frames(monkeypatch, times_ms):
+    model = torch.nn.Linear(3, 4)
+    model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size = 16_000, 4, 4
+    stamped = SimpleNamespace(
+        load_model=lambda: model,
+        get_scene_embeddings=len,
+        get_timestamp_embeddings=lambda audio, model: (torch.zeros(1, 3, 4), times_ms),
+    )
+    monkeypatch.setitem(sys.modules, "unevenly", stamped)
+    with pytest.raises(ConfigError, match="hear:unevenly keeps no time axis"):
+        BACKBONES["hear:unevenly"].by_frames()
+
+
 def test_hear_module_that_draws_is_random_and_with_a_file_pretrained_under_a_key_of_its_own(weights):
     plain, filled = load_backbone(BANDS), load_backbone(f"{BANDS}:{weights}")
     assert (plain.weights.kind, filled.weights.kind) == ("random", "pretrained")
-    assert filled.weights.label == "pretrained (bands.pt)"
+    assert filled.weights.label == "pretrained"  # the name says which
     assert filled.weights.sha256 != plain.weights.sha256
     assert torch.equal(filled.network.state_dict()["model.weight"], torch.ones(24))
 

@@ -147,26 +147,52 @@ def test_layers_and_pools_are_those_of_transformers_hidden_states(family: str, t
         assert (embed(tokens, waves, lengths)[0] - states["0"][0, :2].mean(dim=0)).abs().max() < TOLERANCE
 
 
-FRAMED = {"Wav2Vec2 (layer norm)", "Wav2Vec2-Conformer", "Whisper (encoder)"}
-FRAMED |= {"Wav2Vec2", "HuBERT", "WavLM", "Data2VecAudio", "UniSpeech", "UniSpeechSat"}
+def own_frames(family: str, folder: Path, wave: np.ndarray) -> Tensor:
+    """(M, D): transformers' output for the clip, of patches the mean over frequency."""
+    found = reference(folder, wave).last_hidden_state[0]
+    if family == OVER_TOKENS:
+        return found[2:].unflatten(0, (12, -1)).mean(dim=0)
+    return found.mean(dim=1).T if family in OVER_MAPS else found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_are_the_models_output_and_their_mean_is_the_embedding(family: str, tiny: Mapping[str, Path]) -> None:
     backbone = load_backbone(f"hf:{tiny[family]}")
-    assert (backbone.spec.frames is not None) == (family in FRAMED)
-    if backbone.spec.frames is None:
-        return
-    waves, lengths = clips(backbone.spec.sample_rate_hz)
+    spec = backbone.spec
+    assert spec.frames is not None
+    waves, lengths = clips(spec.sample_rate_hz)
     waves, lengths = waves[:4], lengths[:4] - torch.tensor([0, 79, 80, 81])  # about where one frame more begins
+    lengths = lengths.clamp(max=round(spec.max_seconds * spec.sample_rate_hz))
     with torch.inference_mode():
         frames = backbone.network.embed_frames(waves, lengths)
-    counts = [backbone.spec.frames.count(int(length)) for length in lengths]
-    means = torch.stack([row[:count].mean(dim=0) for row, count in zip(frames, counts, strict=True)])
-    assert (means - embed(backbone, waves, lengths)).abs().max() <= TOLERANCE
-    own = reference(tiny[family], waves[3, : lengths[3]].numpy()).last_hidden_state[0]
-    assert len(own) == (1500 if family == "Whisper (encoder)" else counts[3])
+    counts = [spec.frames.count(int(length)) for length in lengths]
+    own = own_frames(family, tiny[family], waves[3, : lengths[3]].numpy())
     assert (own[: counts[3]] - frames[3, : counts[3]]).abs().max() <= TOLERANCE
+    if family not in (OVER_TOKENS, *OVER_MAPS):
+        means = torch.stack([row[:count].mean(dim=0) for row, count in zip(frames, counts, strict=True)])
+        assert (means - embed(backbone, waves, lengths)).abs().max() <= TOLERANCE
+
+
+OF_SPECTROGRAMS = ("Wav2Vec2-BERT", "Whisper (encoder)", "Speech2Text (encoder)", "Parakeet (encoder)")
+"""Those that convolve the wave standardise it all by what is in it, but for Moonshine."""
+
+
+@pytest.mark.parametrize("family", [OVER_TOKENS, *OVER_MAPS, *OF_SPECTROGRAMS, "Moonshine (encoder)"])
+def test_frame_that_changes_most_is_where_a_sound_is_put_into_a_clip(family: str, tiny: Mapping[str, Path]) -> None:
+    backbone = load_backbone(f"hf:{tiny[family]}")
+    spec, rate_hz = backbone.spec, backbone.spec.sample_rate_hz
+    samples, burst = round(min(3.0, spec.max_seconds) * rate_hz), round(0.02 * rate_hz)
+    begin, rng = round(0.6 * samples), np.random.default_rng(0)
+    plain = rng.normal(0, 0.1, (3, samples)).astype(np.float32)
+    changed = plain.copy()
+    changed[:, begin : begin + burst] += rng.normal(0, 2, burst)
+    lengths = torch.full((3,), samples)
+    with torch.inference_mode():
+        frames = [backbone.network.embed_frames(torch.from_numpy(waves), lengths) for waves in (plain, changed)]
+    times_s = spec.frame_times_s(samples)
+    most = (frames[1] - frames[0])[:, : len(times_s)].norm(dim=2).argmax(dim=1).median()
+    assert spec.frames is not None
+    assert abs(times_s[int(most)] - (begin + burst / 2) / rate_hz) < 2 * spec.frames.hop / rate_hz
 
 
 def test_settings_tell_layers_pool_and_the_folders_configuration(
@@ -235,6 +261,10 @@ def damaged(folder: Path, what: str) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if what == "no extractor":
         (folder / "preprocessor_config.json").unlink()
+    elif what == "a model of pictures":
+        hf.ViTConfig().save_pretrained(folder)
+        pictures = json.dumps({"image_processor_type": "ViTImageProcessor"})
+        (folder / "preprocessor_config.json").write_text(pictures, encoding="utf-8")
     elif what == "only .bin":
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     elif what == "half a file":
@@ -290,7 +320,8 @@ def damaged(folder: Path, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "error", "message"),
     [
-        ("no extractor", ConfigError, r"\(wav2vec2\) is no audio encoder: it has no feature extractor"),
+        ("no extractor", ConfigError, "is no audio encoder: it has no feature extractor"),
+        ("a model of pictures", ConfigError, r"\(vit\) is no audio encoder: it has no feature extractor"),
         ("only .bin", WeightsError, r"has no model.safetensors, only pytorch_model.bin, and opening one of those may"),
         ("half a file", WeightsError, r"can't be loaded \(SafetensorError"),
         ("a list of no files", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),

@@ -21,7 +21,6 @@ from soundprobe.base.files import (
     atomic_file,
     atomic_folder,
     atomic_path,
-    cache_folder,
     check_room,
     digest_key,
     leading_digits,
@@ -37,6 +36,7 @@ from soundprobe.base.files import (
     sync_folder,
     write_json,
 )
+from soundprobe.base.places import cache_folder
 
 
 def test_atomic_path_when_the_writer_fails_keeps_the_old_file_and_leaves_nothing(tmp_path: Path):

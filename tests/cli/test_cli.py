@@ -64,7 +64,7 @@ def test_probe_and_report_never_import_a_backbone():
 
 def test_probing_and_reporting_a_stored_set_load_no_library_that_only_backbones_need(tmp_path):
     write_urbansound_layout(tmp_path / "clips")
-    extracted = soundprobe("extract", "--backbone", "simplecnn", "--weights", "random", "--data", "clips", cwd=tmp_path)
+    extracted = soundprobe_here("extract", "-b", "simplecnn", "--weights", "random", "--data", "clips", cwd=tmp_path)
     assert extracted.returncode == 0, extracted.stderr
     loaded = modules_loaded_by(
         f"import os; os.chdir({str(tmp_path)!r})\n"

@@ -1,4 +1,4 @@
-"""What a real bash completes behind `soundprobe`, by the script that `--show-completion` prints."""
+"""What real shells complete behind `soundprobe`, by the script that `--show-completion` prints."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,12 @@ from soundprobe.data.catalog import DATASETS
 from soundprobe.heads.catalog import HEADS
 from soundprobe.verbs.probe import probe
 
+SHELLS = {
+    "bash": ("bash --norc -i", ". ./complete.bash"),
+    "zsh": ("zsh -f -i", "autoload -U compinit; compinit -u -D; . ./complete.zsh"),
+}
+"""How one is begun without the user's settings, and what makes it complete."""
+
 
 class Shell:
     """A bash in `folder`, in which `soundprobe` is this checkout's and completes."""
@@ -32,8 +39,9 @@ class Shell:
         command.chmod(0o755)
         self.environ = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "SOUNDPROBE_OFFLINE": "1"}
         self.environ["HF_HUB_CACHE"] = str(folder / "hub")
-        made = self.run("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 soundprobe --show-completion bash")
-        self.script.write_text(made)
+        for kind in (*SHELLS, "fish"):
+            made = self.run(f"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 soundprobe --show-completion {kind}")
+            (folder / f"complete.{kind}").write_text(made)
 
     def run(self, commands: str) -> str:
         bash = ["bash", "--norc", "-c", commands]
@@ -56,6 +64,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     probe(head="knn,linear", embeddings=folder / "embeddings", heads=folder / "heads", progress=False)
     for kind in ("models--me--net", "datasets--me--clips", "models--me--$(touch ran)", "models--me--\x1b[31m\nline"):
         (folder / "hub" / kind).mkdir(parents=True)
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
     return Shell(folder)
 
 
@@ -65,7 +75,10 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         (["extract", "--backbone", ""], {*BACKBONES, *(f"{prefix}:" for prefix in BACKBONES.prefixes)}),
         (["extract", "-b", "mn04,pa"], {"mn04,panns"}),
         (["extract", "-b", "timm", ":", "resnet10t"], {"resnet10t"}),
-        (["extract", "-b", "hf", ":", ""], {"me/net"}),
+        (["extract", "-b", "hf", ":", ""], {"me/net", "./model"}),
+        (["extract", "--layer", ""], {"last", "all", "mean"}),
+        (["extract", "-b", "mn04", "--layer", ""], {"last", "all", "middle"}),
+        (["probe", "--layer", "w"], {"weighted"}),
         (["probe", "--head", "=", ""], {*HEADS}),
         (["probe", "--backbone", ""], {"toy"}),
         (["predict", "--run", ""], {"best", "toy-knn", "toy-linear"}),
@@ -79,21 +92,40 @@ def test_bash_gets_the_names_that_there_are(shell, words, names):
     assert set(shell.completed(*words)) == names
 
 
-def test_tab_behind_a_colon_completes_the_line_in_an_interactive_bash(shell):
+@pytest.mark.parametrize("kind", SHELLS)
+def test_tab_behind_a_colon_completes_the_line_in_an_interactive_shell(shell, kind):
+    begin, load = SHELLS[kind]
+    if shutil.which(kind) is None:
+        pytest.skip(f"no {kind} here")
     terminal, end = pty.openpty()
     environ = {**shell.environ, "PS1": "$ ", "TERM": "dumb"}
     on_it = {"stdin": end, "stdout": end, "stderr": end, "start_new_session": True}
-    bash = subprocess.Popen(["bash", "--norc", "-i"], cwd=shell.folder, env=environ, **on_it)
-    os.write(terminal, b". ./complete.bash\nsoundprobe extract -b mn04,timm:resnet10t\t")
+    started = subprocess.Popen(begin.split(), cwd=shell.folder, env=environ, **on_it)
+    os.write(terminal, f"{load}\nsoundprobe extract -b mn04,timm:resnet10t\t".encode())
     seen, until = "", time.monotonic() + 30
     while "timm:resnet10t " not in seen and time.monotonic() < until:
         if select.select([terminal], [], [], 1)[0]:
             seen += os.read(terminal, 4096).decode(errors="replace")
-    bash.kill()
-    bash.wait()
+    started.kill()
+    started.wait()
     os.close(terminal)
     os.close(end)
     assert "mn04,timm:resnet10t " in seen, seen
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("extract --backbone hf:", {"hf:", "hf:me/net", "hf:./model"}),
+        ("extract --layer ", {"last", "all", "mean"}),
+        ("probe --head ", {*HEADS}),
+    ],
+)
+def test_fish_gets_the_names_that_there_are(shell, line, names):
+    fish = ["fish", "--no-config", "-c", f"source complete.fish; complete -C'soundprobe {line}'"]
+    done = subprocess.run(fish, cwd=shell.folder, env=shell.environ, capture_output=True, text=True, timeout=60)
+    assert set(done.stdout.split()) == names, done.stderr
 
 
 def test_completion_imports_nothing_heavy(tmp_path, monkeypatch):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from command_line import soundprobe
+from command_line import soundprobe_here
 from sounds import write_urbansound_layout
 
 HEAVY = {
@@ -24,15 +26,24 @@ HEAVY = {
     "pandas",
     "matplotlib",
 }
-RUN = """import sys
+SERVE = """import json, os, sys
 from soundprobe.cli.main import main
-sys.argv = ["soundprobe", *sys.argv[1:]]
-code = 0
-try:
-    main()
-except SystemExit as stop:
-    code = stop.code or 0
-print(code, *sorted(set(sys.modules)))"""
+for line in sys.stdin:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print(flush=True)
+        continue
+    *command, told, loaded = json.loads(line)
+    for file, handle in ((os.devnull, 0), (os.devnull, 1), (told, 2)):
+        os.dup2(os.open(file, os.O_RDWR | os.O_CREAT), handle)
+    sys.argv, code = ["soundprobe", *command], 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = stop.code or 0
+    open(loaded, "w").write(" ".join([str(code), *sys.modules]))
+    break"""
+"""Each command in a fork of a process that has imported the command line and nothing else."""
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +52,36 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("startup")
     write_urbansound_layout(folder / "clips")
     for command in ("extract -b simplecnn --weights random --data clips", "probe --head linear,knn"):
-        done = soundprobe(*command.split(), cwd=folder)
+        done = soundprobe_here(*command.split(), cwd=folder)
         assert done.returncode == 0, done.stderr
     (folder / "full").write_text("no folder")
+    (folder / "bare").mkdir()
+    (folder / "bare" / "config.json").write_text("{}")
     return folder
 
 
-def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
-    """The exit code, the names of all modules, and what went to standard error."""
-    environ = {**os.environ, "SOUNDPROBE_OFFLINE": "1", "SOUNDPROBE_CACHE": str(cwd / "cache")}
-    environ["HF_DATASETS_CACHE"] = str(cwd / "cache")
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *command.split()], cwd=cwd, env=environ, capture_output=True, text=True
-    )
-    code, *modules = done.stdout.splitlines()[-1].split()
-    return int(code), set(modules), done.stderr
+Loaded = Callable[[str], tuple[int, set[str], str]]
+"""From a command to its exit code, the names of all modules, and what went to standard error."""
+
+
+@pytest.fixture(scope="module")
+def loaded(probed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    files = [tmp_path_factory.mktemp("told") / name for name in ("errors", "modules")]
+    cache = str(probed / "cache")
+    environ = {**os.environ, "SOUNDPROBE_OFFLINE": "1", "SOUNDPROBE_CACHE": cache, "HF_DATASETS_CACHE": cache}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen([sys.executable, "-c", SERVE], cwd=probed, env=environ, **pipes) as server:
+
+        def run(command: str) -> tuple[int, set[str], str]:
+            for file in files:
+                file.unlink(missing_ok=True)
+            print(json.dumps([*command.split(), *map(str, files)]), file=server.stdin)
+            assert server.stdout.readline() == "\n"
+            told, (code, *modules) = files[0].read_text(), files[1].read_text().split()
+            return int(code), set(modules), told
+
+        yield run
+        server.stdin.close()
 
 
 @pytest.mark.parametrize(
@@ -71,9 +97,9 @@ def loaded(command: str, cwd: Path) -> tuple[int, set[str], str]:
     ],
 )
 def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
-    command: str, messages: list[str], probed: Path
+    command: str, messages: list[str], loaded: Loaded
 ) -> None:
-    code, modules, told = loaded(command, probed)
+    code, modules, told = loaded(command)
     assert code == 1, told
     first, *lines = told.strip().splitlines()
     assert first == f"Error: {len(messages)} things are missing:"
@@ -89,6 +115,8 @@ def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
         ("extract -b mn4 --data clips", "Unknown backbone"),
         ("extract -b mn04 --data clips --weights nothing.pt", "No weights file"),
         ("extract -b mn04 --data clips", "forbids to fetch"),
+        ("extract -b hf:./nowhere --data clips", "there is no nowhere/config.json"),
+        ("extract -b hf:./bare --data clips", "is no audio encoder"),
         ("extract -b simplecnn --data clips", "trained from scratch"),
         ("extract -b logmel-stats --data clips --weights random", "Leave --weights out"),
         ("extract -b mn04 --data clips --weights random --precision fp8", "Unknown precision"),
@@ -134,9 +162,9 @@ def test_all_that_is_missing_is_told_at_once_before_anything_heavy_is_imported(
     ],
 )
 def test_wrong_name_or_path_is_one_line_before_anything_heavy_is_imported(
-    command: str, message: str, probed: Path
+    command: str, message: str, loaded: Loaded
 ) -> None:
-    code, modules, told = loaded(command, probed)
+    code, modules, told = loaded(command)
     assert code == 1, told
     assert message in told
     assert len(told.strip().splitlines()) == 1, told
@@ -144,17 +172,19 @@ def test_wrong_name_or_path_is_one_line_before_anything_heavy_is_imported(
     assert not modules & (HEAVY - {"pandas"} if reads_tables else HEAVY)
 
 
-def test_probe_that_was_done_before_and_report_import_no_torch(probed: Path) -> None:
+def test_probe_that_was_done_before_and_report_import_no_torch(loaded: Loaded) -> None:
     for command in ("probe --head linear,knn -q", "report --no-audio"):
-        code, modules, told = loaded(command, probed)
+        code, modules, told = loaded(command)
         assert code == 0, told
         assert "torch" not in modules, command
 
 
-def test_predict_imports_torch_for_the_backbone_but_not_what_heads_are_trained_with(probed: Path) -> None:
+def test_predict_imports_torch_for_the_backbone_but_not_what_heads_are_trained_with(
+    probed: Path, loaded: Loaded
+) -> None:
     clip = next((probed / "clips" / "audio").glob("*/*.wav"))
     for head in sorted((probed / "heads").glob("*/*/*")):
-        code, modules, told = loaded(f"predict {clip} --head {head}", probed)
+        code, modules, told = loaded(f"predict {clip} --head {head}")
         assert code == 0, told
         assert "torch" in modules
         assert not modules & {

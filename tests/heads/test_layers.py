@@ -107,6 +107,7 @@ def test_of_more_than_two_layers_each_is_tried_alone_and_all_side_by_side_where_
     every.fit(data["features"], data["labels"], data["groups"])
     assert every.chosen_["layers"] == "all"
     assert every.fitted_.n_features_in_ == 10
+    assert make_head("linear", columns=columns, layers=1).layers == ("1",)  # as --set layers=1 gives it
 
 
 @pytest.mark.parametrize(
@@ -128,5 +129,5 @@ def test_layers_that_are_not_there_are_refused(settings: dict[str, Any], message
 def test_layers_can_not_be_judged_by_a_head_that_chooses_nothing_else():
     data = rows("last")
     head = make_head("linear", columns=COLUMNS, strengths=[0.1])
-    with pytest.raises(ConfigError, match=r"LinearHead chooses no other setting .* --set layers=last"):
+    with pytest.raises(ConfigError, match=r"LinearHead chooses no other setting .* --layer last"):
         head.fit(data["features"], data["labels"], data["groups"])

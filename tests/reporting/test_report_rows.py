@@ -19,6 +19,7 @@ from soundprobe.reporting.sections.confusion import cell_texts, most_frequent
 from soundprobe.reporting.sections.next_steps import steps_of
 from soundprobe.reporting.sections.verdict import verdict_of
 from soundprobe.reporting.wording import percent
+from soundprobe.reporting.write import write_report
 
 
 def only_comparison(heads: Path) -> Comparison:
@@ -91,6 +92,20 @@ def test_chosen_settings_are_counted_over_folds_and_cut_short_for_tables(tmp_pat
     assert row.chosen["nesterov"] == {"yes": 8}
     assert len(row.chosen["epochs"]) == 7
     assert row.chosen_briefly["epochs"] == {"1": 2, "2": 1, "3": 1, "4": 1, "others": 3}
+
+
+def test_learnt_weights_of_layers_are_shown_as_bars_of_their_means_over_folds(tmp_path):
+    folder = write_run(tmp_path, SAMPLE)
+    info = json.loads((folder / "result.json").read_text())
+    for entry, first in zip(info["folds"], (0.2, 0.4, 0.2, 0.4), strict=True):
+        entry["chosen"] = {"layers": "weighted", "layer_weights": {"0": first, "last": 1 - first}}
+    write_result(folder, info)
+    report = write_report(tmp_path, tmp_path / "reports", audio=False)
+    row = json.loads(report.json.read_text())["datasets"][0]["rows"][0]
+    assert row["layer_weights"] == {"0": pytest.approx(0.3), "last": pytest.approx(0.7)}
+    assert row["chosen"] == {"layers": {"weighted": 4}}
+    assert "| ▄█ | last | 70.0 |" in report.markdown.read_text()
+    assert 'title="0 0.3, last 0.7">▄█<' in report.html.read_text()
 
 
 def test_rows_say_which_layers_their_embeddings_are_of(tmp_path):

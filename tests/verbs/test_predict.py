@@ -65,6 +65,24 @@ def test_prediction_is_the_mean_of_the_folds_heads_on_the_stored_embedding(train
     assert said.class_names == embeddings.class_names
 
 
+def test_predict_of_a_run_on_a_models_folder_works_from_anywhere(trained, tmp_path, monkeypatch):
+    save_tiny("Wav2Vec2", tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    extract(trained.root / "clips", backbone="hf:./model,logmel-stats", progress=False)
+    (run,) = probe(head="knn", backbone="hf:./model+logmel-stats", progress=False)
+    assert run.record.backbone.folders == {"hf:./model": str(tmp_path / "model")}
+    clip = next((trained.root / "clips").rglob("*.wav"))
+    (here,) = predict(clip, head=run.folder, device="cpu", progress=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (there,) = predict(clip, head=tmp_path / run.folder, device="cpu", progress=False)
+    np.testing.assert_array_equal(there.proba, here.proba)
+    assert [one.spec.name for one in load_predictor(tmp_path / run.folder).backbones] == ["hf:./model", "logmel-stats"]
+    (tmp_path / "model").rename(tmp_path / "elsewhere" / "model")  # where the name leads from here
+    (moved,) = predict(clip, head=tmp_path / run.folder, device="cpu", progress=False)
+    np.testing.assert_array_equal(moved.proba, here.proba)
+
+
 @pytest.mark.parametrize("backbone", ["mn04", "hf:"])
 def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(trained, tmp_path, backbone):
     where = {"embeddings": tmp_path / "embeddings", "progress": False}
@@ -73,14 +91,16 @@ def test_prediction_by_heads_on_chosen_layers_is_that_of_the_stored_embedding(tr
         backbone += str(save_tiny("Wav2Vec2", tmp_path / "model"))
         how, columns = {"layers": "all", "pool": "mean+std"}, {"last": 32, "0": 32, "1": 32}
     extract(trained.root / "clips", backbone=backbone, weights="random", **how, **where)
-    runs = probe(head="linear,mlp,knn", heads=tmp_path / "heads", **where)
+    runs = [*probe(head="linear,mlp,knn", heads=tmp_path / "heads", **where)]
+    if backbone != "mn04":  # whose layers are of several widths
+        runs += probe(head="linear", settings={"layers": "weighted"}, heads=tmp_path / "heads", **where)
     (features,) = find_feature_sets(tmp_path / "embeddings")
     embeddings, _ = read_features(features)
     (path,) = (trained.root / "clips").glob(f"audio/*/{embeddings.ids[7]}")
     for done in runs:
         assert {fold["chosen"]["layers"] for fold in done.result["folds"]} <= {
             *columns,
-            *(["both"] * (len(columns) == 2)),
+            *(["both"] if len(columns) == 2 else ["weighted"]),
         }
         assert done.result["backbone"]["layers"] == columns
         expected = []

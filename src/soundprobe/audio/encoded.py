@@ -17,7 +17,9 @@ from functools import partial
 from typing import Any, overload
 
 from soundprobe.base.errors import AudioError, ClipReadError
+from soundprobe.base.places import told, url_of
 from soundprobe.base.records import EncodedAudio, Source
+from soundprobe.base.remote import fetch, placed
 
 MAX_BYTES = 32 * 1024**3
 IN_MEMORY_BYTES = 64 * 1024**2
@@ -192,16 +194,20 @@ class Reader(io.RawIOBase):
 
 
 def source_name(source: Source) -> str:
-    """How messages name a clip's source: its path, or the name that it brings."""
-    return source.name if isinstance(source, EncodedAudio) else os.fspath(source)
+    """How messages name a clip's source: its path or URL, or the name that it brings."""
+    return source.name if isinstance(source, EncodedAudio) else told(os.fspath(source))
 
 
 def from_anywhere(source: Source) -> Source:
-    """The same source under the same name, for a process that runs in another folder."""
+    """The same source under the same name, for a process that runs in another folder, or with another cache."""
     if isinstance(source, EncodedAudio):
         return source
-    read = partial(open_encoded, os.path.abspath(source))
+    read = partial(_open_placed, url_of(source) or os.path.abspath(source))
     return EncodedAudio(source_name(source), read)  # type: ignore[arg-type]  # large files stay where they are
+
+
+def _open_placed(place: str) -> Encoded:
+    return open_encoded(placed(place))
 
 
 OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
@@ -230,6 +236,7 @@ def open_encoded(source: Source) -> Encoded:
     try:
         if isinstance(source, EncodedAudio):
             return source.read()
+        fetch(source, clip=True)
         if not stat.S_ISREG(os.stat(source).st_mode):  # reading a pipe would wait for ever, and a device may act
             raise AudioError(name, "not a file")
         opened = _File(io.FileIO(os.fspath(source), opener=_open_at_once), name)

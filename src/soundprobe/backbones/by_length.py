@@ -17,13 +17,20 @@ LEAST_S = 1.0
 
 
 def embed_by_length(
-    network: object, embed: Callable[[Tensor], Tensor], waves: Tensor, lengths: Tensor, rate_hz: int
+    network: object,
+    embed: Callable[[Tensor], Tensor],
+    waves: Tensor,
+    lengths: Tensor,
+    rate_hz: int,
+    joined: Callable[[list[Tensor]], Tensor] = torch.stack,
+    ndim: int = 2,
 ) -> Tensor:
     """(B, D) float32 of waves (B, T), so that no clip's embedding hangs on those beside it.
 
     Args:
         network: for the message; embed: (n, t) to (n, D).
         lengths: (B,), the clips' own samples; rate_hz: theirs.
+        joined: of the B clips' rows, in their order; ndim: 3 where `embed` gives frames (n, m, D).
 
     Raises:
         ConfigError: `embed` gave something else.
@@ -32,6 +39,6 @@ def embed_by_length(
     embedded: dict[int, Tensor] = {}
     for samples in kept.unique().tolist():
         rows = (kept == samples).nonzero().flatten()
-        made = check_rows(embed(waves[rows, :samples]), len(rows), network)
+        made = check_rows(embed(waves[rows, :samples]), len(rows), network, ndim)
         embedded |= zip(rows.tolist(), made.float(), strict=True)
-    return torch.stack([embedded[row] for row in range(len(waves))])
+    return joined([embedded[row] for row in range(len(waves))])

@@ -1,31 +1,37 @@
 """Any module of HEAR 2021's API as a backbone: `hear:<module>`, or `hear:<module>:<file of weights>`.
 
-Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`. A key has
+Its `load_model` is called, with the file where one is named; embeddings are those of `get_scene_embeddings`, frames
+those of `get_timestamp_embeddings`. A key has
 the digest of the model's tensors, of the module's file and that of weights, and its package's version, but of nothing
 else that the module reads or imports. The API is described at hearbenchmark.com/hear-api.html.
 
-Letters: B clips, T samples, D the embedding's dimension.
+Letters: B clips, T samples, D the embedding's dimension, M frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from soundprobe.backbones.by_length import embed_by_length
 from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
 from soundprobe.backbones.protocol import Backbone
-from soundprobe.backbones.spec import BackboneSpec
+from soundprobe.backbones.spec import BackboneSpec, Frames
 from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.registry import code_digest, strangers_code
+
+MEASURED_S = 4
+"""Of what length the noise is on which a module's timestamps are measured."""
 
 
 class HearModule(nn.Module, Backbone):
@@ -40,7 +46,9 @@ class HearModule(nn.Module, Backbone):
 
     def __init__(self, *, module: str, file: str, clip_seconds: float | None = None) -> None:
         super().__init__()
-        (self.model, _), self.scenes = _model(module, file), _module(module).get_scene_embeddings
+        (self.model, _), made = _model(module, file), _module(module)
+        self.scenes = made.get_scene_embeddings
+        self.timestamps: Any = getattr(made, "get_timestamp_embeddings", None)
         self.loaded, self.title = (module, file), Path(file).name or module
 
     def embed(self, waves: Tensor, lengths: Tensor) -> Tensor:
@@ -49,6 +57,14 @@ class HearModule(nn.Module, Backbone):
 
     def _scenes(self, waves: Tensor) -> Any:
         return self.scenes(waves, self.model)
+
+    def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """As the contract has it."""
+        joined = partial(pad_sequence, batch_first=True)
+        return embed_by_length(self, self._stamped, waves, lengths, self.model.sample_rate, joined, ndim=3)
+
+    def _stamped(self, waves: Tensor) -> Any:
+        return self.timestamps(waves, self.model)[0]
 
     def load_pretrained(self) -> str:
         """They are loaded already; says which, or nothing where they are drawn."""
@@ -84,11 +100,30 @@ def hear_spec(rest: str) -> BackboneSpec:
             **({"file_sha256": sha256} if file else {}),
         },
         pooling="the module's scene embeddings",
+        frames=_frames(getattr(module, "get_timestamp_embeddings", None), model),
         loads_own_weights=True,
         brings_weights=True,
         source=f"the Python module {name}",
         licence="the module's own",
     )
+
+
+@lru_cache(maxsize=4)
+def _frames(stamped: Callable[..., Any] | None, model: Any) -> Frames | None:
+    """Measured on noise; None where the module has none that are evenly spaced."""
+    columns = getattr(model, "timestamp_embedding_size", None)
+    if stamped is None or not isinstance(columns, int):
+        return None
+    noise = torch.randn(1, MEASURED_S * model.sample_rate, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            times_s = torch.as_tensor(stamped(0.1 * noise, model)[1]).double().flatten() / 1000
+        hops = times_s.diff()
+        hop, first = (round(float(seconds) * model.sample_rate) for seconds in (hops.mean(), times_s[0]))
+    except (Exception, SystemExit):  # a stranger's code may fail in any way, and scenes can be had all the same
+        return None
+    is_even = hop > 0 and bool(((hops - hops.mean()).abs() < 0.1 * hops.mean()).all())
+    return Frames(columns, "the module's timestamp embeddings", hop, 2 * first) if is_even and first >= 0 else None
 
 
 def _module(name: str) -> ModuleType:

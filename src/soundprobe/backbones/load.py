@@ -68,6 +68,7 @@ class LoadedBackbone:
             "parameters": self.spec.parameters,
             "settings": self.settings,
             **({"layers": self.layers} if self.layers else {}),
+            **({"folders": {self.spec.name: self.spec.folder}} if self.spec.folder else {}),
         }
 
     @property
@@ -167,7 +168,7 @@ def load_backbone(
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
         if title:
-            label = PRETRAINED if title == spec.name else f"pretrained ({title})"
+            label = PRETRAINED if spec.name.endswith(title) else f"pretrained ({title})"
             info = WeightsInfo("pretrained", _digest(network, spec), label)
         else:
             info = WeightsInfo("random", _digest(network, spec), "random (seed 0)")

@@ -135,18 +135,18 @@ class SpectrogramBackbone(nn.Module, Backbone):
         return dict(state_dict)
 
 
-def check_rows(embedded: Any, clips: int, network: object) -> Tensor:
+def check_rows(embedded: Any, clips: int, network: object, ndim: int = 2) -> Tensor:
     """`embedded`, which is a row of real numbers for each of so many clips.
 
     Args:
-        network: whose `embed` gave it, for the message.
+        network: whose `embed` gave it, for the message; ndim: 3 where frames are wanted.
 
     Raises:
         ConfigError: it is not.
     """
     if not isinstance(embedded, Tensor):
         what = type(embedded).__name__
-    elif embedded.ndim == 2 and len(embedded) == clips and not embedded.is_complex():
+    elif embedded.ndim == ndim and len(embedded) == clips and not embedded.is_complex():
         return embedded
     else:
         what = f"{embedded.dtype} {tuple(embedded.shape)}"

@@ -27,8 +27,9 @@ NUMBERS = (
     ("min_seconds", int | float, 3600),
 )
 """The numbers of a spec, what kind each is, and the most that it may be."""
-LAST, MEAN, BOTH, ALL = "last", "mean", "both", "all"
-"""What `--layer` calls the embedding proper, the mean of a backbone's layers, and two or more of them side by side."""
+LAST, MEAN, BOTH, ALL, WEIGHTED = "last", "mean", "both", "all", "weighted"
+"""What `--layer` calls the embedding proper, the mean of a backbone's layers, two or more of them side by side, and of
+a head their sum by learnt weights."""
 
 
 def together(layers: Sized) -> str:
@@ -103,6 +104,7 @@ class BackboneSpec:
         tags: "module:NAME" of the names of what the published network tells apart, where it has a classifier of its own
             on the last layer's embedding; its class then has a classmethod `tag_head(tensors)`: the layers (B, D) to
             (B, C) logits, and their tensors by the layers' names among those of the file.
+        folder: of a backbone that is known by where it lies, its absolute path.
         gmacs: multiply-adds of one 4 s clip, in 1e9, front end left out.
         source: paper and code; licence: of the weights.
     """
@@ -131,6 +133,7 @@ class BackboneSpec:
     brings_weights: bool = False
     tags: str = ""
     gmacs: float = 0.0
+    folder: str = ""
     source: str = ""
     licence: str = ""
 

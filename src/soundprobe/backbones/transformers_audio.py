@@ -1,7 +1,9 @@
-"""Any audio encoder of transformers: `hf:OWNER/NAME[@REVISION]` on the Hugging Face Hub, or `hf:./folder`.
+"""Any audio encoder of transformers as a backbone; which one, `hf_model` says.
 
 What the model's own feature extractor gives is heard clip by clip, without the padding of a batch, so that neither an
-attention mask nor what stands beside a clip counts; clips that are as long go through the network together.
+attention mask nor what stands beside a clip counts; clips that are as long go through the network together. Behind a
+mask clips of 3 to 4 s, eight at once, took a quarter longer on a core than one by one (Wav2Vec2, 6 layers of 768), and
+few families hear nothing of the padding.
 
 Only safetensors are read, and code of a model's own is run only where the user allows it.
 
@@ -10,10 +12,9 @@ Letters: B clips, T samples, M frames (or patches), D the width of a layer.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,23 +30,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 from transformers.utils import logging
 
+from soundprobe.backbones.hf_model import EXTRACTORS, INDEX, WEIGHTS, fetched, no_safetensors, own_code
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Frames, Layers
-from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.model_hub import ADDRESS, UNTRAINED, cached_file, endpoint, model_info, unreachable
-from soundprobe.base.registry import is_allowed, strangers_code
+from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import strangers_code
 
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 TOWERS = ("audio_model", "audio_tower", "speech_encoder")
 """What a model of sound and something else calls the part that hears."""
 SHORTEST_SECONDS = 0.1  # shorter clips get silence: convolutions have nothing to see of less than 25 ms
 LONGEST_SECONDS = 10.0  # where the feature extractor has no length of its own
 ADAPTER = "adapter_config.json"
-MOST = 2**22
-"""Above any number of a feature extractor's configuration, which sets aside memory by them before it hears anything."""
-MOST_SECONDS = 3600
-IN_SECONDS = ("chunk_length", "chunk_length_s", "max_length_s")
 ONLY_TRAINED = ("masked_spec_embed",)
 """Tensors that nothing but training reads; many files lack them."""
 POOLS = {
@@ -56,6 +51,27 @@ POOLS = {
 }
 
 
+def _convolved(config: Any, extractor: Any) -> tuple[int, int] | None:
+    """Of convolutions on the wave; None where there are none."""
+    layers = list(zip(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()), strict=True))
+    if not layers:
+        return None
+    hop = span = 1
+    for kernel, stride in layers:
+        span += (kernel - 1) * hop
+        hop *= stride
+    return hop, span
+
+
+def _of_swin_columns(config: Any, extractor: Any) -> tuple[int, int]:
+    """CLAP's spectrogram is stretched, its ends kept, before it is cut into patches."""
+    audio = config.audio_config
+    wide = audio.spec_size * (audio.spec_size // audio.num_mel_bins)
+    stretched = extractor.hop_length * (extractor.nb_max_samples // extractor.hop_length) / (wide - 1)
+    column = audio.patch_stride[1] * 2 ** (len(audio.depths) - 1)
+    return round(column * stretched), round((column - 1) * stretched)
+
+
 @dataclass(frozen=True)
 class Family:
     """What one kind of model needs besides.
@@ -63,18 +79,43 @@ class Family:
     Attributes:
         tokens: before the patches; where there are any their mean is the embedding, unless `--pool` says otherwise.
         extracted: keywords for the feature extractor; heard: inputs of the network that replace what that gives.
+        timing: of configuration and feature extractor, `hop` and `span` of `Frames`; None where there is no time axis.
+        rows: of the configuration, how many rows of frequencies the patches of one moment are.
     """
 
     tokens: int = 0
     extracted: Mapping[str, Any] = field(default_factory=dict)
     heard: Mapping[str, Any] = field(default_factory=dict)
+    timing: Callable[[Any, Any], tuple[int, int] | None] = _convolved
+    rows: Callable[[Any], int] = lambda config: 1
 
 
 FAMILIES = {
-    "audio-spectrogram-transformer": Family(tokens=2),  # [CLS] and distillation
-    # The extractor calls a clip of each batch, drawn by lot, longer than 10 s where none is.
-    "clap": Family(heard={"is_longer": torch.tensor([[False]])}),
-    "whisper": Family(extracted={"return_attention_mask": True}),  # which tells the clip from what is filled up to 30 s
+    "audio-spectrogram-transformer": Family(
+        tokens=2,  # [CLS] and distillation
+        timing=lambda config, _: (160 * config.time_stride, 400 + 160 * (config.patch_size - 1)),  # fbank of 25/10 ms
+        rows=lambda config: (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1,
+    ),
+    "clap": Family(
+        # The extractor calls a clip of each batch, drawn by lot, longer than 10 s where none is.
+        heard={"is_longer": torch.tensor([[False]])},
+        timing=_of_swin_columns,
+        rows=lambda config: (
+            config.audio_config.num_mel_bins
+            // config.audio_config.patch_stride[0]
+            // 2 ** (len(config.audio_config.depths) - 1)
+        ),
+    ),
+    "moonshine": Family(
+        timing=lambda *_: (64 * 3 * 2, 127 + 6 * 64 + 2 * 192)
+    ),  # strides and kernels stand in its code
+    "parakeet_encoder": Family(timing=lambda config, made: (made.hop_length * config.subsampling_factor, 0)),
+    "speech_to_text": Family(timing=lambda config, _: (160 * 2**config.num_conv_layers, 400)),  # fbank of 25/10 ms
+    "wav2vec2-bert": Family(timing=lambda _, made: (160 * made.stride, 400 + 160 * (made.stride - 1))),  # the same
+    "whisper": Family(
+        extracted={"return_attention_mask": True},  # which tells the clip from what is filled up to 30 s
+        timing=lambda _, made: (2 * made.hop_length, 1),  # the first of the extractor's frames is centred on 0
+    ),
 }
 
 
@@ -109,7 +150,8 @@ class TransformersAudio(nn.Module, Backbone):
         self.folder, self.where, self.repo, self.remote_code = folder, where, repo, remote_code
         self.config, self.extractor = _configured(folder, where, remote_code)
         self.family = FAMILIES.get(self.config.model_type, Family())
-        self.shortest = max(round(SHORTEST_SECONDS * self.extractor.sampling_rate), _convolved(self.config)[1])
+        rate_hz, (_, heard) = self.extractor.sampling_rate, _convolved(self.config, self.extractor) or (1, 1)
+        self.shortest = max(round(SHORTEST_SECONDS * rate_hz), heard)
         self.layers, self.pool = tuple(layers), pool or ("cls" if self.family.tokens else "mean")
         with torch.device(device):
             model = AutoModel.from_config(self.config, trust_remote_code=remote_code, dtype=torch.float32)
@@ -120,8 +162,13 @@ class TransformersAudio(nn.Module, Backbone):
         return torch.stack(self._of_each(self._embed, waves, lengths))
 
     def embed_frames(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """As the contract has it: the model's output before it is pooled."""
-        return pad_sequence(self._of_each(lambda inputs: self.hidden(inputs)[LAST], waves, lengths), batch_first=True)
+        """As the contract has it: the model's output before it is pooled over time; of patches over frequency alone."""
+        return pad_sequence(self._of_each(self._frames, waves, lengths), batch_first=True)
+
+    def _frames(self, inputs: dict[str, Tensor]) -> Tensor:
+        """(B, M, D) of clips that are as long."""
+        states = self.hidden(inputs)[LAST][:, self.family.tokens :]
+        return states.unflatten(1, (self.family.rows(self.config), -1)).mean(dim=1)
 
     def _of_each(self, work: Callable[[dict[str, Tensor]], Tensor], waves: Tensor, lengths: Tensor) -> list[Tensor]:
         """For each clip its row of what `work` makes of the inputs of clips that are as long."""
@@ -182,15 +229,11 @@ class TransformersAudio(nn.Module, Backbone):
             WeightsError: there are none, they can't be fetched, or they are not this model's.
         """
         if _weight_file(self.folder) is None and self.repo is not None:
-            self.folder = _fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
+            self.folder = fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
         if _weight_file(self.folder) is None:
-            raise _no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
-        if (
-            self.folder / ADAPTER
-        ).exists():  # of which transformers would take the model that this names, from anywhere
-            raise WeightsError(
-                f"{self.where} is an adapter ({ADAPTER}) to another model. Give the model with it merged."
-            )
+            raise no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
+        if (self.folder / ADAPTER).exists():  # transformers would take the model that this names, from anywhere
+            raise WeightsError(f"{self.where} is an adapter ({ADAPTER}) to another model. Give a model with it merged.")
         loaded = strangers_code(f"The weights of {self.where} can't be loaded", kind=WeightsError)
         with loaded, _silent(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)  # for what a file lacks
@@ -219,74 +262,6 @@ class TransformersAudio(nn.Module, Backbone):
         return self.where if self.repo is None else f"{self.repo[0]}@{self.repo[1][:12]}"
 
 
-def hf_spec(address: str) -> BackboneSpec:
-    """The spec of a model of transformers, measured on the meta device where it can be: 4 s of noise go through it.
-
-    Args:
-        address: OWNER/NAME[@REVISION] on the Hub, or a folder as ./folder, /folder or ~/folder.
-
-    Raises:
-        ConfigError: it is no address, or no model that hears. WeightsError: it is not in the Hub's cache, and can't be
-            had.
-    """
-    where = f"hf:{address}"
-    if address.startswith((".", "/", "~")):
-        repo = None
-        try:
-            folder = Path(address).expanduser()
-            is_there = (folder / CONFIG).is_file()
-        except (OSError, RuntimeError) as error:  # too long a name, or no such user
-            raise ConfigError(
-                f"{where} can't be looked for: {one_line(error)[:100]}. Give a model's folder."
-            ) from error
-        if not is_there:
-            raise ConfigError(
-                f"{where}: there is no {folder / CONFIG}{'' if folder.is_absolute() else f' below {Path.cwd()}'}. "
-                "Give the folder of a model as transformers saves it; of a run, go to where it was extracted."
-            )
-    else:
-        match = ADDRESS.fullmatch(address)
-        if match is None:
-            raise ConfigError(f"{where!r} is no model: give hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:./folder.")
-        cached = cached_file(match[1], (CONFIG,), match[2])
-        folder = Path(cached).parent if cached else _fetched(match[1], match[2], where, (CONFIG, *EXTRACTORS))
-        if not any((folder / name).exists() for name in EXTRACTORS):
-            folder = _fetched(match[1], folder.name, where, EXTRACTORS)
-        repo = (match[1], folder.name)
-    code = _own_code(folder, where) * is_allowed(where)
-    if elsewhere := next((name for name in code if "--" in name), None):
-        raise ConfigError(f"{where} runs code of another repository ({elsewhere}), which its revision doesn't pin.")
-    if code and repo and not any(folder.glob("*.py")):
-        folder = _fetched(*repo, where, ("*.py",))
-    files = [folder / name for name in (CONFIG, *EXTRACTORS)] + sorted(folder.glob("*.py")) * bool(code)
-    content = b"".join(f"{path.name}\0".encode() + path.read_bytes() for path in files if path.is_file())
-    return _spec(where, folder, repo, hashlib.sha256(content).hexdigest(), bool(code))
-
-
-def _fetched(repo: str, revision: str | None, where: str, files: Sequence[str]) -> Path:
-    """The folder of the Hub's cache with those of a repository's `files` that it has."""
-    from huggingface_hub import snapshot_download
-
-    what = f"{files[0]} of {where} is"
-    instead = UNTRAINED if WEIGHTS in files else "give a folder (hf:./folder)"
-    info = model_info(what, repo, revision, instead=instead)
-    if WEIGHTS in files and not {WEIGHTS, INDEX} & (names := {file.rfilename for file in info.siblings or ()}):
-        raise _no_safetensors(where, names)
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files), endpoint=endpoint()))
-    except Exception as error:  # the client's own errors, and those of the HTTP library under it
-        raise unreachable(what, f"https://huggingface.co/{repo}", one_line(error)[:200], instead) from error
-
-
-def _no_safetensors(where: str, files: Iterable[str]) -> WeightsError:
-    others = sorted(name for name in files if name.endswith((".bin", ".pt", ".pth", ".ckpt")))
-    only = f", only {', '.join(others[:3])}, and opening one of those may run code" if others else ""
-    return WeightsError(
-        f"{where} has no {WEIGHTS}{only}. Give a model or revision with safetensors (save_pretrained writes them), "
-        "or use --weights random."
-    )
-
-
 def _weight_file(folder: Path) -> Path | None:
     """The file that holds or lists the weights, where all that it lists is there.
 
@@ -308,29 +283,6 @@ def _weight_file(folder: Path) -> Path | None:
     return index if all((folder / part).is_file() for part in parts) else None
 
 
-def _own_code(folder: Path, where: str) -> list[str]:
-    """The classes of a model's own that its configuration names: "module.Class".
-
-    Raises:
-        ConfigError: a file is no JSON object, or its numbers are no feature extractor's.
-    """
-    named: list[str] = []
-    for name in (CONFIG, *EXTRACTORS):
-        if (folder / name).is_file():
-            try:
-                told = json.loads((folder / name).read_text(encoding="utf-8"))
-                named += map(str, (told.get("auto_map") or {}).values())
-                extractor = {} if name == CONFIG else {**told, **told.get("feature_extractor", {})}
-            except (ValueError, AttributeError, TypeError, RecursionError) as error:
-                why = one_line(error)[:100]
-                raise ConfigError(f"{where}: {name} is no JSON object ({why}). Fetch it again.") from error
-            for field_name, value in extractor.items():
-                most = MOST_SECONDS if field_name in IN_SECONDS else MOST
-                if isinstance(value, int | float) and abs(value) > most:
-                    raise ConfigError(f"{where}: {name} has {field_name} = {value}, and sound needs at most {most}.")
-    return named
-
-
 def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
     """The model's configuration and its feature extractor."""
     how = {"trust_remote_code": remote_code, "local_files_only": True}
@@ -346,7 +298,7 @@ def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
             if extractor.sampling_rate != rate_hz:
                 raise ValueError(f"{rate_hz} Hz")
     except ConfigError as error:
-        if remote_code or not _own_code(folder, where):
+        if remote_code or not own_code(folder, where):
             raise
         raise ConfigError(
             f"{where} runs code of its own. If you trust it, give --trust-remote-code "
@@ -378,7 +330,17 @@ def _tower(model: Any) -> Any:
 
 
 @lru_cache
-def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, remote_code: bool) -> BackboneSpec:
+def measured_spec(
+    where: str, folder: Path, repo: tuple[str, str] | None, digest: str, remote_code: bool
+) -> BackboneSpec:
+    """The spec of the model in `folder`, measured on the meta device where it can be: 4 s of noise go through it.
+
+    Args:
+        where, repo, remote_code: see `TransformersAudio`; digest: of the configurations.
+
+    Raises:
+        ConfigError: it is no model that hears.
+    """
     make: Any = TransformersAudio
     arguments: dict[str, Any] = {"folder": folder, "where": where, "repo": repo, "remote_code": remote_code}
     needs = "Give an audio encoder."
@@ -393,12 +355,16 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
             with torch.random.fork_rng(devices=[]):
                 network = make(**arguments, layers=())
             widths, gmacs = _measured(network)
+        frames, extractor = _frames(network, widths[LAST]), network.extractor
+        longest = (
+            getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
+        )
+        if hasattr(extractor, "max_length"):  # AST's, in frames of 10 ms
+            longest = min(longest, extractor.max_length / 100)
     pools = ("cls",) * bool(network.family.tokens) + ("mean", "mean+std", "max")
     layers = {name: Layers(width, POOLS[pools[0]]) for name, width in widths.items()}
     if len(layers) > 1 and len(set(widths.values())) == 1:
         layers[MEAN] = Layers(widths[LAST], f"{POOLS[pools[0]]}, and over all layers")
-    extractor = network.extractor
-    longest = getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
     return BackboneSpec(
         name=where,
         title=f"{Path(where.removeprefix('hf:').partition('@')[0]).name} ({network.config.model_type})",
@@ -416,9 +382,10 @@ def _spec(where: str, folder: Path, repo: tuple[str, str] | None, digest: str, r
         },
         pooling=POOLS[pools[0]],
         pools={name: POOLS[name] for name in pools},
-        frames=_frames(network.config, extractor, widths[LAST]),
+        frames=frames,
         layers=layers,
         loads_own_weights=True,
+        folder="" if repo else str(folder.resolve()),
         gmacs=gmacs,
         source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
         licence="see the model's card",
@@ -435,25 +402,15 @@ def _check_size(network: TransformersAudio) -> None:
         )
 
 
-def _frames(config: Any, extractor: Any, width: int) -> Frames | None:
-    """The time axis of convolutions on the wave, and of Whisper; others' is none that clips of any length share."""
-    told = "the model's output"
-    if config.model_type == "whisper":  # two of the extractor's frames each, the first of which is centred on 0
-        return Frames(width, told, hop=2 * extractor.hop_length, span=1)
-    hop, span = _convolved(config)
-    if hop == 1 or getattr(config, "add_adapter", False) or hasattr(config, "squeeze_factor"):
+def _frames(network: TransformersAudio, width: int) -> Frames | None:
+    """None where there is no time axis, or an adapter changes it."""
+    timing = network.family.timing(network.config, network.extractor)
+    if timing is None or getattr(network.config, "add_adapter", False):
         return None
-    return Frames(width, told, hop=hop, span=span)
-
-
-def _convolved(config: Any) -> tuple[int, int]:
-    """Of convolutions on the wave how many samples lie from one to the next, and how many each hears; else 1 and 1."""
-    hop = span = 1
-    kernels = getattr(config, "conv_kernel", ())
-    for kernel, stride in zip(kernels, getattr(config, "conv_stride", ()), strict=True):
-        span += (kernel - 1) * hop
-        hop *= stride
-    return hop, span
+    told = (
+        "the model's output" if network.family.rows(network.config) == 1 else "the model's output, mean over frequency"
+    )
+    return Frames(width, told, hop=timing[0], span=timing[1])
 
 
 def _measured(network: TransformersAudio) -> tuple[dict[str, int], float]:

@@ -8,12 +8,16 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from soundprobe.base.errors import HARMFUL_IN_LINES
+from soundprobe.base.places import told
 
 
 class Terminal(Console):
-    """A rich console whose texts, in tables and bars too, send nothing to the terminal but themselves."""
+    """A rich console whose texts, in tables and bars too, send nothing to the terminal but themselves.
+
+    Copies of what is in a store are called by its URL.
+    """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            harmless = segment.control or not HARMFUL_IN_LINES.search(segment.text)
-            yield segment if harmless else Segment(HARMFUL_IN_LINES.sub(" ", segment.text), segment.style)
+            text = segment.text if segment.control else HARMFUL_IN_LINES.sub(" ", told(segment.text))
+            yield segment if text == segment.text else Segment(text, segment.style)

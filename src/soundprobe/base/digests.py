@@ -20,6 +20,7 @@ from typing import IO, Any
 import xxhash
 
 from soundprobe.base.errors import DamagedError, StoreError, note
+from soundprobe.base.remote import fetch
 
 MARK = "xxh3-128:"
 ZEROS = "0" * 32
@@ -50,6 +51,7 @@ def read_checked(path: Path) -> bytes:
     Raises:
         DamagedError: they are others. StoreError: there is no such file, or it can't be read now.
     """
+    fetch(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -62,6 +64,7 @@ def read_checked(path: Path) -> bytes:
 
 def check_file(path: Path) -> None:
     """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
+    fetch(path)
     try:
         with path.open("rb") as file:
             _check(file, path)
@@ -84,12 +87,14 @@ def _check(file: IO[bytes], path: Path) -> None:
 
 def is_signed(path: Path) -> bool:
     """Whether the file at `path` carries a digest, right or wrong. Raises OSError where it can't be read."""
+    fetch(path)
     with path.open("rb") as file:
         return _place(file, MARK) is not None
 
 
 def digest_of(path: Path) -> str:
     """The digest of all bytes at `path`, for a record that stands beside it. Raises OSError where it can't be read."""
+    fetch(path)
     with path.open("rb") as file:
         return MARK + _digest(file, None)
 
@@ -101,6 +106,7 @@ def short_digest(content: bytes) -> str:
 
 def is_as_named(path: Path) -> bool:
     """Whether the file's name ends in the `short_digest` of its bytes. False also where it can't be read."""
+    fetch(path)
     try:
         return path.stem.endswith("-" + short_digest(path.read_bytes()))
     except OSError:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from soundprobe.base.places import told
+
 TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff" + TURNING + "]")
 """Control characters, line breaks, half characters, and what could turn the text around it about."""
@@ -20,8 +22,11 @@ HARMFUL_IN_LINES = re.compile(rf"(?!\n){HARMFUL.pattern}")
 
 
 def one_line(text: object) -> str:
-    """`text` on one line, without `HARMFUL` characters; an exception's kind where it says nothing."""
-    shown = str(text)
+    """`text` on one line, without `HARMFUL` characters; an exception's kind where it says nothing.
+
+    Copies of what is in a store are called by its URL.
+    """
+    shown = told(str(text))
     if not shown.isascii() or not shown.isprintable() or "  " in shown or shown != shown.strip():
         shown = " ".join(HARMFUL.sub(" ", re.sub(f"[{TURNING}]", "", shown)).split())
     return shown or (type(text).__name__ if isinstance(text, BaseException) else "")

@@ -17,8 +17,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from soundprobe.base import remote
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, read_checked, sign
 from soundprobe.base.errors import HARMFUL_IN_LINES, DamagedError, StoreError, one_line
+from soundprobe.base.places import told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +108,8 @@ class _Written(io.RawIOBase):
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; at the end of the block it is signed, flushed to disk and renamed to `path`.
 
+    Where `path` is the copy of an object in a store, that is written before it is renamed.
+
     Readers see the old file or the new one, never a part. Where the block fails, nothing stays behind. For libraries
     that write to a path alone; `atomic_file` is for all others.
 
@@ -119,6 +123,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         sign(temporary)
         sync_file(temporary)
+        remote.push(temporary, path)
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -153,7 +158,7 @@ def remove_left_over(path: Path) -> None:
         OSError: it can't be deleted.
     """
     found = LEFT_OVER.fullmatch(path.name)
-    if found is None or path in being_written or _lives(int(found[1])):
+    if found is None or path in being_written or lives(int(found[1])):
         return
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -174,7 +179,7 @@ def remove_leftovers_of(files: Iterable[Path]) -> None:
                 remove_left_over(left)
 
 
-def _lives(process: int) -> bool:
+def lives(process: int) -> bool:
     """Whether it is another process of this machine. Windows, where asking is not safe, keeps open files by itself."""
     if process == os.getpid() or os.name == "nt":
         return False
@@ -190,7 +195,7 @@ def _lives(process: int) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8 with its own line breaks, atomically."""
     with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(told(text).encode("utf-8"))
 
 
 def make_folder(folder: Path) -> None:
@@ -206,6 +211,7 @@ def make_folder(folder: Path) -> None:
 
 def remove_file(path: Path) -> None:
     """Takes the file away, where there is one, before anything that is written after it."""
+    remote.remove(path)
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
@@ -247,7 +253,7 @@ def _take_up(folder: Path) -> None:
     """Puts the older folder back where a writer was killed before the newer one took its name; clears what it left."""
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         found = re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.(tmp|old)", left.name)
-        if found is None or _lives(int(found[1])):
+        if found is None or lives(int(found[1])):
             continue
         if found[2] == "old" and not folder.exists():
             os.replace(left, folder)
@@ -261,6 +267,8 @@ def check_room(folder: Path, needed_bytes: float) -> None:
     Raises:
         StoreError: it is no folder, is read-only, or its disk is too full.
     """
+    if remote.is_url(folder):
+        raise StoreError(f"Can't write {folder}: only --embeddings, --heads and --reports may be URLs. Name a folder.")
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -308,7 +316,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def json_text(content: Mapping[str, Any]) -> str:
     """`content` as indented JSON, as it can be shown on a terminal: `HARMFUL_IN_LINES` are escaped."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = told(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return HARMFUL_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -406,16 +414,6 @@ def path_name(name: str) -> str:
     ('timm-resnet18', 'x-y')
     """
     return re.sub(r"[^\w.+-]+", "-", name, flags=re.ASCII).strip(".-") or "unnamed"
-
-
-def cache_folder() -> Path:
-    """The folder of everything that soundprobe may fetch or make again: `SOUNDPROBE_CACHE`, else the user's cache."""
-    chosen = os.environ.get("SOUNDPROBE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("soundprobe")
 
 
 def offline() -> str | None:

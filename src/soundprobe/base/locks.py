@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from soundprobe.base.errors import StoreError, one_line
 from soundprobe.base.files import make_folder, refused, remove_left_over
+from soundprobe.base.lease import leased
 
 LOCK, HOLDER = ".lock", ".holder"
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -29,6 +30,8 @@ held: list[str] = []
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Holds `folder`, which is made where it is missing, for one writer, and clears it of what a dead one left.
+
+    The copy of what is in a store is held there, too, and brought up to date.
 
     The lock ends with its process, however that ends. A folder that is there and can't be written is not held: what is
     finished in it can be used, and whoever writes there is told.
@@ -46,6 +49,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
             make_folder(folder)
             stack.enter_context(held_lock(folder / LOCK, f"writing {folder}", wait=wait))
             remove_leftovers(folder)
+            stack.enter_context(leased(folder, wait=wait))
         except OSError as error:
             if not (there and error.errno in READ_ONLY):
                 raise StoreError(refused(f"Can't write {folder}", error)) from error

@@ -208,6 +208,7 @@ class ModelRecord(Entry):
             are known; weights_label says it in words.
         settings: front end, pooling, lengths, precision.
         layers: how many of the D columns each layer has, in their order; None where all are the last one's.
+        folders: of the models that are known by where they lie, the absolute path, by their names.
     """
 
     name: str
@@ -217,6 +218,12 @@ class ModelRecord(Entry):
     weights_sha256: str
     settings: Settings
     layers: dict[str, Count] | None = None
+    folders: dict[str, str] = Field(default={})
+
+    def at_hand(self, name: str) -> str:
+        """What one of its models is called where its folder, as the name says it, is seen from elsewhere."""
+        folder = self.folders.get(name, "")
+        return f"{name.partition(':')[0]}:{folder}" if Path(folder).is_absolute() and Path(folder).is_dir() else name
 
     @property
     def precision(self) -> str:

@@ -97,7 +97,8 @@ def completes(names: Names, before: str) -> Callable[..., list[str]]:
 def backbones(given: Mapping[str, Any]) -> Iterator[str]:
     from soundprobe.backbones.catalog import BACKBONES
 
-    known = {"timm": timm_names, "hf": lambda: _cached("models")}
+    here = (f"./{file.parent}" for file in sorted(Path().glob("*/config.json")))
+    known = {"timm": timm_names, "hf": lambda: (*_cached("models"), *here)}
     yield from BACKBONES
     for prefix in BACKBONES.prefixes:
         yield f"{prefix}:"
@@ -116,6 +117,16 @@ def heads(given: Mapping[str, Any]) -> Iterable[str]:
     from soundprobe.heads.catalog import HEADS
 
     return HEADS
+
+
+def layers(given: Mapping[str, Any]) -> Iterator[str]:
+    """What the backbones that were named offer; of `hf:` what every model has, as asking it takes seconds."""
+    from soundprobe.backbones.catalog import BACKBONES
+    from soundprobe.backbones.spec import ALL, LAST, MEAN
+
+    named = [name.strip() for name in (given.get("backbone") or "").split(",")]
+    own = [layer for name in named if name in BACKBONES for layer in BACKBONES[name].layers]
+    yield from dict.fromkeys([LAST, ALL, *([] if own else [MEAN]), *own])
 
 
 def data(given: Mapping[str, Any]) -> Iterator[str]:
@@ -173,6 +184,8 @@ COMPLETED: Mapping[str, Names] = {
     "probe --backbone": embedded,
     "fit --backbone": embedded,
     "--head": heads,
+    "extract --layer": layers,
+    "probe --layer": lambda given: ("last", "all", "weighted"),
     "--run": runs(),
     "fit --run": runs("probe"),
     "--finetuned": runs("finetune"),

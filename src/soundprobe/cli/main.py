@@ -31,6 +31,7 @@ from soundprobe.cli.options import (
     Limit,
     MadeFolds,
     NetworkEngine,
+    OldLayer,
     Quiet,
     ReportsFolder,
     TrustRemoteCode,
@@ -145,6 +146,7 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
         "soundprobe extract --backbone ast --precision bf16",
         "soundprobe extract --backbone mn04 --weights random --seed 0,1,2",
         "soundprobe extract --backbone panns --precision int8",
+        "soundprobe extract --backbone mn04 --data s3://bucket/clips --embeddings s3://bucket/embeddings",
     )
 )
 @opens_data
@@ -176,7 +178,7 @@ def extract(
     max_failures: MaxFailures = None,
     allow_failures: AllowFailures = None,
     allow: Allow = None,
-    layers: Annotated[str | None, typer.Option("--layers", hidden=True)] = None,
+    layers: OldLayer = None,
     as_json: Json = False,
     quiet: Quiet = False,
     *,

@@ -16,6 +16,7 @@ import typer
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import printable
+from soundprobe.base.remote import placed
 
 
 class ExitCode(IntEnum):
@@ -38,7 +39,7 @@ def flag(help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, **more)
 
 
-DATA_HELP = "A name, hf:OWNER/NAME or path; see `data list`."
+DATA_HELP = "A name, hf:OWNER/NAME, path or URL; see `data list`."
 
 Data = Annotated[str, option("DATA", DATA_HELP, show_default=True)]
 DataOrRuns = Annotated[str | None, option("DATA", f"{DATA_HELP} Default: urbansound8k.")]
@@ -65,10 +66,12 @@ BatchSize = Annotated[int, option("N", "Clips of one forward pass. Another than 
 DecodingJobs = Annotated[int | None, option("N", "Threads that decode. Default: the cores.", min=1)]
 Address = Annotated[str | None, option("URL", "Dask's: tcp://host:8786, or a scheduler file.")]
 NetworkEngine = Annotated[str, option("NAME", "threads (here), or dask.")]
-EmbeddingsFolder = Annotated[Path, option("FOLDER", "The store of embeddings.")]
-HeadsFolder = Annotated[Path, option("FOLDER", "Trained heads and results.")]
-ReportsFolder = Annotated[Path, option("FOLDER", "Where reports are written.")]
+EmbeddingsFolder = Annotated[Path, option("PLACE", "Embeddings: a folder or URL, such as s3://...", parser=placed)]
+HeadsFolder = Annotated[Path, option("PLACE", "Trained heads and results.", parser=placed)]
+ReportsFolder = Annotated[Path, option("PLACE", "Where reports are written.", parser=placed)]
 Dataset = Annotated[str | None, option("NAME", "Only this data set's. Default: all.")]
+OldLayer = Annotated[str | None, typer.Option("--layers", hidden=True)]
+"""What `--layer` was called before."""
 Recipe = Annotated[str | None, option("NAME", "A recipe: its name, or a TOML file.")]
 Force = Annotated[bool, flag("Train again what is already there.", "--force")]
 BARS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")

@@ -15,6 +15,7 @@ from rich.text import Text
 from soundprobe.base.errors import AudioError, ConfigError, one_line
 from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine
+from soundprobe.base.remote import placed
 from soundprobe.cli.options import (
     Address,
     Allow,
@@ -39,6 +40,7 @@ EXAMPLES = examples(
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
     "soundprobe predict dawn.flac --run best --format audacity --to dawn.txt --threshold 0.6",
     "soundprobe predict recordings/ --run best --format raven --to labels/",
+    "soundprobe predict s3://bucket/recordings --run best --heads s3://bucket/heads",
     "soundprobe predict clip.wav --tags",
     "soundprobe predict - --run best --raw s16le --rate 48000 --follow",
 )
@@ -57,7 +59,10 @@ Channels = Annotated[str | None, option("HOW", "mean, first or loudest. Default:
 
 def predict(
     clips: Annotated[
-        list[Path], typer.Argument(metavar="CLIP", help="Audio files, folders of them, or - for standard input.")
+        list[Path],
+        typer.Argument(
+            metavar="CLIP", parser=placed, help="Audio files, folders or URLs of them, or - for standard input."
+        ),
     ],
     run: Run = None,
     tags: Annotated[bool, flag("AudioSet's tags instead, by a pretrained network: no run.", "--tags")] = False,
@@ -90,7 +95,7 @@ def predict(
 
     By the heads of all folds, or a fit's one; or with --tags.
     """
-    from soundprobe.data.listing import audio_files
+    from soundprobe.data.listing import audio_files, listed
     from soundprobe.predicting.label_formats import FACTS, prediction_facts
     from soundprobe.predicting.labelling import LabelFolder, Recording, asked_key
     from soundprobe.predicting.loading import load_predictor
@@ -99,6 +104,7 @@ def predict(
     from soundprobe.verbs.predict import STDIN, STDIN_NAME, check_tags, find_folder, heard
 
     how = Listening(window, hop, threshold, min_duration)
+    clips = [listed(place) for place in clips]
     source = _raw(clips, raw, rate, channels_in, follow)
     check_engine(engine, address, NETWORK_ENGINES)
     if engine != "threads" and STDIN in map(str, clips):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from soundprobe.cli.options import (
     Address,
@@ -11,6 +11,7 @@ from soundprobe.cli.options import (
     EmbeddingsFolder,
     Force,
     HeadsFolder,
+    OldLayer,
     Quiet,
     Recipe,
     examples,
@@ -23,11 +24,15 @@ from soundprobe.cli.output import Json, answer, out, run_facts
 from soundprobe.cli.tracking import Mlflow, track_runs
 from soundprobe.heads.catalog import HEADS
 
+if TYPE_CHECKING:
+    from soundprobe.scoring.results import FinishedRun
+
 ON_DEVICE = " and ".join(spec.name for spec in HEADS.own.values() if spec.has_device)
 EXAMPLES = examples(
     "soundprobe probe --head mlp",
     "soundprobe probe --head linear,knn --backbone mn04+ast",
     "soundprobe probe --head mlp --seed 0,1,2 --set widths=[512]",
+    "soundprobe probe --layer weighted --backbone hf:facebook/wav2vec2-base",
     "soundprobe probe --control shuffled-labels",
     "soundprobe probe --head linear --control reshuffled-folds",
 )
@@ -44,6 +49,9 @@ def probe(
     only_fold: Annotated[list[int] | None, option("N", "Test just this fold; may be repeated.")] = None,
     config: Recipe = None,
     set_: Annotated[list[str] | None, option("NAME=VALUE", "A setting of the head; may be repeated.", "--set")] = None,
+    layer: Annotated[
+        str | None, option("WHICH", "Of several: one, all, weighted; of a,b the best. Default: all.")
+    ] = None,
     exclude_leaks: Annotated[bool, flag("Don't train on recordings that are also tested.", "--exclude-leaks")] = False,
     control: Annotated[str | None, option("NAME", "shuffled-labels or reshuffled-folds.")] = None,
     learning_curve: Annotated[
@@ -60,15 +68,26 @@ def probe(
     engine: Annotated[str, option("NAME", "threads, processes or dask.")] = "processes",
     address: Address = None,
     force: Force = False,
+    layers: OldLayer = None,
     mlflow: Mlflow = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train heads on embeddings, scored on folds never seen."""
-    from soundprobe.base.config import ProbeRecipe, read_recipe
+    from soundprobe.base.config import ProbeRecipe, names_in, read_recipe
+    from soundprobe.scoring.measured import ShotsRecord
     from soundprobe.verbs.probe import probe as run
 
     recipe = read_recipe(config, ProbeRecipe, [f"settings.{setting}" for setting in set_ or []])
+    settings = dict(recipe.settings)
+    if which := layer or layers:
+        several = names_in(which, "layer", "last,weighted")
+        settings["layers"] = several if len(several) > 1 else several[0]
+
+    def show(done: FinishedRun) -> None:
+        out.print(f"{done.describe()} -> {done.folder}", markup=False)
+        if shots:
+            out.print(f"  {ShotsRecord.read(done.folder / ShotsRecord.FILE).describe()}", markup=False)
 
     runs = run(
         head=head or recipe.head,
@@ -76,7 +95,7 @@ def probe(
         dataset=dataset,
         weights=weights,
         seeds=whole_numbers(seed, "--seed") or recipe.seeds,
-        settings=recipe.settings,
+        settings=settings,
         only_folds=only_fold,
         exclude_leaks=exclude_leaks or recipe.exclude_leaks,
         control=control,
@@ -92,7 +111,7 @@ def probe(
         force=force,
         progress=not quiet,
         command=given_command(),
-        on_probe=lambda done: out.print(f"{done.describe()} -> {done.folder}", markup=False),
+        on_probe=show,
     )
     track_runs(runs, mlflow)
     answer(as_json, runs=map(run_facts, runs))

@@ -180,7 +180,7 @@ def _facts(run: NamedRun) -> dict[str, Any]:
         "created": made.created,
         "size_bytes": size_of(run.folder),
         "keys": {"embeddings": record.backbone.key, "head": run.key},
-        "folder": str(run.folder),
+        "folder": run.folder,
         "command": made.command,
         **({} if run.fit is None else {"fit": fit_facts(run.fit)}),
     }

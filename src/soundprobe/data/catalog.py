@@ -15,10 +15,12 @@ import numpy as np
 
 from soundprobe.base.errors import DataError, SoundprobeWarning, note, one_line, unknown
 from soundprobe.base.files import printable
+from soundprobe.base.places import told
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import Registry, resolve
+from soundprobe.base.remote import is_url, placed
 from soundprobe.data.corrections import correct_labels
-from soundprobe.data.listing import counted_endings, is_audio, shown_entries
+from soundprobe.data.listing import counted_endings, is_audio, listed, shown_entries
 from soundprobe.data.readers import audiofolder, esc50, folders, hub, manifest, speech_commands, urbansound8k
 from soundprobe.data.readers.locate import nearest_name
 from soundprobe.data.readers.table import has_columns
@@ -213,10 +215,11 @@ def open_data(
     limit: int | None = None,
     **how: Unpack[Opening],
 ) -> Clips:
-    """The clips of a data set by its name (see `DATASETS`), at an address "hf:..." or at a path, in one of `LAYOUTS`.
+    """The clips of a data set by its name (see `DATASETS`), at an address "hf:...", a path or URL, in one of `LAYOUTS`.
 
     Args:
-        name_or_path: a name, or the path of a folder or file; write ./synth for a folder that is called like a name.
+        name_or_path: a name, or the path or URL (of fsspec's) of a folder or file; write ./synth for a folder that is
+            called like a name.
         folds, seed: how folds are made where the layout brings none; see `FoldOptions`.
         limit: keep only so many clips, spread evenly over folds and classes, for a quick look.
         how: see `Opening`.
@@ -249,7 +252,7 @@ def _open(name_or_path: str | Path, made: dict[str, int], how: Opening) -> Clips
         clips: Clips = resolve(named.target, "data")()
     else:
         layout = find_layout(name_or_path)
-        clips = _read(layout, str(name_or_path) if layout is HUB else Path(name_or_path), made, how)
+        clips = _read(layout, str(name_or_path) if layout is HUB else placed(name_or_path), made, how)
     _check_names(clips)
     return clips
 
@@ -309,7 +312,7 @@ def settle(data: object, folds: int, limit: int | None, how: Opening) -> dict[st
         raise DataError(f"{', '.join(given)}: say it to open_data; here data are clips that are open already.")
     for name in ("audio_root", "corrections"):
         if given.get(name):
-            given[name] = printable(str(Path(given[name]).resolve()))
+            given[name] = data_address(given[name])
     return {"folds": folds, "group_prefix": None, "limit": limit, **given}
 
 
@@ -333,11 +336,11 @@ def find_layout(path: str | Path) -> Layout:
     Raises:
         DataError: there is nothing at `path`, or nothing that is known.
     """
-    if str(path).startswith(OF_HUB):
+    if str(path).startswith(OF_HUB) and not is_url(path):
         return HUB
     if path == "":
         raise DataError("--data is empty: give a data set's name, or the path of a folder or file.")
-    place = Path(path)
+    place = listed(path)
     try:
         os.stat(place)
     except PermissionError as error:
@@ -382,7 +385,9 @@ def check_there(data: str | Path, *, unreachable: str | None = None) -> None:
 
 
 def _not_there(path: str) -> str:
-    """What to say of a path or name where nothing is."""
+    """What to say of a path, URL or name where nothing is."""
+    if is_url(path):
+        return f"Nothing is at {path}. Give a folder or file of that store."
     name = path.rstrip("/\\")
     looks_like_path = any(mark in path for mark in ("/", "\\", ".")) or name.casefold() in DATASETS
     if not looks_like_path:
@@ -432,6 +437,7 @@ def take_evenly(clips: Clips, limit: int) -> Clips:
 
 
 def data_address(data: str | Path) -> str:
-    """What opens the same data from any folder: a data set's name as it is, a path made absolute."""
-    by_name = str(data) in DATASETS or str(data).startswith(OF_HUB)
-    return str(data) if by_name else printable(str(Path(data).resolve()))
+    """What opens the same data from any folder: a data set's name or a URL as it is, a path made absolute."""
+    if str(data) in DATASETS or (str(data).startswith(OF_HUB) and not is_url(data)):
+        return str(data)
+    return told(printable(str(placed(data).resolve())))

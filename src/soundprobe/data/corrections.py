@@ -11,6 +11,7 @@ import numpy as np
 
 from soundprobe.base.errors import DataError, unknown
 from soundprobe.base.records import Clips
+from soundprobe.base.remote import local
 from soundprobe.data.readers.table import read_table
 
 COLUMNS = ("clip", "file", "recording", "given", "suggested", "probability", "correction")
@@ -41,7 +42,7 @@ def correct_labels(clips: Clips, path: str | Path) -> Clips:
         DataError: the table can't be read or lacks a column, corrects nothing at all, names a clip twice or one that
             isn't there, a class that isn't there, or a given label that the clip doesn't have.
     """
-    table = read_table(Path(path))
+    table = read_table(local(path))
     table.require(("clip", "given", "correction"))
     cells = {
         name: [from_cell(text.strip()) for text in table.columns[name]] for name in ("clip", "given", "correction")

@@ -10,9 +10,12 @@ from pathlib import Path
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import EncodedAudio, Source
+from soundprobe.base.remote import local
 
 NO_CLIPS = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 """What systems leave in folders; hidden files, such as AppleDouble's "._a.wav", begin with a dot."""
+TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet", ".arrow")
+"""Endings of what readers look into."""
 
 
 def is_shown(name: str) -> bool:
@@ -112,6 +115,11 @@ def audio_files(place: Path) -> list[Path]:
     return files
 
 
+def listed(place: str | os.PathLike[str]) -> Path:
+    """Where `place` is on this machine; of one at a URL, tables are fetched, and all else when it is read."""
+    return local(place, now=lambda name: name.lower().endswith(TABLES))
+
+
 def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:
     """Each source, folders as the audio files in them, and whether it was found in one.
 
@@ -122,7 +130,7 @@ def with_folders(sources: Iterable[Source]) -> Iterator[tuple[Source, bool]]:
         if isinstance(source, EncodedAudio):
             yield source, False
         else:
-            yield from ((path, path != Path(source)) for path in audio_files(Path(source)))
+            yield from ((path, path != place) for place in [listed(source)] for path in audio_files(place))
 
 
 def counted_endings(files: Iterable[Path]) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from soundprobe.audio.encoded import from_anywhere
 from soundprobe.base.parallel import run_tasks
+from soundprobe.base.places import url_of
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
@@ -27,7 +28,7 @@ def embed_parts_on_workers(
     job.model.network.to(torch.device("cpu"))
     make_job = functools.partial(EmbeddingJob, job.model, device=job.device, batch_size=job.batch_size, jobs=job.jobs)
     readable = (source for source, error in zip(job.clips.sources, job.scanned.errors, strict=True) if not error)
-    paths = [path for path in [next(readable, None)] if isinstance(path, str)]
+    paths = [path for path in [next(readable, None)] if isinstance(path, str) and url_of(path) is None]
     tasks = ((number, *_cut(job, planned)) for number, planned in left.items())
     for number, embedded, features, rest in run_tasks(
         _embed_part, tasks, engine=engine, shared=[make_job], paths=paths, in_order=False

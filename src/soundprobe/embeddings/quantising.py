@@ -31,6 +31,7 @@ from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import AudioError, DataError, QuantisationError
 from soundprobe.base.files import remove_file, sync_file
 from soundprobe.base.progress import progress_bar
+from soundprobe.base.remote import push
 from soundprobe.base.stored import Count, Entry, Record
 from soundprobe.embeddings.embed import EmbeddingJob, decode_scanned
 from soundprobe.embeddings.forward import embed_waves, stacked
@@ -97,6 +98,7 @@ def quantised(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[Embeddin
         found = _quantise(job, scheme, file, progress).model_dump()
         for path in _files(file):
             sync_file(path)
+            push(path, path)
         kept = QuantisedRecord.of({"format": QuantisedRecord.FORMAT, "files": _digests(file), "check": found}, about)
         kept.write(about)
     network = Int8(job.model.on_spectrograms(), file, faint_in_float32=scheme.faint_in_float32)
@@ -135,7 +137,7 @@ def _quantise(job: EmbeddingJob, scheme: Scheme, file: Path, progress: bool) -> 
         judge(model.spec.name, found, "int8")
     except QuantisationError:
         for path in _files(file):  # nothing will use it
-            path.unlink(missing_ok=True)
+            remove_file(path)
         raise
     return found
 

@@ -7,6 +7,7 @@ scored on the set of the network that never saw it.
 from __future__ import annotations
 
 import itertools
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,6 +112,7 @@ class FeatureSet:
             **joined,
             **summed,
             **({"layers": parts[0].layers} if len(parts) == 1 and parts[0].layers else {}),
+            **({"folders": folders} if (folders := dict(ChainMap(*(part.folders for part in parts)))) else {}),
             "key": self.key,
             "settings": settings,
             "seconds_per_clip": self._seconds_per_clip(),

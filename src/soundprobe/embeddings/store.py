@@ -28,6 +28,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
+from soundprobe.base.remote import is_url, local
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -384,19 +385,23 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     Raises:
         StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
     """
-    path = Path(folder) / "meta.json"
+    folder = local(folder) if is_url(folder) else Path(folder)
+    path = folder / "meta.json"
     begun = BegunSetRecord.read(path)
     if not begun.complete:
         raise StoreError(
             f"{folder} {NOT_COMPLETE}. Run the extract command that began it again: finished parts are kept."
         )
-    return EmbeddingSet(Path(folder), SetRecord.of(begun.content, path))
+    return EmbeddingSet(folder, SetRecord.of(begun.content, path))
 
 
 def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str]]:
-    """Every finished set below `root`, in the order of their paths, and why the others can't be used."""
+    """Every finished set below the folder `root`, in the order of their paths, and folder -> why it can't be used.
+
+    A folder that isn't there has none.
+    """
     found, unusable = ShownList[EmbeddingSet](), {}
-    for path in sorted(Path(root).glob("*/*/meta.json")):
+    for path in sorted(local(root).glob("*/*/meta.json")):
         try:
             found.append(open_set(path.parent))
         except StoreError as error:
@@ -409,6 +414,9 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
     Beside the features no more is held of them than a part and `SORTED_COLUMNS`. Those of a network that was fine-tuned
     without a fold belong to that fold: `features` is no array then, see `FoldFeatures`.
+
+    Args:
+        embedding_set: one that `find_sets` or `open_set` gave.
 
     Raises:
         DamagedError: a part is gone, not what was written, or not what `meta.json` says; with what mends it.

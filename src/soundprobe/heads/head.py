@@ -175,7 +175,12 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
-        """Sets `chosen_`, `history_` and the arrays, from standardised rows Z (N, D) and labels (N,) 0 .. C-1."""
+        """Sets `chosen_`, `history_` and the arrays.
+
+        Args:
+            Z: (N, D) float32 rows, standardised; labels: (N,) int64, 0 to C - 1.
+            groups: (N,) the recordings, which inner splits keep together.
+        """
 
     @abstractmethod
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
@@ -183,14 +188,19 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
 
 class WeightedHead(Head):
-    """A head whose training loss is weighted, by clip and by class.
+    """A head whose training loss is weighted, by clip and by class; and so may a backbone's layers be.
 
     A row of sample weight k counts as k rows wherever rows are averaged: in the standardisation, in the loss, and next
     to the penalty; one of weight 0 is left out. Class weights count in the loss alone. The log loss that settings are
     chosen by is weighted as the one in training; inner splits are dealt, and accuracies taken, as if all weighed 1.
+
+    Attributes:
+        weighted_layers: L, how many blocks of D columns its features have: it is fitted on their sum by weights that
+            are learnt with it, see `heads.layer_weights`, and stand in `chosen_` as "layer_weights". 1 weighs nothing.
     """
 
     class_weight: str | Mapping[Any, float] | None
+    weighted_layers: int = 1
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None
@@ -200,6 +210,11 @@ class WeightedHead(Head):
         Args:
             sample_weight: (N,) from 0 up, the weight of each row; without it each weighs 1.
         """
+        if self.weighted_layers > 1 and np.shape(X)[-1] % self.weighted_layers:
+            raise ConfigError(
+                f"weighted_layers: {np.shape(X)[-1]} columns are not {self.weighted_layers} layers of one width. "
+                "Give a number that divides them."
+            )
         return self._fit(X, y, groups, sample_weight)
 
     @abstractmethod
@@ -216,6 +231,7 @@ class WeightedHead(Head):
         return params
 
     def check_settings(self) -> None:
+        check_numbers("weighted_layers", [self.weighted_layers], low=1, whole=True)
         if not (self.class_weight in (None, BALANCED) or isinstance(self.class_weight, Mapping)):
             raise ConfigError(
                 f"class_weight: {self.class_weight!r} is not valid; give {BALANCED}, or from Python None or "

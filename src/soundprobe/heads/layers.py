@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from soundprobe.backbones.spec import ALL, BOTH, together
+from soundprobe.backbones.spec import ALL, BOTH, LAST, WEIGHTED, together
 from soundprobe.base.errors import ConfigError, unknown
 
 
@@ -23,21 +23,30 @@ class LayeredHead:
     Args:
         head: unfitted.
         columns: how many each layer has, in their order.
-        layers: the candidates, names of `columns`, or "all" for all side by side. By default each by itself, and of two
-            both.
+        layers: the candidates, names of `columns`, "all" for all side by side, or "weighted" for their sum by weights
+            that are learnt with the head. By default each by itself, and of two both.
 
     Raises:
-        ConfigError: a layer is unknown.
+        ConfigError: a layer is unknown, or weights can't be learnt by this head, or over layers of several widths.
     """
 
-    def __init__(self, head: Any, columns: Mapping[str, int], layers: str | Sequence[str] = ()) -> None:
+    def __init__(self, head: Any, columns: Mapping[str, int], layers: str | int | Sequence[str | int] = ()) -> None:
         self.head, self.columns, self.together = head, dict(columns), together(columns)
-        asked = (layers,) if isinstance(layers, str) else tuple(layers)
+        asked = (str(layers),) if isinstance(layers, str | int) else tuple(map(str, layers))
         usual = (*columns, BOTH) if self.together == BOTH else tuple(columns)
         self.layers = tuple(self.together if name in (BOTH, ALL) else name for name in asked) or usual
         for name in self.layers:
-            if name not in (*columns, self.together):
-                raise ConfigError(unknown("layers", str(name), (*columns, ALL)))
+            if name not in (*columns, self.together, WEIGHTED):
+                raise ConfigError(unknown("layers", name, (*columns, ALL, WEIGHTED)))
+        if WEIGHTED in self.layers and "weighted_layers" not in head.get_params():
+            raise ConfigError(
+                f"{type(head).__name__} learns no weights over layers; linear and mlp do. Leave --layer weighted out."
+            )
+        if WEIGHTED in self.layers and len(set(columns.values())) > 1:
+            told = ", ".join(f"{name} {size}" for name, size in columns.items())
+            raise ConfigError(
+                f"Weights can't be learnt over layers of several widths ({told}). Leave --layer weighted out."
+            )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The head's, and its own."""
@@ -45,18 +54,21 @@ class LayeredHead:
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """As `Head.fit`, on X (N, D)."""
-        fitted = [copy.deepcopy(self.head).fit(X[:, self._of(name)], y, groups) for name in self.layers]
+        fitted = [self._head_of(name).fit(X[:, self._of(name)], y, groups) for name in self.layers]
         losses = [getattr(head, "inner_loss_", None) for head in fitted]
         known = [loss for loss in losses if loss is not None]
         if len(fitted) > 1 and len(known) < len(fitted):
             raise ConfigError(
                 f"Which layers to take ({', '.join(self.layers)}) can't be judged, because {type(self.head).__name__} "
-                "chooses no other setting on inner splits. Give it several values, or --set layers=last."
+                "chooses no other setting on inner splits. Give it several values, or --layer last."
             )
         best = int(np.argmin(known)) if len(fitted) > 1 else 0
         self.fitted_, self.columns_ = fitted[best], self._of(self.layers[best])
         self.classes_, self.n_features_in_ = self.fitted_.classes_, X.shape[1]
         self.chosen_ = {"layers": self.layers[best], **self.fitted_.chosen_}
+        if "layer_weights" in self.chosen_:
+            of_layer = dict(zip(self.columns, [round(w, 4) for w in self.chosen_["layer_weights"]], strict=True))
+            self.chosen_["layer_weights"] = dict(sorted(of_layer.items(), key=lambda one: one[0] == LAST))
         self.history_ = [
             {"layers": name, **step} for name, head in zip(self.layers, fitted, strict=True) for step in head.history_
         ]
@@ -91,14 +103,20 @@ class LayeredHead:
         """As `Head.candidates`, of every candidate."""
         for name in self.layers:
             columns = self._of(name)
-            for setting, predicted in self.head.candidates(X[:, columns], y, X_test[:, columns], groups):
+            tried = self._head_of(name).candidates(X[:, columns], y, X_test[:, columns], groups)
+            for setting, predicted in tried:
                 yield {"layers": name, **setting}, predicted
+
+    def _head_of(self, name: str) -> Any:
+        """What is fitted on a candidate's columns; unfitted, and its own."""
+        head = copy.deepcopy(self.head)
+        return head.set_params(weighted_layers=len(self.columns)) if name == WEIGHTED else head
 
     def _of(self, name: str) -> np.ndarray:
         """(d,) int64, the columns of one candidate."""
         ends = np.cumsum(list(self.columns.values()))
         first = {layer: end - size for (layer, size), end in zip(self.columns.items(), ends, strict=True)}
-        if name == self.together:
+        if name in (self.together, WEIGHTED):
             return np.arange(ends[-1])
         return np.arange(first[name], first[name] + self.columns[name])
 

@@ -45,6 +45,7 @@ class LinearHead(WeightedHead):
         max_iter: of the solver.
         device: where it is trained, "cpu", "cuda" or "auto"; predictions are numpy's.
         class_weight: None; "balanced", N / (C clips of the class); or {label: weight}. As scikit-learn's.
+        weighted_layers: see `WeightedHead`.
 
     Attributes:
         weights_, bias_: (D, C) and (C,) float32, on standardised features.
@@ -64,7 +65,7 @@ class LinearHead(WeightedHead):
     """
 
     choices: ClassVar = {"strength": "strengths"}
-    added: ClassVar = {"criterion": "log-loss", "class_weight": None}
+    added: ClassVar = {"criterion": "log-loss", "class_weight": None, "weighted_layers": 1}
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class LinearHead(WeightedHead):
         device: str = "cpu",
         criterion: str = "log-loss",
         class_weight: str | Mapping[Any, float] | None = None,
+        weighted_layers: int = 1,
     ) -> None:
         self.strengths = strengths
         self.inner_splits = inner_splits
@@ -85,6 +87,7 @@ class LinearHead(WeightedHead):
         self.device = device
         self.criterion = criterion
         self.class_weight = class_weight
+        self.weighted_layers = weighted_layers
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -107,6 +110,7 @@ class LinearHead(WeightedHead):
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
         from soundprobe.heads.feature_matrix import FeatureMatrix
+        from soundprobe.heads.layer_weights import WeightedStack
         from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
         from soundprobe.heads.threads import one_thread
 
@@ -117,9 +121,12 @@ class LinearHead(WeightedHead):
             chosen, start = strengths[0], None
             features = FeatureMatrix.of(torch.from_numpy(Z).to(head_device(self.device)))
             splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
-            gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
+            gram = None
+            if self.weighted_layers == 1:
+                gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
             if splits:
-                stack = SoftmaxStack.of_splits(features, labels, splits, weights, sample_weight)
+                of_splits = SoftmaxStack.of_splits(features, labels, splits, weights, sample_weight)
+                stack = WeightedStack.over(of_splits, self.weighted_layers)
                 best = (float("inf"), float("inf"))
                 for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
                     scores = _scores(stack, labels, weights, splits, strength, found)
@@ -129,11 +136,11 @@ class LinearHead(WeightedHead):
                     lost = (loss, 0.0) if self.criterion == "log-loss" else (wrong, loss)
                     if lost < best:
                         best, chosen = lost, strength
-                        start = stack.on_given_features(found.x).mean(dim=0).view(1, -1)
+                        start = stack.start_from(found.x)
                     elif self.criterion == "log-loss" and loss > RISEN * best[0]:
                         break
                 self.inner_loss_ = best[0]
-            stack = SoftmaxStack.of_all(features, labels, weights)
+            stack = WeightedStack.over(SoftmaxStack.of_all(features, labels, weights), self.weighted_layers)
             found = stack.solve(chosen, gram, start=start, tol=self.tol, max_iter=self.max_iter)
         solution = stack.on_given_features(found.x)[0].cpu().numpy()
         self.weights_, self.bias_ = solution[:, :-1].T.copy(), solution[:, -1].copy()
@@ -146,6 +153,8 @@ class LinearHead(WeightedHead):
                 stacklevel=3,
             )
         self.chosen_ = {"strength": chosen}
+        if isinstance(stack, WeightedStack):
+            self.chosen_["layer_weights"] = stack.shares(found.x)[0].tolist()
         final = {"stage": "final", "strength": chosen, "iterations": self.n_iter_, "converged": converged}
         self.history_ = [*history, final]
 

@@ -49,6 +49,7 @@ class MLPHead(WeightedHead):
         device: where it is trained, "cpu", "cuda" (where dropout draws other numbers) or "auto"; it predicts in numpy.
         class_weight: None; "balanced", N / (C clips of the class); or {label: weight}. A batch's loss is divided by the
             sum of its rows' weights, as by torch's `CrossEntropyLoss`.
+        weighted_layers: see `WeightedHead`.
 
     Attributes:
         weights_0_, bias_0_, weights_1_, ...: each layer's (in, out) and (out,) float32, on standardised features.
@@ -66,7 +67,7 @@ class MLPHead(WeightedHead):
         (150, 3)
     """
 
-    added: ClassVar = {"class_weight": None}
+    added: ClassVar = {"class_weight": None, "weighted_layers": 1}
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class MLPHead(WeightedHead):
         seed: int = 0,
         device: str = "cpu",
         class_weight: str | Mapping[Any, float] | None = None,
+        weighted_layers: int = 1,
     ) -> None:
         self.widths = widths
         self.learning_rates = learning_rates
@@ -95,6 +97,7 @@ class MLPHead(WeightedHead):
         self.seed = seed
         self.device = device
         self.class_weight = class_weight
+        self.weighted_layers = weighted_layers
 
     @property
     def array_names(self) -> tuple[str, ...]:
@@ -118,6 +121,7 @@ class MLPHead(WeightedHead):
     ) -> None:
         import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
 
+        from soundprobe.heads.layer_weights import LayersMembers
         from soundprobe.heads.mlp_training import train
         from soundprobe.heads.threads import one_thread
 
@@ -132,12 +136,14 @@ class MLPHead(WeightedHead):
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self.recipe_for(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))
-                layers = members.layers
+                trained = members
         history += [{"stage": "final", "epoch": i, "train_loss": loss} for i, loss in enumerate(losses, 1)]
-        for layer, (weights, bias) in enumerate(layers):
+        for layer, (weights, bias) in enumerate(trained.on_inputs()):
             setattr(self, f"weights_{layer}_", weights[0].detach().cpu().numpy().copy())
             setattr(self, f"bias_{layer}_", bias[0, 0].detach().cpu().numpy().copy())
         self.chosen_ = {"width": width, "learning_rate": rate, "epochs": epochs}
+        if isinstance(trained, LayersMembers):
+            self.chosen_["layer_weights"] = trained.shares()[0].tolist()
         self.history_ = history
 
     def _select(
@@ -219,9 +225,10 @@ class MLPHead(WeightedHead):
 
     def recipe_for(self, width: int, learning_rate: float, n_rows: int) -> MemberRecipe:
         """How one network is trained on so many rows."""
+        from soundprobe.heads.layer_weights import LayersRecipe
         from soundprobe.heads.mlp_training import MemberRecipe
 
-        return MemberRecipe(
+        recipe = MemberRecipe(
             width=width,
             hidden_layers=self.hidden_layers,
             learning_rate=learning_rate,
@@ -230,6 +237,7 @@ class MLPHead(WeightedHead):
             batch_size=min(self.batch_size, max(1, n_rows // 6)),
             seed=self.seed,
         )
+        return recipe if self.weighted_layers == 1 else LayersRecipe(**vars(recipe), layers=self.weighted_layers)
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return mlp_proba(self, Z)

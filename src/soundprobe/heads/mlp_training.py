@@ -92,6 +92,10 @@ class Members:
     def parameters(self) -> list[torch.Tensor]:
         return [tensor for layer in self.layers for tensor in layer]
 
+    def on_inputs(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The layers as a saved head has them, the first on all numbers of an input."""
+        return self.layers
+
     def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
         """(M, B, C) from inputs (M, B, D)."""
         return through(self.layers, x, dropout)

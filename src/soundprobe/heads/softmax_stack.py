@@ -137,8 +137,8 @@ class SoftmaxStack:
             gram: see `gram_of`; it speeds the solution up and does not change where it is.
             start: (S, C * (D + 1)), or from zero; history: see `minimise`.
         """
-        C, D = len(self.one_hot), self.features.values.shape[1]
-        x = self.means.new_zeros(len(self.n_rows), C * (D + 1)) if start is None else start
+        C = len(self.one_hot)
+        x = self.penalised.new_zeros(len(self.n_rows), len(self.penalised)) if start is None else start
         penalties = self.penalties(strength)
         with torch.inference_mode():
             return minimise(
@@ -156,11 +156,16 @@ class SoftmaxStack:
         halved = 2.0 if len(self.one_hot) == 2 else 1.0
         return (halved / (strength * self.n_rows)).float()
 
+    @property
+    def penalised(self) -> torch.Tensor:
+        """(n,) float32: 1 for each of the n numbers of a solution that the penalty counts, 0 for the others."""
+        of_class = self.means.new_ones(len(self.one_hot), self.features.values.shape[1] + 1)
+        of_class[:, -1] = 0.0  # the bias
+        return of_class.view(-1)
+
     def _under(self, history: History, more: torch.Tensor) -> History:
         """`history` as it would be under penalties that are larger by `more` (S,)."""
-        penalised = self.means.new_ones(len(self.one_hot), self.features.values.shape[1] + 1)
-        penalised[:, -1] = 0.0  # the bias is not
-        factors = more[:, None] * penalised.view(1, -1)
+        factors = more[:, None] * self.penalised
         return [(step, torch.addcmul(change, factors, step)) for step, change in history]
 
     def evaluate(
@@ -205,6 +210,10 @@ class SoftmaxStack:
     def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
         """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""
         return self._fold(x, torch.arange(len(x), device=x.device))
+
+    def start_from(self, x: torch.Tensor) -> torch.Tensor:
+        """(1, n): where a solution on the features as they are starts from, the mean of the S problems' own."""
+        return self.on_given_features(x).mean(dim=0).view(1, -1)
 
     def _fold(self, x: torch.Tensor, problems: torch.Tensor) -> torch.Tensor:
         folded = x.view(len(x), len(self.one_hot), -1).clone()

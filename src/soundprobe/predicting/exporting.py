@@ -16,6 +16,7 @@ from soundprobe.base.files import write_text
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.registry import code_of
+from soundprobe.base.remote import placed
 from soundprobe.data.catalog import LICENCES
 from soundprobe.heads.catalog import HEADS
 from soundprobe.predicting.bundle import (
@@ -70,7 +71,7 @@ def write_export(
     Raises:
         SoundprobeError: as `load_predictor`; ExportError: as `soundprobe.export`; StoreError: the run has no result.
     """
-    known = _known(source, Path(heads))
+    known = _known(source, placed(heads))
     predictor = load_predictor(source, weights=weights, device="cpu", progress=progress)
     checked = _write_model(predictor, folder / MODELS[format], format, progress)
     write_text(folder / LABELS, json.dumps(predictor.class_names, ensure_ascii=False, indent=1) + "\n")

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.files import cache_folder, offline
+from soundprobe.base.files import offline
 from soundprobe.base.model_hub import ADDRESS, REPO, endpoint
+from soundprobe.base.places import cache_folder
 from soundprobe.predicting.bundle import CARD, FILE, LABELS, WEIGHTS
 
 PREFIX = "hf:"

@@ -16,6 +16,7 @@ from typing import Any
 
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.files import digest_key, printable, refused, remove_leftovers_of, write_text
+from soundprobe.base.places import told
 from soundprobe.predicting.label_formats import json_line
 
 LOG = "predict.jsonl"
@@ -104,7 +105,7 @@ class LabelFolder:
             answer = said.get("answer")
             if not (same and recording.is_there and isinstance(answer, dict) and file.exists()):
                 continue
-            if answer.get("clip") == str(recording.path):  # which stands in the file, too
+            if answer.get("clip") == told(str(recording.path)):  # which stands in the file, too
                 found[recording.path] = answer
         return found
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from soundprobe.backbones.weights.verify import sha256_of
 from soundprobe.base.errors import ConfigError, DamagedError, StoreError, WeightsError
 from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
-from soundprobe.base.registry import code_of
+from soundprobe.base.registry import allow, code_of, is_allowed
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
@@ -62,7 +63,7 @@ def load_predictor(
         heads: the folder that runs are below; dataset: only runs on that data set.
         weights: the backbone's weights where the head was trained on a file of the user's own, or the folder of the
             fine-tuning run where that was moved.
-        channels: see `Predictor`.
+        channels: see `Predictor`; device: "auto", "cpu", "cuda" or "mps"; progress: show a bar while fetching.
 
     Raises:
         StoreError: no trained heads there, a damaged one, or heads that do not belong together.
@@ -171,7 +172,7 @@ def check_weights(folder: str | Path, weights: str | Path | None) -> None:
         return
     if about.finetuned is None:
         for name, kind in zip(about.name.split("+"), about.weights.split("+"), strict=False):
-            file = BACKBONES.of_record(name, folder).weights
+            file = BACKBONES.of_record(about.at_hand(name), folder).weights
             if kind == "pretrained" and file is not None:
                 check_may_fetch(name, file, instead="")
 
@@ -278,7 +279,11 @@ def _backbones_of(
         # Side by side, the published file is known by its bytes.
         own = own or (weights is not None and Path(weights).is_file() and sha256_of(Path(weights)) == sha256)
         given = weights if own else None
-        yield _backbone(name, kind, label, sha256, settings, folder, given, progress)
+        there = about.at_hand(name)
+        if is_allowed(name):
+            allow([there])
+        found = _backbone(there, kind, label, sha256, settings, folder, given, progress)
+        yield replace(found, spec=replace(found.spec, name=name))
 
 
 def _backbone(

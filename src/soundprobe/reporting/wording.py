@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.display import MISSING as MISSING
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from soundprobe.scoring.intervals import Interval
     from soundprobe.scoring.metrics import MeanStd
     from soundprobe.scoring.paired_tests import SignTest
+
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def of_100(shares: Sequence[float]) -> list[str]:
@@ -127,6 +130,12 @@ def setting_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return one_line(value)
+
+
+def bars(shares: Iterable[float]) -> str:
+    """A bar for each of some shares, as high as it is beside the largest."""
+    found = list(shares)
+    return "".join(BARS[round(share / max(found) * (len(BARS) - 1))] for share in found)
 
 
 def together(text: str) -> str:

@@ -9,6 +9,7 @@ from soundprobe.base.as_one import write_as_one
 from soundprobe.base.errors import note
 from soundprobe.base.files import json_text, path_name
 from soundprobe.base.locks import locked
+from soundprobe.base.remote import local, placed
 from soundprobe.reporting.compared.baselines import given_models
 from soundprobe.reporting.compared.comparison import comparisons_of, with_media
 from soundprobe.reporting.compared.media import MAX_AUDIO_MB, MediaOptions
@@ -32,8 +33,8 @@ class ReportPaths:
 
 
 def write_report(
-    heads_folder: Path,
-    reports_folder: Path,
+    heads_folder: str | Path,
+    reports_folder: str | Path,
     *,
     dataset: str | None = None,
     baseline: str | None = None,
@@ -58,6 +59,7 @@ def write_report(
             By default the only one that was imported; on UrbanSound8K, else, the notes' CNN.
         data: where the clips are, to be heard; None takes the place that they were extracted from.
         embeddings: the store that the map of the embeddings is drawn from.
+        title: of the page.
         dataset: its name; where several are called so, "<name>@<beginning of the fingerprint>" is one of them.
         trials: also show runs of fewer clips or folds (`--limit`, `--only-fold`) beside those of all.
         audio, max_audio_mb: whether there are sounds, and how many million bytes they and their pictures may take.
@@ -69,14 +71,14 @@ def write_report(
             several, have the name `baseline`.
         StoreError: there are no runs (on `dataset`), or `reports_folder` can't be written.
     """
-    collection = replace(collect_runs(Path(heads_folder)), baseline=baseline)
-    folder = Path(reports_folder)
+    collection = replace(collect_runs(local(heads_folder)), baseline=baseline)
+    folder = placed(reports_folder)
     several = len({run.record.dataset.identity for run in collection.runs}) > 1
     if dataset is not None:
         collection = collection.of_dataset(dataset)
         folder = folder / path_name(dataset)
     beside = folder / FOLDER
-    options = MediaOptions(data, max_audio_mb, audio, Path(embeddings), None if single_file else beside, map_method)
+    options = MediaOptions(data, max_audio_mb, audio, local(embeddings), None if single_file else beside, map_method)
     if not trials:
         collection = collection.without_trials()
     found = comparisons_of(collection.by_dataset(), collection.published, baseline, several=several)

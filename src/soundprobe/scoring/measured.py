@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from soundprobe.base.display import percent, plural
 from soundprobe.base.stored import Count, Entry, Fold, Record, Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -61,6 +63,14 @@ class ShotsRecord(Record):
     shots: list[Shots]
     draws: Count
     folds: list[ShotsFold]
+
+    def describe(self) -> str:
+        """One line of mean accuracies over folds and draws."""
+        scores: dict[int, list[float]] = {}
+        for point in (point for fold in self.folds for point in fold.points):
+            scores.setdefault(point.shots, []).append(point.accuracy)
+        told = (f"{shots} {percent(fmean(own))} %" for shots, own in sorted(scores.items()))
+        return f"accuracy by clips a class: {', '.join(told)} ({plural(self.draws, 'draw')})"
 
 
 class Candidate(Entry):

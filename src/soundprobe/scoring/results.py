@@ -24,6 +24,7 @@ from soundprobe.base.display import MISSING, Shown, percent, plural
 from soundprobe.base.errors import DamagedError, StoreError, one_line
 from soundprobe.base.files import atomic_file, leading_digits, parse_json, remove_file
 from soundprobe.base.records import Clips, Embeddings, FoldResult, RunResult
+from soundprobe.base.remote import fetch
 from soundprobe.base.stored import Record, RecordError
 from soundprobe.scoring import metrics
 from soundprobe.scoring.intervals import Interval
@@ -241,6 +242,7 @@ def _clips_of_predictions(path: Path) -> np.ndarray:
     import pyarrow.parquet as pq
 
     name = "clip.audio_sha256"
+    fetch(path)
     try:
         with pq.ParquetFile(path) as file:
             told = name in file.schema_arrow.names

@@ -12,6 +12,7 @@ from pathlib import Path
 from soundprobe.base.display import Shown, percent, plural
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
+from soundprobe.base.remote import local
 from soundprobe.base.stored import ScoredModelRecord
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.published import PublishedRecord
@@ -182,10 +183,11 @@ def named_runs(heads: str | Path = "heads") -> Runs:
     Raises:
         StoreError: a folder can't be listed.
     """
+    heads = local(heads)
     records: dict[Path, RunRecord] = {}
     fits: dict[Path, FitRecord] = {}
     others: dict[Path, str] = {}
-    for folder in run_folders(Path(heads)):
+    for folder in run_folders(heads):
         if (folder / FitRecord.FILE).exists():
             try:
                 fits[folder] = read_fit(folder)[0]
@@ -215,7 +217,7 @@ def named_runs(heads: str | Path = "heads") -> Runs:
         for run in named
     ]
     found.sort(key=lambda run: (run.data, run.record.is_trial, not run.contends, -run.accuracy, run.name))
-    return Runs(Path(heads), found, others)
+    return Runs(heads, found, others)
 
 
 def _data_of(record: RunRecord) -> tuple[str, str]:

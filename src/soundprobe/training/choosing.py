@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from soundprobe.base.files import remove_file
 from soundprobe.base.stored import Count, Record, Settings
 from soundprobe.scoring.tuning import JudgedRecord, TuningRecord
 from soundprobe.training.averaging import between
@@ -136,7 +137,7 @@ def run_trial(recipe: FinetuneRecipe, choices: ChooseTable, split: InnerSplit, s
             "seconds": content["seconds"] + time.perf_counter() - began,
         }
         TrialRecord.of(content, path).write(path)
-    setting.checkpoint.unlink(missing_ok=True)
+    remove_file(setting.checkpoint)
     return TrialRecord.of(content, path)
 
 

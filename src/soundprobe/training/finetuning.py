@@ -14,6 +14,7 @@ import torch
 
 from soundprobe.audio.checks import notes
 from soundprobe.backbones.weights.state_dicts import state_digest
+from soundprobe.base.files import remove_file
 from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
 from soundprobe.base.progress import progress_bar
@@ -101,7 +102,7 @@ def run_job(
     missing = [fold for fold in wanted if fold not in usable]
     for fold in set(wanted).difference(missing):  # done, but for what its last act takes away
         for path in checkpoints(folder, fold):
-            path.unlink()
+            remove_file(path)
     if not missing and results.is_current(folder, usable):
         return FinishedRun(folder, results.read_result(folder), reused=True)
     began = time.perf_counter()
@@ -151,9 +152,9 @@ def _forget(folder: Path, folds: Sequence[int]) -> None:
     """Deletes what was trained for `folds` before."""
     for fold in folds:
         for path in (results.fold_path(folder, fold), results.network_path(folder, fold), history_path(folder, fold)):
-            path.unlink(missing_ok=True)
+            remove_file(path)
         for path in checkpoints(folder, fold):
-            path.unlink()
+            remove_file(path)
 
 
 def _tasks(job: FinetuneJob, folder: Path, inputs: Path, missing: Sequence[int]) -> list[FoldTraining]:

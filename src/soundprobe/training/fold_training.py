@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.backbones.weights.state_dicts import state_digest
 from soundprobe.base.errors import DataError, StoreError, TrainingError
-from soundprobe.base.files import atomic_file
+from soundprobe.base.files import atomic_file, remove_file
 from soundprobe.base.parallel import check_wanted
 from soundprobe.base.records import FoldResult
+from soundprobe.base.remote import fetch
 from soundprobe.base.stored import Settings
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import inner_split
@@ -104,7 +105,7 @@ class TrainedFold:
             file.write(self.network)
         results.write_fold(task.folder, self.result, self.head, {"network": path.name}, task.about)
         for path in checkpoints(task.folder, task.fold):
-            path.unlink()
+            remove_file(path)
 
 
 def run_fold(task: FoldTraining, threads: int | None = None) -> TrainedFold:
@@ -211,6 +212,7 @@ def _initial(task: FoldTraining) -> tuple[FinetunedNetwork, dict[str, Any]]:
     network = task.plan.build()
     if task.carry_from is not None:
         results.check_network(task.carry_from)
+        fetch(task.carry_from)
         network.load_state_dict(load_file(task.carry_from))
     digest = state_digest(network.state_dict())
     if task.carry_from is None and digest != task.initial_sha256:

@@ -15,7 +15,7 @@ from torch import Tensor
 from soundprobe.backbones.weights.state_dicts import check_not_packed
 from soundprobe.base.digests import FIELD, UNSIGNED, checked_metadata, note_damage, read_checked
 from soundprobe.base.errors import DamagedError, StoreError, one_line
-from soundprobe.base.files import atomic_file
+from soundprobe.base.files import atomic_file, remove_file
 from soundprobe.base.machine import half_type
 from soundprobe.training.averaging import AveragedWeights
 from soundprobe.training.feeding import Feed, augmentations_of
@@ -184,5 +184,5 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return checked_metadata(state, path)
     except DamagedError as error:
         note_damage(error)
-        path.unlink()
+        remove_file(path)
         return None

@@ -112,7 +112,8 @@ def bench(
         backbone: names, or several joined by commas; by default all of the catalogue.
         precision: likewise; by default fp32 and the 16-bit type that the device is fast with. A backbone that can't be
             had in one of them is left out there.
-        rounds: timed runs of each; seconds: how long each should take about, at least `TRIAL_CLIPS` clips.
+        rounds: timed runs of each; seconds: how long each should take about.
+        batch_size: clips of one forward pass; jobs: decoding threads; progress: show bars.
 
     Raises:
         ConfigError: an unknown name, a number out of range, or no backbone can be had in any of the precisions.

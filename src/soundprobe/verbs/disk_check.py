@@ -18,9 +18,10 @@ from soundprobe.backbones.weights.verify import WeightFile, known_digest, locati
 from soundprobe.base.as_one import is_whole
 from soundprobe.base.digests import check_file, digest_of, is_as_named, is_signed
 from soundprobe.base.errors import OTHER_BYTES, ConfigError, DamagedError, SoundprobeError, StoreError
-from soundprobe.base.files import LEFT_OVER, parse_json, read_json, remove_left_over
+from soundprobe.base.files import LEFT_OVER, parse_json, read_json, remove_file, remove_left_over
 from soundprobe.base.locks import LOCK, locked
 from soundprobe.base.progress import progress_bar
+from soundprobe.base.remote import local
 from soundprobe.base.stored import command_in
 from soundprobe.embeddings.store import open_set
 from soundprobe.scoring.fits import FitRecord
@@ -98,7 +99,7 @@ def verify(places: Sequence[str | Path] | None = None, *, progress: bool = True)
     Raises:
         ConfigError: one of the places is not there. StoreError: a folder can't be listed.
     """
-    given = [Path(place) for place in places or ()]
+    given = [local(place, now=lambda _: True) for place in places or ()]
     missing = next((place for place in given if not place.exists()), None)
     if missing is not None:
         raise ConfigError(f"{missing}: there is no such folder or file. Name others, or none for the usual ones.")
@@ -249,7 +250,7 @@ def _mended(finding: Finding) -> Finding:
             if finding.state == "left over":
                 remove_left_over(path)
             else:
-                path.unlink(missing_ok=True)
+                remove_file(path)
     except (StoreError, OSError):  # it is being written, or can't be
         return finding
     return replace(finding, removed=not path.exists())

@@ -6,8 +6,8 @@ import os
 
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.weights.verify import is_cached, location
-from soundprobe.base.files import cache_folder
 from soundprobe.base.machine import choose_device, versions
+from soundprobe.base.places import cache_folder
 
 
 def diagnose() -> dict[str, str]:

@@ -41,8 +41,8 @@ def export(
         run: as for `predict`.
         to: a new or empty folder, or that of an earlier export, which is replaced.
         format: "onnx" (for onnxruntime), "torch" (a torch.export program) or "bundle" (for `predict --run`).
-        weights: as for `predict`.
-        data_licence: of the clips, for the card.
+        heads, dataset, weights: as for `predict`.
+        data_licence: of the clips, for the card; progress: show bars.
 
     Raises:
         ConfigError: no run, or several, are named so; the format is unknown, or a package that it needs is missing.

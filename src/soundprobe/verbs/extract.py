@@ -22,6 +22,7 @@ from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
+from soundprobe.base.remote import local
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
@@ -94,7 +95,7 @@ def extract(
             clips under the same path; see `base.parallel.run_tasks`.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
             PyTorch's need less memory, too, and change nothing.
-        command: kept in `meta.json` as what was run.
+        command: kept in `meta.json` as what was run; progress: show bars.
         on_extraction: called with each backbone's outcome as soon as it is there.
 
     Raises:
@@ -151,11 +152,12 @@ def extract(
         run = open_run(run_folder(heads, finetuned, kinds=("finetune",), option="--finetuned"))
         data, how = data_of(run, data)
     check_needed(data, asked, progress=progress)
+    embeddings = local(embeddings)
     clips = data if isinstance(data, Clips) else open_data(data, **how)
     opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
-    new = _new_numbers(Path(embeddings), clips.name, [spec for spec, _ in asked], run)
+    new = _new_numbers(embeddings, clips.name, [spec for spec, _ in asked], run)
     if new:
-        check_room(Path(embeddings), 4 * len(clips) * new)
+        check_room(embeddings, 4 * len(clips) * new)
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob
@@ -181,7 +183,7 @@ def extract(
     check_any_there(clips, scanned)
     if frames is not None:
         seconds = [float(one) for one in scanned.duration_s]
-        check_room(Path(embeddings), sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
+        check_room(embeddings, sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
     digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions: ShownList[Extraction] = ShownList()
@@ -189,7 +191,7 @@ def extract(
     with one_cluster(engine, address, shown=progress):
         for number, (model, belongs) in enumerate(networks):
             job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
-            extractions.append(make_set(job, Path(embeddings), origin, progress, command, belongs, engine))
+            extractions.append(make_set(job, embeddings, origin, progress, command, belongs, engine))
             if belongs is None and extractions[-1].clips:
                 _tag(extractions[-1].folder, model, models[number][1])
             if on_extraction:

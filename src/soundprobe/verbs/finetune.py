@@ -17,6 +17,7 @@ from soundprobe.base.locks import locked
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.parallel import check_engine, one_cluster
 from soundprobe.base.records import Clips
+from soundprobe.base.remote import local, placed
 from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
 from soundprobe.embeddings.needed import check_needed
 from soundprobe.scoring.results import FinishedRun
@@ -74,7 +75,12 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         engine, address: "processes" here, or "dask": a fold a task on a cluster's workers, which have `heads` under the
             same path; see `base.parallel.run_tasks`.
         seed: of weights, order, augmentation and dropout; several give a run each, and a list of them.
+        heads: the folder that runs are below; device: "auto", "cpu", "cuda" or "mps".
+        force: train again what is there; command: kept in `result.json` as what was run; progress: show bars.
         on_run: called with each run as soon as it is done.
+
+    Returns:
+        The run, or where `seed` is a list one for each.
 
     Raises:
         SoundprobeError: an unknown name or field, unreadable data, missing weights, a loss that is not a number.
@@ -113,9 +119,9 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             "as they are. Leave --folds out."
         )
     wanted = _wanted(clips, only_folds)
-    begun = any((Path(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
+    begun = any((local(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
     if not begun:
-        check_room(Path(heads), 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
+        check_room(placed(heads), 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.training.finetuning import make_job, run_job
 
@@ -134,7 +140,7 @@ def finetune(  # type: ignore[misc]  # its own options, not any
             progress=progress,
             command=command,
         )
-        folder = job.folder(Path(heads))
+        folder = job.folder(placed(heads))
         with locked(folder), one_cluster(engine, address, jobs, shown=progress):
             runs.append(run_job(job, folder, wanted, jobs, engine, force, progress))
         if on_run:

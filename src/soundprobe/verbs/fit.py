@@ -17,6 +17,7 @@ from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.progress import progress_bar
+from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets
 from soundprobe.heads.catalog import HEADS, make_head
@@ -72,7 +73,8 @@ def fit(
             (above 0, at most 1). None tells every class.
         passing: the share of the data's own clips that are not to be called none of the classes.
         device: as for `probe`.
-        force: fits again what is there.
+        embeddings, heads: the folders of sets and of runs.
+        force: fits again what is there; command: kept as what was run; progress: show bars.
 
     Raises:
         ConfigError: no scored run fits, or its recipe can't be repeated on all clips. StoreError: its embeddings or
@@ -83,8 +85,8 @@ def fit(
             raise ConfigError(f"{option} {share} is not valid: give a share above 0 and at most 1, such as 0.9.")
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
-    recipe = _recipe(Path(heads), run, head, backbone, dataset)
-    plan = _plan(recipe, Path(embeddings))
+    recipe = _recipe(placed(heads), run, head, backbone, dataset)
+    plan = _plan(recipe, placed(embeddings))
     asked = {"precision": precision} if precision is not None else {}
     key = digest_key({"fit": FIT_VERSION, "recipe": recipe.record.head.key, "passing": passing, **asked})
     folder = recipe.folder.parent / f"{path_name(plan.head)}-fit-{key}"

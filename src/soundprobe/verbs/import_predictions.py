@@ -22,6 +22,7 @@ from soundprobe.base.locks import locked
 from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
+from soundprobe.base.remote import local, placed, remove
 from soundprobe.base.stored import DatasetRecord
 from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data, settle
 from soundprobe.data.readers.made_folds import deal_readable
@@ -86,7 +87,9 @@ def import_predictions(
         columns: which column is which, such as "clip=file,predicted=guess".
         logits: the classes' columns hold logits; their softmax is taken.
         allow_missing: take a file that lacks clips; the run then has no rank and is compared on its clips alone.
+        heads: the folder that runs are below.
         force: put these predictions in the place of others of the same name and seed, which stay in a hidden folder.
+        command: kept in `result.json` as what was run; progress: show bars.
 
     Raises:
         SoundprobeError: a name that can't be shown, an unreadable file, clips that are missing or stand twice, labels
@@ -108,7 +111,7 @@ def import_predictions(
     model_key = digest_key({"import": name, "data": origin["fingerprint"]})
     content = hashlib.sha256(_content(told, clips)).hexdigest()
     key = digest_key({"predictions": content, "seed": seed})
-    folder = _model_folder(Path(heads), clips, name, model_key) / f"import-{key}"
+    folder = _model_folder(placed(heads), clips, name, model_key) / f"import-{key}"
     with locked(folder.parent):
         found = _fold_results(told, clips)
         if results.is_current(folder, [one.fold for one in found]):
@@ -146,7 +149,7 @@ def import_predictions(
             replace(clips, columns={**clips.columns, **heard}),
         )
     done = results.read_result(folder)
-    _note_apart(Path(heads), done.dataset)
+    _note_apart(placed(heads), done.dataset)
     return FinishedRun(folder, done, reused=False)
 
 
@@ -169,7 +172,7 @@ def import_fold_scores(
 
     Args:
         accuracies: one for each fold of the data, ascending, as shares; macro_f1: likewise.
-        name, data, folds, limit, data_columns, opening, force: as for `import_predictions`.
+        name, data, heads, folds, limit, data_columns, opening, force, progress, command: as for `import_predictions`.
 
     Raises:
         SoundprobeError: a name that can't be shown, unreadable data, another number of scores than the data has folds,
@@ -200,7 +203,7 @@ def import_fold_scores(
     origin = clips.describe(fingerprint(clips, scanned), opened_as)
     key = digest_key({"folds": told})
     model_key = digest_key({"published": name, "data": origin["fingerprint"]})
-    folder = _model_folder(Path(heads), clips, name, model_key) / f"published-{key}"
+    folder = _model_folder(placed(heads), clips, name, model_key) / f"published-{key}"
     path = folder / PublishedRecord.FILE
     with locked(folder.parent):
         if kept := PublishedRecord.read_or_make(path):
@@ -219,7 +222,7 @@ def import_fold_scores(
         }
         record = PublishedRecord.of(content, path)
         record.write(path)
-    _note_apart(Path(heads), record.dataset)
+    _note_apart(placed(heads), record.dataset)
     return FinishedPublication(folder, record, reused=False)
 
 
@@ -357,6 +360,7 @@ def _hide(folders: Sequence[Path]) -> None:
     for folder in folders:
         hidden = folder.with_name(f".{folder.name}")
         shutil.rmtree(hidden, ignore_errors=True)
+        remove(folder)
         os.replace(folder, hidden)
 
 
@@ -368,7 +372,7 @@ def _instead(seed: int | str) -> str:
 def _note_apart(heads: Path, dataset: DatasetRecord) -> None:
     """Says so where there are runs on a data set of that name, none of which is on the same clips."""
     others = []
-    for path in (heads / path_name(dataset.name)).glob("*/*/result.json"):
+    for path in (local(heads) / path_name(dataset.name)).glob("*/*/result.json"):
         try:
             others.append(RunRecord.read(path))
         except StoreError:

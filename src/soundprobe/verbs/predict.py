@@ -19,7 +19,7 @@ from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
-from soundprobe.data.listing import with_folders
+from soundprobe.data.listing import listed, with_folders
 from soundprobe.predicting.labelling import Recording
 from soundprobe.predicting.loading import check_weights, find_heads, load_predictor
 from soundprobe.predicting.prediction import Prediction, Segment
@@ -63,6 +63,7 @@ def predict(
         window_s, hop_s, threshold, min_duration_s: see `Listening`.
         engine, address: "threads" of this process, or "dask": some files a task on a cluster's workers, which have them
             under the same path; see `base.parallel.run_tasks`.
+        progress: show a bar.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_predictor`. AudioError: a clip can't be decoded.
@@ -106,7 +107,8 @@ def tags(
     Args:
         clips, sample_rate_hz, window_s, hop_s, threshold, min_duration_s: as of `predict`; segments are those of every
             tag that reaches the threshold, 0.2 by default, and may overlap.
-        backbone, weights, channels, device: see `load_tagger`; engine, address: as of `predict`.
+        backbone: whose published network has a classifier; weights: "pretrained" or the published file.
+        channels, device, engine, address, progress: as of `predict`.
 
     Raises:
         SoundprobeError: as `sources_of` and `load_tagger`. AudioError: a clip can't be decoded.
@@ -154,7 +156,7 @@ def check_tags(clips: Sequence[Path], run: str | None, backbone: str | None, wei
 
 def check_clips(clips: Sequence[Path]) -> None:
     """Raises DataError where none of them is there."""
-    if not any(os.path.exists(place) or str(place) == STDIN for place in clips):
+    if not any(str(place) == STDIN or os.path.exists(listed(place)) for place in clips):
         named = ", ".join(map(str, clips))
         raise DataError(f"There is no file or folder {named}. Name audio files, or folders of them.")
 

@@ -19,12 +19,13 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, note, unknown
-from soundprobe.base.files import path_name
+from soundprobe.base.files import path_name, remove_file
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
+from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, make_head
@@ -87,6 +88,7 @@ def probe(
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
             core where the set is large enough to repay it, else, and on a GPU, one after the other.
+        command: kept in `result.json` as what was run; progress: show bars.
         on_probe: called with each probe as soon as it is done.
 
     Raises:
@@ -115,7 +117,7 @@ def probe(
     check_engine(engine, address)
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
-    found = find_feature_sets(Path(embeddings), backbone=backbone, dataset=dataset, weights=weights)
+    found = find_feature_sets(placed(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
     for name in names:
         for feature_set in _for_head(name, found):
@@ -141,7 +143,7 @@ def probe(
                 plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
                 own = functools.partial(read, HEADS[name].takes_frames)
                 with one_thread():
-                    done = _run(plan, own, Path(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    done = _run(plan, own, placed(heads), only_folds, run_folds, device, jobs, force, progress, command)
                     for extra in wanted:
                         again = not done.reused
                         extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
@@ -194,7 +196,7 @@ def _run(
         if force:
             results.forget_result(folder)
             for fold in wanted:
-                results.fold_path(folder, fold).unlink(missing_ok=True)
+                remove_file(results.fold_path(folder, fold))
         done = results.usable_folds(folder, features.folds)
         missing = [fold for fold in wanted if fold not in done]
         if not missing and results.is_current(folder, done):

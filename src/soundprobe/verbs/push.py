@@ -63,6 +63,7 @@ def push(
         repo: OWNER/NAME.
         private: whether a new repository is only for its owner.
         dry_run: write everything, send nothing.
+        heads, dataset, weights, data_licence: as for `export`; progress: show bars.
 
     Raises:
         ConfigError: the name is none, no run is named so, there is no token, or the network may not be used.

@@ -10,6 +10,7 @@ from pathlib import Path
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.locks import LOCK, locked, removed_path
+from soundprobe.base.remote import placed, remove
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs, same_folder
 
 
@@ -26,10 +27,15 @@ def remove_run(run: str | Path, *, heads: str | Path = "heads", dataset: str | N
     """Takes a run's folder away, and that of its backbone where it was the last run in it. Embeddings stay.
 
     Args:
-        run: see `folder_to_remove`.
+        run: a run's name, the beginning of its key, or its folder, also of one that can't be read.
+        heads: the folder that it is below; dataset: only a run on that data set.
+
+    Returns:
+        Where it was.
 
     Raises:
-        ConfigError, StoreError: see `folder_to_remove` and `remove_folder`.
+        ConfigError: no run, or several, are named so, a trial among them, or the folder is a link.
+        StoreError: it is being written, or can't be taken away.
     """
     folder = folder_to_remove(run, heads=heads, dataset=dataset)
     remove_folder(folder)
@@ -45,9 +51,9 @@ def folder_to_remove(run: str | Path, *, heads: str | Path = "heads", dataset: s
     no_run = (folder for folder in named_runs(heads).others if same_folder(folder, Path(run)))
     folder = next(no_run, None) or find_run(heads, run, dataset=dataset, option="runs rm", whole=False).folder
     own = folder.resolve()
-    if own.parent.parent.parent != Path(heads).resolve():
+    if own.parent.parent.parent != placed(heads).resolve():
         raise ConfigError(f"{folder} is {own}, outside {heads}. Delete it there, by hand.")
-    for place in (Path(run), Path(heads, run)):
+    for place in (Path(run), placed(heads) / run):
         if place.is_symlink() and same_folder(folder, place):
             raise ConfigError(f"{place} is a link to {folder}. Name that, and delete the link by hand.")
     return folder
@@ -62,6 +68,7 @@ def remove_folder(folder: Path) -> None:
     gone, lock = removed_path(folder), folder.parent / LOCK
     try:
         with locked(folder.parent) if lock.exists() else nullcontext(), locked(folder):  # an import holds the former
+            remove(folder)
             folder.rename(gone)  # nobody reads half a run
         shutil.rmtree(gone)
         if not set(folder.parent.iterdir()) - {lock}:

@@ -40,7 +40,7 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
         to: a folder, or the URI of a tracking server or database.
 
     Raises:
-        ConfigError: see `check_tracker`.
+        ConfigError: MLflow is not installed, `to` is empty, or the network is forbidden and `to` is on it.
     """
     where = check_tracker(to)
     for run in runs:

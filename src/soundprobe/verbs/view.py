@@ -62,7 +62,7 @@ def view(
         max_mb: how many million bytes sounds and pictures may take; a clip that doesn't fit any more is left out, and
             a note names it.
         channels: what becomes of a clip's: "mean" (what is shown by default), "first" or "loudest". None takes for the
-            probabilities what the head's embeddings were made of.
+            probabilities what the head's embeddings were made of. progress: show a bar.
 
     Raises:
         DataError: there is no audio in the folder. AudioError: a clip that was named can't be decoded.

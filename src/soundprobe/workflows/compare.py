@@ -18,6 +18,7 @@ from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.machine import check_device_name
 from soundprobe.base.progress import one_display, progress_bar
 from soundprobe.base.records import Clips
+from soundprobe.base.remote import placed
 from soundprobe.data.audit.file_names import suggest_groups
 from soundprobe.data.catalog import DATASETS, MADE_FOLDS, Opening, find_layout, open_data
 from soundprobe.data.readers.table import read_table
@@ -101,7 +102,7 @@ def compare(
         embeddings, heads, reports: the folders that results are kept below.
         device: where networks run; jobs: threads that decode.
         command: kept with results as what was run.
-        say: called with a line about each step.
+        say: called with a line about each step; progress: show bars.
 
     Raises:
         SoundprobeError: an unknown name, unreadable data, a file that holds no such weights, a second writer, a full
@@ -189,7 +190,9 @@ def compare(
         label = next(run.data for run in there.found if run.folder == runs[0].folder)
         own_name = None if baseline is None else Path(baseline).stem
         with progress_bar("report", 1, "", shown=progress):
-            report = write_report(Path(heads), Path(reports), dataset=label, baseline=own_name, embeddings=embeddings)
+            report = write_report(
+                placed(heads), placed(reports), dataset=label, baseline=own_name, embeddings=embeddings
+            )
     found = report.collection
     (comparison,) = comparisons_of(found.by_dataset(), found.published, found.baseline)
     usable = [run for run in there.found if run.data == label and run.kind == "probe" and not run.is_control]
@@ -198,7 +201,7 @@ def compare(
         answer=verdict_of(comparison).headline,
         report=report,
         best=best,
-        predict=predict_command(there.address(best), best, Path(heads), files),
+        predict=predict_command(there.address(best), best, placed(heads), files),
         runs=ShownList(runs),
         left_out=left_out,
         failures={clip: reason for outcome in outcomes for clip, reason in outcome.failures.items()},

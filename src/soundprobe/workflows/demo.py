@@ -22,6 +22,10 @@ def demo(
 ) -> Compared:
     """Compares as the recipe says, below the folder `to`.
 
+    Args:
+        to: its data, embeddings, heads and report; recipe: a TOML file, `configs/demo.toml` by default.
+        progress: show bars; say: called with each line that is told on the way.
+
     Raises:
         SoundprobeError: see `compare`.
     """

@@ -12,6 +12,7 @@ import torch
 from backbone_inputs import sounds
 from torch import nn
 
+from narrow_cnn14 import narrow
 from soundprobe.backbones.fast.shortcuts import Prepared, _sampled, may_shortcut
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 
@@ -23,10 +24,12 @@ KINDS = ("silent", "near-silent", "one click", "loud", "short", "odd length")
 
 @pytest.fixture(scope="module")
 def lived_in() -> dict[str, LoadedBackbone]:
-    """The backbones with random weights, but with BatchNorm statistics as after training."""
+    """The backbones with random weights, CNN14 narrow, but with BatchNorm statistics as after training."""
     made = {}
     for name in SHORTCUT:
         made[name] = load_backbone(name, weights="random", clip_seconds=CLIP_SECONDS.get(name))
+        if name == "panns":
+            narrow(made[name].network)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(13)
             for layer in made[name].network.modules():

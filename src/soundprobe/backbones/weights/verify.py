@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from soundprobe.base.errors import StoreError, WeightsError, note
-from soundprobe.base.files import cache_folder, make_folder, offline, sync_file, sync_folder, write_text
+from soundprobe.base.files import make_folder, offline, sync_file, sync_folder, write_text
 from soundprobe.base.locks import HOLDER, held_lock
+from soundprobe.base.places import cache_folder
+from soundprobe.base.remote import fetch as fetch_copy
 
 HUB = "https://huggingface.co"
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -161,6 +163,7 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of the file's bytes, 64 lower-case hexadecimal digits. Raises WeightsError if it can't be read."""
+    fetch_copy(path)
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

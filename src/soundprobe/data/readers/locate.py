@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.base.remote import is_url, placed
 from soundprobe.data.listing import files_below, is_audio
 
 MOST_FILES = 100_000  # looked through for a file's name
@@ -20,9 +21,9 @@ MOST_FILES = 100_000  # looked through for a file's name
 class Locator:
     """Finds paths below `root`.
 
-    A path is taken as it is where something is there. Else backslashes are slashes, a drive or the folders in front of
-    what is there are dropped where `root` was given by the user, and names may differ in Unicode form, in case, or by a
-    missing ending.
+    A URL is taken as it is, and a path where something is there. Else backslashes are slashes, a drive or the folders
+    in front of what is there are dropped where `root` was given by the user, and names may differ in Unicode form, in
+    case, or by a missing ending.
     """
 
     def __init__(self, root: Path, *, given: bool) -> None:
@@ -31,8 +32,8 @@ class Locator:
 
     def find(self, path: str) -> str:
         """The file's path; `path` below the root where nothing is found."""
-        plain = self.root / path
-        if os.path.isfile(plain):
+        plain = placed(path) if is_url(path) else self.root / path
+        if is_url(path) or os.path.isfile(plain):
             return str(plain)
         parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
         tails = range(len(parts)) if self.given else range(1)

@@ -13,6 +13,7 @@ from soundprobe.audio.segments import SLACK_S, duration_s, segment
 from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips, Source
+from soundprobe.base.remote import is_url, placed
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
 from soundprobe.data.readers.columns import check_paths, check_single_labels, choose_columns, parse_columns, plain_name
 from soundprobe.data.readers.locate import Locator, one_path_a_file
@@ -50,9 +51,9 @@ def read_manifest(
     file = Path(path)
     if file.suffix.lower() not in ENDINGS:
         raise DataError(f"{file} is no manifest: its name must end in {', '.join(ENDINGS)}.")
-    if audio_root is not None and not Path(audio_root).is_dir():
+    if audio_root is not None and not is_url(audio_root) and not Path(audio_root).is_dir():
         raise DataError(f"--audio-root {audio_root} is no folder. Give the one that the clips' paths are below.")
-    root = file.parent if audio_root is None else Path(audio_root)
+    root = file.parent if audio_root is None else placed(audio_root)
     locator = Locator(root, given=audio_root is not None)
     return clips_of_table(
         read_table(file),

@@ -22,7 +22,8 @@ from filelock import FileLock
 from numpy.random import Generator, default_rng
 
 from soundprobe.base.errors import ConfigError, DataError
-from soundprobe.base.files import cache_folder, sync_folder
+from soundprobe.base.files import sync_folder
+from soundprobe.base.places import cache_folder
 from soundprobe.data.synth import acoustics as a
 from soundprobe.data.synth.acoustics import Render
 from soundprobe.data.synth.sounds import RECIPES, SoundRecipe

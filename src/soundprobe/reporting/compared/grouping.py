@@ -8,12 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.runs.marks import (
-    is_protocol_control,
-    is_trained_from_scratch,
-    is_untrained,
-    leaves_leaks_out,
-)
+from soundprobe.reporting.runs.marks import is_protocol_control, is_trained_from_scratch, is_untrained, leaves_leaks_out
 from soundprobe.reporting.runs.run import Run
 from soundprobe.reporting.wording import setting_text
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.encoded import digest, open_encoded
-from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning
+from soundprobe.base.errors import AudioError, ConfigError, DataError, SoundprobeWarning, StoreError
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Clips, Source
+from soundprobe.base.remote import is_url
 from soundprobe.reporting.compared.media_files import MediaFiles
 from soundprobe.reporting.runs.run import Run
 from soundprobe.viewing.sound import PageClip, Playable, page_clip
@@ -222,14 +223,16 @@ def _open(address: str, how: dict[str, Any]) -> Clips | DataError:
     """The data set at `address`, or why it can't be opened. What is on the Hub is read only where it was fetched."""
     from soundprobe.data.catalog import DATASETS, OF_HUB, open_data, open_fetched
 
-    remote = address in DATASETS or address.startswith(OF_HUB)
-    if not remote and not Path(address).exists():
+    remote = address in DATASETS or (address.startswith(OF_HUB) and not is_url(address))
+    if not remote and not is_url(address) and not Path(address).exists():
         return DataError(f"nothing is at {address} any more")
     try:
         with warnings.catch_warnings(action="ignore", category=SoundprobeWarning):  # said when they were extracted
             return open_fetched(address, **how) if remote else open_data(address, **how)
     except DataError as error:
         return error
+    except StoreError as error:  # of a URL
+        return DataError(str(error))
 
 
 def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str], tries: int = 20) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soundprobe.base.digests import is_as_named, short_digest
-from soundprobe.base.files import atomic_file
+from soundprobe.base.files import atomic_file, remove_file
 from soundprobe.viewing.sound import COMPACT_RATE_HZ, MADE_BY, PageClip, Playable
 
 FOLDER = "report-audio"
@@ -91,5 +91,5 @@ def drop_unused(folder: Path, used: Iterable[str]) -> None:
     """Deletes what is ours in `folder` and not `used` by the page: nobody would know that it is of earlier ones."""
     with suppress(OSError):  # it isn't there, holds something else, or can't be written
         for name in {path.name for path in folder.iterdir() if _OURS.fullmatch(path.name)}.difference(used):
-            (folder / name).unlink()
+            remove_file(folder / name)
         folder.rmdir()

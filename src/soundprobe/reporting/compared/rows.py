@@ -272,8 +272,17 @@ class Row:
         for run in self.runs:
             for scores in run.folds:
                 for name, value in scores.chosen.items():
-                    counts.setdefault(one_line(name), Counter())[setting_text(value)] += 1
+                    if name != "layer_weights":
+                        counts.setdefault(one_line(name), Counter())[setting_text(value)] += 1
         return {name: dict(counts[name].most_common()) for name in counts}
+
+    @cached_property
+    def layer_weights(self) -> Mapping[str, float]:
+        """Of each layer the mean weight over the folds, of all seeds, that learnt weights; empty where none did."""
+        found = [
+            fold.chosen["layer_weights"] for run in self.runs for fold in run.folds if "layer_weights" in fold.chosen
+        ]
+        return {one_line(layer): float(np.mean([weights[layer] for weights in found])) for layer in (found or [{}])[0]}
 
     @property
     def chosen_briefly(self) -> Mapping[str, Mapping[str, int]]:

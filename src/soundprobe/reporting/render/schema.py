@@ -27,9 +27,9 @@ DATASET_ORDER = """
 """
 ROW_ORDER = """
     name title kind tag caution imported is_control control_of contaminated rank complete backbone head accuracy
-    macro_f1 seed_spread folds per_class_f1 confusion chosen seconds seconds_per_clip control over_control intervals
-    doubts per_class calibration learning_curve shots training peeking by against_control against_best
-    against_published runs
+    macro_f1 seed_spread folds per_class_f1 confusion chosen layer_weights seconds seconds_per_clip control
+    over_control intervals doubts per_class calibration learning_curve shots training peeking by against_control
+    against_best against_published runs
 """
 """Fields in the order in which the file holds them, whichever section they come from; others follow."""
 

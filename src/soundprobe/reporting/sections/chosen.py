@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.elements import Column, Element, Span, Text, Words, joined, lead
+from soundprobe.reporting.elements import Cell, Column, Element, Span, Text, Words, joined, lead
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import run_table
-from soundprobe.reporting.wording import listing
+from soundprobe.reporting.wording import bars, listing, percent, setting_text
 from soundprobe.scoring.tuning import fine_tuning_verdict
 
 
@@ -23,6 +23,22 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         role="how",
     )
     yield run_table([Column("Chosen", lambda row: _settings(row.chosen_briefly), text=True)], rows)
+    if weighted := [row for row in rows if row.layer_weights]:
+        yield Text(
+            "Weights of the layers that a head was trained on the sum of, learnt with it in each training fold: the "
+            "mean over folds, a bar a layer, from what goes into the first to the last.",
+            role="how",
+        )
+        columns = [
+            Column(
+                "Layers",
+                lambda row: Cell(bars(row.layer_weights.values()), title=setting_text(row.layer_weights)),
+                text=True,
+            ),
+            Column("Most on", lambda row: max(row.layer_weights, key=row.layer_weights.__getitem__)),
+            Column("Weight, %", lambda row: max(row.layer_weights.values()), percent),
+        ]
+        yield run_table(columns, weighted)
     for row in rows:
         verdict = fine_tuning_verdict([fold for run in row.runs for fold in run.record.folds])
         if verdict:
@@ -49,5 +65,9 @@ def cautions_of(comparison: Comparison) -> tuple[str, ...]:
 
 
 SECTION = Section(
-    "chosen", "Chosen settings", _show, row_facts=lambda comparison, row: {"chosen": row.chosen}, folded=True
+    "chosen",
+    "Chosen settings",
+    _show,
+    row_facts=lambda comparison, row: {"chosen": row.chosen, "layer_weights": row.layer_weights},
+    folded=True,
 )

@@ -12,18 +12,7 @@ from soundprobe.reporting.compared.baselines import PublishedHere
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import (
-    Cell,
-    Column,
-    Element,
-    Heading,
-    Span,
-    Table,
-    Text,
-    Words,
-    code,
-    struck,
-)
+from soundprobe.reporting.elements import Cell, Column, Element, Heading, Span, Table, Text, Words, code, struck
 from soundprobe.reporting.runs.marks import could_not_fail, has_shuffled_labels
 from soundprobe.reporting.sections.section import Section, Unmeasured
 from soundprobe.reporting.sections.shown_rows import published_name, run_name, run_table

@@ -19,17 +19,7 @@ from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.judgements import Judgements, judgements_of
 from soundprobe.reporting.compared.media import Media
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import (
-    Column,
-    Element,
-    Fold,
-    Interactive,
-    Table,
-    Text,
-    code,
-    name,
-    on_page,
-)
+from soundprobe.reporting.elements import Column, Element, Fold, Interactive, Table, Text, code, name, on_page
 from soundprobe.reporting.sections.confusion import chosen_from
 from soundprobe.reporting.sections.embedding_map import Map, maps_of, symbols_of
 from soundprobe.reporting.sections.section import ClipSet, Section

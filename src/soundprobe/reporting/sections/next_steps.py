@@ -11,7 +11,7 @@ from soundprobe.reporting.compared.baselines import OwnModel
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.confusion import most_frequent
-from soundprobe.reporting.sections.learning import CurvePoint, learning_curve_of
+from soundprobe.reporting.sections.learning import learning_curve_of
 from soundprobe.reporting.wording import duration, one_line, plural, points
 
 MOST = 4
@@ -90,7 +90,8 @@ def retrain(comparison: Comparison, own: OwnModel) -> str:
 def _more_recordings(comparison: Comparison) -> Iterator[Step]:
     curves = [curve for row in comparison.contenders if len(curve := learning_curve_of(row)) > 1]
     if curves:
-        gain = _last_gain(curves[0])
+        before, last = curves[0][-2:]
+        gain = last.accuracy - before.accuracy
         if gain >= CLIMBS:
             said = f"Record more: the last step to all recordings still gained {points(gain)} points."
         else:
@@ -98,10 +99,6 @@ def _more_recordings(comparison: Comparison) -> Iterator[Step]:
         yield Step(said, section="learning")
     elif _probed(comparison) and comparison.contenders[0].accuracy.mean < 1:
         yield Step("Would more recordings help? Measure it:", probe_of(comparison, "--learning-curve"))
-
-
-def _last_gain(curve: tuple[CurvePoint, ...]) -> float:
-    return curve[-1].accuracy - curve[-2].accuracy
 
 
 def _level(comparison: Comparison) -> Iterator[Step]:

@@ -41,10 +41,6 @@ class HardRecording:
     taken_for: str
     taken_share: float
 
-    @property
-    def wrong_share(self) -> float:
-        return self.wrong / self.clips
-
 
 def _show(comparison: Comparison) -> Iterator[Element]:
     found = hardest_recordings(comparison)
@@ -61,7 +57,7 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Fold", lambda one: Cell(", ".join(map(str, one.folds)), one.folds[0]), sort="least"),
         Column("Clips", lambda one: one.clips, sort="number"),
         Column("Wrong, on average", lambda one: one.wrong, "{:.1f}".format, sort="number", lead=True),
-        Column("of its clips, %", lambda one: one.wrong_share, lambda share: percent(share, 0), sort="number"),
+        Column("of its clips, %", lambda one: one.wrong / one.clips, lambda share: percent(share, 0), sort="number"),
         Column("Wrong, best run", lambda one: one.best_wrong, "{:.3g}".format, sort="number"),
         Column("Mostly taken for", _taken_for, text=True, sort="text", by=lambda one: one_line(one.taken_for)),
     ]
