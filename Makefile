@@ -79,7 +79,7 @@ docs: install
 
 # All commands and blocks of README and docs that can be run here, the slow ones too, in minutes.
 docs-run: install
-	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s tests/test_docs.py
+	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s --timeout 3600 tests/test_docs.py
 
 # One report of mn04, a tiny model of each family of transformers and others: make families DATA=UrbanSound8K/ MN04=mn04_as_mAP_432.pt
 families: install

@@ -2,6 +2,8 @@
 
     python benchmarks/scale.py --clips 600000 --dim 64                                         store and plan alone
     python benchmarks/scale.py --clips 20000 --engine dask --workers 2 --network-ms 20    the engine's overhead
+    python benchmarks/scale.py --clips 2000000 --dim 64 --classes 10 --probe                   and a fold on disk
+    python benchmarks/scale.py --clips 10000000 --manifest                                     a CSV manifest alone
 
 Clips are 64 samples made when they are read; the network is a matrix product, which takes `--network-ms` a clip more.
 All else is real: scan, fingerprint, decoding, the engine, parts on disk with their digests, and reading them again. The
@@ -14,24 +16,28 @@ import argparse
 import hashlib
 import os
 import struct
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
 
 from machine_note import describe
-from soundprobe import extract
+from soundprobe import extract, probe
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.files import size_of
 from soundprobe.base.records import Clips, EncodedAudio
+from soundprobe.base.texts import texts_of
+from soundprobe.data.catalog import open_data
 from soundprobe.embeddings.store import open_set, read_embeddings
 
 RATE_HZ, SAMPLES = 16_000, 64
@@ -40,7 +46,9 @@ HEADER = struct.pack(
     "<4sI4s4sIHHIIHH4sI",
     *(b"RIFF", 36 + 2 * SAMPLES, b"WAVE", b"fmt ", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16, b"data", 2 * SAMPLES),
 )
-FOLDS, CLASSES = 10, 527  # AudioSet's classes
+FOLDS, CLASSES = 10, int(os.environ.get("SCALE_CLASSES", "527"))  # AudioSet's
+RECORDING = 80  # clips of one
+PATTERNS = np.random.default_rng(0).choice(np.array([-2000, 2000], dtype=np.int16), (CLASSES, SAMPLES // 2))
 
 
 class Generated(Backbone):
@@ -59,21 +67,34 @@ class Generated(Backbone):
 
 
 def encoded(number: int) -> bytes:
-    """A WAV file of noise that is this number's alone, and that no check finds conspicuous."""
+    """A WAV file of noise that is this number's alone, on its class's pattern; no check finds it conspicuous."""
     noise = np.frombuffer(hashlib.shake_128(str(number).encode()).digest(SAMPLES // 2), np.int8) * np.int16(100)
+    noise = noise + PATTERNS[number % CLASSES]
     return HEADER + noise.tobytes() + (-noise).tobytes()
+
+
+class Sources(Sequence[EncodedAudio]):
+    """N clips, each made when it is asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: Any) -> Any:
+        return EncodedAudio(f"{range(self.count)[number]:08d}.wav", partial(encoded, int(number)))
 
 
 def made(count: int) -> Clips:
     numbers = np.arange(count)
-    ids = np.array([f"{number:08d}.wav" for number in numbers])
     return Clips(
         name="generated",
-        ids=ids,
-        sources=[EncodedAudio(name, partial(encoded, number)) for number, name in enumerate(ids.tolist())],
+        ids=texts_of(f"{number:08d}.wav" for number in range(count)),
+        sources=Sources(count),
         labels=numbers % CLASSES,
-        folds=1 + numbers // CLASSES % FOLDS,
-        groups=ids,
+        folds=1 + numbers // RECORDING % FOLDS,
+        groups=texts_of(f"{number // RECORDING:06d}" for number in range(count)),
         class_names=tuple(f"class {number}" for number in range(CLASSES)),
     )
 
@@ -86,7 +107,8 @@ def watched() -> Iterator[list[tuple[float, float, float]]]:
 
     def held(process: psutil.Process) -> float:
         try:
-            return process.memory_info().rss / 1e6
+            memory = process.memory_info()
+            return (memory.rss - memory.shared) / 1e6  # files that are mapped make room when others need it
         except psutil.NoSuchProcess:
             return 0.0
 
@@ -106,7 +128,7 @@ def watched() -> Iterator[list[tuple[float, float, float]]]:
 
 def measure(count: int, engine: str, root: Path) -> tuple[Path, float]:
     """Prints what `extract` took; gives the set's folder, and the mean seconds between two parts."""
-    before_mb = psutil.Process().memory_info().rss / 1e6
+    before_mb = held_bytes() / 1e6
     clips = made(count)
     began = time.time()
     with watched() as seen:
@@ -134,6 +156,41 @@ def measure(count: int, engine: str, root: Path) -> tuple[Path, float]:
     return done.folder, float(gaps.mean())
 
 
+def held_bytes() -> float:
+    """What this process holds, without files that it maps."""
+    memory = psutil.Process().memory_info()
+    return float(memory.rss - memory.shared)
+
+
+def open_manifest(count: int, folder: Path) -> float:
+    """Prints what it takes to open a manifest of so many rows, whose files are not there; gives its bytes a row."""
+    path = folder / "manifest.csv"
+    with path.open("w") as file:
+        file.write("path,label,fold\n")
+        for number in range(count):
+            name = hashlib.md5(str(number).encode()).hexdigest()[:11]
+            file.write(f"segments/{name}-{number % 90:02d}000.wav,class {number % 527},{1 + number % FOLDS}\n")
+    before, began = held_bytes(), time.time()
+    with watched() as seen:
+        clips = open_data(path)
+    most, left = 1e6 * max(one[1] for one in seen) - before, held_bytes() - before
+    assert len(clips) == count
+    print(f"{count:,} rows of {path.stat().st_size / count:.0f} bytes opened in {time.time() - began:.0f} s")
+    print(f"  bytes a row: {most / count:.0f} at most, {left / count:.0f} in the end")
+    return most / count
+
+
+def probe_fold(root: Path, clips: int) -> None:
+    """Prints what the linear head takes for one fold on features that stay on disk."""
+    before, began = held_bytes(), time.time()
+    with watched() as seen:
+        (done,) = probe(embeddings=root, heads=root / "heads", only_folds=[1], memory_gb=1e-3, jobs=1, progress=False)
+    most = 1e6 * max(one[1] for one in seen) - before
+    (fold,) = done.record.folds
+    print(f"probe of a fold on disk: {time.time() - began:.0f} s, {fold.seconds:.0f} of them to choose and train")
+    print(f"  {most / 1e6:.0f} MB more, {most / clips:.0f} bytes a clip; accuracy {fold.accuracy:.3f}, {fold.chosen}")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--clips", type=int, default=200_000, help="513 or more")
@@ -141,11 +198,19 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=2, help="of --engine dask")
     options.add_argument("--network-ms", type=float, default=0.0, help="what the network takes a clip")
     options.add_argument("--dim", default="960", help="numbers of an embedding")
+    options.add_argument("--classes", default="527")
+    options.add_argument("--probe", action="store_true", help="train the linear head of a fold, too, out of core")
+    options.add_argument("--manifest", action="store_true", help="open a manifest of so many clips, and no more")
     options.add_argument("--folder", type=Path, help="where to write; by default a temporary folder")
     chosen = options.parse_args()
-    os.environ |= {"SCALE_NETWORK_MS": str(chosen.network_ms), "SCALE_DIM": chosen.dim}
+    given = {"SCALE_NETWORK_MS": str(chosen.network_ms), "SCALE_DIM": chosen.dim, "SCALE_CLASSES": chosen.classes}
+    if not given.items() <= os.environ.items():  # they are read where this file is imported, here and in workers
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | given)
     print(describe())
     with tempfile.TemporaryDirectory(dir=chosen.folder) as root:
+        if chosen.manifest:
+            open_manifest(chosen.clips, Path(root))
+            return
         if chosen.engine == "dask":
             from soundprobe.base.parallel import one_cluster
 
@@ -159,12 +224,14 @@ def main() -> None:
         folder, _ = measure(chosen.clips, "threads", Path(root))
         size, record = size_of(folder), (folder / "meta.json").stat().st_size
         print(f"  {size / chosen.clips:.0f} bytes a clip on disk; meta.json {record / 1e3:.0f} kB")
-        before_mb = psutil.Process().memory_info().rss / 1e6
+        before_mb = held_bytes() / 1e6
         began = time.time()
         with watched() as seen:
-            features = read_embeddings(open_set(folder)).features
+            size_mb = read_embeddings(open_set(folder)).features.nbytes / 1e6
         more_mb = max((one[1] for one in seen), default=before_mb) - before_mb
-        print(f"read: {time.time() - began:.1f} s, {more_mb:.0f} MB more; features {features.nbytes / 1e6:.0f} MB")
+        print(f"read: {time.time() - began:.1f} s, {more_mb:.0f} MB more; features {size_mb:.0f} MB")
+        if chosen.probe:
+            probe_fold(Path(root), chosen.clips)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,23 @@
     python benchmarks/whole_job.py --data UrbanSound8K/ --weights mn04.pt \\
         --python notebook=env-notebook/bin/python --python xares=env-xares/bin/python --python mteb=env-mteb/bin/python
 
-Each contestant is a process of its own in the environment that `--python` names, or in this one. mn04 comes from
-soundprobe everywhere: the kits don't have it, so it goes into them by our adapters. Rounds are interleaved. Cold starts
-in an empty folder; warm is the same command again in it. The system's cache of files is filled for all.
+Each contestant is a process of its own in the environment that `--python` names, or in this one, and counts from its
+start to its end, imports included. mn04 comes from soundprobe everywhere: the kits don't have it, so it goes into them
+by our adapters. Rounds are interleaved. Cold starts in an empty folder; warm is the same again in it. A round before
+the counted ones fills the system's cache of files and Python's of compiled modules, for all.
 
-probe: `soundprobe extract` and `probe`: linear, MLP and kNN heads, chosen on inner splits by recording.
-compare: `soundprobe compare` as it stands: these, and the untrained network, statistics of a spectrogram, shuffled
-    labels and the page.
-notebook: librosa.load and the network clip by clip, then scikit-learn's `GridSearchCV` with a process for each core:
-    three heads with our candidates, chosen on inner splits by recording; the perceptron's epochs as in `heads.py`. It
-    keeps nothing, so that warm is cold.
+probe: `extract` and `probe`: linear, MLP and kNN heads, chosen on inner splits by recording.
+compare: `compare` as it stands: these, and the untrained network, statistics of a spectrogram, shuffled labels and the
+    page.
+notebook: librosa.load clip by clip and the network by batches of 16, on all threads, then scikit-learn's
+    `GridSearchCV` with a process of one thread for each core: three heads with our candidates, chosen on inner splits
+    by recording; the perceptron's epochs as in `heads.py`. It keeps nothing, so that warm is cold.
 xares: X-ARES's own task: a linear layer, 10 epochs, and kNN. Nothing is chosen but the epoch, by the test fold.
 mteb: MTEB's own class of UrbanSound8K: 8 training clips a class. Nothing is chosen; its folds are drawn clip by clip.
 
 Seeds are 0, or the kit's own 42. Processor seconds are the process's and its children's. On a busy machine neither
-clock can be believed with two threads: the notebook's, which embed one clip at a time, then mostly wait for each other,
-at many times the processor seconds. Use an idle one.
+clock can be believed with two threads, which then mostly wait for each other, at many times the processor seconds.
+Use an idle one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +47,25 @@ Scores = dict[str, float]
 
 
 def probe(data: str, weights: str) -> Scores:
-    run_command("extract", "--backbone", "mn04", "--data", data, "--weights", weights)
-    return run_command("probe", "--head", "linear,mlp,knn")
+    import soundprobe
+
+    soundprobe.extract(data, backbone="mn04", weights=weights, progress=False)
+    return scores_of(soundprobe.probe(head="linear,mlp,knn", progress=False))
 
 
 def compare(data: str, weights: str) -> Scores:
-    return run_command("compare", data, "--weights", weights)
+    import soundprobe
+
+    return scores_of(soundprobe.compare(data, weights=weights, progress=False).runs)
 
 
-def run_command(*words: str) -> Scores:
-    command = [sys.executable, "-m", "soundprobe", *words, "--quiet", "--json"]
-    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+def scores_of(runs: Iterable[Any]) -> Scores:
+    """Of the pretrained network on true labels."""
+    records = [run.record for run in runs]
     scored = [
-        run for run in told.get("runs", []) if run["weights_label"] == "pretrained" and "control" not in run["settings"]
+        one for one in records if one.backbone.weights_label == "pretrained" and "control" not in one.head.settings
     ]
-    return {run["head"]: run["accuracy"]["mean"] for run in scored}
+    return {one.head.name: one.summary.accuracy.mean for one in scored}
 
 
 def notebook(clips: Clips, weights: str) -> Scores:
@@ -77,11 +83,13 @@ def notebook(clips: Clips, weights: str) -> Scores:
     from soundprobe.heads import KNNHead, LinearHead, MLPHead
 
     network = Embedder("mn04", weights)
-    rows = []
-    for clip in clips:
-        wave, _ = librosa.load(clip["path"], sr=network.spec.sample_rate_hz)
-        rows.append(network.embed(torch.from_numpy(wave)[None])[0].numpy())
-    X = np.stack(rows)
+    rate_hz, rows = network.spec.sample_rate_hz, []
+    for start in range(0, len(clips), 16):
+        waves = [librosa.load(clip["path"], sr=rate_hz)[0] for clip in clips[start : start + 16]]
+        longest = max(map(len, waves))
+        batch = np.stack([librosa.util.fix_length(wave, size=longest) for wave in waves])
+        rows.append(network.embed(torch.from_numpy(batch)).numpy())
+    X = np.concatenate(rows)
     y, groups, folds = (np.array([clip[column] for clip in clips]) for column in ("label", "group", "fold"))
 
     linear, mlp, knn = LinearHead(), MLPHead(), KNNHead()
@@ -179,6 +187,13 @@ def mteb(clips: Clips, weights: str) -> Scores:
 
 CONTESTANTS = {"probe": probe, "compare": compare, "notebook": notebook, "xares": xares, "mteb": mteb}
 OWN = ("probe", "compare")
+CHOSEN_BY = {
+    "probe": "inner splits by recording",
+    "compare": "inner splits by recording",
+    "notebook": "inner splits by recording",
+    "xares": "the epoch by the test fold; 10 epochs of one setting",
+    "mteb": "nothing; 8 training clips a class",
+}
 
 
 def take_part(options: argparse.Namespace) -> None:
@@ -190,11 +205,11 @@ def take_part(options: argparse.Namespace) -> None:
 def timed(name: str, python: str, data: str, weights: str, folder: Path) -> tuple[float, float, Scores]:
     """Wall and processor seconds, and the scores, of one contestant's run in `folder`."""
     words = [python, __file__, "--only", name, "--data", data, "--weights", weights]
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     # Perceptrons that stop at the epochs that they are told warn each time, in processes too.
-    ran = subprocess.run(
-        words, cwd=folder, env=os.environ | {"PYTHONWARNINGS": "ignore"}, capture_output=True, text=True
-    )
+    environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # half of the time would be Python's compiler
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    ran = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True)
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if ran.returncode:
@@ -238,7 +253,7 @@ def measure(options: argparse.Namespace) -> None:
             writer.writerow(["path", "label", "group", "fold"])
             labels = np.array(clips.class_names)[clips.labels]
             writer.writerows(zip(clips.sources, labels, clips.groups, clips.folds, strict=True))
-        for round_ in range(options.rounds):
+        for round_ in range(options.rounds + 1):
             for name in names:
                 with tempfile.TemporaryDirectory(dir=place) as folder:
                     for kind in kinds:
@@ -246,19 +261,19 @@ def measure(options: argparse.Namespace) -> None:
                         python = os.path.abspath(pythons.get(name, sys.executable))
                         if kind == "cold" or name != "notebook":
                             seconds, work, scores[name] = timed(name, python, given, weights, Path(folder))
-                        wall[name, kind].append(seconds)
-                        busy[name, kind].append(work)
+                        if round_:
+                            wall[name, kind].append(seconds)
+                            busy[name, kind].append(work)
                         told = f"{seconds:.1f} s, processor {work:.1f} s, load {os.getloadavg()[0]:.1f}"
-                        print(f"  round {round_ + 1}: {name} {kind} {told}", flush=True)
+                        print(f"  round {round_}: {name} {kind} {told}", flush=True)
+    print("| | accuracy | chosen by |" + "".join(f" {kind}, s | processor, s | times `probe`'s |" for kind in kinds))
+    print("|---|---|---|" + "---|---|---|" * len(kinds))
     for name in names:
-        print(f"{name}: " + ", ".join(f"{head} {score:.3f}" for head, score in scores[name].items()))
+        row = [name, ", ".join(f"{head} {score:.3f}" for head, score in scores[name].items()), CHOSEN_BY[name]]
         for kind in kinds:
-            told = f"  {kind}: {spread(wall[name, kind])} s, processor {spread(busy[name, kind])} s"
-            for own in OWN:
-                for what, figures in (("wall", wall), ("processor", busy)):
-                    ratio = statistics.median(figures[name, kind]) / statistics.median(figures[own, kind])
-                    told += f", {ratio:.2f} of {own}'s" if what == "wall" else f" ({ratio:.2f} by the processor)"
-            print(told)
+            ratio = statistics.median(wall[name, kind]) / statistics.median(wall["probe", kind])
+            row += [spread(wall[name, kind]), spread(busy[name, kind]), f"{ratio:.1f}"]
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

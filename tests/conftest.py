@@ -13,8 +13,9 @@ from dask_cluster import DaskCluster
 from object_store import ObjectStore
 from optional import needed
 
-# Before PyTorch comes: workers share the cores, and a thread that spins while it waits takes another worker's time.
+# Before PyTorch and numpy come: workers share the cores, and a thread that spins while it waits takes another's time.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 LONGEST = (
     "test_real_audio",
     "test_docs",

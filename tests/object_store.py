@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -86,9 +87,10 @@ class ObjectStore:
                 if answer.getheader("Content-Length") is None:
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
                 behind.close()
+                if self.command != "HEAD":
+                    with suppress(ConnectionError):  # who asked waits no longer
+                        self.wfile.write(content)
 
             def tell(self, status: int, code: str) -> None:
                 content = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()

@@ -21,8 +21,9 @@ def test_benchmark_script_explains_itself_and_is_listed(script):
 
 
 def test_scale_of_few_generated_clips_writes_and_reads_every_part():
-    command = [sys.executable, FOLDER / "scale.py", "--clips", "600", "--dim", "8"]
+    command = [sys.executable, FOLDER / "scale.py", "--clips", "800", "--dim", "8", "--classes", "4", "--probe"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "600 clips in 3 parts" in done.stdout
-    assert "features 0 MB" in done.stdout.splitlines()[-1]
+    assert "800 clips in 4 parts" in done.stdout
+    assert "features 0 MB" in done.stdout
+    assert "accuracy" in done.stdout.splitlines()[-1]

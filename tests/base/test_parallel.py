@@ -69,7 +69,8 @@ def die(x: int) -> int:
 
 def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
     with pytest.raises(
-        SoundprobeError, match=r"died, most likely for want of memory.*--jobs 1: finished folds are kept"
+        SoundprobeError,
+        match=r"died, most likely for want of memory.*--jobs 1, or with less --memory: finished",
     ):
         list(run_tasks(die, [(1,), (2,)], jobs=2))
 
@@ -77,24 +78,23 @@ def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
 def test_jobs_for_heeds_a_limit_of_threads(monkeypatch: pytest.MonkeyPatch):
     for limit, expected in (("1", 1), ("2", min(2, cpu_count())), ("many", min(cpu_count(), 6))):
         monkeypatch.setenv("OMP_NUM_THREADS", limit)
-        assert jobs_for(72 * MB, 10, repaying_bytes=MB) == expected
+        assert jobs_for(10, task_bytes=72 * MB, memory_bytes=500 * MB) == expected
 
 
 MB = 10**6
 
 
 @pytest.mark.parametrize(
-    ("feature_bytes", "tasks", "expected"),
+    ("task_bytes", "tasks", "expected"),
     [
-        (MB, 10, 1),  # too small to repay a process
         (72 * MB, 1, 1),
-        (72 * MB, 10, min(cpu_count(), 6)),  # UrbanSound8K in 2,048 dimensions
-        (500 * MB, 10, 1),  # too large for copies in two processes
+        (72 * MB, 10, min(cpu_count(), 6)),
+        (300 * MB, 10, 1),  # too large for two
         (10**12, 10, 1),
     ],
 )
-def test_jobs_for_features_of_any_size_fit_cores_tasks_and_memory(
-    feature_bytes: int, tasks: int, expected: int, monkeypatch: pytest.MonkeyPatch
+def test_jobs_for_tasks_of_any_size_fit_cores_tasks_and_memory(
+    task_bytes: int, tasks: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert jobs_for(feature_bytes, tasks, repaying_bytes=16 * MB) == expected
+    assert jobs_for(tasks, task_bytes=task_bytes, memory_bytes=500 * MB) == expected

@@ -172,11 +172,22 @@ def test_wrong_name_or_path_is_one_line_before_anything_heavy_is_imported(
     assert not modules & (HEAVY - {"pandas"} if reads_tables else HEAVY)
 
 
-def test_probe_that_was_done_before_and_report_import_no_torch(loaded: Loaded) -> None:
-    for command in ("probe --head linear,knn -q", "report --no-audio"):
-        code, modules, told = loaded(command)
+@pytest.mark.parametrize(
+    ("command", "unneeded"), [("probe --head linear,knn -q", HEAVY), ("report --no-audio", {"torch"})]
+)
+def test_probe_that_was_done_before_imports_nothing_heavy_and_report_no_torch(
+    command: str, unneeded: set[str], loaded: Loaded
+) -> None:
+    code, modules, told = loaded(command)
+    assert code == 0, told
+    assert not modules & unneeded
+
+
+def test_extract_of_a_set_that_is_there_imports_nothing_heavy(loaded: Loaded) -> None:
+    for times in range(2):
+        code, modules, told = loaded("extract -b logmel-stats --data clips --embeddings again")
         assert code == 0, told
-        assert "torch" not in modules, command
+        assert bool(modules & HEAVY) != bool(times)
 
 
 def test_predict_imports_torch_for_the_backbone_but_not_what_heads_are_trained_with(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.protocol import Backbone
+from soundprobe.base import texts
 from soundprobe.base.errors import AudioError
 from soundprobe.base.progress import Progress
+from soundprobe.base.records import Clips, EncodedAudio
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
 from soundprobe.embeddings import embed as pipeline
@@ -126,3 +134,30 @@ def test_embedding_that_is_not_finite_is_the_failure_of_its_clip_alone(job: Embe
     name = Path(str(job.clips.sources[batch.clips[1].row])).name
     assert name in str(found[1])
     assert "the backbone's embedding is not finite" in str(found[1])
+
+
+def test_scan_and_plan_hold_few_bytes_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "BATCH", 64)
+    monkeypatch.setattr("soundprobe.data.scan.AHEAD", 64)
+
+    def wav(row: int) -> bytes:
+        file = io.BytesIO()
+        soundfile.write(file, np.full(8 + row % 5, row / 1000), 8_000, format="WAV")
+        return file.getvalue()
+
+    model = SimpleNamespace(input_samples=lambda seconds: round(seconds * 32_000))
+
+    def held(count: int) -> int:
+        ids = np.array([f"{row:04d}" for row in range(count)])
+        sources = [EncodedAudio(clip, partial(bytes, wav(row))) for row, clip in enumerate(ids.tolist())]
+        clips = Clips("made", ids, sources, np.arange(count) % 2, np.arange(count) % 3, ids, ("a", "b"))
+        tracemalloc.start()
+        scanned = scan(clips, jobs=1)
+        parts = plan_parts(clips, scanned, model)
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert sorted(clip.row for part in parts for clip in part) == list(range(count))
+        return left
+
+    assert held(500) - held(100) < 400 * 85

@@ -206,10 +206,11 @@ def test_extract_in_half_on_a_cpu_without_it_says_so_before_it_reads_a_clip(tmp_
 
 
 def test_every_precision_has_a_key_of_its_own_and_float32_the_one_it_always_had():
-    from soundprobe.embeddings.embed import embedding_key
+    from soundprobe.embeddings.there_before import embedding_key
 
     model = load_backbone("mn04", weights="random")
-    keys = [embedding_key(declared(model, precision), "data") for precision in PRECISIONS]
+    models = [declared(model, precision) for precision in PRECISIONS]
+    keys = [embedding_key(one.spec, one.settings, one.weights.sha256, "data") for one in models]
     assert len(set(keys)) == len(PRECISIONS)
     assert declared(model, "fp32").settings == model.settings
     assert "precision" not in model.settings

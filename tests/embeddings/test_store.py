@@ -137,7 +137,7 @@ def test_part_has_the_same_bytes_wherever_the_clips_lie_and_their_paths_below_wh
 
 def test_set_of_clips_with_a_column_path_of_their_own_keeps_that_and_has_no_other(tmp_path):
     clips = make_clips(2, path=np.array(["theirs", "too"]))
-    assert clips.located == ("", [None, None])
+    assert clips.audio_root == ""
     write_set(tmp_path / "set", clips, np.ones((2, 2), np.float32), [[0, 1]])
     found = store.read_embeddings(store.open_set(tmp_path / "set"))
     assert found.paths is None
@@ -317,7 +317,7 @@ def test_part_of_many_clips_costs_no_more_memory_than_one_of_few(tmp_path):
 
     def peak_bytes(n: int) -> int:
         clips = make_clips(n, salience=np.ones(n))
-        store._types_of(clips), clips.located  # once for all parts
+        store._types_of(clips), clips.audio_root  # once for all parts
         sha256, seconds = np.full(n, "00"), np.ones(n)
         tracemalloc.start()
         store.write_part(store.part_path(tmp_path, n), clips, [3, 1], [1], np.ones((1, 4)), sha256, seconds, {})

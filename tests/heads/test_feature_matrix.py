@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, log_loss
 
 from onednn import HAS_ONEDNN, NO_ONEDNN
 from soundprobe.heads import feature_matrix
@@ -36,7 +38,7 @@ def test_feature_matrix_blocks_cover_every_row_once_and_give_its_products(kind, 
     of_kind(kind, monkeypatch)
     values = torch.from_numpy(drawn(N, 9)[0])
     weights, factors = torch.from_numpy(drawn(4, 9)[0]), torch.from_numpy(drawn(4, N)[0])
-    matrix = FeatureMatrix.of(values)
+    matrix = FeatureMatrix.of(values.numpy())
     assert all(isinstance(block, kind) for _, block in matrix)
     assert [row for rows, _ in matrix for row in range(N)[rows]] == list(range(N))
     scores = torch.cat([block.scores(weights) for _, block in matrix], dim=1)
@@ -48,10 +50,10 @@ def test_feature_matrix_blocks_cover_every_row_once_and_give_its_products(kind, 
 @needs_packing
 def test_feature_matrix_is_packed_only_where_it_is_neither_small_nor_enormous(monkeypatch):
     least, most = feature_matrix.PACKED_NUMBERS
-    assert isinstance(FeatureMatrix.of(torch.zeros(100, 100)).blocks[0], PlainBlock)
-    assert isinstance(FeatureMatrix.of(torch.zeros(1024, 1024)).blocks[0], PackedBlock)
+    assert isinstance(FeatureMatrix.of(np.zeros((100, 100), np.float32)).held[0], PlainBlock)
+    assert isinstance(FeatureMatrix.of(np.zeros((1024, 1024), np.float32)).held[0], PackedBlock)
     monkeypatch.setattr(feature_matrix, "PACKED_NUMBERS", (least, 2**20 - 1))
-    assert isinstance(FeatureMatrix.of(torch.zeros(1024, 1024)).blocks[0], PlainBlock)
+    assert isinstance(FeatureMatrix.of(np.zeros((1024, 1024), np.float32)).held[0], PlainBlock)
     assert most * 4 == 2**30
 
 
@@ -68,15 +70,15 @@ def test_linear_head_chooses_and_predicts_the_same_with_packed_features(monkeypa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logits_of_a_stack_are_those_of_features_standardised_by_each_split(kind, monkeypatch):
+def test_judge_of_a_stack_scores_validation_rows_standardised_by_each_split(kind, monkeypatch):
     of_kind(kind, monkeypatch)
     X, y = drawn(150, 6)
-    splits = inner_split(y, None, 3)
-    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(X)), y, splits)
+    splits, weights = inner_split(y, None, 3), np.random.default_rng(1).uniform(0.5, 2, size=150)
     x = torch.randn(3, 3 * 7, generator=torch.Generator().manual_seed(0))
-    asked = torch.tensor([149, 3, 64, 63])
-    for split, (train, _) in enumerate(splits):
+    judged = SoftmaxStack.of_splits(FeatureMatrix.of(X), y, splits).judge(x, splits, weights)
+    for split, (train, val) in enumerate(splits):
         own = (X - X[train].mean(axis=0)) / X[train].std(axis=0)
         coefficients = x[split].view(3, 7).numpy()
-        expected = own[asked.numpy()] @ coefficients[:, :-1].T + coefficients[:, -1]
-        np.testing.assert_allclose(stack.logits(x, split, asked).numpy(), expected, atol=1e-4)
+        proba = softmax(own[val] @ coefficients[:, :-1].T + coefficients[:, -1], axis=1)
+        loss = log_loss(y[val], proba, sample_weight=weights[val], labels=[0, 1, 2])
+        assert judged[split] == pytest.approx((loss, accuracy_score(y[val], proba.argmax(axis=1))), rel=1e-5)

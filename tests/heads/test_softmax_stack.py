@@ -58,9 +58,9 @@ def test_path_of_strengths_on_each_split_ends_where_scikit_learn_does(
     Z, y = rows(N, D, C, spread)
     splits = inner_split(y, None, 2)
     means, scales = split_scalers(Z, splits)
-    gram = gram_of(torch.from_numpy(Z), C, problems=10**6 // N) if with_gram else None
+    gram = gram_of(FeatureMatrix.of(Z), C, problems=10**6 // N) if with_gram else None
     assert (gram is not None) == with_gram
-    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(Z)), y, splits)
+    stack = SoftmaxStack.of_splits(FeatureMatrix.of(Z), y, splits)
     solved = list(stack.solve_path(STRENGTHS, gram, tol=1e-4, max_iter=3000))
     assert [strength for strength, _ in solved] == STRENGTHS
     for strength, found in solved:
@@ -81,8 +81,8 @@ def test_path_of_strengths_on_each_split_ends_where_scikit_learn_does(
 
 def test_path_with_a_preconditioner_takes_fewer_steps_than_without() -> None:
     Z, y = rows(800, 120, 6, 0.3)
-    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(Z)), y, inner_split(y, None, 3))
-    gram = gram_of(torch.from_numpy(Z), 6, problems=18)
+    stack = SoftmaxStack.of_splits(FeatureMatrix.of(Z), y, inner_split(y, None, 3))
+    gram = gram_of(FeatureMatrix.of(Z), 6, problems=18)
     steps = {}
     for name, given in (("preconditioned", gram), ("plain", None)):
         path = stack.solve_path([1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0], given, tol=1e-3, max_iter=1000)
@@ -92,8 +92,8 @@ def test_path_with_a_preconditioner_takes_fewer_steps_than_without() -> None:
 
 def test_path_of_neighbouring_strengths_costs_little_after_the_first() -> None:
     Z, y = rows(400, 60, 4, 0.3)
-    stack = SoftmaxStack.of_all(FeatureMatrix.of(torch.from_numpy(Z)), y)
-    gram = gram_of(torch.from_numpy(Z), 4, problems=10)
+    stack = SoftmaxStack.of_all(FeatureMatrix.of(Z), y)
+    gram = gram_of(FeatureMatrix.of(Z), 4, problems=10)
     first, *others = stack.solve_path([1.0, 1.01, 1.02], gram, tol=1e-3, max_iter=1000)
     assert all(int(found.iterations) <= 3 < int(first[1].iterations) for _, found in others)
 
@@ -101,8 +101,8 @@ def test_path_of_neighbouring_strengths_costs_little_after_the_first() -> None:
 @pytest.mark.parametrize("strength", [1e-12, 1e-4, 1e4, 1e12])
 def test_preconditioner_of_duplicated_and_constant_features_exists_at_every_strength(strength: float) -> None:
     Z = rows(400, 8, 3, 0.5)[0]
-    wide = torch.from_numpy(np.hstack([np.tile(Z, 80), np.zeros((400, 5), np.float32)]))
-    gram = gram_of(wide, 3, problems=10**6)
+    wide = np.hstack([np.tile(Z, 80), np.zeros((400, 5), np.float32)])
+    gram = gram_of(FeatureMatrix.of(wide), 3, problems=10**6)
     assert gram is not None
     product = preconditioner(gram, 1 / (strength * 400), 3)(torch.ones(2, 3 * 646))
     assert torch.isfinite(product).all()
@@ -110,7 +110,7 @@ def test_preconditioner_of_duplicated_and_constant_features_exists_at_every_stre
 
 def test_preconditioner_is_the_inverse_of_gram_over_classes_plus_penalty() -> None:
     Z = torch.from_numpy(rows(50, 7, 3, 0.5)[0])
-    gram = gram_of(Z, 3, problems=100)
+    gram = gram_of(FeatureMatrix.of(Z.numpy()), 3, problems=100)
     assert gram is not None
     hessian = Z.T.double() @ Z.double() / 50 / 3 + 0.2 * torch.eye(7, dtype=torch.float64)
     gradient = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
@@ -122,8 +122,8 @@ def test_preconditioner_is_the_inverse_of_gram_over_classes_plus_penalty() -> No
 
 
 def test_gram_of_more_features_than_it_repays_is_left_out() -> None:
-    Z = torch.zeros(30, 2000)
-    assert gram_of(Z, 3, problems=1) is None
+    Z = np.zeros((30, 2000), dtype=np.float32)
+    assert gram_of(FeatureMatrix.of(Z), 3, problems=1) is None
     assert LinearHead(strengths=(1e-2,)).fit(*rows(30, 300, 3, 1.0)).n_iter_ > 0
 
 

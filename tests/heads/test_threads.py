@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -58,6 +60,14 @@ def test_heads_on_two_threads_that_overlap_put_back_what_was_before_the_first() 
         assert (done.result(), inside.result()) == (3, 1)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 3
+
+
+def test_one_thread_while_another_thread_imports_pytorch_is_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as importing:
+        importing.setitem(sys.modules, "torch", ModuleType("torch"))
+        with one_thread():
+            assert counts() == (3, {1})
+    assert counts() == (3, {3})
 
 
 @pytest.mark.parametrize("name", list(HEADS))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import threading
 from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,13 +21,18 @@ from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning,
 from soundprobe.base.files import read_json, write_json
 from soundprobe.embeddings import store
 from soundprobe.embeddings.sets import find_feature_sets, read_features
-from soundprobe.heads.catalog import HEADS, load_head
+from soundprobe.heads.catalog import HEADS, HeadSpec, load_head
+from soundprobe.heads.knn import KNNHead
 from soundprobe.scoring import results
 from soundprobe.scoring.run_records import RunRecord
 from soundprobe.verbs.probe import Plan, probe
 
 MLP = {"widths": [16], "learning_rates": [1e-2], "max_epochs": 5}
 QUICK = {"linear": {}, "mlp": MLP, "knn": {}, "attention": MLP}
+
+
+SMALL = {"memory_gb": 1e-6}
+"""Less than any features take, so that they stay on disk."""
 
 
 def run(root: Path, **options: object) -> list:
@@ -181,6 +189,8 @@ def test_probe_of_two_backbones_side_by_side_joins_them_by_clip_id(tmp_path):
     np.testing.assert_array_equal(joined.features[:, :6], a.features[5:])
     np.testing.assert_array_equal(joined.features[:, 6:], b.features)
     np.testing.assert_array_equal(joined.labels, a.labels[5:])
+    (tmp_path / "on disk").mkdir()
+    np.testing.assert_array_equal(read_features(pair, into=tmp_path / "on disk")[0].features, joined.features)
     (done,) = run(tmp_path, backbone="one+two")
     assert done.folder.parent.name == f"one+two-{pair.key}"
     assert done.result["dataset"]["left_out"] == left_out
@@ -382,7 +392,8 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask)
         (usual,) = run(tmp_path, **given)
     finally:
         torch.set_num_threads(before)
-    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, {"engine": "dask", "address": dask.address}]
+    on_cluster = {"engine": "dask", "address": dask.address}
+    ways = [{"jobs": 2}, {"jobs": 2, "engine": "threads"}, on_cluster, *({**way, **SMALL} for way in ({}, on_cluster))]
     made = [run(tmp_path, heads=tmp_path / f"{number}", **given, **way)[0] for number, way in enumerate(ways)]
     for fold in (3, 1, 2, 4):
         (last,) = run(tmp_path, heads=tmp_path / "in turn", only_folds=[fold], **given)
@@ -394,6 +405,53 @@ def test_probe_by_any_engine_or_fold_by_fold_gives_the_same_bits(tmp_path, dask)
             assert {name: array.tobytes() for name, array in its_arrays.items()} == {
                 name: array.tobytes() for name, array in arrays.items()
             }
+
+
+def test_probe_that_other_code_was_asked_for_finds_the_run_by_its_key(tmp_path, monkeypatch):
+    make_set(tmp_path / "embeddings")
+    (first,) = run(tmp_path)
+    monkeypatch.setattr("soundprobe.embeddings.head_plan.own_code", lambda room: "another version's")
+    (again,) = run(tmp_path)
+    assert again.reused
+    assert again.folder == first.folder
+
+
+class NotingHead(KNNHead):
+    """Where its settings are checked, in `on`: by `probe`, and on the thread that fits it."""
+
+    on: ClassVar[list[str]] = []
+
+    def check_settings(self) -> None:
+        self.on.append(threading.current_thread().name)
+
+
+@pytest.mark.parametrize("on_threads", [True, False])
+def test_probe_of_a_small_set_is_on_threads_by_heads_that_say_so(tmp_path, monkeypatch, on_threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    spec = HeadSpec("noting", "Noting", f"{__name__}:NotingHead", "as another's", on_threads=on_threads)
+    monkeypatch.setitem(HEADS.own, "noting", spec)
+    make_set(tmp_path / "embeddings")
+    NotingHead.on.clear()
+    run(tmp_path, head="noting")
+    assert (set(NotingHead.on) == {threading.main_thread().name}) != on_threads
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"head": "linear,mlp"}, "--head mlp holds all embeddings of toy in memory: about 1.15e-05 GB for 120 clips"),
+        ({"head": "knn"}, "1e-06 GB may be taken. Allow more with --memory, take --head linear"),
+        ({"learning_curve": True}, "--learning-curve holds"),
+        ({"measure_peeking": True}, "extract --limit 10."),
+        ({"memory_gb": 0.0}, "--memory 0 is not valid: give GB above 0"),
+    ],
+)
+def test_probe_that_would_hold_more_than_memory_is_refused_before_it_begins(tmp_path, options, said):
+    make_set(tmp_path / "embeddings")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        run(tmp_path, **{**SMALL, **options})
+    assert not (tmp_path / "heads").exists()
 
 
 def test_probe_of_shuffled_labels_stays_near_chance(tmp_path):

@@ -18,7 +18,7 @@ from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
 from soundprobe.base.errors import ConfigError, WeightsError
-from soundprobe.base.registry import code_of, resolve, strangers_code
+from soundprobe.base.registry import resolve, strangers_code
 
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
 NAMED = 3  # tensors that a message names before it only counts
@@ -175,7 +175,7 @@ def load_backbone(
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)
-    return LoadedBackbone(spec, network, info, {**_settings(spec, clip_seconds), **spec.choices})
+    return LoadedBackbone(spec, network, info, spec.settings(clip_seconds))
 
 
 def _digest(network: Any, spec: BackboneSpec) -> str:
@@ -279,15 +279,3 @@ def _first(names: Sequence[str]) -> str:
     """The first few names; they are a stranger's file's, so without line breaks and cut short."""
     shown = [" ".join(name.split())[:100] for name in names[:NAMED]]
     return ", ".join([*shown, "..."] if len(names) > NAMED else shown)
-
-
-def _settings(spec: BackboneSpec, clip_seconds: float | None) -> dict[str, Any]:
-    return {
-        "frontend": dict(spec.frontend),
-        "pooling": spec.pooling,
-        "sample_rate_hz": spec.sample_rate_hz,
-        "clip_seconds": spec.clip_seconds if clip_seconds is None else float(clip_seconds),
-        "step_seconds": spec.step_seconds,
-        "max_seconds": spec.max_seconds,
-        **code_of(spec.target),
-    }

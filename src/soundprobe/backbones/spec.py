@@ -12,6 +12,7 @@ from typing import Any
 
 from soundprobe.backbones.weights.verify import WeightFile
 from soundprobe.base.errors import ConfigError, WeightsError, one_line, unknown
+from soundprobe.base.registry import code_of
 
 PRETRAINED, RANDOM = "pretrained", "random"
 FLOATS = ("fp32", "bf16", "fp16")
@@ -237,6 +238,19 @@ class BackboneSpec:
         kept = self.arguments.get("layers")
         named = {} if kept is None else {"layers": kept[0] if len(kept) == 1 else together(kept)}
         return named | {"pool": self.arguments["pool"]} if "pool" in self.arguments else named
+
+    def settings(self, clip_seconds: float | None) -> dict[str, Any]:
+        """Everything but the weights that an embedding of it in float32 depends on, JSON-able."""
+        return {
+            "frontend": dict(self.frontend),
+            "pooling": self.pooling,
+            "sample_rate_hz": self.sample_rate_hz,
+            "clip_seconds": self.clip_seconds if clip_seconds is None else float(clip_seconds),
+            "step_seconds": self.step_seconds,
+            "max_seconds": self.max_seconds,
+            **code_of(self.target),
+            **self.choices,
+        }
 
     def frame_times_s(self, samples: int) -> list[float]:
         """The centres in seconds of the frames that a clip of so many samples has; empty where there are no frames."""

@@ -41,7 +41,8 @@ class Labelled(Shown):
             "fold": self.folds,
             "group": self.groups,
         }
-        return {**own, **{name: column for name, column in self.columns.items() if name not in own}}
+        told = {**own, **{name: column for name, column in self.columns.items() if name not in own}}
+        return {name: np.asarray(column) for name, column in told.items()}
 
     def to_pandas(self, **how: Any) -> pd.DataFrame:
         """A row a clip; columns and arguments are those of `as_columns`.

@@ -108,13 +108,13 @@ class _Lease:
             try:
                 self.token = remote.put(self.url, self._content(), self.token)
                 seen = time.monotonic()
+                remote.lost.pop(self.folder, None)
             except remote.OutdatedError:
                 self._lose()
                 return
-            except StoreError:  # it can't be reached now
+            except StoreError:  # it can't be reached now; whether somebody took over shows when it can
                 if time.monotonic() - seen > STALE_S:
                     self._lose()
-                    return
 
     def _lose(self) -> None:
         remote.lost[self.folder] = (

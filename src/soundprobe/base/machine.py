@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundprobe.base.errors import ConfigError, unknown
@@ -65,6 +67,16 @@ def half_type(device: torch.device) -> torch.dtype | None:
         able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
         return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
     return None
+
+
+def free_bytes() -> int:
+    """Memory that programs can have without others losing theirs; no more than a container's limit."""
+    import psutil
+
+    free: int = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # "max", or no such container
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return free
 
 
 def made_by(command: str) -> dict[str, Any]:

@@ -24,25 +24,19 @@ ENGINES = ("threads", "processes", "dask")
 NETWORK_ENGINES = ("threads", "dask")
 """Of what one network does for many clips: another process of this machine would only need memory for another."""
 TRACKERS = ("joblib.externals.loky.backend.resource_tracker", "multiprocessing.resource_tracker")
-MEMORY_BYTES = 4e9
-"""What all tasks' own copies of the features may take together."""
-COPIES = 8
-"""A task's own copies of the features: its training rows, standardised, packed twice, Gram matrices."""
 
 
-def jobs_for(feature_bytes: int, tasks: int, *, repaying_bytes: float) -> int:
-    """How many of so many `tasks` on features of so many bytes to run at once: up to a core each.
+def jobs_for(tasks: int, *, task_bytes: float, memory_bytes: float) -> int:
+    """How many of so many `tasks`, each of which takes `task_bytes`, to run at once: up to a core each.
 
     One thread for each of several folds is quicker than several threads for one after the other, whose many short steps
-    wait for each other. One where the features are under `repaying_bytes`, and no more than `MEMORY_BYTES` hold.
+    wait for each other. No more than `memory_bytes` hold.
     """
     from joblib import cpu_count
 
     threads = os.environ.get("OMP_NUM_THREADS", "")  # who limits those doesn't want a process on every core either
     cores = min(cpu_count(), int(threads)) if threads.isdecimal() and int(threads) else cpu_count()
-    if feature_bytes < repaying_bytes:
-        return 1
-    return max(1, min(cores, tasks, int(MEMORY_BYTES / (COPIES * feature_bytes))))
+    return max(1, min(cores, tasks, int(memory_bytes / task_bytes)))
 
 
 def check_engine(name: str, address: str | None = None, among: Sequence[str] = ENGINES) -> None:
@@ -130,7 +124,7 @@ def run_tasks(
     except BrokenProcessPool as error:
         raise SoundprobeError(
             "A process that trained a fold died, most likely for want of memory. Run the command again with "
-            "--jobs 1: finished folds are kept."
+            "--jobs 1, or with less --memory: finished folds are kept."
         ) from error
 
 

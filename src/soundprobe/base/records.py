@@ -17,6 +17,7 @@ import numpy as np
 from soundprobe.base.errors import DataError
 from soundprobe.base.files import printable
 from soundprobe.base.labelled import Labelled
+from soundprobe.base.texts import CompactTexts, first_of_each
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Clips(Labelled):
             settings that are judged on another clip of it.
         class_names: (C,) names in the order of the labels.
         columns: further columns (salience, start, ...), each (N,).
+        (ids, groups and columns of large manifests are `base.texts.CompactTexts`, which stand for arrays of str.)
         recordings_known: whether `groups` says it; else every clip is a group of its own, and by default it is told
             by that.
         tested_folds: the folds that are scored, ascending; the others are only trained on. All of them by default.
@@ -74,12 +76,12 @@ class Clips(Labelled):
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "ids", np.asarray(self.ids, dtype=np.str_))
-        set_(self, "groups", np.asarray(self.groups, dtype=np.str_))
+        set_(self, "ids", _as_texts(self.ids))
+        set_(self, "groups", _as_texts(self.groups))
         set_(self, "labels", np.asarray(self.labels, dtype=np.int64))
         set_(self, "folds", np.asarray(self.folds, dtype=np.int64))
         set_(self, "class_names", tuple(self.class_names))
-        set_(self, "columns", {name: np.asarray(column) for name, column in self.columns.items()})
+        set_(self, "columns", {name: _as_column(column) for name, column in self.columns.items()})
         n = len(self.ids)
         if n == 0:
             raise DataError(f"Data set {self.name!r} has no clips. Check the path and the layout that it names.")
@@ -94,8 +96,8 @@ class Clips(Labelled):
                 raise DataError(
                     f"Data set {self.name!r}: {len(column)} {name} for {n} clips; one for each clip is needed."
                 )
-        names, counts = np.unique(self.ids, return_counts=True)
-        if len(names) != n:
+        if (first_of_each(self.ids) != np.arange(n)).any():
+            names, counts = np.unique(self.ids, return_counts=True)
             raise DataError(
                 f"Data set {self.name!r}: clip id {str(names[counts.argmax()])!r} stands {counts.max()} times; "
                 "ids must be unique. Rename or drop the copies."
@@ -120,23 +122,25 @@ class Clips(Labelled):
 
     def as_columns(self) -> dict[str, Any]:
         """The columns of `Labelled`, and `path`, absolute, of clips that are files."""
-        root, below = self.located
+        root = self.audio_root
+        below = self.paths_below(range(len(self))) if root else []
         return {**super().as_columns(), **({"path": _joined(root, below)} if root else {})}
 
     @cached_property
-    def located(self) -> tuple[str, list[str | None]]:
-        """The absolute folder that all clips' files are below, and each file's path below it, "/" between its parts.
-
-        None for a clip that is no file, or whose path no text can hold. The folder is "" where no clip is a file, where
-        files lie on several drives, and where the data have a column `path` of their own.
-        """
-        files = [None if isinstance(one, EncodedAudio) else os.path.abspath(one) for one in self.sources]
-        told = [file if file is not None and file == printable(file) else None for file in files]
+    def audio_root(self) -> str:
+        """The absolute folder that all clips' files are below; "" where no clip is a file, where files lie on several
+        drives, and where the data have a column `path` of their own."""
+        folders = {os.path.dirname(file) for file in map(_file, self.sources) if file}
         try:
-            root = "" if "path" in self.columns else os.path.commonpath([os.path.dirname(one) for one in told if one])
+            return "" if "path" in self.columns else os.path.commonpath(folders)
         except ValueError:  # no file, or several drives
-            root = ""
-        return root, [os.path.relpath(one, root).replace(os.sep, "/") if root and one else None for one in told]
+            return ""
+
+    def paths_below(self, rows: Iterable[int]) -> list[str | None]:
+        """The path of the file of each of `rows` below `audio_root`, "/" between its parts; None for a clip that is no
+        file, or whose path no text can hold."""
+        files = (_file(self.sources[row]) for row in rows)
+        return [os.path.relpath(file, self.audio_root).replace(os.sep, "/") if file else None for file in files]
 
     def take(self, rows: np.ndarray) -> Clips:
         """The clips at `rows`, an index array or a boolean mask of (N,), in that order."""
@@ -295,6 +299,21 @@ class Embeddings(Labelled):
         found = torch.utils.data.TensorDataset(torch.from_numpy(features), torch.from_numpy(self.labels))
         found.folds, found.groups, found.ids = torch.from_numpy(self.folds), self.groups, self.ids
         return found
+
+
+def _as_texts(column: Any) -> Any:
+    """Text as it is held: an array of str, or `base.texts`."""
+    return column if isinstance(column, CompactTexts) else np.asarray(column, dtype=np.str_)
+
+
+def _as_column(column: Any) -> Any:
+    return column if isinstance(column, CompactTexts) else np.asarray(column)
+
+
+def _file(source: Source) -> str | None:
+    """The absolute path of a clip's file; None where it is none, or no text can hold its path."""
+    file = None if isinstance(source, EncodedAudio) else os.path.abspath(source)
+    return file if file is not None and file == printable(file) else None
 
 
 def _joined(root: str | os.PathLike[str], below: Iterable[str | None]) -> list[str | None]:

@@ -67,6 +67,9 @@ def probe(
     jobs: Annotated[int | None, option("N", "Folds at once; -1: the cores. Default: what pays.")] = None,
     engine: Annotated[str, option("NAME", "threads, processes or dask.")] = "processes",
     address: Address = None,
+    memory: Annotated[
+        float | None, option("GB", "Larger sets are read from disk. Default: half of what is free.")
+    ] = None,
     force: Force = False,
     layers: OldLayer = None,
     mlflow: Mlflow = None,
@@ -108,6 +111,7 @@ def probe(
         jobs=jobs,
         engine=engine,
         address=address,
+        memory_gb=memory,
         force=force,
         progress=not quiet,
         command=given_command(),

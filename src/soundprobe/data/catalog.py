@@ -150,10 +150,10 @@ LAYOUTS = Registry(
         Layout(
             name="manifest",
             title="Manifest",
-            detects=lambda path: path.is_file() and path.suffix.lower() in manifest.ENDINGS,
+            detects=manifest.is_manifest,
             target="soundprobe.data.readers.manifest:read_manifest",
-            description="a .csv, .tsv, .txt or .jsonl file with the columns path, label and, where there are any, "
-            "fold, group, ...",
+            description="a .csv, .tsv, .txt, .jsonl or .parquet file with the columns path, label and, where there are "
+            "any, fold, group, ...",
             makes_folds=True,
             options=(*IN_TABLES, "audio_root"),
         ),

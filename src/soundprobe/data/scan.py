@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError
 from soundprobe.base.files import KEPT, refusal_in, refused
 from soundprobe.base.records import Clips, Embeddings, Source
+from soundprobe.base.texts import HexTexts, TextsBuilder
 from soundprobe.data.readers.locate import explain_missing
 
 RETRY_WAITS_S = (0.1, 0.5)
@@ -35,11 +36,11 @@ AHEAD = 1024
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the clips' audio is, in their order.
+    """What the clips' audio is, in their order; columns of str may be `base.texts`, which stand for arrays.
 
     Attributes:
         sha256: (N,) str, the hexadecimal digest of the encoded bytes; '' where they can't be read.
-        duration_s: (N,) float64; sample_rate_hz, channels: (N,) int64; all 0 for a clip with an error.
+        duration_s: (N,) float64; sample_rate_hz (N,) int32, channels (N,) int16; all 0 for a clip with an error.
         errors: (N,) str, why a clip can't be used; '' where it can.
         peak: (N,) float64, each clip's largest |sample|, NaN for a clip with an error; None where nothing was decoded.
         decoder: (N,) str, see `AudioInfo`; None says '' of all.
@@ -95,34 +96,39 @@ def scan(
     """
     if jobs is not None and jobs < 1:
         raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more.")
-    seen: list[_Seen] = []
+    N = len(clips)
+    digests = np.zeros((N, hashlib.sha256().digest_size), dtype=np.uint8)
+    duration_s, peak = np.zeros(N), np.full(N, np.nan) if decode_samples else None
+    rates_hz, channel_counts = np.zeros(N, dtype=np.int32), np.zeros(N, dtype=np.int16)
+    errors, decoders, findings = TextsBuilder(), TextsBuilder(), np.empty(N, dtype=object) if decode_samples else None
     pool = ThreadPoolExecutor(jobs or SCAN_THREADS, thread_name_prefix="scan")
     try:
         for start in range(0, len(clips), AHEAD):  # of what waits a pool keeps more than of what was seen
-            some = clips.sources[start : start + AHEAD]
-            for one in pool.map(partial(_look, decode_samples=decode_samples, channels=channels), some):
-                seen.append(one)
+            some = [clips.sources[row] for row in range(start, min(start + AHEAD, N))]
+            look = partial(_look, decode_samples=decode_samples, channels=channels)
+            for row, one in enumerate(pool.map(look, some), start=start):
+                digests[row] = np.frombuffer(bytes.fromhex(one.sha256) or bytes(digests.shape[1]), np.uint8)
+                duration_s[row], rates_hz[row] = one.info.duration_s, one.info.sample_rate_hz
+                channel_counts[row] = one.info.channels
+                errors.extend([one.error])
+                decoders.extend([one.info.decoder])
+                if peak is not None and findings is not None:
+                    peak[row], findings[row] = one.peak, one.findings
                 if on_progress is not None:
                     on_progress(1)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C doesn't wait for thousands of clips
-    _check_still_there(clips, seen)
-    return Scan(
-        sha256=np.array([one.sha256 for one in seen], dtype=np.str_),
-        duration_s=np.array([one.info.duration_s for one in seen]),
-        sample_rate_hz=np.array([one.info.sample_rate_hz for one in seen], dtype=np.int64),
-        channels=np.array([one.info.channels for one in seen], dtype=np.int64),
-        errors=np.array([one.error for one in seen], dtype=np.str_),
-        peak=np.array([one.peak for one in seen]) if decode_samples else None,
-        decoder=np.array([one.info.decoder for one in seen], dtype=np.str_),
-        findings=np.array([one.findings for one in seen], dtype=object) if decode_samples else None,
-    )
+    sha256, reasons, told = (cast(np.ndarray, one) for one in (HexTexts(digests), errors.texts(), decoders.texts()))
+    found = Scan(sha256, duration_s, rates_hz, channel_counts, reasons, peak, told, findings)
+    _check_still_there(clips, found)
+    return found
 
 
-def _check_still_there(clips: Clips, seen: Sequence[_Seen]) -> None:
+def _check_still_there(clips: Clips, scanned: Scan) -> None:
     """Raises DataError where a clip that was read is gone: a drive that went away says nothing about the rest."""
-    if any(one.error == MISSING for one in seen):
-        read = (path for path, one in zip(clips.sources, seen, strict=True) if one.sha256 and isinstance(path, str))
+    if MISSING in scanned.errors:
+        told = zip(clips.sources, scanned.sha256, strict=True)
+        read = (path for path, sha256 in told if sha256 and isinstance(path, str))
         gone = next(read, None)
         if gone is not None and not os.path.exists(gone):
             raise DataError(f"{gone} was there a moment ago. See whether its drive is still there and well. {KEPT}")
@@ -174,14 +180,14 @@ def fingerprint(clips: Clips, scanned: Scan) -> str:
     """
     names = sorted(clips.columns)
     columns = [clips.ids, scanned.sha256, clips.labels, clips.folds, clips.groups, *(clips.columns[n] for n in names)]
-    only = [] if set(clips.tested_folds) == set(clips.folds.tolist()) else [clips.tested_folds]
+    only = [] if set(clips.tested_folds) == set(np.unique(clips.folds).tolist()) else [clips.tested_folds]
     digest = hashlib.sha256(json.dumps([clips.class_names, names, *only]).encode())
     order = np.argsort(clips.ids)
     for start in range(0, len(order), AHEAD):  # N rows of Python's own objects would outweigh all else
         some = order[start : start + AHEAD]
         for row in zip(*(column[some].tolist() for column in columns), strict=True):
             digest.update(b"\n" + json.dumps(row).encode())
-    decoders = [] if scanned.decoder is None else sorted(set(scanned.decoder.tolist()) - {""})
+    decoders = [] if scanned.decoder is None else sorted(set(scanned.decoder) - {""})
     if decoders:
         digest.update(b"\n" + json.dumps({"decoders": decoders}).encode())
     return digest.hexdigest()

@@ -20,18 +20,18 @@ import torch
 from torch import nn
 
 from soundprobe.audio.checks import Findings
-from soundprobe.audio.decode import DECODE_VERSION, decode_checked
+from soundprobe.audio.decode import decode_checked
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.allowance import Allowance
 from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError, StoreError
-from soundprobe.base.files import digest_key
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.data.scan import Scan
 from soundprobe.embeddings import store
 from soundprobe.embeddings.forward import embed_waves, frame_waves, stacked
 from soundprobe.embeddings.streams import in_streams, streams_of
+from soundprobe.embeddings.there_before import embedding_key
 
 PART_CLIPS = 256  # a kill loses at most this many clips' work
 BATCHES_AHEAD = 4
@@ -70,6 +70,11 @@ class EmbeddingJob:
     found: dict[int, Findings] = field(default_factory=dict)
     max_failures: Allowance | None = None
 
+    def key(self, data_fingerprint: str) -> str:
+        """Of the set that it makes of the data."""
+        model = self.model
+        return embedding_key(model.spec, model.settings, model.weights.sha256, data_fingerprint, self.batch_size)
+
     def unreadable(self) -> dict[str, str]:
         """Clip id -> why it failed while it was scanned."""
         bad = np.flatnonzero(self.scanned.errors != "")
@@ -86,34 +91,45 @@ class EmbeddingJob:
             )
 
 
-def embedding_key(model: LoadedBackbone, data_fingerprint: str, batch_size: int = store.BATCH_CLIPS) -> str:
-    """The key of the set that `model` makes of the data: weights, front end, pooling, lengths, decoding and clips.
+class Parts(Sequence[list[PlannedClip]]):
+    """All clips in parts of `PART_CLIPS`: rows (N,) and samples (N,), of which each part's clips are made when asked
+    for."""
 
-    And of the batch size, which is part of it where it isn't the usual one: some layers' sums round otherwise (CNN14's
-    and the small networks', by 1e-6 of the largest number).
-    """
-    spec = model.spec
-    return digest_key(
-        {
-            "backbone": spec.name,
-            "embedding_dim": spec.embedding_dim,
-            "sample_rate_hz": spec.sample_rate_hz,
-            "max_seconds": spec.max_seconds,
-            "step_seconds": spec.step_seconds,
-            "settings": model.settings,
-            "weights_sha256": model.weights.sha256,
-            "decode_version": DECODE_VERSION,
-            "data": data_fingerprint,
-            **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
-        }
-    )
+    def __init__(self, rows: np.ndarray, samples: np.ndarray) -> None:
+        self.rows, self.samples = rows, samples
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // PART_CLIPS)
+
+    def __getitem__(self, number: Any) -> Any:
+        own = slice(range(len(self))[number] * PART_CLIPS, (range(len(self))[number] + 1) * PART_CLIPS)
+        return list(map(PlannedClip, self.rows[own].tolist(), self.samples[own].tolist()))
 
 
-def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> list[list[PlannedClip]]:
-    """All clips in parts of `PART_CLIPS`, the longest first: equal lengths share batches, and memory peaks at once."""
-    planned = [PlannedClip(row, model.input_samples(float(scanned.duration_s[row]))) for row in range(len(clips))]
-    planned.sort(key=lambda clip: (-clip.samples, clips.ids[clip.row]))
-    return [planned[start : start + PART_CLIPS] for start in range(0, len(planned), PART_CLIPS)]
+class SomeParts(Mapping[int, Sequence[PlannedClip]]):
+    """Those of `parts` that have these numbers."""
+
+    def __init__(self, parts: Sequence[Sequence[PlannedClip]], numbers: Sequence[int]) -> None:
+        self.parts, self.numbers = parts, dict.fromkeys(numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __getitem__(self, number: int) -> Sequence[PlannedClip]:
+        self.numbers[number]
+        return self.parts[number]
+
+
+def plan_parts(clips: Clips, scanned: Scan, model: LoadedBackbone) -> Parts:
+    """The longest clips first: equal lengths share batches, and memory peaks at once."""
+    samples = np.fromiter(map(model.input_samples, scanned.duration_s.tolist()), np.int64, len(clips))
+    place = np.empty(len(clips), dtype=np.int32)
+    place[np.argsort(clips.ids)] = np.arange(len(clips), dtype=np.int32)
+    rows = np.lexsort((place, -samples)).astype(np.int32)
+    return Parts(rows, samples[rows])
 
 
 def embed_parts(

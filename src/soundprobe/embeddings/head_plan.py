@@ -12,7 +12,7 @@ import numpy as np
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import digest_key
 from soundprobe.base.records import Embeddings
-from soundprobe.base.registry import code_of
+from soundprobe.base.registry import code_of, own_code
 from soundprobe.embeddings.sets import FeatureSet, read_features
 from soundprobe.heads.catalog import HEADS, make_head
 from soundprobe.scoring.folds import PROTOCOL_VERSION
@@ -66,18 +66,30 @@ class Plan:
             for name, value in head.get_params(deep=False).items()
             if name != "device" and not (name in added and value == added[name])
         }
-        return digest_key(
-            {
-                "head": self.head,
-                "params": params,
-                **code_of(HEADS[self.head].target),
-                "protocol": PROTOCOL_VERSION,
-                "exclude_leaks": self.exclude_leaks,
-                **settings_of(self.control),
-                # A set's key names the clips that were asked for; these are the ones that it lacks.
-                **({"failed": self.features.failed} if self.features.failed else {}),
-            }
-        )
+        return digest_key({"params": params, **self._besides_params})
+
+    @property
+    def asked(self) -> str | None:
+        """A digest of all that `head_key` hangs on which needs no import of the head, nor of scikit-learn: equal ones
+        have equal keys. None of settings that JSON can't hold.
+        """
+        given = {"settings": self.head_settings, "seed": self.seed, "heads_sha256": own_code("heads")}
+        try:
+            return digest_key({**given, **self._besides_params})
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def _besides_params(self) -> dict[str, Any]:
+        return {
+            "head": self.head,
+            **code_of(HEADS[self.head].target),
+            "protocol": PROTOCOL_VERSION,
+            "exclude_leaks": self.exclude_leaks,
+            **settings_of(self.control),
+            # A set's key names the clips that were asked for; these are the ones that it lacks.
+            **({"failed": self.features.failed} if self.features.failed else {}),
+        }
 
     def about(self, clips: Embeddings) -> dict[str, Any]:
         """What a trained head belongs to: the content of a `scoring.run_records.HeadOriginRecord`."""

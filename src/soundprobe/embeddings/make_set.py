@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.decode import DECODE_VERSION
-from soundprobe.backbones.spec import LAST
 from soundprobe.base.files import digest_key
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import EmbeddingJob, embed_parts, embedding_key, plan_parts
+from soundprobe.embeddings.embed import EmbeddingJob, SomeParts, embed_parts, plan_parts
 from soundprobe.embeddings.on_workers import embed_parts_on_workers
-from soundprobe.embeddings.precision import in_precision, precision_of
+from soundprobe.embeddings.precision import in_precision
 from soundprobe.embeddings.twin_set import copy_parts
 
 
@@ -44,7 +43,7 @@ def make_set(
         SoundprobeError: a second writer, a full disk, a precision that differs too much from float32 on these clips.
     """
     spec, clips = job.model.spec, job.clips
-    key, name, fold = embedding_key(job.model, origin["fingerprint"], job.batch_size), spec.name, None
+    key, name, fold = job.key(origin["fingerprint"]), spec.name, None
     if belongs is not None:
         fold = int(belongs["fold"])
         key = digest_key({field: belongs[field] for field in ("key", "fold", "network_sha256")})
@@ -59,18 +58,19 @@ def make_set(
         }
         done = {number: part for number, part in found.items() if part is not None}
         if belongs is None:
-            done |= copy_parts(job, {number: planned[number] for number in found if number not in done}, folder)
+            done |= copy_parts(job, SomeParts(planned, [number for number in found if number not in done]), folder)
         reused = kept = sum(part.clips for part in done.values())
         failed = job.unreadable() | {clip: why for part in done.values() for clip, why in part.failures.items()}
         job.check_failures(failed, kept)
-        left = {number: part for number, part in enumerate(planned) if number not in done}
+        left = SomeParts(planned, [number for number in range(len(planned)) if number not in done])
         if left or not store.is_complete(folder):
             meta = _meta(job, origin, key, command) | ({} if belongs is None else {"finetuned": belongs})
             job, about_precision = in_precision(job, folder, progress)
             meta |= about_precision
             began = time.perf_counter()
             store.write_meta(folder, {**meta, "complete": False})
-            with progress_bar(f"embed {name}", sum(map(len, left.values())), "clips", shown=progress) as bar:
+            new = sum(map(len, left.values()))
+            with progress_bar(f"embed {name}", new, "clips", shown=progress) as bar:
                 here = engine == "threads"
                 embed = embed_parts if here else functools.partial(embed_parts_on_workers, engine=engine)
                 for number, part in embed(job, left, folder, bar):
@@ -79,27 +79,11 @@ def make_set(
                     kept += part.clips
                     job.check_failures(failed, kept)
             done = dict(sorted(done.items()))
-            new = sum(map(len, left.values()))
             rate = {"seconds_per_clip": round((time.perf_counter() - began) / new, 6) if new else None}
             store.write_meta(
                 folder, {**meta, **rate, **_outcome(clips, [done[number] for number in range(len(planned))])}
             )
-    return store.Extraction(
-        folder=folder,
-        backbone=spec.name,
-        weights_label=job.model.weights.label,
-        precision=precision_of(job.model),
-        clips=sum(part.clips for part in done.values()),
-        reused=reused,
-        failures={clip: reason for part in done.values() for clip, reason in part.failures.items()},
-        seconds=time.perf_counter() - began,
-        fold=fold,
-        layers=job.model.settings.get("layers", LAST),
-        frames=job.model.kept_frames,
-        findings={clip: found for part in done.values() for clip, found in part.findings.items()},
-        dataset=clips.name,
-        embedding_dim=spec.embedding_dim,
-    )
+    return store.Extraction.of(store.open_set(folder), reused, time.perf_counter() - began)
 
 
 def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> dict[str, Any]:
@@ -110,7 +94,7 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
         "decode_version": DECODE_VERSION,
         "device": str(job.device),
         "batch_size": job.batch_size,
-        "audio_root": job.clips.located[0],
+        "audio_root": job.clips.audio_root,
         **made_by(command),
     }
 
@@ -118,7 +102,8 @@ def _meta(job: EmbeddingJob, origin: dict[str, Any], key: str, command: str) -> 
 def _outcome(clips: Clips, parts: Sequence[store.SetPart]) -> dict[str, Any]:
     failures = [{"clip_id": clip, "reason": reason} for part in parts for clip, reason in part.failures.items()]
     findings = {clip: found for part in parts for clip, found in part.findings.items()}
-    embedded = ~np.isin(clips.ids, [failure["clip_id"] for failure in failures])
+    failed = {failure["clip_id"] for failure in failures}
+    embedded = np.fromiter((clip not in failed for clip in clips.ids), bool, len(clips))
     return {
         "complete": True,
         "embedded_folds": np.unique(clips.folds[embedded]).tolist(),

@@ -24,6 +24,8 @@ from soundprobe.embeddings import store
 
 WEIGHTS = ("pretrained", "random", "file", "fine-tuned", "none")
 OF_ONE_FOLD = ("fold", "network_sha256")
+JOINED_AT_ONCE = 8192
+"""Rows."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class FeatureSet:
         """
         layers = self.sets[0].record.backbone.layers if len(self.sets) == 1 else None
         return dict(layers) if layers and len(layers) > 1 else {}
+
+    @property
+    def feature_bytes(self) -> int:
+        """Of all embeddings in float32."""
+        return sum(4 * part.record.embedded * part.record.backbone.embedding_dim for part in self.sets)
 
     @property
     def frame_columns(self) -> int:
@@ -268,7 +275,9 @@ def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[Feature
     return [*runs, *single]
 
 
-def read_features(feature_set: FeatureSet, as_rows: bool = False) -> tuple[Embeddings, list[str]]:
+def read_features(
+    feature_set: FeatureSet, as_rows: bool = False, *, into: Path | None = None
+) -> tuple[Embeddings, list[str]]:
     """The feature set's embeddings, (N, sum of D) where several stand side by side, and the ids that are left out.
 
     Clips are matched by id; one that failed for any of the backbones is left out and named. Of a fine-tuning run each
@@ -276,8 +285,9 @@ def read_features(feature_set: FeatureSet, as_rows: bool = False) -> tuple[Embed
 
     Args:
         as_rows: of one set of frames, for heads that pool them: features are (N, 1 + M * D), see `base.frame_rows`.
+        into: a folder to map the features in, instead of holding them.
     """
-    parts = [store.read_embeddings(part) for part in feature_set.sets]
+    parts = [store.read_embeddings(part, into) for part in feature_set.sets]
     first = parts[0]
     if as_rows:
         of_clip = {clip.clip_id: clip.frames for clip in store.read_frames(feature_set.sets[0].folder)}
@@ -295,10 +305,9 @@ def read_features(feature_set: FeatureSet, as_rows: bool = False) -> tuple[Embed
     features: np.ndarray | FoldFeatures
     if feature_set.finetuned:
         each = zip(feature_set.by_fold, parts, rows, strict=True)
-        features = FoldFeatures({fold: part.features_of(fold)[row] for fold, part, row in each})
+        features = FoldFeatures({fold: _joined([(part.features_of(fold), row)], into) for fold, part, row in each})
     else:
-        columns = [np.asarray(part.features)[row] for part, row in zip(parts, rows, strict=True)]
-        features = np.concatenate(columns, axis=1)
+        features = _joined([(np.asarray(part.features), row) for part, row in zip(parts, rows, strict=True)], into)
     return (
         Embeddings(
             features=features,
@@ -313,3 +322,20 @@ def read_features(feature_set: FeatureSet, as_rows: bool = False) -> tuple[Embed
         ),
         np.setdiff1d(every, common).tolist(),
     )
+
+
+def _joined(features: Sequence[tuple[np.ndarray, np.ndarray]], into: Path | None) -> np.ndarray:
+    """(n, sum of D) float32: of each features (N, D) its rows (n,), side by side."""
+    shape = len(features[0][1]), sum(columns.shape[1] for columns, _ in features)
+    found: np.ndarray
+    if into is None:
+        found = np.empty(shape, dtype=np.float32)
+    else:
+        path = into / f"joined-{len(list(into.iterdir()))}.npy"
+        found = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    stop = 0
+    for columns, rows in features:
+        start, stop = stop, stop + columns.shape[1]
+        for at in range(0, len(rows), JOINED_AT_ONCE):
+            found[at : at + JOINED_AT_ONCE, start:stop] = columns[rows[at : at + JOINED_AT_ONCE]]
+    return found

@@ -11,11 +11,12 @@ there.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -39,6 +40,7 @@ from soundprobe.base.stored import (
     Record,
     Settings,
 )
+from soundprobe.base.texts import texts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,6 +152,27 @@ class Extraction(Shown):
     frames: str | None = None
     dataset: str = ""
     embedding_dim: int = 0
+
+    @classmethod
+    def of(cls, made: EmbeddingSet, reused: int, seconds: float) -> Self:
+        """From the set that it left."""
+        record, backbone = made.record, made.record.backbone
+        return cls(
+            folder=made.folder,
+            backbone=backbone.name,
+            weights_label=backbone.weights_label,
+            precision=backbone.precision,
+            clips=record.embedded,
+            reused=reused,
+            failures={failure.clip_id: failure.reason for failure in record.failures},
+            seconds=seconds,
+            fold=made.fold,
+            layers=backbone.settings.get("layers", "last"),
+            findings=record.findings,
+            frames=None if backbone.frames is None else backbone.frames.type,
+            dataset=made.dataset,
+            embedding_dim=backbone.embedding_dim,
+        )
 
     def describe(self) -> str:
         """One line on what was embedded by what, how quickly, and where it is."""
@@ -283,10 +306,10 @@ def write_part(
             f"Column {clash[0]!r} of data set {clips.name!r} has a name that the store uses itself. Rename it."
         )
     rows = np.asarray(planned, dtype=np.int64)  # not all N: N / 256 parts would cost N^2
-    (root, paths), types = clips.located, _types_of(clips)
+    root, types = clips.audio_root, _types_of(clips)
     told = {name: column.tolist() for name, column in Labelled.as_columns(clips.take(rows)).items()}
     if root:
-        told["path"], types = [paths[row] for row in planned], {**types, "path": pa.string()}
+        told["path"], types = clips.paths_below(planned), {**types, "path": pa.string()}
     columns = {
         **{name: pa.array(column, types.get(name)) for name, column in told.items()},
         "audio_sha256": pa.array(audio_sha256[rows].tolist(), pa.string()),
@@ -409,8 +432,11 @@ def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str
     return found, unusable
 
 
-def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
+def read_embeddings(embedding_set: EmbeddingSet, into: Path | None = None) -> Embeddings:
     """The set's embeddings, in the order of the clips' ids.
+
+    Args:
+        into: a folder to map the features in, as a file of their own, instead of holding them; parts are read twice.
 
     Beside the features no more is held of them than a part and `SORTED_COLUMNS`. Those of a network that was fine-tuned
     without a fold belong to that fold: `features` is no array then, see `FoldFeatures`.
@@ -426,22 +452,26 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
 
     record = embedding_set.record
     dim = record.backbone.embedding_dim
+    shape = sum(part.clips for part in record.parts), dim
     try:
         tables, stop = [], 0
-        features = np.empty((sum(part.clips for part in record.parts), dim), dtype=np.float32)
+        features = np.empty(shape, dtype=np.float32) if into is None else np.empty(0)
         for part in record.parts:
             table = _read_part(embedding_set.folder / part.file, part.clips, dim)
             start, stop = stop, stop + part.clips
-            features[start:stop] = embeddings_in(table)
+            if into is None:
+                features[start:stop] = embeddings_in(table)
             tables.append(table.drop_columns(["embedding"]))
     except DamagedError as error:
         raise error.by(record.command) from error
-    if len(features) == 0:
+    if stop == 0:
         raise StoreError(f"{embedding_set.folder} holds no clips: every one failed. See the failures in its meta.json.")
     columns = pa.concat_tables(tables, promote_options="permissive")
     ids = np.asarray(columns["clip_id"].to_pylist(), dtype=np.str_)
     order = np.argsort(ids, kind="stable")
-    if (order != np.arange(len(order))).any():
+    if into is not None:
+        features = _mapped(embedding_set, order, into)
+    elif (order != np.arange(len(order))).any():
         for at in range(0, dim, SORTED_COLUMNS):  # never all of them twice
             block = features[:, at : at + SORTED_COLUMNS]
             block[:] = block[order]
@@ -451,15 +481,19 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     own = (*RESERVED_COLUMNS, "path") if placed else RESERVED_COLUMNS
     extra = [name for name in columns.column_names if name not in own]
 
-    def get(name: str) -> np.ndarray:
-        return np.asarray(columns[name].to_pylist())[order]
+    def get(name: str) -> Any:
+        column = columns[name]
+        if pa.types.is_string(column.type) and not column.null_count:
+            parts = (chunk.to_pylist() for chunk in column.chunks)
+            return texts_of(itertools.chain.from_iterable(parts)).take(order)
+        return np.asarray(column.to_pylist())[order]
 
     return Embeddings(
         features=features if embedding_set.fold is None else FoldFeatures({embedding_set.fold: features}),
         ids=ids[order],
         labels=get("label").astype(np.int64),
         folds=get("fold").astype(np.int64),
-        groups=get("group").astype(np.str_),
+        groups=np.asarray(get("group")),
         class_names=tuple(record.dataset.class_names),
         columns={name: get(name) for name in [*extra, "audio_sha256", "duration_s"]},
         meta=record.content,
@@ -467,10 +501,26 @@ def read_embeddings(embedding_set: EmbeddingSet) -> Embeddings:
     )
 
 
+def _mapped(embedding_set: EmbeddingSet, order: np.ndarray, into: Path) -> np.ndarray:
+    """(N, D) float32 in a file of the folder `into`: of the clips of all parts those at `order` (N,), in that order."""
+    dim, stop = embedding_set.record.backbone.embedding_dim, 0
+    place, path = np.argsort(order), into / f"{embedding_set.folder.name}.npy"
+    features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(len(order), dim))
+    for part in embedding_set.record.parts:
+        start, stop = stop, stop + part.clips
+        features[place[start:stop]] = embeddings_in(_read_part(embedding_set.folder / part.file, part.clips, dim))
+    features.flush()
+    return features
+
+
 def embeddings_in(table: pa.Table) -> np.ndarray:
     """(n, D) float32 of the clips of a part."""
     dim = table.schema.field("embedding").type.list_size
-    return table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=True).reshape(len(table), dim)
+    values = table["embedding"].combine_chunks().flatten()
+    # Not its to_numpy, which imports pandas where that is installed.
+    return np.frombuffer(values.buffers()[1] or b"", np.float32, len(values), 4 * values.offset).reshape(
+        len(table), dim
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -528,12 +578,12 @@ def read_table(path: Path, *, frames: bool = False) -> pa.Table:
     good = all(told[name] == pa.string() for name in texts) and all(told[name] == pa.int64() for name in numbers)
     if not good or not pa.types.is_fixed_size_list(embedding) or embedding.value_type != pa.float32():
         raise DamagedError(path, "its columns have other types than an embedding set's")
-    if any(table[name].null_count for name in (*texts, *numbers, "embedding")):
+    lacking = any(table[name].null_count for name in (*texts, *numbers, "embedding"))
+    if lacking or any(chunk.flatten().null_count for chunk in table["embedding"].chunks):
         raise DamagedError(path, "it lacks values")
-    for chunk in table["embedding"].chunks:
-        values = chunk.flatten().to_numpy(zero_copy_only=True)
-        if len(values) and not np.isfinite([values.min(), values.max()]).all():
-            raise DamagedError(path, "it holds embeddings that are not finite")
+    values = embeddings_in(table)
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
+        raise DamagedError(path, "it holds embeddings that are not finite")
     return table
 
 

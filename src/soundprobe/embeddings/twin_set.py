@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import path_name
 from soundprobe.embeddings import store
-from soundprobe.embeddings.embed import EmbeddingJob, PlannedClip, embedding_key
+from soundprobe.embeddings.embed import EmbeddingJob, PlannedClip
 from soundprobe.embeddings.precision import precision_of
 
 
@@ -27,11 +25,7 @@ def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
             made = store.open_set(other) if other != folder and usual else None
         except StoreError:
             continue
-        if (
-            made
-            and made.fold is None
-            and made.key == embedding_key(job.model, made.record.dataset.fingerprint, job.batch_size)
-        ):
+        if made and made.fold is None and made.key == job.key(made.record.dataset.fingerprint):
             found.append(made)
     return found
 
@@ -43,11 +37,11 @@ def copy_parts(job: EmbeddingJob, left: Mapping[int, Sequence[PlannedClip]], fol
     """
     done: dict[int, store.SetPart] = {}
     clips, scanned = job.clips, job.scanned
-    mended = np.full(len(clips), "") if scanned.decoder is None else scanned.decoder
-    left = {number: planned for number, planned in left.items() if not any(mended[clip.row] for clip in planned)}
     for twin in find_twins(job, folder) if left else ():
         for number, planned in left.items():
             rows = [clip.row for clip in planned]
+            if scanned.decoder is not None and any(scanned.decoder[rows]):
+                continue
             ids = clips.ids[rows].tolist()
             there = store.part_path(twin.folder, number)
             if number in done or not store.finished_part(there, ids):

@@ -22,6 +22,8 @@ class HeadSpec:
         description: one line for lists.
         repaying_bytes: of float32 features, from which on folds in processes of their own save more than the two or
             three seconds that a process takes to start.
+        on_threads: whether folds of less are trained on threads of one process: only of a head that draws no random
+            number from, and sets nothing in, what threads share.
         proba: "module:function" of a saved head's probabilities without its class, see `heads.inference.Proba`; left
             out where predictions take the class.
         graph: "module:Class" of a module that asks a saved head in an exported graph, see `heads.head_graph`; left out
@@ -29,6 +31,7 @@ class HeadSpec:
         takes_frames: whether it pools a clip's frames itself, as rows of `base.frame_rows`, and has the setting
             `frame_columns` for their width.
         has_device: whether it can be trained on a GPU, through its setting `device`.
+        out_of_core: whether it trains on rows that stay on disk, see `heads.stored_rows`.
     """
 
     name: str
@@ -38,8 +41,10 @@ class HeadSpec:
     proba: str = ""
     graph: str = ""
     repaying_bytes: float = 16e6
+    on_threads: bool = False
     takes_frames: bool = False
     has_device: bool = False
+    out_of_core: bool = False
 
     def load(self) -> Any:
         """The head's class."""
@@ -72,7 +77,9 @@ HEADS = Registry(
             proba="soundprobe.heads.inference:linear_proba",
             graph="soundprobe.heads.head_graph:LinearGraph",
             description="logistic regression; strength chosen on inner splits",
+            on_threads=True,
             has_device=True,
+            out_of_core=True,
         ),
         HeadSpec(
             name="mlp",
@@ -82,6 +89,7 @@ HEADS = Registry(
             graph="soundprobe.heads.head_graph:MLPGraph",
             description="one or two hidden layers; width, learning rate and epochs chosen on inner splits",
             repaying_bytes=1e6,
+            on_threads=True,
             has_device=True,
         ),
         HeadSpec(
@@ -91,6 +99,7 @@ HEADS = Registry(
             proba="soundprobe.heads.inference:knn_proba",
             graph="soundprobe.heads.head_graph:KNNGraph",
             description="nearest neighbours by cosine; k chosen on inner splits",
+            on_threads=True,
         ),
         HeadSpec(
             name="attention",
@@ -100,6 +109,7 @@ HEADS = Registry(
             description="frames pooled by learnt weights, then the MLP; chosen on inner splits",
             repaying_bytes=1e6,
             takes_frames=True,
+            on_threads=True,
             has_device=True,
         ),
     ),

@@ -6,12 +6,14 @@ Letters: N rows, D features, n rows of a block, k linear functions of the featur
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 
 from soundprobe.base.onednn import PackedMatrix, can_pack
+from soundprobe.heads.scaling import Rows
 
 PLAIN_ROWS = 1024
 """Rows of a block that is not packed: its second product finds them in the caches."""
@@ -62,28 +64,34 @@ class PackedBlock:
 
 @dataclass(frozen=True, eq=False)
 class FeatureMatrix:
-    """values (N, D) float32, and the same in blocks of some rows each, in their order."""
+    """Rows (N, D) float32 in blocks of some rows each, in their order.
 
-    values: torch.Tensor
-    blocks: tuple[Block, ...]
+    The blocks of rows in memory are made once, those of rows on disk as they are asked for. Their kind hangs on the
+    device and on sizes alone, so that the same rows always give the same bits, wherever they are.
+    """
+
+    rows: Rows
+    device: torch.device
     block_rows: int
+    packed: bool
+    held: tuple[Block, ...]
 
     @classmethod
-    def of(cls, values: torch.Tensor) -> Self:
-        """The blocks are on the device of `values`; their kind hangs on that and on sizes alone, so that the same rows
-        always give the same bits.
-        """
-        if values.device.type != "cpu":
-            return cls(values, tuple(PlainBlock(rows) for rows in values.split(DEVICE_ROWS)), DEVICE_ROWS)
-        least, most = PACKED_NUMBERS
-        if least <= values.numel() <= most and can_pack():
-            blocks: list[Block] = [
-                PackedBlock(PackedMatrix.of(rows), PackedMatrix.of(rows.T.contiguous()))
-                for rows in values.split(PACKED_ROWS)
-            ]
-            return cls(values, tuple(blocks), PACKED_ROWS)
-        return cls(values, tuple(PlainBlock(rows) for rows in values.split(PLAIN_ROWS)), PLAIN_ROWS)
+    def of(cls, rows: Rows, device: str = "cpu") -> Self:
+        """Blocks on `device`, "cpu" or "cuda"."""
+        where, (least, most) = torch.device(device), PACKED_NUMBERS
+        packed = where.type == "cpu" and least <= rows.shape[0] * rows.shape[1] <= most and can_pack()
+        size = DEVICE_ROWS if where.type != "cpu" else PACKED_ROWS if packed else PLAIN_ROWS
+        made = cls(rows, where, size, packed, ())
+        return replace(made, held=tuple(block for _, block in made)) if isinstance(rows, np.ndarray) else made
 
     def __iter__(self) -> Iterator[tuple[slice, Block]]:
-        for number, block in enumerate(self.blocks):
-            yield slice(number * self.block_rows, (number + 1) * self.block_rows), block
+        for number, start in enumerate(range(0, len(self.rows), self.block_rows)):
+            own = slice(start, start + self.block_rows)
+            yield own, self.held[number] if self.held else self._block(own)
+
+    def _block(self, own: slice) -> Block:
+        rows = torch.from_numpy(self.rows[own]).to(self.device)
+        if not self.packed:
+            return PlainBlock(rows)
+        return PackedBlock(PackedMatrix.of(rows), PackedMatrix.of(rows.T.contiguous()))

@@ -12,11 +12,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
 from soundprobe.base.errors import ConfigError, TrainingError
-from soundprobe.heads.inference import checked_proba
+from soundprobe.heads.inference import checked_proba, log_losses
 from soundprobe.heads.scaling import scaler_of, standardised
+from soundprobe.heads.stored_rows import StoredRows
+
+AT_ONCE = 1024
+"""Rows of stored features that are predicted at once."""
 
 
 class Head(ClassifierMixin, BaseEstimator, ABC):
@@ -55,7 +59,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> Self:
         self.check_settings()
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        if isinstance(X, StoredRows):  # the store has seen that they are finite
+            y = column_or_1d(y)
+            self.n_features_in_ = X.shape[1]
+        else:
+            X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         if groups is not None and np.shape(groups) != (len(y),):
             raise ValueError(f"groups has shape {np.shape(groups)} for {len(y)} rows; one for each row is needed.")
@@ -80,7 +88,11 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
         self.chosen_: dict[str, Any] = {}
         self.history_: list[dict[str, Any]] = []
         self.inner_loss_: float | None = None
-        Z = self.standardise(X, self.mean_, self.scale_)
+        Z: Any = (
+            X.standardised(self.mean_, self.scale_)
+            if isinstance(X, StoredRows)
+            else self.standardise(X, self.mean_, self.scale_)
+        )
         self.train_rows(Z, labels, recordings, *([] if sample_weight is None else [sample_weight]))
         for name, array in self.state_dict().items():
             if not np.isfinite(array).all():
@@ -93,6 +105,8 @@ class Head(ClassifierMixin, BaseEstimator, ABC):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64, rows that sum to 1, in the order of `classes_`."""
         check_is_fitted(self)
+        if isinstance(X, StoredRows):
+            return np.concatenate([self.proba_of(X[at : at + AT_ONCE]) for at in range(0, len(X), AT_ONCE)])
         return self.proba_of(validate_data(self, X, dtype=np.float32, reset=False))
 
     def proba_of(self, X: np.ndarray) -> np.ndarray:
@@ -269,9 +283,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-8, 1e8
 
 def log_loss(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The mean of -log p(label), from logits (N, C) and labels (N,), weighted by `weights` (N,)."""
-    top = logits.max(axis=1)
-    normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return float(np.average(normaliser - logits[np.arange(len(labels)), labels], weights=weights))
+    return float(np.average(log_losses(logits, labels), weights=weights))
 
 
 def check_numbers(

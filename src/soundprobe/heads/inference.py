@@ -128,6 +128,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
+def log_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N,) -log p(label), from logits (N, C) and labels (N,)."""
+    top = logits.max(axis=1)
+    normaliser = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    losses: np.ndarray = normaliser - logits[np.arange(len(labels)), labels]
+    return losses
+
+
 def unit(Z: np.ndarray) -> np.ndarray:
     """Z (N, D) with rows of length 1; a row of zeros stays one, at cosine 0 to every other."""
     norms = np.linalg.norm(Z, axis=1, keepdims=True)

@@ -43,7 +43,7 @@ class WeightedStack(SoftmaxStack):
 
     @property
     def penalised(self) -> torch.Tensor:
-        of_class = self.means.new_ones(len(self.one_hot), self.features.values.shape[1] // self.layers + 1)
+        of_class = self.means.new_ones(self.classes, self.features.rows.shape[1] // self.layers + 1)
         of_class[:, -1] = 0.0
         return torch.cat([of_class.view(-1), of_class.new_zeros(self.layers)])
 
@@ -56,7 +56,7 @@ class WeightedStack(SoftmaxStack):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """As `SoftmaxStack.evaluate`, by the chain rule from the gradient at weights on all columns."""
         loss, of_all = super().evaluate(torch.zeros_like(penalties), self._on_all_columns(x), problems)
-        of_all = of_all.view(len(x), len(self.one_hot), -1)
+        of_all = of_all.view(len(x), self.classes, -1)
         of_layers = of_all[:, :, :-1].unflatten(2, (self.layers, -1))  # (p, C, L, D)
         weights, shares = self._of_classes(x)[:, :, :-1], self.shares(x)
         penalty = penalties[problems]
@@ -74,7 +74,7 @@ class WeightedStack(SoftmaxStack):
 
     def _of_classes(self, x: torch.Tensor) -> torch.Tensor:
         """(p, C, D + 1) of x."""
-        return x[:, : -self.layers].view(len(x), len(self.one_hot), -1)
+        return x[:, : -self.layers].view(len(x), self.classes, -1)
 
     def _on_all_columns(self, x: torch.Tensor) -> torch.Tensor:
         """(p, C * (L * D + 1)): what `SoftmaxStack` takes, each layer's columns with its share of the weights."""

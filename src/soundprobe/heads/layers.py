@@ -81,7 +81,7 @@ class LayeredHead:
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64 from X (N, D)."""
-        proba: np.ndarray = self.fitted_.predict_proba(np.asarray(X)[:, self.columns_])
+        proba: np.ndarray = self.fitted_.predict_proba(X[:, self.columns_])
         return proba
 
     def predict(self, X: np.ndarray) -> np.ndarray:

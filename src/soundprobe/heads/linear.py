@@ -8,20 +8,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import clone
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
 from soundprobe.base.machine import head_device
-from soundprobe.heads.head import WeightedHead, check_numbers, log_loss
+from soundprobe.heads.head import WeightedHead, check_numbers
 from soundprobe.heads.inference import linear_proba
 from soundprobe.scoring.folds import inner_split
-
-if TYPE_CHECKING:
-    from soundprobe.heads.lbfgs import Solution
-    from soundprobe.heads.softmax_stack import SoftmaxStack
 
 RISEN = 1.05
 CRITERIA = ("log-loss", "accuracy")
@@ -107,8 +103,7 @@ class LinearHead(WeightedHead):
     def train_rows(
         self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        import torch  # only where a head is trained: a prediction is numpy's, and what is stored needs no torch
-
+        # Only where a head is trained is torch needed: a prediction is numpy's.
         from soundprobe.heads.feature_matrix import FeatureMatrix
         from soundprobe.heads.layer_weights import WeightedStack
         from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
@@ -119,20 +114,29 @@ class LinearHead(WeightedHead):
             strengths = sorted({float(strength) for strength in self.strengths})
             history: list[dict[str, Any]] = []
             chosen, start = strengths[0], None
-            features = FeatureMatrix.of(torch.from_numpy(Z).to(head_device(self.device)))
+            features = FeatureMatrix.of(Z, head_device(self.device))
             splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
             gram = None
             if self.weighted_layers == 1:
-                gram = gram_of(features.values, len(self.classes_), problems=len(splits) * len(strengths) + 1)
+                gram = gram_of(features, len(self.classes_), problems=len(splits) * len(strengths) + 1)
             if splits:
                 of_splits = SoftmaxStack.of_splits(features, labels, splits, weights, sample_weight)
                 stack = WeightedStack.over(of_splits, self.weighted_layers)
                 best = (float("inf"), float("inf"))
                 for strength, found in stack.solve_path(strengths, gram, tol=10 * self.tol, max_iter=self.max_iter):
-                    scores = _scores(stack, labels, weights, splits, strength, found)
-                    history += scores
-                    loss = float(np.mean([score["log_loss"] for score in scores]))
-                    wrong = 1 - float(np.mean([score["accuracy"] for score in scores]))
+                    judged = stack.judge(found.x, splits, weights)
+                    history += [
+                        {
+                            "strength": strength,
+                            "split": split,
+                            "log_loss": loss,
+                            "accuracy": accuracy,
+                            "iterations": int(found.iterations[split]),
+                        }
+                        for split, (loss, accuracy) in enumerate(judged)
+                    ]
+                    loss, accuracy = np.mean(judged, axis=0).tolist()
+                    wrong = 1 - accuracy
                     lost = (loss, 0.0) if self.criterion == "log-loss" else (wrong, loss)
                     if lost < best:
                         best, chosen = lost, strength
@@ -165,28 +169,3 @@ class LinearHead(WeightedHead):
 
     def proba_rows(self, Z: np.ndarray) -> np.ndarray:
         return linear_proba(self, Z)
-
-
-def _scores(
-    stack: SoftmaxStack,
-    labels: np.ndarray,
-    weights: np.ndarray | None,
-    splits: list[tuple[np.ndarray, np.ndarray]],
-    strength: float,
-    found: Solution,
-) -> list[dict[str, Any]]:
-    """Each split's log loss, weighted, and accuracy on its validation rows."""
-    history = []
-    for split, (_, val) in enumerate(splits):
-        y = labels[val]
-        logits = stack.logits(found.x, split, val).cpu().numpy().astype(np.float64)
-        history.append(
-            {
-                "strength": strength,
-                "split": split,
-                "log_loss": log_loss(logits, y, None if weights is None else weights[val]),
-                "accuracy": float((logits.argmax(axis=1) == y).mean()),
-                "iterations": int(found.iterations[split]),
-            }
-        )
-    return history

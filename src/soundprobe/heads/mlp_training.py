@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
+from torch.optim.adamw import adamw
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,10 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
     generator = torch.Generator().manual_seed(recipe.seed)
     dropping = generator if device.type == "cpu" else torch.Generator(device).manual_seed(recipe.seed)
     members = recipe.members(len(training_rows), rows.features.shape[-1], rows.n_classes, generator, device)
-    optimiser = torch.optim.AdamW(
-        members.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
+    parameters = members.parameters()
+    # The function, because the class `torch.optim.AdamW` imports torch._dynamo, a second and more.
+    means, squares = ([torch.zeros_like(one) for one in parameters] for _ in range(2))
+    steps = [torch.zeros((), device=device) for _ in parameters]
 
     def drop(x: torch.Tensor) -> torch.Tensor:
         keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping)
@@ -150,10 +152,25 @@ def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> 
             logits = members.logits(x, drop if recipe.dropout else None)
             loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
             # A member's gradient is that of its own mean: members share no parameter.
-            (loss * (weight / weight.sum(dim=1, keepdim=True))).sum().backward()
-            optimiser.step()
-            optimiser.zero_grad()
-            losses += (loss.detach() * weight).sum(dim=1)
+            gradients = torch.autograd.grad((loss * (weight / weight.sum(dim=1, keepdim=True))).sum(), parameters)
+            with torch.no_grad():
+                adamw(
+                    parameters,
+                    list(gradients),
+                    means,
+                    squares,
+                    [],
+                    steps,
+                    fused=True,
+                    amsgrad=False,
+                    beta1=0.9,
+                    beta2=0.999,
+                    lr=recipe.learning_rate,
+                    weight_decay=recipe.weight_decay,
+                    eps=1e-8,
+                    maximize=False,
+                )
+                losses += (loss * weight).sum(dim=1)
         yield members, (losses.cpu() / totals).numpy()
 
 

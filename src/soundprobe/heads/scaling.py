@@ -5,6 +5,8 @@ Letters: N rows, D features.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 
 from soundprobe.base.frame_rows import split_rows
@@ -12,20 +14,40 @@ from soundprobe.base.frame_rows import split_rows
 CHUNK_ROWS = 1024
 
 
-def scaler_of(X: np.ndarray, sample_weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+class Rows(Protocol):
+    """(N, D) float32: an array, or `heads.stored_rows.StoredRows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, own: Any, /) -> Any: ...
+
+
+def scaler_of(X: Rows, sample_weight: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale, each (D,) float32, of X (N, D); the scale of a constant feature is 1.
 
-    A row of sample_weight (N,) k counts as k rows. Summed in float64 in two passes, so that features of 1e6 with a
-    spread of 1 are measured as well as those of 1e-6.
+    A row of sample_weight (N,) k counts as k rows. Summed in one pass in float64, each chunk's squares around its own
+    mean, so that features of 1e6 with a spread of 1 are measured as well as those of 1e-6.
+
+    Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
     """
-    mean = X.mean(axis=0, dtype=np.float64) if sample_weight is None else sample_weight @ X / sample_weight.sum()
-    weights, squares = np.ones(len(X)) if sample_weight is None else sample_weight, np.zeros(X.shape[1])
+    weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    total, D = 0.0, X.shape[1]
+    mean, squares = np.zeros(D), np.zeros(D)
+    lowest, highest = np.full(D, np.inf, dtype=np.float32), np.full(D, -np.inf, dtype=np.float32)
     for start in range(0, len(X), CHUNK_ROWS):
-        chunk = slice(start, start + CHUNK_ROWS)
-        squares += (np.square(X[chunk] - mean) * weights[chunk, None]).sum(axis=0)
-    scale = np.sqrt(squares / weights.sum())
-    constant = X.min(axis=0) == X.max(axis=0)
-    mean, scale = np.where(constant, X[0], mean), np.where(constant, 1.0, scale)
+        own = slice(start, start + CHUNK_ROWS)
+        chunk, of_row = X[own], weights[own]
+        more = of_row.sum()
+        centre = of_row @ chunk / more
+        apart = centre - mean
+        squares += (np.square(chunk - centre) * of_row[:, None]).sum(axis=0)
+        squares += np.square(apart) * (total * more / (total + more))
+        mean += apart * (more / (total + more))
+        total += more
+        lowest, highest = np.minimum(lowest, chunk.min(axis=0)), np.maximum(highest, chunk.max(axis=0))
+    scale, constant = np.sqrt(squares / total), lowest == highest
+    mean, scale = np.where(constant, lowest, mean), np.where(constant, 1.0, scale)
     # Below float32's normal range 1 / scale would overflow; such a feature carries nothing that float32 can hold.
     return mean.astype(np.float32), np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
 
@@ -49,7 +71,7 @@ def standardised_rows(rows: np.ndarray, columns: int, mean: np.ndarray, scale: n
 
 
 def split_scalers(
-    Z: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]], sample_weight: np.ndarray | None = None
+    Z: Rows, splits: list[tuple[np.ndarray, np.ndarray]], sample_weight: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale, each (S, D) float64, of the training rows of each of S splits of standardised rows Z (N, D).
 
@@ -69,7 +91,7 @@ def split_scalers(
     return np.stack(means), np.stack(scales)
 
 
-def _sums(Z: np.ndarray, weights: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sums(Z: Rows, weights: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums over `rows` of Z and of its squares, each (D,) float64."""
     total, squares = np.zeros(Z.shape[1]), np.zeros(Z.shape[1])
     for start in range(0, len(rows), CHUNK_ROWS):

@@ -5,10 +5,10 @@ Letters: N rows, D features, C classes, S problems (inner splits), p problems st
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,11 +16,14 @@ import torch
 from scipy.linalg.blas import ssyrk
 
 from soundprobe.heads.feature_matrix import FeatureMatrix
+from soundprobe.heads.inference import log_losses
 from soundprobe.heads.lbfgs import History, Precondition, Solution, minimise
 from soundprobe.heads.scaling import split_scalers
 
 PASSES_SAVED = 100
 """Evaluations of a problem that a preconditioner saves, roughly, from a comparison at D 2,048."""
+GRAM_NUMBERS = 2**24
+"""Features that are added to the Gram matrix at once: 64 MB."""
 FURTHER = 0.5
 """How far a start goes on from the last strength's solution, as a share of the last change at equal log-strengths."""
 
@@ -33,8 +36,8 @@ class SoftmaxStack:
     the same matrix and all of them share one product.
 
     Attributes:
-        features: N rows of D.
-        labels: (N,) int64; one_hot: (C, N) float32.
+        features: N rows of D; classes: C.
+        labels: (N,) int64.
         row_weights: (S, N) float32, each row's share of its split's loss, 1 / rows where all weigh the same; or 0.
         n_rows: (S,) float64, of each split; where rows have weights their sum.
         means, scales: (S, D) float32.
@@ -42,7 +45,7 @@ class SoftmaxStack:
 
     features: FeatureMatrix
     labels: torch.Tensor
-    one_hot: torch.Tensor
+    classes: int
     row_weights: torch.Tensor
     n_rows: torch.Tensor
     means: torch.Tensor
@@ -62,13 +65,13 @@ class SoftmaxStack:
         Args:
             weights: (N,) of the rows in the loss; sample_weight: (N,) in the standardisation; None of equal ones.
         """
-        means, scales = split_scalers(features.values.cpu().numpy(), list(splits), sample_weight)
+        means, scales = split_scalers(features.rows, list(splits), sample_weight)
         return cls._of(features, labels, [train for train, _ in splits], weights, means, scales)
 
     @classmethod
     def of_all(cls, features: FeatureMatrix, labels: np.ndarray, weights: np.ndarray | None = None) -> Self:
         """One problem, on every row, as the features are."""
-        D = features.values.shape[1]
+        D = features.rows.shape[1]
         return cls._of(features, labels, [np.arange(len(labels))], weights, np.zeros((1, D)), np.ones((1, D)))
 
     @classmethod
@@ -86,12 +89,12 @@ class SoftmaxStack:
         totals = [float(weights[rows].sum()) for rows in training_rows]
         for split, rows in enumerate(training_rows):
             row_weights[split, torch.from_numpy(rows)] = torch.from_numpy(weights[rows] / totals[split]).float()
-        device = features.values.device
+        device = features.device
         y = torch.from_numpy(labels.astype(np.int64)).to(device)
         return cls(
             features=features,
             labels=y,
-            one_hot=torch.nn.functional.one_hot(y, int(y.max()) + 1).T.float(),
+            classes=int(labels.max()) + 1,
             row_weights=row_weights.to(device),
             n_rows=torch.tensor(totals, dtype=torch.float64).to(device),
             means=torch.from_numpy(means.astype(np.float32)).to(device),
@@ -137,12 +140,12 @@ class SoftmaxStack:
             gram: see `gram_of`; it speeds the solution up and does not change where it is.
             start: (S, C * (D + 1)), or from zero; history: see `minimise`.
         """
-        C = len(self.one_hot)
+        C = self.classes
         x = self.penalised.new_zeros(len(self.n_rows), len(self.penalised)) if start is None else start
         penalties = self.penalties(strength)
         with torch.inference_mode():
             return minimise(
-                partial(self.evaluate, penalties),
+                functools.partial(self.evaluate, penalties),
                 x,
                 tol=tol,
                 max_iter=max_iter,
@@ -153,13 +156,13 @@ class SoftmaxStack:
     def penalties(self, strength: float) -> torch.Tensor:
         """(S,) float32: 1 / (strength * rows), the weight of half the squared norm next to the mean loss."""
         # scikit-learn fits 2 classes with one weight vector w; as a softmax that is -w/2 and w/2, whose norm is halved.
-        halved = 2.0 if len(self.one_hot) == 2 else 1.0
+        halved = 2.0 if self.classes == 2 else 1.0
         return (halved / (strength * self.n_rows)).float()
 
     @property
     def penalised(self) -> torch.Tensor:
         """(n,) float32: 1 for each of the n numbers of a solution that the penalty counts, 0 for the others."""
-        of_class = self.means.new_ones(len(self.one_hot), self.features.values.shape[1] + 1)
+        of_class = self.means.new_ones(self.classes, self.features.rows.shape[1] + 1)
         of_class[:, -1] = 0.0  # the bias
         return of_class.view(-1)
 
@@ -176,7 +179,7 @@ class SoftmaxStack:
         Args:
             penalties: (S,); problems: (p,) int64, which of the S problems the rows of x belong to.
         """
-        D, C, p = self.features.values.shape[1], len(self.one_hot), len(problems)
+        D, C, p = self.features.rows.shape[1], self.classes, len(problems)
         weights = x.view(p, C, D + 1)[:, :, :D]
         folded = self._fold(x, problems).view(p * C, D + 1)
         stacked, bias = folded[:, :D].contiguous(), folded[:, D:].contiguous()
@@ -185,9 +188,11 @@ class SoftmaxStack:
         for rows, block in self.features:
             row_weights = self.row_weights[problems, rows]
             log_p = block.scores(stacked).add_(bias).view(p, C, -1).log_softmax(dim=1)
-            own = log_p.gather(1, self.labels[rows].expand(p, 1, -1))[:, 0]
+            labels = self.labels[rows].expand(p, 1, -1)
+            own = log_p.gather(1, labels)[:, 0]
             loss -= (own * row_weights).sum(dim=1, dtype=torch.float64)
-            residual = log_p.exp_().sub_(self.one_hot[:, rows]).mul_(row_weights[:, None]).view(p * C, -1)
+            residual = log_p.exp_().scatter_add_(1, labels, log_p.new_full((), -1.0).expand(labels.shape))
+            residual = residual.mul_(row_weights[:, None]).view(p * C, -1)
             slopes += block.sums(residual)
             bias_slopes += residual.sum(dim=1)
         gradient = x.new_empty(p, C, D + 1)
@@ -200,12 +205,31 @@ class SoftmaxStack:
         loss += 0.5 * penalty.double() * weights.square().sum(dim=(1, 2), dtype=torch.float64)
         return loss, gradient.view(p, -1)
 
-    def logits(self, x: torch.Tensor, split: int, rows: np.ndarray) -> torch.Tensor:
-        """(n, C) float32: what problem `split` of x (S, C * (D + 1)) makes of `rows` (n,), of training or not."""
-        coefficients = self.on_given_features(x)[split]  # (C, D + 1)
-        weights, bias = coefficients[:, :-1].contiguous(), coefficients[:, -1]
-        scores = torch.cat([block.scores(weights) for _, block in self.features], dim=1)  # (C, N)
-        return scores[:, torch.as_tensor(rows, device=scores.device)].T + bias
+    def judge(
+        self, x: torch.Tensor, splits: Sequence[tuple[np.ndarray, np.ndarray]], weights: np.ndarray | None = None
+    ) -> list[tuple[float, float]]:
+        """Each split's log loss, weighted by `weights` (N,), and accuracy on its validation rows.
+
+        Args:
+            x: (S, C * (D + 1)).
+        """
+        judged_by, N = np.full(len(self.labels), -1), len(self.labels)  # every row is in one validation part at most
+        for split, (_, val) in enumerate(splits):
+            judged_by[val] = split
+        of_row = np.ones(N) if weights is None else weights
+        lost, right = np.zeros(len(splits)), np.zeros(len(splits))
+        coefficients = [(own[:, :-1].contiguous(), own[:, -1:]) for own in self.on_given_features(x)]
+        for rows, block in self.features:
+            y = self.labels[rows].cpu().numpy()
+            for split, (stacked, bias) in enumerate(coefficients):
+                own = np.flatnonzero(judged_by[rows] == split)
+                logits = (block.scores(stacked) + bias).T.cpu().numpy()[own].astype(np.float64)
+                lost[split] += log_losses(logits, y[own]) @ of_row[rows][own]
+                right[split] += (logits.argmax(axis=1) == y[own]).sum()
+        return [
+            (float(lost[split] / of_row[val].sum()), float(right[split] / len(val)))
+            for split, (_, val) in enumerate(splits)
+        ]
 
     def on_given_features(self, x: torch.Tensor) -> torch.Tensor:
         """(S, C, D + 1): weights and bias that act on `features` as they are, from those on standardised ones."""
@@ -216,23 +240,28 @@ class SoftmaxStack:
         return self.on_given_features(x).mean(dim=0).view(1, -1)
 
     def _fold(self, x: torch.Tensor, problems: torch.Tensor) -> torch.Tensor:
-        folded = x.view(len(x), len(self.one_hot), -1).clone()
+        folded = x.view(len(x), self.classes, -1).clone()
         folded[:, :, :-1] /= self.scales[problems][:, None]
         folded[:, :, -1] -= torch.einsum("pd,pcd->pc", self.means[problems], folded[:, :, :-1])
         return folded
 
 
-def gram_of(features: torch.Tensor, C: int, problems: int) -> torch.Tensor | None:
-    """(D, D): the mean outer product of rows (N, D), at least its lower half.
+def gram_of(features: FeatureMatrix, C: int, problems: int) -> torch.Tensor | None:
+    """(D, D): the mean outer product of the N rows, at least its lower half.
 
     None where `problems` are too few to repay it.
     """
-    N, D = features.shape
+    N, D = features.rows.shape
     if D * (N + problems * D / 6) > PASSES_SAVED * problems * 2 * N * C:  # multiply-adds / D
         return None
+    at_once = max(1, GRAM_NUMBERS // D)
+    chunks = (features.rows[start : start + at_once] for start in range(0, N, at_once))
     if features.device.type != "cpu":
-        return features.T @ features / N
-    half = ssyrk(1 / N, features.numpy().T, lower=True)  # half the work of a product of any two matrices
+        on_device = (torch.from_numpy(chunk).to(features.device) for chunk in chunks)
+        return functools.reduce(torch.add, (chunk.T @ chunk for chunk in on_device)) / N
+    half = np.zeros((D, D), dtype=np.float32, order="F")
+    for chunk in chunks:  # half the work of a product of any two matrices
+        half = ssyrk(1 / N, chunk.T, beta=1.0, c=half, lower=True, overwrite_c=True)
     return torch.from_numpy(half)
 
 

@@ -28,6 +28,8 @@ def one_thread() -> Iterator[None]:
     """
     global _inside, _usual
     torch = sys.modules.get("torch")
+    if not hasattr(torch, "set_num_threads"):
+        torch = None  # another thread has just begun to import it
     with _lock:
         if _inside == 0:
             _usual = 0

@@ -304,7 +304,7 @@ def write_result(folder: Path, run: RunResult, clips: Clips | Embeddings) -> Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {f"clip.{name}": pa.array(np.asarray(column)[rows].tolist()) for name, column in clips.columns.items()}
+    columns = {f"clip.{name}": pa.array(column[rows].tolist()) for name, column in clips.columns.items()}
     proba = [row for fold in folds for row in fold.proba.astype(np.float32)]
     told = {"proba": pa.array(proba, pa.list_(pa.float32()))} if any(len(row) for row in proba) else {}
     table = pa.table(

@@ -35,6 +35,9 @@ class HeadRecord(Entry):
     """A head: `settings` as the user gave them, and what was done to the labels or the training clips.
 
     Of imported predictions there is none: what stands here is called "import", and has their seed and key.
+
+    Attributes:
+        asked: see `embeddings.head_plan.Plan`; None of older runs and of other kinds.
     """
 
     name: str
@@ -42,6 +45,7 @@ class HeadRecord(Entry):
     settings: Settings
     seed: int
     key: str
+    asked: str | None = None
 
 
 class FoldScoresRecord(Entry):

@@ -21,7 +21,7 @@ from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import check_any_there, fingerprint, scan
-from soundprobe.embeddings.embed import embedding_key
+from soundprobe.embeddings.there_before import embedding_key
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import outer_splits
 from soundprobe.scoring.overfitting import overfitting
@@ -76,7 +76,7 @@ def make_job(
         scanned=scanned,
         data_digest=digest,
         model=model,
-        backbone_key=embedding_key(model, digest),
+        backbone_key=embedding_key(model.spec, model.settings, model.weights.sha256, digest),
         plan=plan,
         initial_sha256=initial,
         opened_as=opened_as,

@@ -5,7 +5,6 @@ The networks of a fine-tuning run embed every clip once each, into a set for eac
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -27,7 +26,8 @@ from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data
 from soundprobe.data.readers.made_folds import deal_readable
 from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
 from soundprobe.embeddings.needed import check_needed
-from soundprobe.embeddings.store import BATCH_CLIPS, Extraction
+from soundprobe.embeddings.store import BATCH_CLIPS, Extraction, set_folder
+from soundprobe.embeddings.there_before import embedding_key, extraction_there, known_sha256
 from soundprobe.scoring.run_names import run_folder
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
 
@@ -158,6 +158,28 @@ def extract(
     new = _new_numbers(embeddings, clips.name, [spec for spec, _ in asked], run)
     if new:
         check_room(embeddings, 4 * len(clips) * new)
+
+    def look() -> tuple[Clips, Scan, str]:
+        with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
+            scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
+        dealt = deal_readable(clips, scanned.errors == "")
+        check_any_there(dealt, scanned)
+        return dealt, scanned, fingerprint(dealt, scanned)
+
+    looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one) for one in asked]
+    if known and None not in known:
+        looked = look()
+        extractions = ShownList[Extraction]()
+        for (spec, _), sha256 in zip(asked, known, strict=True):
+            settings = spec.settings(clip_seconds) | ({} if channels == "mean" else {"channels": channels})
+            key = embedding_key(spec, settings, str(sha256), looked[2], batch_size)
+            if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key), spec):
+                extractions.append(there)
+        if len(extractions) == len(asked):
+            if on_extraction:
+                for there in extractions:
+                    on_extraction(there)
+            return extractions
     # Only now what takes seconds to import, PyTorch first.
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob
@@ -177,16 +199,12 @@ def extract(
         for spec, one in asked
         for drawn in (seeds if one == RANDOM else seeds[:1])
     ]
-    with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
-        scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
-    clips = deal_readable(clips, scanned.errors == "")
-    check_any_there(clips, scanned)
+    clips, scanned, digest = looked or look()
     if frames is not None:
         seconds = [float(one) for one in scanned.duration_s]
         check_room(embeddings, sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
-    digest = fingerprint(clips, scanned)
     origin = {"fingerprint": digest, "opened_as": opened_as}
-    extractions: ShownList[Extraction] = ShownList()
+    extractions = ShownList[Extraction]()
     networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
     with one_cluster(engine, address, shown=progress):
         for number, (model, belongs) in enumerate(networks):
@@ -219,14 +237,12 @@ def _networks_of(
     run: FinetunedRun, data_digest: str, scanned: Scan, batch_size: int
 ) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
-    from soundprobe.embeddings.embed import embedding_key
-
     run.check_data(data_digest)
     clip_seconds = run.clip_seconds(scanned)
     for fold in run.folds:
         model = load_network(run, fold, clip_seconds)
-        whole = dataclasses.replace(model, weights=dataclasses.replace(model.weights, sha256=run.networks_sha256))
-        about = {**run.describe(), "key": embedding_key(whole, data_digest, batch_size), "fold": fold}
+        key = embedding_key(model.spec, model.settings, run.networks_sha256, data_digest, batch_size)
+        about = {**run.describe(), "key": key, "fold": fold}
         yield model, {**about, "network_sha256": model.weights.sha256}
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,18 @@ import numpy as np
 from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
-from soundprobe.base.errors import ConfigError, note, unknown
-from soundprobe.base.files import path_name, remove_file
+from soundprobe.base.errors import ConfigError, StoreError, note, unknown
+from soundprobe.base.files import check_room, path_name, remove_file
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
+from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
-from soundprobe.base.records import Embeddings, FoldResult, RunResult, features_for
+from soundprobe.base.records import Embeddings, FoldResult, RunResult
 from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
-from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.catalog import HEADS, HeadSpec, make_head
+from soundprobe.heads.stored_rows import numbers_of, stored_rows_head
 from soundprobe.heads.threads import OnOneThread, one_thread
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import FoldTask, LabelledRows, cross_validate
@@ -63,6 +66,7 @@ def probe(
     jobs: int | None = None,
     engine: str = "processes",
     address: str | None = None,
+    memory_gb: float | None = None,
     force: bool = False,
     progress: bool = True,
     command: str = "",
@@ -87,7 +91,11 @@ def probe(
         measure_peeking: after each run also score every setting on the test folds, for show, see `extras.peeking`.
         device: "cpu", "cuda" or "auto"; kNN, learning curves and peeking know the CPU only.
         jobs, engine, address: how many folds at once, and where; see `base.parallel.run_tasks`. By default a fold a
-            core where the set is large enough to repay it, else, and on a GPU, one after the other.
+            core, in processes where the set is large enough to repay them, else on threads; on a GPU one after the
+            other, and so small sets by a head whose spec doesn't say `on_threads`.
+        memory_gb: what features and their copies may take in memory; half of what is free by default. Of larger sets
+            the linear head reads its rows from a temporary file (in `TMPDIR`) again and again, with the same result to
+            the bit; others are refused.
         command: kept in `result.json` as what was run; progress: show bars.
         on_probe: called with each probe as soon as it is done.
 
@@ -115,35 +123,62 @@ def probe(
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
     check_engine(engine, address)
+    if memory_gb is not None and not memory_gb > 0:
+        raise ConfigError(f"--memory {memory_gb:g} is not valid: give GB above 0, such as 8.")
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(placed(embeddings), backbone=backbone, dataset=dataset, weights=weights)
     device = head_device(device)
-    for name in names:
-        for feature_set in _for_head(name, found):
-            Plan(feature_set, name, 0, dict(settings or {}), exclude_leaks).check()
     wanted = _extras(learning_curve, sorted(set(shots)), measure_peeking)
-    run_folds = functools.partial(_run_folds, engine=engine, address=address)
     probes: ShownList[FinishedRun] = ShownList()
     asked = {
         "--exclude-leaks": exclude_leaks,
         f"--control {control}": bool(control),
         "--learning-curve": learning_curve,
         "--shots": bool(shots),
+        "--measure-peeking": measure_peeking,
     }
-    allowed = _allowed(found, [option for option, value in asked.items() if value], bool(backbone or weights))
-    with one_cluster(engine, address, jobs, shown=progress):
+    says_less = [option for option in NOT_OF_FINETUNED if asked.get(option)]
+    allowed = _allowed(found, says_less, bool(backbone or weights))
+    memory_bytes = free_bytes() / 2 if memory_gb is None else 1e9 * memory_gb
+    large = [feature_set for feature_set in allowed if HELD_TIMES * feature_set.feature_bytes > memory_bytes]
+    plans = [
+        Plan(
+            feature_set,
+            name,
+            seed,
+            {**(_remembering(name, feature_set) if control == SHUFFLED_LABELS else {}), **(settings or {})},
+            exclude_leaks,
+            control,
+        )
+        for feature_set in allowed
+        for name in names
+        if feature_set in _for_head(name, found)
+        for seed in dict.fromkeys(seeds)
+    ]
+    missing = [plan for plan in plans if _key_of_equal(plan, placed(heads)) is None]
+    for plan in missing:
+        plan.check()
+    for feature_set in large:
+        taken = [plan.head for plan in missing if plan.features == feature_set]
+        _check_out_of_core(feature_set, taken, memory_bytes, [option for option in CURVES if asked[option]])
+    with one_cluster(engine, address, jobs, shown=progress), ExitStack() as until_done:
         if jobs is None and (engine != "processes" or device != "cpu"):
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
-        for feature_set in allowed:
-            read = functools.cache(functools.partial(read_features, feature_set))
-            taken = [name for name in names if feature_set in _for_head(name, found)]
-            for name, seed in itertools.product(taken, dict.fromkeys(seeds)):
-                remembering = _remembering(name, feature_set) if control == SHUFFLED_LABELS else {}
-                plan = Plan(feature_set, name, seed, {**remembering, **(settings or {})}, exclude_leaks, control)
-                own = functools.partial(read, HEADS[name].takes_frames)
+        run_folds = functools.partial(_run_folds, engine=engine, address=address)
+        for feature_set, of_set in itertools.groupby(plans, key=lambda plan: plan.features):
+            into = None
+            if feature_set in large:
+                check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
+                into = Path(until_done.enter_context(tempfile.TemporaryDirectory(prefix="soundprobe-")))
+            read = functools.cache(functools.partial(read_features, feature_set, into=into))
+            for plan in of_set:
+                own = functools.partial(read, HEADS[plan.head].takes_frames)
+                jobs_of = functools.partial(_jobs, jobs, feature_set, HEADS[plan.head], memory_bytes, into is not None)
                 with one_thread():
-                    done = _run(plan, own, placed(heads), only_folds, run_folds, device, jobs, force, progress, command)
+                    done = _run(
+                        plan, own, placed(heads), only_folds, run_folds, device, jobs_of, force, progress, command
+                    )
                     for extra in wanted:
                         again = not done.reused
                         extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
@@ -153,6 +188,33 @@ def probe(
     return probes
 
 
+def _jobs(
+    asked: int | None, feature_set: FeatureSet, head: HeadSpec, memory_bytes: float, on_disk: bool, tasks: int
+) -> tuple[int, bool]:
+    """How many of so many folds to train at once, and whether on threads of this process."""
+    size = feature_set.feature_bytes
+    repaid = size >= head.repaying_bytes
+    if asked is not None or not (repaid or head.on_threads):
+        return 1 if asked is None else asked, False
+    clips = max(part.record.embedded for part in feature_set.sets)
+    task_bytes = ROW_BYTES * clips if on_disk else COPIES * size + 1
+    return jobs_for(tasks, task_bytes=task_bytes, memory_bytes=memory_bytes), not repaid
+
+
+def _check_out_of_core(
+    feature_set: FeatureSet, heads: Sequence[str], memory_bytes: float, options: Sequence[str]
+) -> None:
+    """Raises ConfigError where heads or options hold features that are too many for memory."""
+    holding = [f"--head {name}" for name in heads if not HEADS[name].out_of_core] + list(options)
+    if holding:
+        needed, clips = HELD_TIMES * feature_set.feature_bytes, max(part.record.embedded for part in feature_set.sets)
+        raise ConfigError(
+            f"{holding[0]} holds all embeddings of {feature_set.name} in memory: about {needed / 1e9:.3g} GB for "
+            f"{clips:,} clips, and {memory_bytes / 1e9:.3g} GB may be taken. Allow more with --memory, take --head "
+            f"linear, which reads them from disk, or a sample: extract --limit {int(clips * memory_bytes / needed)}."
+        )
+
+
 def _run_folds(
     function: Callable[[FoldTask], Any],
     tasks: Sequence[tuple[FoldTask]],
@@ -160,12 +222,13 @@ def _run_folds(
     jobs: int,
     engine: str,
     address: str | None,
+    paths: Sequence[str] = (),
 ) -> Iterator[Any]:
     """`run_tasks` of folds, whose rows are sent to a worker once."""
     of_rows, rows = functools.partial(_run_fold, OnOneThread(function)), tasks[0][0].rows
     without: Any = None
     alone = [(replace(task, rows=without),) for (task,) in tasks]
-    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows])
+    return run_tasks(of_rows, alone, jobs=jobs, engine=engine, address=address, shared=[rows], paths=paths)
 
 
 def _run_fold(function: Callable[[FoldTask], Any], rows: LabelledRows, task: FoldTask) -> Any:
@@ -179,18 +242,13 @@ def _run(
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
     device: str,
-    jobs: int | None,
+    jobs_of: Callable[[int], tuple[int, bool]],
     force: bool,
     progress: bool,
     command: str,
 ) -> FinishedRun:
-    features, key = plan.features, plan.head_key
-    folder = (
-        root
-        / path_name(features.dataset["name"])
-        / f"{path_name(features.name)}-{features.key}"
-        / f"{path_name(plan.head)}-{key}"
-    )
+    features, key = plan.features, _key_of_equal(plan, root) or plan.head_key
+    folder = _folder_of(plan, root, key)
     wanted = _wanted_folds(features.folds, only_folds)
     with locked(folder):
         if force:
@@ -221,12 +279,16 @@ def _run(
                 bar.advance(1)
 
             if missing:
-                if jobs is None:
-                    size = features_for(embeddings.features, missing[0]).nbytes
-                    jobs = jobs_for(size, len(missing), repaying_bytes=HEADS[plan.head].repaying_bytes)
+                make: Callable[[], Any] = functools.partial(
+                    make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings
+                )
+                rows, matrices = numbers_of(embeddings.features)
+                jobs, on_threads = jobs_of(len(missing))
+                if on_threads:
+                    run_folds = functools.partial(run_folds, engine="threads")
                 cross_validate(
-                    functools.partial(make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings),
-                    embeddings.features,
+                    functools.partial(stored_rows_head, make, matrices) if matrices else make,
+                    rows,
                     labels,
                     folds,
                     (with_copies_joined(embeddings) if plan.exclude_leaks else embeddings).groups,
@@ -236,7 +298,7 @@ def _run(
                     exclude_shared_recordings=plan.exclude_leaks,
                     on_fold=keep,
                     jobs=jobs,
-                    run=run_folds,
+                    run=functools.partial(run_folds, paths=[matrix.path for matrix in matrices]),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
         info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
@@ -244,6 +306,32 @@ def _run(
         return FinishedRun(folder, results.read_result(folder), reused=False)
 
 
+def _folder_of(plan: Plan, root: Path, key: str) -> Path:
+    features = plan.features
+    of_set = root / path_name(features.dataset["name"]) / f"{path_name(features.name)}-{features.key}"
+    return of_set / f"{path_name(plan.head)}-{key}"
+
+
+def _key_of_equal(plan: Plan, root: Path) -> str | None:
+    """The key of a run below `root` that was asked for as `plan` is, so that nothing is imported to find it again."""
+    pattern = _folder_of(plan, root, "*")
+    for folder in pattern.parent.glob(pattern.name):
+        try:
+            head = results.read_result(folder).head
+        except StoreError:  # it is made again, or of another version
+            continue
+        if plan.asked is not None and head.asked == plan.asked:
+            return head.key
+    return None
+
+
+HELD_TIMES = 4
+"""How often a fold's training holds the features: all, its rows, the same standardised, and what a head adds."""
+COPIES = 8
+"""The same of features of up to 1 GB, which are packed for quicker products, twice."""
+ROW_BYTES = 500
+"""What it takes of a clip whose features stay on disk: numbers, labels, recordings, weights, inner splits."""
+CURVES = ("--learning-curve", "--shots", "--measure-peeking")
 REMEMBERING: Mapping[str, Mapping[str, Any]] = {"knn": {"ks": [1]}, "linear": {"strengths": [10.0]}}
 """Settings with which heads remember what they were trained on. Chosen on labels that mean nothing, as by `fit`, they
 would be those that remember least, and a leak would hardly show."""
@@ -331,6 +419,7 @@ def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: s
             },
             "seed": plan.seed,
             "key": key,
+            "asked": plan.asked,
         },
         "device": device,
         **made_by(command),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from soundprobe.audio.decode import inspect
 from soundprobe.audio.encoded import read_bytes
+from soundprobe.base import texts
 from soundprobe.base.errors import DataError, SoundprobeWarning
+from soundprobe.data.catalog import open_data
+from soundprobe.data.readers import table
 from soundprobe.data.readers.manifest import read_manifest
 
 
@@ -21,7 +27,7 @@ def test_read_manifest_all_columns_come_along(tmp_path: Path) -> None:
     with pytest.warns(SoundprobeWarning, match=r"known by the numbers in label only \(9, 10\)\. Where a column"):
         clips = read_manifest(path)
     assert clips.ids.tolist() == ["sub/ä 1.wav", "/abs/2.wav"]
-    assert clips.sources == [str(tmp_path / "sub/ä 1.wav"), "/abs/2.wav"]
+    assert list(clips.sources) == [str(tmp_path / "sub/ä 1.wav"), "/abs/2.wav"]
     assert clips.class_names == ("9", "10")
     assert clips.labels.tolist() == [1, 0]
     assert clips.folds.tolist() == [0, 3]
@@ -195,3 +201,36 @@ def test_read_manifest_labels_that_are_no_name_are_refused_or_noted(tmp_path: Pa
     (tmp_path / "m.csv").write_text("path,label,fold\na,NA,1\nb,None,2\nc,dog,1\n")
     with pytest.warns(SoundprobeWarning, match="label is 'NA' or 'None' in 2 rows. That is taken for a class"):
         assert read_manifest(tmp_path / "m.csv").class_names == ("NA", "None", "dog")
+
+
+def test_manifest_in_parquet_is_read_as_the_same_in_csv(tmp_path: Path) -> None:
+    columns = {"path": [f"{n}.wav" for n in range(6)], "label": ["a", "b"] * 3, "fold": [1, 1, 2, 2, 3, 3]}
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet", row_group_size=4)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    one, other = (open_data(tmp_path / f"m{ending}") for ending in (".parquet", ".csv"))
+    for name in ("ids", "labels", "folds", "groups", "sources"):
+        assert list(getattr(one, name)) == list(getattr(other, name))
+
+
+def test_read_manifest_holds_few_bytes_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds at most and in the end, told by two sizes; a row of Python's own objects takes some hundreds."""
+    monkeypatch.setattr(texts, "BATCH", 128)
+    monkeypatch.setattr(table, "BATCH", 128)
+
+    def held(rows: int) -> np.ndarray:
+        path = tmp_path / f"{rows}.csv"
+        lines = [f"segments/{row * 7919:011d}-{row % 90:02d}000.wav,class {row % 9},{row % 10}" for row in range(rows)]
+        path.write_text("\n".join(["path,label,fold", *lines]))
+        del lines
+        tracemalloc.start()
+        clips = read_manifest(path)
+        left, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(clips) == rows
+        return np.array([most, left])
+
+    few, many = held(2_000), held(6_000)
+    most, left = (many - few) / 4_000
+    assert left < 80
+    assert most < 150

@@ -25,9 +25,9 @@ def column(*values: str) -> Table:
 def test_read_table_quotes_and_blank_lines_are_read(tmp_path: Path, encoding: str, end: str) -> None:
     lines = ["path,label", '"a, ""b"".wav",Hündin', "", '"two', 'lines",<script>', "c.wav,x"]
     table = read_table(write(tmp_path / "t.csv", end.join(lines) + end, encoding))
-    assert table.columns["path"] == ['a, "b".wav', f"two{end}lines", "c.wav"]
-    assert table.columns["label"] == ["Hündin", "<script>", "x"]
-    assert table.rows == ["line 2", "line 4", "line 6"]
+    assert list(table.columns["path"]) == ['a, "b".wav', f"two{end}lines", "c.wav"]
+    assert list(table.columns["label"]) == ["Hündin", "<script>", "x"]
+    assert list(table.rows) == ["line 2", "line 4", "line 6"]
 
 
 def test_read_table_tsv_splits_at_tabs(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_unique_texts_a_text_twice_names_both_rows() -> None:
 )
 def test_guessed_column_gets_its_type(values: list[str], expected: np.ndarray) -> None:
     guessed = column(*values).guessed("x")
-    assert guessed.dtype == expected.dtype
+    assert guessed.dtype.kind == expected.dtype.kind
     assert guessed.tolist() == expected.tolist()
 
 

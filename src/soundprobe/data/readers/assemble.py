@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips, Source
+from soundprobe.base.texts import CompactTexts, texts_of
 from soundprobe.data.readers.made_folds import make_folds, prefix_groups
 
 SPLITS = {
@@ -67,9 +69,9 @@ class Found:
     labels: np.ndarray
     class_names: tuple[str, ...]
     folds: np.ndarray | None = None
-    groups: np.ndarray | None = None
+    groups: Any = None
     splits: Sequence[str] | None = None
-    columns: Mapping[str, np.ndarray] | None = None
+    columns: Mapping[str, Any] | None = None
 
 
 def assemble(found: Found, options: FoldOptions) -> Clips:
@@ -86,8 +88,9 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
             f"classes. Name another column or pattern for the label{ignoring(found.class_names)}."
         )
     groups = _groups(found, options)
-    if len(set(found.labels.tolist())) == 1:
-        (only,) = {found.class_names[label] for label in found.labels.tolist()}
+    present = np.unique(found.labels)
+    if len(present) == 1:
+        only = found.class_names[present[0]]
         raise DataError(
             f"{found.source}: all clips are of one class, {only!r}, and two or more are needed to tell them apart. "
             "Name another column or pattern for the label, or add the clips of the other classes."
@@ -98,8 +101,8 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
     splits = _splits(found, options)
     if splits is not None:
         folds, tested = split_folds(found.source, splits, options.splits)
-        columns["split"] = np.array(splits)
-    elif folds is not None and len(set(folds.tolist())) == 1:
+        columns["split"] = texts_of(splits)
+    elif folds is not None and len(np.unique(folds)) == 1:
         raise DataError(
             f"{found.source}: all clips are in fold {folds[0]}, which leaves none to train on. --columns fold= leaves "
             "a column out, and of a folder give the one that the classes are in: folds are then made."
@@ -108,13 +111,15 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
         folds = make_folds(found.ids, found.labels, groups, found.class_names, options.folds, options.seed)
         seed = options.seed
     _note_untrained(found, folds, tested)
+    recordings: Any = groups
+    ids: Any = found.ids if isinstance(found.ids, CompactTexts) else np.array(found.ids)
     return Clips(
         name=found.name,
-        ids=np.array(found.ids),
+        ids=ids,
         sources=found.sources,
         labels=found.labels,
         folds=folds,
-        groups=np.array(found.ids) if groups is None else groups,
+        groups=ids if groups is None else recordings,
         class_names=found.class_names,
         columns=columns,
         recordings_known=groups is not None,
@@ -126,13 +131,13 @@ def assemble(found: Found, options: FoldOptions) -> Clips:
 def _note_untrained(found: Found, folds: np.ndarray, tested: tuple[int, ...]) -> None:
     """Notes classes that only the tested split has, so that nothing is trained on them."""
     inside = np.isin(folds, tested)
-    only = sorted(set(found.labels[inside].tolist()) - set(found.labels[~inside].tolist()))
-    if tested and only:
+    only = np.setdiff1d(found.labels[inside], found.labels[~inside])
+    if tested and len(only):
         names = ", ".join(repr(found.class_names[label]) for label in only[:NAMED]) + ", ..." * (len(only) > NAMED)
         note(f"{found.source}: the tested split alone has clips of {names}, so nothing is trained on that.")
 
 
-def _groups(found: Found, options: FoldOptions) -> np.ndarray | None:
+def _groups(found: Found, options: FoldOptions) -> np.ndarray | CompactTexts | None:
     asked = {"--group-prefix": options.group_prefix, "--group-regex": options.group_regex}
     given = [option for option, value in asked.items() if value is not None]
     if len(given) > 1:
@@ -171,20 +176,21 @@ def match_names(paths: Sequence[str], pattern: str, option: str, what: str) -> l
 
 def _splits(found: Found, options: FoldOptions) -> list[str] | None:
     """The split of each clip, by its common name; None where there are not two, or folds are to be used instead."""
-    names = [split_of(name) or name.strip() for name in found.splits or ()]
+    codes, told = texts_of(found.splits or ()).coded()
+    common = [split_of(name) or name.strip() for name in told]
     if options.splits == IGNORE:
         return None
-    if len(set(names)) < 2:
+    if len(set(common)) < 2:
         if options.splits is not None:
-            one = f"only the split {names[0]!r}" if names else "no splits"
+            one = f"only the split {common[0]!r}" if common else "no splits"
             raise DataError(f"--splits {options.splits}: {found.source} has {one}. Leave --splits out.")
         return None
     if found.folds is not None and options.splits is None:
         raise DataError(
-            f"{found.source} has folds and the splits {', '.join(sorted(set(names)))}. Say which: --splits {IGNORE} "
+            f"{found.source} has folds and the splits {', '.join(sorted(set(common)))}. Say which: --splits {IGNORE} "
             f"for its folds, --splits test or --splits {AS_FOLDS} for its splits."
         )
-    return names
+    return [common[code] for code in codes.tolist()]
 
 
 def split_folds(source: str, names: Sequence[str], asked: str | None) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from soundprobe.base.files import path_name
 from soundprobe.base.records import Clips
 from soundprobe.data.listing import files_below, folders_in, is_audio
 from soundprobe.data.readers.assemble import FoldOptions, split_of
-from soundprobe.data.readers.locate import Locator
+from soundprobe.data.readers.locate import LocatedFiles, Locator
 from soundprobe.data.readers.manifest import clips_of_table
-from soundprobe.data.readers.table import Table, read_table
+from soundprobe.data.readers.table import Table, header_of, read_table
 
 NAMES = ("metadata.csv", "metadata.jsonl")
 PATH = "file_name"
@@ -31,7 +32,7 @@ def find_tables(path: Path) -> list[Path]:
     found = [folder / name for folder in folders for name in NAMES if (folder / name).is_file()]
     found = [file for file in found if file.stat().st_size]
     try:
-        return found if found and PATH in read_table(found[0]).columns else []
+        return found if found and PATH in header_of(found[0]) else []
     except DataError as error:
         raise DataError(f"{error} Or move it away: the folders of {path} are then read without it.") from error
 
@@ -73,13 +74,12 @@ def read_audiofolder(path: str | Path, *, columns: str | None = None, **options:
     if unnamed:
         text = f"{len(unnamed)} audio files below {root} are in no {' or '.join(NAMES)}, such as {unnamed[0].name}"
         note(f"{text}: they are left out.")
-    locator = Locator(root, given=False)
     return clips_of_table(
         Table(source, merged, rows),
         path_name(root.resolve().name).lower(),
         FoldOptions(**options),
         columns=",".join(filter(None, [columns, "" if "path=" in (columns or "") else f"path={PATH}"])),
-        locate=lambda paths: [locator.find(one) for one in paths],
+        locate=functools.partial(LocatedFiles, Locator(root, given=False)),
         splits=splits if all(inside) else None,
     )
 

@@ -6,8 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
+
 from soundprobe.audio.formats import AUDIO_ENDINGS
 from soundprobe.base.errors import DataError, note
+from soundprobe.base.texts import CompactTexts
 from soundprobe.data.readers.table import Table
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -103,7 +106,7 @@ def choose_columns(
     return chosen
 
 
-def check_paths(table: Table, column: str) -> list[str]:
+def check_paths(table: Table, column: str) -> CompactTexts:
     """The paths of the column.
 
     Raises:
@@ -116,19 +119,20 @@ def check_paths(table: Table, column: str) -> list[str]:
     return paths
 
 
-def check_single_labels(table: Table, column: str) -> list[str]:
-    """The labels of the column.
+def check_single_labels(table: Table, column: str) -> tuple[np.ndarray, list[str]]:
+    """(N,) int32, which of the distinct labels of the column each row has; and those, in the order of their rows.
 
     Raises:
         DataError: one is empty, is a structure, or says several classes: a list, "a;b" or "a|b", or "a,b" where "a" is
             a class itself or in another such list, or the column's name is a plural.
     """
-    names = table.texts(column)
+    codes, names = table.texts(column).coded()
     alone = set(names)
-    lists = [name for name in alone if ", " not in name]  # "dog, inside" may be one name
+    lists = [name for name in names if ", " not in name]  # "dog, inside" may be one name
     listed = Counter(part for name in lists for part in set(name.split(",")))
     plural = plain_name(column) in PLURALS
-    for row, name in enumerate(names):
+    for code, name in enumerate(names):
+        row = int((codes == code).argmax())
         if name.startswith("{") and name.endswith("}"):
             raise table.error(row, f"{column} {name!r} is no name of a class. Give a column with the name alone.")
         parts = name.split(",")
@@ -141,12 +145,12 @@ def check_single_labels(table: Table, column: str) -> list[str]:
             )
     missing = sorted(name for name in alone if name.casefold() in NO_LABEL)
     if missing:
-        count = sum(name in missing for name in names)
+        count = np.isin(codes, [names.index(name) for name in missing]).sum()
         note(
             f"{table.source}: {column} is {' or '.join(map(repr, missing))} in {count} rows. That is taken for a "
             "class; where it stands for no label, leave these rows out."
         )
-    return names
+    return codes, names
 
 
 def _propose(table: Table, chosen: Mapping[str, str], needed: tuple[str, ...]) -> str:

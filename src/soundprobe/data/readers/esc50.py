@@ -13,6 +13,7 @@ import numpy as np
 
 from soundprobe.base.errors import DataError
 from soundprobe.base.records import Clips, Source
+from soundprobe.base.texts import CompactTexts
 from soundprobe.data.readers.layout_places import find_table, read_beside
 from soundprobe.data.readers.made_folds import check_fold_counts
 from soundprobe.data.readers.table import Table, has_columns
@@ -73,7 +74,7 @@ def build_esc50(table: Table, sources: Sequence[Source]) -> Clips:
     )
 
 
-def _files(table: Table) -> list[str]:
+def _files(table: Table) -> CompactTexts:
     table.require(COLUMNS)
     return table.inner_paths("filename")
 

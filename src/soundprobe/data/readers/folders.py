@@ -42,7 +42,7 @@ from soundprobe.data.readers.assemble import (
     split_of,
 )
 from soundprobe.data.readers.columns import choose_columns
-from soundprobe.data.readers.locate import one_path_a_file
+from soundprobe.data.readers.locate import first_of_each_file
 from soundprobe.data.readers.table import read_table
 
 HOLDERS = frozenset(
@@ -266,9 +266,7 @@ def _check_classes(root: Path, places: Sequence[Place], how: FoldOptions) -> Non
 
 def _check_one_class(root: Path, clips: Sequence[str], classes: Sequence[str]) -> None:
     """Raises DataError where a file lies in two classes by a link."""
-    first: dict[str, int] = {}
-    for row, path in enumerate(one_path_a_file(clips, [str(root / clip) for clip in clips])):
-        other = first.setdefault(path, row)
+    for row, other in enumerate(first_of_each_file([str(root / clip) for clip in clips])):
         if classes[other] != classes[row]:
             raise DataError(
                 f"{root}: {clips[other]} and {clips[row]} are one file, and a clip can be of one class here. Remove "

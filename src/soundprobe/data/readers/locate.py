@@ -5,16 +5,22 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
+import re
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from soundprobe.base.errors import DataError, SoundprobeWarning
 from soundprobe.base.remote import is_url, placed
+from soundprobe.base.texts import first_of_each
 from soundprobe.data.listing import files_below, is_audio
 
+ODD = re.compile(r"/(?=[/.]|$)")
 MOST_FILES = 100_000  # looked through for a file's name
 
 
@@ -27,38 +33,45 @@ class Locator:
     """
 
     def __init__(self, root: Path, *, given: bool) -> None:
-        self.root, self.given = root, given
-        self._listings: dict[Path, dict[str, list[str]]] = {}
+        self.root, self.given = str(root), given
+        self._listings: dict[str, dict[str, list[str]]] = {}
+
+    def plain(self, path: str) -> str:
+        """`path` below the root, as it is written, or the place of a URL."""
+        if is_url(path):
+            return str(placed(path))
+        joined = os.path.join(self.root, path)
+        return joined if os.sep == "/" and not ODD.search(joined) else str(Path(joined))
 
     def find(self, path: str) -> str:
         """The file's path; `path` below the root where nothing is found."""
-        plain = placed(path) if is_url(path) else self.root / path
+        plain = self.plain(path)
         if is_url(path) or os.path.isfile(plain):
-            return str(plain)
+            return plain
         parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
         tails = range(len(parts)) if self.given else range(1)
         for begin in tails:
-            if found := self._below(parts[begin:], Path("/") if path.startswith("/") and not self.given else self.root):
-                return str(found)
-        return str(plain)
+            if found := self._below(parts[begin:], "/" if path.startswith("/") and not self.given else self.root):
+                return found
+        return plain
 
-    def _below(self, parts: Sequence[str], place: Path) -> Path | None:
+    def _below(self, parts: Sequence[str], place: str) -> str | None:
         for depth, part in enumerate(parts, start=1):
-            child = place / part
+            child = os.path.join(place, part)
             if part == ".." or os.path.exists(child):
                 place = child
                 continue
             names = self._names(place)
             alike = names.get(plain_name(part), [])
-            if not alike and depth == len(parts) and not is_audio(child):
+            if not alike and depth == len(parts) and not is_audio(Path(child)):
                 alike = [name for key, some in names.items() if Path(key).stem == plain_name(part) for name in some]
                 alike = [name for name in alike if is_audio(Path(name))]
             if len(alike) != 1:
                 return None
-            place = place / alike[0]
-        return place if place.is_file() else None
+            place = os.path.join(place, alike[0])
+        return place if os.path.isfile(place) else None
 
-    def _names(self, folder: Path) -> dict[str, list[str]]:
+    def _names(self, folder: str) -> dict[str, list[str]]:
         """What is in a folder, by plain name."""
         if folder not in self._listings:
             names: dict[str, list[str]] = {}
@@ -76,13 +89,40 @@ def plain_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def one_path_a_file(paths: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Each row's path, as its file's first row writes it: "a.wav" where "./a.wav", or a link to it, comes later."""
-    folders = {folder: os.path.realpath(folder) for folder in set(map(os.path.dirname, files)) if "\0" not in folder}
-    first: dict[str, str] = {}
-    real = [os.path.join(folders.get(os.path.dirname(file), ""), os.path.basename(file)) for file in files]
-    real = [os.path.realpath(file) if "\0" not in file and os.path.islink(file) else file for file in real]
-    return [first.setdefault(file, path) for file, path in zip(real, paths, strict=True)]
+class LocatedFiles(Sequence[str]):
+    """Where each of N paths leads: those that lie elsewhere than they are written are kept, the others put together."""
+
+    def __init__(self, locator: Locator, written: Sequence[str]) -> None:
+        self.plain, self.written = locator.plain, written
+        self.elsewhere: dict[int, str] = {}
+        for row, path in enumerate(written):
+            if (found := locator.find(path)) != locator.plain(path):
+                self.elsewhere[row] = found
+
+    def __len__(self) -> int:
+        return len(self.written)
+
+    def __iter__(self) -> Iterator[str]:
+        for row, path in enumerate(self.written):
+            yield self.elsewhere.get(row) or self.plain(path)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.elsewhere.get(int(row)) or self.plain(self.written[row])
+
+
+def first_of_each_file(files: Sequence[str]) -> np.ndarray:
+    """(N,) int64, for each row the first one of its file: a link to it, or "./a.wav" for "a.wav", is the same."""
+    folders: dict[str, str] = {}
+
+    def real(file: str) -> str:
+        if "\0" in file:
+            return file
+        folder, name = os.path.split(file)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        return os.path.realpath(file) if os.path.islink(file) else os.path.join(folders[folder], name)
+
+    return first_of_each(files, real)
 
 
 def nearest_name(path: str | Path) -> str:

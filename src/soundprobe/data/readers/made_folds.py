@@ -11,10 +11,16 @@ import numpy as np
 
 from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
+from soundprobe.base.texts import CompactTexts
 
 
 def make_folds(
-    ids: Sequence[str], labels: np.ndarray, groups: np.ndarray | None, class_names: Sequence[str], folds: int, seed: int
+    ids: Sequence[str],
+    labels: np.ndarray,
+    groups: np.ndarray | CompactTexts | None,
+    class_names: Sequence[str],
+    folds: int,
+    seed: int,
 ) -> np.ndarray:
     """Folds (N,) int64 from 1 to `folds`, stratified by class; with `groups`, no recording sits in two folds.
 
@@ -28,10 +34,10 @@ def make_folds(
     """
     if folds < 2:
         raise DataError(f"--folds {folds} is not valid: give 2 or more.")
-    _check_classes(labels, np.asarray(ids) if groups is None else groups, class_names, folds, groups is not None)
+    _check_classes(labels, groups, class_names, folds)
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    order = np.argsort(np.asarray(ids), kind="stable")
+    order = np.argsort(ids, kind="stable")
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     split = kind(n_splits=folds, shuffle=True, random_state=seed).split(
         np.zeros(len(order)), labels[order], None if groups is None else groups[order]
@@ -80,14 +86,18 @@ def missing_classes(clips: Clips, readable: np.ndarray) -> dict[str, list[int]]:
     return found
 
 
-def _check_classes(labels: np.ndarray, units: np.ndarray, names: Sequence[str], folds: int, grouped: bool) -> None:
+def _check_classes(
+    labels: np.ndarray, groups: np.ndarray | CompactTexts | None, names: Sequence[str], folds: int
+) -> None:
+    known = None if groups is None else np.unique(groups, return_inverse=True)[1]
     for label, name in enumerate(names):
-        count = len(np.unique(units[labels == label]))
+        own = labels == label
+        count = int(own.sum()) if known is None else len(np.unique(known[own]))
         if count < folds:
-            remedy = f"Give --folds {count}" if count >= 2 else f"Add {'recordings' if grouped else 'clips'} or drop it"
+            unit = "clip" if known is None else "recording"
+            remedy = f"Give --folds {count}" if count >= 2 else f"Add {unit}s or drop it"
             raise DataError(
-                f"Class {name!r} has {count} {'recording' if grouped else 'clip'}{'' if count == 1 else 's'}, "
-                f"too few for {folds} folds. {remedy}."
+                f"Class {name!r} has {count} {unit}{'' if count == 1 else 's'}, too few for {folds} folds. {remedy}."
             )
 
 

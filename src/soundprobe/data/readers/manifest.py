@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,20 +13,38 @@ import numpy as np
 from soundprobe.audio.segments import SLACK_S, duration_s, segment
 from soundprobe.base.errors import DataError, note
 from soundprobe.base.files import path_name
-from soundprobe.base.records import Clips, Source
+from soundprobe.base.records import Clips, EncodedAudio, Source
 from soundprobe.base.remote import is_url, placed
+from soundprobe.base.texts import CompactTexts, texts_of
 from soundprobe.data.readers.assemble import FoldOptions, Found, assemble, fold_number, split_of
 from soundprobe.data.readers.columns import check_paths, check_single_labels, choose_columns, parse_columns, plain_name
-from soundprobe.data.readers.locate import Locator, one_path_a_file
+from soundprobe.data.readers.locate import LocatedFiles, Locator, first_of_each_file
 from soundprobe.data.readers.table import Table, read_table
 
 ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
+PARQUET = ".parquet"
 NEARLY_ALL = 0.9
 PARTS = "drop one of the two; or, where they are parts of a long recording, give columns start and end, in seconds"
 LIKE_TIMES = re.compile(
     r"(segment_)?(start|begin|onset|end|stop|offset|t_?min|t_?max)(_?(time|at|ms|msec|samples?|frames?))*"
 )
 NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{0,9})?")
+
+
+def is_manifest(path: Path) -> bool:
+    """By its ending; of Parquet what has no audio in it."""
+    if not path.is_file() or path.suffix.lower() not in (*ENDINGS, PARQUET):
+        return False
+    if path.suffix.lower() != PARQUET:
+        return True
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        kinds = pq.read_schema(path).types
+    except (OSError, pa.ArrowException):  # whoever reads it says so
+        return False
+    return not any(pa.types.is_struct(kind) or pa.types.is_binary(kind) for kind in kinds)
 
 
 def read_manifest(
@@ -49,18 +68,17 @@ def read_manifest(
             both a group column and an option for it, or too few clips for the folds that are to be made.
     """
     file = Path(path)
-    if file.suffix.lower() not in ENDINGS:
-        raise DataError(f"{file} is no manifest: its name must end in {', '.join(ENDINGS)}.")
+    if file.suffix.lower() not in (*ENDINGS, PARQUET):
+        raise DataError(f"{file} is no manifest: its name must end in {', '.join((*ENDINGS, PARQUET))}.")
     if audio_root is not None and not is_url(audio_root) and not Path(audio_root).is_dir():
         raise DataError(f"--audio-root {audio_root} is no folder. Give the one that the clips' paths are below.")
     root = file.parent if audio_root is None else placed(audio_root)
-    locator = Locator(root, given=audio_root is not None)
     return clips_of_table(
         read_table(file),
         path_name(file.stem).lower(),
         FoldOptions(**options),
         columns=columns,
-        locate=lambda paths: [locator.find(one) for one in paths],
+        locate=functools.partial(LocatedFiles, Locator(root, given=audio_root is not None)),
     )
 
 
@@ -70,7 +88,7 @@ def clips_of_table(
     how: FoldOptions,
     *,
     columns: str | None = None,
-    locate: Callable[[Sequence[str]], list[str]] | None = None,
+    locate: Callable[[Sequence[str]], Sequence[str]] | None = None,
     inside: tuple[Sequence[str], Sequence[Source]] | None = None,
     class_orders: Mapping[str, Sequence[str]] | None = None,
     splits: Sequence[str] | None = None,
@@ -88,8 +106,7 @@ def clips_of_table(
     """
     chosen = choose_columns(table, columns, ("label",) if inside else ("path", "label"))
     _note_like_times(table, chosen, columns)
-    names = check_single_labels(table, chosen["label"])
-    present = set(names)
+    codes, present = check_single_labels(table, chosen["label"])
     order = (class_orders or {}).get(chosen["label"])
     class_names = tuple(one for one in order or sorted(present, key=_numbers_first) if one in present)
     if order is None and all(map(NUMBER.fullmatch, class_names)):
@@ -99,7 +116,8 @@ def clips_of_table(
             "column has their names, take it: --columns label=NAME."
         )
     number = {one: label for label, one in enumerate(class_names)}
-    groups = np.array(table.texts(chosen["group"])) if "group" in chosen else None
+    labels = np.array([number[one] for one in present])[codes]
+    groups = table.texts(chosen["group"]) if "group" in chosen else None
     ids: Sequence[str]
     sources: Sequence[Source]
     if inside:
@@ -109,18 +127,22 @@ def clips_of_table(
         assert locate is not None, "paths are found by something"
         written = check_paths(table, chosen["path"])
         files = locate(written)
-        paths = one_path_a_file(written, files)
-        segments = _segments(table, chosen, files, paths)
-        if segments is None:
-            _check_one_label(table, chosen["path"], paths, names)
-            table.check_unique(paths, chosen["path"], PARTS)
+        first = first_of_each_file(files)
+        again = np.flatnonzero(first != np.arange(len(first)))
+        times = _segments(table, chosen, files, unique=not len(again))
+        if times is None:
+            _check_files(table, chosen["path"], written, first, again, labels, class_names)
             ids, sources = written, files
         else:
-            ids = [f"{one}#{start:.10g}-{end:.10g}" for one, (start, end) in zip(paths, segments, strict=True)]
+            paths = texts_of(written[row] for row in first) if len(again) else written
+            starts, ends = times
+            ids = texts_of(
+                f"{one}#{start:.10g}-{end:.10g}" for one, start, end in zip(paths, starts, ends, strict=True)
+            )
             table.check_unique(ids, "segment", "drop one of the two")
-            sources = [segment(file, *times) for file, times in zip(files, segments, strict=True)]
-            if groups is None and len(set(paths)) < len(paths):
-                groups = np.array(paths)
+            sources = Segments(files, starts, ends)
+            if groups is None and len(again):
+                groups = paths
     folds, told = _folds(table, chosen)
     used = {chosen[role] for role in ("path", "label", "fold", "group") if role in chosen}
     found = Found(
@@ -128,7 +150,7 @@ def clips_of_table(
         name=name,
         ids=ids,
         sources=sources,
-        labels=np.array([number[one] for one in names]),
+        labels=labels,
         class_names=class_names,
         folds=folds,
         groups=groups,
@@ -138,12 +160,28 @@ def clips_of_table(
     return assemble(found, how)
 
 
+class Segments(Sequence[EncodedAudio]):
+    """Parts of N files, from starts to ends (N,), in seconds."""
+
+    def __init__(self, files: Sequence[str], starts: np.ndarray, ends: np.ndarray) -> None:
+        self.files, self.starts, self.ends = files, starts, ends
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: Any) -> Any:
+        return segment(self.files[row], float(self.starts[row]), float(self.ends[row]))
+
+
 def _segments(
-    table: Table, chosen: dict[str, str], files: Sequence[str], paths: Sequence[str]
-) -> list[tuple[float, float]] | None:
-    """The start and end of each row's segment; None where rows are whole files.
+    table: Table, chosen: dict[str, str], files: Sequence[str], *, unique: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The starts and ends (N,) of the rows' segments; None where rows are whole files.
 
     Times lie elsewhere, in a longer recording, where most files end before them, and hardly one has a part named.
+
+    Args:
+        unique: whether each row has a file of its own.
     """
     if "start" not in chosen or "end" not in chosen:
         _note_unread_times(table, chosen, "start")
@@ -159,9 +197,10 @@ def _segments(
         row = int(bad.argmax())
         why = "begins before 0" if starts[row] < 0 else "has no length: end must be later"
         raise table.error(row, f"the segment from {starts[row]:g} to {ends[row]:g} s {why}. {whole_files}")
-    if len(set(paths)) == len(paths):
-        lengths = np.array([duration_s(file) for file in files], dtype=np.float64)  # NaN: not there, or no audio
-        known = ~np.isnan(lengths)
+    if unique:
+        told = (duration_s(file) for file in files)
+        lengths = np.fromiter((np.nan if one is None else one for one in told), np.float64, len(files))
+        known = ~np.isnan(lengths)  # else it is not there, or no audio
         whole = known & (starts <= SLACK_S) & (np.abs(ends - lengths) <= SLACK_S)
         if known.any() and whole[known].all():
             return None
@@ -177,7 +216,7 @@ def _segments(
             raise table.error(
                 row, f"the segment ends at {ends[row]:g} s, and the file at {lengths[row]:.2f} s. {whole_files}"
             )
-    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+    return starts, ends
 
 
 def _note_unread_times(table: Table, chosen: dict[str, str], *roles: str) -> None:
@@ -201,27 +240,38 @@ def _note_like_times(table: Table, chosen: dict[str, str], columns: str | None) 
         )
 
 
-def _check_one_label(table: Table, column: str, paths: Sequence[str], names: Sequence[str]) -> None:
-    """Raises DataError where a file stands twice with two labels."""
-    first: dict[str, str] = {}
-    for row, (path, name) in enumerate(zip(paths, names, strict=True)):
-        if first.setdefault(path, name) != name:
-            raise table.error(
-                row,
-                f"{path} has the labels {first[path]!r} and {name!r}, and a clip can have one here; {PARTS}.",
-            )
+def _check_files(
+    table: Table,
+    column: str,
+    written: Sequence[str],
+    first: np.ndarray,
+    again: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> None:
+    """Raises DataError where a file stands twice: at the rows `again`, after those that `first` (N,) tells of each."""
+    for row in again[labels[again] != labels[first[again]]][:1]:
+        one, other = (names[labels[at]] for at in (first[row], row))
+        raise table.error(
+            row,
+            f"{written[first[row]]} has the labels {one!r} and {other!r}, and a clip can have one here; {PARTS}.",
+        )
+    for row in again[:1]:
+        before = first[row]
+        raise table.error(row, f"{column} {written[before]!r} stands at {table.rows[before]} already; {PARTS}.")
 
 
-def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, list[str] | None]:
+def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, CompactTexts | None]:
     """Folds (N,), where they are whole numbers or "fold3"; else the splits' names. None where no column says them."""
     splits = table.texts(chosen["split"]) if "split" in chosen else None
     if "fold" in chosen:
-        values = [value.strip() for value in table.columns[chosen["fold"]]]
+        told = texts_of(value.strip() for value in table.columns[chosen["fold"]])
+        codes, values = told.coded()
         if values and all(split_of(value) for value in values):
-            return None, values
+            return None, told
         numbers = [fold_number(value) for value in values]
         if all(one is not None for one in numbers):
-            return np.array(numbers), splits
+            return np.array(numbers)[codes], splits
         try:
             return table.integers(chosen["fold"]), splits
         except DataError as error:
@@ -229,7 +279,7 @@ def _folds(table: Table, chosen: dict[str, str]) -> tuple[np.ndarray | None, lis
                 f"{error} Write 1, 2 ... or fold1, fold2 ...; or --columns fold= leaves the column out, and "
                 "folds are made."
             ) from None
-    if splits and all(value.isascii() and value.isdigit() for value in splits):
+    if splits and all(value.isascii() and value.isdigit() for value in splits.coded()[1]):
         return table.integers(chosen["split"]), None
     return None, splits
 

@@ -15,7 +15,7 @@ from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import FoldOptions
 from soundprobe.data.readers.folders import assemble_places, places_by_folder
-from soundprobe.data.readers.table import read_text
+from soundprobe.data.readers.table import open_text
 
 LISTS = {"validation_list.txt": "validation", "testing_list.txt": "test"}
 SPEAKER = "_nohash_"
@@ -43,7 +43,8 @@ def read_speech_commands(path: str | Path, **options: Any) -> Clips:
     splits: dict[str, str] = {}
     for name, split in LISTS.items():
         if (root / name).is_file():
-            lines = read_text(root / name).splitlines()
+            with open_text(root / name) as file:
+                lines = file.read().splitlines()
             splits |= {line.strip().replace("\\", "/").removeprefix("./"): split for line in lines if line.strip()}
     places = places_by_folder(root, how)
     absent = sorted(set(splits).difference(one.clip for one in places))

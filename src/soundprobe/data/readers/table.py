@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
+import itertools
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from soundprobe.base.errors import DataError, one_line
 from soundprobe.base.files import parse_json
+from soundprobe.base.texts import BATCH, CompactTexts, TextsBuilder, first_of_each, texts_of
 from soundprobe.data.readers.locate import nearest_name
 
 DELIMITERS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+CHECKED_BYTES = 2**20
 MAX_INTEGER = 2**53  # beyond it a column would change on its way through a float
 
 
@@ -31,7 +34,7 @@ class Table:
 
     Attributes:
         source: the file or data set, as messages name it.
-        columns: name -> N texts, as they stand in the file.
+        columns: name -> N texts; of files without blanks around them.
         rows: where each row stands: "line 12", "row 3".
     """
 
@@ -55,14 +58,15 @@ class Table:
                 f"It has {', '.join(self.columns) or 'none'}; needed are {', '.join(names)}."
             )
 
-    def texts(self, name: str) -> list[str]:
+    def texts(self, name: str) -> CompactTexts:
         """The column without blanks around its texts. Raises DataError where one is empty."""
-        values = [value.strip() for value in self.columns[name]]
-        if not all(values):
+        column = self.columns[name]
+        values = column if isinstance(column, CompactTexts) else texts_of(value.strip() for value in column)
+        if "" in values:
             raise self.error(values.index(""), f"{name} is empty.")
         return values
 
-    def inner_paths(self, name: str) -> list[str]:
+    def inner_paths(self, name: str) -> CompactTexts:
         """As `texts`; raises DataError also where a path leads out of the folder that it is told for."""
         values = self.texts(name)
         for row, value in enumerate(values):
@@ -71,26 +75,28 @@ class Table:
                 raise self.error(row, f"{name} {value!r} leads out of the data set's folder. Give a manifest for that.")
         return values
 
-    def unique_texts(self, name: str) -> list[str]:
+    def unique_texts(self, name: str) -> CompactTexts:
         """As `texts`; raises DataError also where a text stands twice."""
         values = self.texts(name)
         self.check_unique(values, name, "drop one of the two")
         return values
 
     def check_unique(self, values: Sequence[str], what: str, remedy: str) -> None:
-        """Raises DataError where one of the rows' `values`, each a `what`, stands twice."""
-        first: dict[str, int] = {}
-        for row, value in enumerate(values):
-            if first.setdefault(value, row) != row:
-                raise self.error(row, f"{what} {value!r} stands at {self.rows[first[value]]} already; {remedy}.")
+        """Raises DataError where one of N values stands twice."""
+        first = first_of_each(values)
+        again = np.flatnonzero(first != np.arange(len(first)))
+        if len(again):
+            row = int(again[0])
+            raise self.error(row, f"{what} {values[row]!r} stands at {self.rows[first[row]]} already; {remedy}.")
 
     def integers(self, name: str, lowest: int = 0) -> np.ndarray:
         """The column as (N,) int64. Raises DataError where a value is no whole number from `lowest` on."""
-        values = self.columns[name]
-        for row, value in enumerate(values):
+        found = np.empty(len(self), dtype=np.int64)
+        for row, value in enumerate(self.columns[name]):
             if not _is_integer(value.strip()) or int(value) < lowest:
                 raise self.error(row, f"{name} {value!r} is not a whole number from {lowest} on.")
-        return np.array([int(value) for value in values], dtype=np.int64)
+            found[row] = int(value)
+        return found
 
     def numbers(self, name: str) -> np.ndarray:
         """The column as (N,) float64. Raises DataError where a value is no finite number."""
@@ -120,18 +126,44 @@ class Table:
         order, labels = np.unique(ids, return_inverse=True)
         return labels, tuple(names[class_id] for class_id in order.tolist())
 
-    def guessed(self, name: str) -> np.ndarray:
-        """The column as (N,) int64 or float64 where every value is such a number, else as (N,) str.
+    def guessed(self, name: str) -> np.ndarray | CompactTexts:
+        """The column as (N,) int64 or float64 where every value is such a number, else as N texts.
 
         "007" stays text: as a number it would lose its zeros.
         """
-        values = [value.strip() for value in self.columns[name]]
-        if all(_is_integer(value) and str(int(value)) == value for value in values):
-            return np.array([int(value) for value in values], dtype=np.int64)
-        numbers = [_number(value) for value in values]
-        if all(number is not None for number in numbers) and not any(re.match(r"[+-]?0\d", v) for v in values):
-            return np.array(numbers, dtype=np.float64)
-        return np.array(values, dtype=np.str_)
+        values = self.columns[name]
+        for kind, read in ((np.int64, _plain_integer), (np.float64, _plain_number)):
+            with suppress(ValueError):
+                return np.fromiter((read(value.strip()) for value in values), kind, len(values))
+        return values if isinstance(values, CompactTexts) else texts_of(value.strip() for value in values)
+
+
+def _plain_integer(text: str) -> int:
+    """Raises ValueError where `text` is not how the number is written."""
+    if not _is_integer(text) or str(int(text)) != text:
+        raise ValueError(text)
+    return int(text)
+
+
+def _plain_number(text: str) -> float:
+    """Raises ValueError where `text` is no number, or has zeros that it would lose."""
+    number = _number(text)
+    if number is None or re.match(r"[+-]?0\d", text):
+        raise ValueError(text)
+    return number
+
+
+class Places(Sequence[str]):
+    """Where N rows stand: `unit` "line" or "row", and numbers (N,) int."""
+
+    def __init__(self, unit: str, numbers: Sequence[int] | np.ndarray) -> None:
+        self.unit, self.numbers = unit, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, row: Any) -> Any:
+        return f"{self.unit} {self.numbers[row]}"
 
 
 def _is_integer(text: str) -> bool:
@@ -148,7 +180,7 @@ def _number(text: str) -> float | None:
 
 def has_columns(path: Path, names: Sequence[str]) -> bool:
     """Whether `path` is a .csv file with these columns, and maybe more."""
-    return path.is_file() and path.suffix.lower() == ".csv" and set(names) <= set(read_table(path).columns)
+    return path.is_file() and path.suffix.lower() == ".csv" and set(names) <= set(header_of(path))
 
 
 def read_table(path: Path) -> Table:
@@ -167,40 +199,112 @@ def read_table(path: Path) -> Table:
     """
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
-    text = read_text(path)
     if path.suffix.lower() == ".jsonl":
-        return _json_lines(path, io.StringIO(text))
-    with io.StringIO(text, newline="") as file:
-        delimiter = _delimiter(file.readline(), path)
-        if not text.lower().startswith("sep="):  # Excel's own line, which is no header
+        return _json_lines(path)
+    with _lines_of(path) as (header, delimiter, lines):
+        columns = [TextsBuilder() if name else None for name in header]
+        numbers: list[np.ndarray] = []
+        while some := list(itertools.islice(lines, BATCH)):
+            numbers.append(np.array([number for number, _ in some], dtype=np.uint32))
+            for column, texts in zip(columns, zip(*(fields for _, fields in some), strict=True), strict=True):
+                if column is not None:
+                    plain = [text.strip() for text in texts]
+                    column.extend(list(map(_with_decimal_point, plain)) if delimiter == ";" else plain)
+    if not numbers:
+        raise _no_rows(path)
+    read = {name: column.column() for name, column in zip(header, columns, strict=True) if column is not None}
+    return Table(str(path), read, Places("line", np.concatenate(numbers)))
+
+
+def header_of(path: Path) -> list[str]:
+    """The names of a table's columns, of which no more than two lines are read where it is text in columns.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    if path.suffix.lower() in (".parquet", ".jsonl"):
+        return list(read_table(path).columns)
+    with _lines_of(path) as (header, _, lines):
+        if next(lines, None) is None:
+            raise _no_rows(path)
+        return [name for name in header if name]
+
+
+def _no_rows(path: Path) -> DataError:
+    return DataError(f"{path} has no rows; a header and one row for each clip are needed.")
+
+
+def _with_decimal_point(text: str) -> str:
+    return text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text
+
+
+@contextmanager
+def _lines_of(path: Path) -> Iterator[tuple[list[str], str, Iterator[tuple[int, list[str]]]]]:
+    """The header, what separates fields, and each row's fields with the number of the line that it begins on."""
+    with open_text(path, newline="") as file:
+        first = file.readline()
+        delimiter = _delimiter(first, path)
+        if not first.lower().startswith("sep="):  # Excel's own line, which is no header
             file.seek(0)
-        lines = csv.reader(file, delimiter=delimiter, strict=True)
-        header, rows, numbers = _split_lines(path, lines)
-    if delimiter == ";":  # where a comma is the decimal point
-        rows = [[f.replace(",", ".") if DECIMAL_COMMA.fullmatch(f) else f for f in row] for row in rows]
-    columns = {name: [fields[at] for fields in rows] for at, name in enumerate(header) if name}
-    return Table(str(path), columns, [f"line {number}" for number in numbers])
+        lines = _numbered(path, csv.reader(file, delimiter=delimiter, strict=True))
+        _, header = next(lines, (0, []))
+        header = [name.strip() for name in header]
+        twice = [name for name, count in Counter(header).items() if name and count > 1]
+        if twice:
+            raise DataError(f"{path} has two columns named {twice[0]!r}. Rename one.")
+        yield header, delimiter, _as_many(path, header, lines)
 
 
-def read_text(path: Path) -> str:
-    """The text in a file: UTF-8 with or without a byte order mark, or UTF-16 with one, as Excel's "Unicode text" is.
+def _as_many(
+    path: Path, header: Sequence[str], lines: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    """The lines, each of which has a field for each name."""
+    for number, fields in lines:
+        if len(fields) != len(header):
+            comment = " Its first line is a comment: remove it." * header[0].startswith("#")
+            raise DataError(
+                f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns.{comment}"
+            )
+        yield number, fields
+
+
+def _numbered(path: Path, lines: csv.reader) -> Iterator[tuple[int, list[str]]]:  # type: ignore[valid-type]
+    """The fields of lines that are not blank, and the number of the line that they begin on."""
+    before = 0
+    try:
+        for fields in lines:  # type: ignore[attr-defined]
+            number, before = before + 1, lines.line_num  # type: ignore[attr-defined]
+            if any(field.strip() for field in fields):
+                yield number, fields
+    except csv.Error as error:
+        raise DataError(f"{path}, line {before + 1}: {error}.") from None
+
+
+def open_text(path: Path, newline: str | None = None) -> TextIO:
+    """A file with text, checked to its end: UTF-8 with or without a byte order mark, or UTF-16 with one, as Excel's
+    "Unicode text" is.
 
     Raises:
         DataError: it can't be read, or is no such text.
     """
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as file:
+            marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            encoding, ended, at = "utf-16" if marked else "utf-8-sig", False, 0
+            decoder = codecs.getincrementaldecoder(encoding)()
+            file.seek(0)
+            while not ended:
+                block, begun = file.read(CHECKED_BYTES), len(decoder.getstate()[0])
+                ended = not block
+                if "\0" in decoder.decode(block, ended):
+                    raise DataError(f"{path} is no text: it has NUL characters, as UTF-16 has. Save it as UTF-8.")
+                at += len(block)
     except OSError as error:
         raise DataError(f"Can't read {path}: {error.strerror or error}.{nearest_name(path)}") from error
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        told = f"{'UTF-16' if marked else 'UTF-8'} text ({error.reason} at byte {error.start})"
+        told = f"{'UTF-16' if marked else 'UTF-8'} text ({error.reason} at byte {at - begun + error.start})"
         raise DataError(f"{path} is not {told}. Save it as UTF-8.") from None
-    if "\0" in text:
-        raise DataError(f"{path} is no text: it has NUL characters, as UTF-16 has. Save it as UTF-8.")
-    return text
+    return open(path, encoding=encoding, newline=newline)
 
 
 def _delimiter(header: str, path: Path) -> str:
@@ -217,44 +321,62 @@ def _parquet(path: Path) -> Table:
     import pyarrow.parquet as pq
 
     try:
-        found = pq.read_table(path, partitioning=None)
-        columns: dict[str, list[str]] = {}
-        for name, column in zip(found.column_names, found.columns, strict=True):
-            values = column.to_pylist()
-            widths = {len(value) for value in values if isinstance(value, list)}
-            if len(widths) == 1 and max(widths) > 1 and all(isinstance(value, list) for value in values):
+        with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            kinds = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+            lists: dict[str, list[Any]] = {
+                name: [] for name, kind in kinds.items() if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+            }
+            texts = {name: TextsBuilder() for name in kinds if name not in lists}
+            for batch in file.iter_batches(BATCH):
+                for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                    if name in lists:
+                        lists[name] += column.to_pylist()
+                    else:
+                        texts[name].extend([as_text(value).strip() for value in column.to_pylist()])
+        columns: dict[str, Sequence[str]] = {}
+        for name in kinds:
+            values = lists.get(name, ())
+            widths = {-1 if value is None else len(value) for value in values}
+            if len(widths) == 1 and max(widths) > 1:
                 columns |= {str(at): [as_text(value[at]) for value in values] for at in range(max(widths))}
             else:
-                columns[name] = list(map(as_text, values))
+                columns[name] = list(map(as_text, values)) if name in lists else texts[name].column()
     except FileNotFoundError:
         raise DataError(f"Can't read {path}: No such file or directory.{nearest_name(path)}") from None
     except (OSError, pa.ArrowException, ValueError) as error:
         raise DataError(f"{path} can't be read as Parquet ({one_line(error)}). Write it again, or as CSV.") from None
-    if not found.num_rows:
-        raise DataError(f"{path} has no rows; one for each clip is needed.")
-    return Table(str(path), columns, [f"row {row + 1}" for row in range(found.num_rows)])
-
-
-def _json_lines(path: Path, file: TextIO) -> Table:
-    columns: dict[str, list[str]] = {}
-    rows: list[str] = []
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = {as_text(name): as_text(value) for name, value in parse_json(line).items()}
-        except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}: no JSON object ({error}). Write one for each clip, each on a line of its own."
-            ) from None
-        for name, text in entry.items():
-            columns.setdefault(name, [""] * len(rows)).append(text)
-        rows.append(f"line {number}")
-        for values in columns.values():
-            values.extend([""] * (len(rows) - len(values)))
     if not rows:
         raise DataError(f"{path} has no rows; one for each clip is needed.")
-    return Table(str(path), columns, rows)
+    return Table(str(path), columns, Places("row", range(1, rows + 1)))
+
+
+def _json_lines(path: Path) -> Table:
+    columns: dict[str, TextsBuilder] = {}
+    numbers: list[int] = []
+    with open_text(path, newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                entry = {as_text(name): as_text(value).strip() for name, value in parse_json(line).items()}
+            except ValueError as error:
+                raise DataError(
+                    f"{path}, line {number}: no JSON object ({error}). Write one for each clip, each on a line of its "
+                    "own."
+                ) from None
+            for name in entry:
+                if name not in columns:
+                    columns[name] = TextsBuilder()
+                    for start in range(0, len(numbers), BATCH):
+                        columns[name].extend([""] * min(BATCH, len(numbers) - start))
+            for name, column in columns.items():
+                column.extend([entry.get(name, "")])
+            numbers.append(number)
+    if not numbers:
+        raise DataError(f"{path} has no rows; one for each clip is needed.")
+    read = {name: column.column() for name, column in columns.items()}
+    return Table(str(path), read, Places("line", np.array(numbers)))
 
 
 def as_text(value: object) -> str:
@@ -268,34 +390,3 @@ def as_text(value: object) -> str:
     text = "" if value is None or value != value else str(value)
     text.encode()  # half a surrogate pair can't be kept in a table
     return text
-
-
-def _split_lines(path: Path, lines: csv.reader) -> tuple[list[str], list[list[str]], list[int]]:  # type: ignore[valid-type]
-    """The header, the rows' fields, and the line on which each row begins."""
-    header: list[str] = []
-    rows: list[list[str]] = []
-    numbers: list[int] = []
-    before = 0
-    try:
-        for fields in lines:  # type: ignore[attr-defined]
-            number, before = before + 1, lines.line_num  # type: ignore[attr-defined]
-            if not any(field.strip() for field in fields):
-                continue
-            if not header:
-                header = [name.strip() for name in fields]
-                continue
-            if len(fields) != len(header):
-                comment = " Its first line is a comment: remove it." * header[0].startswith("#")
-                raise DataError(
-                    f"{path}, line {number}: {len(fields)} fields, but the header names {len(header)} columns.{comment}"
-                )
-            rows.append(fields)
-            numbers.append(number)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {before + 1}: {error}.") from None
-    twice = [name for name, count in Counter(header).items() if name and count > 1]
-    if twice:
-        raise DataError(f"{path} has two columns named {twice[0]!r}. Rename one.")
-    if not rows:
-        raise DataError(f"{path} has no rows; a header and one row for each clip are needed.")
-    return header, rows, numbers

@@ -1,0 +1,73 @@
+"""A set that is there already, whole, found without PyTorch: its key hangs on nothing else but for random weights."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from soundprobe.audio.decode import DECODE_VERSION
+from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
+from soundprobe.backbones.weights.verify import known_digest, sha256_of
+from soundprobe.base.errors import StoreError
+from soundprobe.base.files import digest_key
+from soundprobe.embeddings import store
+from soundprobe.embeddings.tag_means import FILE, TagsRecord
+
+
+def embedding_key(
+    spec: BackboneSpec,
+    settings: Mapping[str, Any],
+    weights_sha256: str,
+    data_fingerprint: str,
+    batch_size: int = store.BATCH_CLIPS,
+) -> str:
+    """The key of the set that a backbone makes of the data: weights, front end, pooling, lengths, decoding and clips.
+
+    And of the batch size, which is part of it where it isn't the usual one: some layers' sums round otherwise (CNN14's
+    and the small networks', by 1e-6 of the largest number).
+    """
+    return digest_key(
+        {
+            "backbone": spec.name,
+            "embedding_dim": spec.embedding_dim,
+            "sample_rate_hz": spec.sample_rate_hz,
+            "max_seconds": spec.max_seconds,
+            "step_seconds": spec.step_seconds,
+            "settings": settings,
+            "weights_sha256": weights_sha256,
+            "decode_version": DECODE_VERSION,
+            "data": data_fingerprint,
+            **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
+        }
+    )
+
+
+def known_sha256(spec: BackboneSpec, weights: str | Path | None) -> str | None:
+    """The digest of the weights that `load_backbone` would report; None where the network has to be made for it."""
+    if not spec.is_own or weights == RANDOM or (weights in (None, PRETRAINED) and spec.loads_own_weights):
+        return None
+    if spec.parameters == 0:
+        return hashlib.sha256().hexdigest() if weights is None else None
+    if weights in (None, PRETRAINED):
+        return None if spec.weights is None else known_digest(spec.weights)
+    return sha256_of(Path(weights))
+
+
+def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | None:
+    """Of the set in `folder`, if it is finished, every part of it is whole, no clip failed, and all that `extract` puts
+    beside it is there; None where `extract` has something to do or to say.
+    """
+    began = time.perf_counter()
+    try:
+        found = store.open_set(folder)
+        store.read_embeddings(found)
+    except StoreError:
+        return None
+    layers = found.record.backbone.layers or {LAST: spec.embedding_dim}
+    untagged = spec.tags and LAST in layers and TagsRecord.read_or_make(folder / FILE) is None
+    if untagged or found.record.failures:
+        return None
+    return store.Extraction.of(found, found.record.embedded, time.perf_counter() - began)
