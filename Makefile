@@ -77,7 +77,7 @@ docs: install
 	@echo; echo "Links that lead outside, not followed:"
 	@grep -hoE 'https?://[^ )>`"]+' README.md CHANGELOG.md docs/*.md | sort -u
 
-# All commands and blocks of README and docs that can be run here, the slow ones too, in minutes.
+# All commands and blocks of README and docs that can be run here, the slow ones too.
 docs-run: install
 	SOUNDPROBE_DOCS=all $(BIN)/python -m pytest -q -s --timeout 3600 tests/test_docs.py
 

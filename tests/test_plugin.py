@@ -9,12 +9,12 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from command_line import soundprobe as of_command_line
 from command_line import soundprobe_here
 from sounds import write_urbansound_layout
 
@@ -59,6 +59,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 RUN = """import json, sys
 from pathlib import Path
+from command_line import soundprobe as of_command_line
 from command_line import soundprobe_here
 for command in json.loads(sys.argv[1]):
     done = soundprobe_here(*command, cwd=Path())
@@ -100,12 +101,10 @@ def test_backbone_head_and_reader_of_another_package_work_from_the_command_line(
 
 
 @pytest.fixture
-def on_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The same classes without entry points: from a folder on Python's path."""
+def on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same classes without entry points: from a folder on Python's path, here and in processes."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGIN / "src"), str(PROJECT / "src")]))
     monkeypatch.syspath_prepend(PLUGIN / "src")
-    yield
-    for name in [name for name in sys.modules if name.split(".")[0] == "soundprobe_example"]:
-        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("on_the_path")
@@ -114,7 +113,9 @@ def test_what_is_not_installed_is_named_by_its_address(clips: Path, tmp_path: Pa
     table = "".join(f"{clips / row['file']},{row['label']}\n" for row in rows)
     (tmp_path / "clips.csv").write_text(f"path,label\n{table}")
     backbone = "soundprobe_example.band_energies:BandEnergies"
-    soundprobe = partial(soundprobe_here, cwd=tmp_path)
+    soundprobe = partial(
+        of_command_line, cwd=tmp_path
+    )  # each in a process, which knows nothing of what another trusted
     extracted = soundprobe("extract", "--backbone", backbone, "--data", "clips.csv", "--folds", "3")
     assert extracted.returncode == 0, extracted.stderr
     probed = soundprobe("probe", "--backbone", backbone, "--head", "soundprobe_example.centroid:CentroidHead")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_startup import HEAVY, loaded
+from test_startup import HEAVY
 
 from made_sets import make_set
 from soundprobe.backbones.catalog import BACKBONES
@@ -128,10 +128,15 @@ def test_fish_gets_the_names_that_there_are(shell, line, names):
     assert set(done.stdout.split()) == names, done.stderr
 
 
-def test_completion_imports_nothing_heavy(tmp_path, monkeypatch):
-    monkeypatch.setenv("_SOUNDPROBE_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "soundprobe\nextract\n-b\ntimm\n:\n")
-    monkeypatch.setenv("COMP_CWORD", "5")
-    code, modules, told = loaded("", tmp_path)
-    assert (code, told) == (0, "")
+def test_completion_imports_nothing_heavy(tmp_path):
+    asking = {"_SOUNDPROBE_COMPLETE": "complete_bash", "COMP_WORDS": "soundprobe\nextract\n-b\ntimm\n:\n"}
+    script = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from soundprobe.cli.main import main; sys.argv = ['soundprobe']; main()"
+    )
+    environ = {**os.environ, **asking, "COMP_CWORD": "5"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (done.returncode, "resnet10t" in done.stdout.split()) == (0, True)
+    modules = set(done.stderr.split())
+    assert "soundprobe.cli.completing" in modules
     assert not modules & HEAVY

@@ -27,6 +27,7 @@ HEAVY = {
     "matplotlib",
 }
 SERVE = """import json, os, sys
+import numpy, pydantic, soundfile
 from soundprobe.cli.main import main
 for line in sys.stdin:
     if child := os.fork():
@@ -43,7 +44,7 @@ for line in sys.stdin:
         code = stop.code or 0
     open(loaded, "w").write(" ".join([str(code), *sys.modules]))
     break"""
-"""Each command in a fork of a process that has imported the command line and nothing else."""
+"""Each command in a fork of a process that has imported the command line and light libraries that most need."""
 
 
 @pytest.fixture(scope="module")

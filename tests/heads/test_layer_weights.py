@@ -115,7 +115,7 @@ def test_layer_weights_are_learnt_without_the_test_folds_features_and_labels(nam
 def test_gradient_on_weighted_layers_is_that_of_differences():
     data = rows("1", n=40)
     splits = inner_split(data["labels"], None, 3)
-    stack = SoftmaxStack.of_splits(FeatureMatrix.of(torch.from_numpy(data["features"])), data["labels"], splits)
+    stack = SoftmaxStack.of_splits(FeatureMatrix.of(data["features"]), data["labels"], splits)
     weighted = WeightedStack.over(stack, len(COLUMNS))
     problems, penalties = torch.arange(3), weighted.penalties(1.0)
     x = torch.randn(3, len(weighted.penalised), generator=torch.Generator().manual_seed(0))
