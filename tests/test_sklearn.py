@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import os
 import pickle
 import subprocess
@@ -132,6 +133,24 @@ def test_clip_embedder_takes_weights_that_were_written_anew_under_the_same_name(
         found.append(ClipEmbedder("crnn", file).transform(paths))
     np.testing.assert_array_equal(found[1], ClipEmbedder("crnn", "random", seed=2).transform(paths))
     assert not np.array_equal(*found)
+
+
+def test_clip_embedder_takes_a_class_that_was_imported_anew(tmp_path, monkeypatch) -> None:
+    text = (
+        "from soundprobe.backbones.protocol import Backbone\n"
+        "from soundprobe.backbones.spec import BackboneSpec\n"
+        "class Own(Backbone):\n"
+        "    spec = BackboneSpec('own', embedding_dim=1, sample_rate_hz=16_000)\n"
+        "    def __init__(self, clip_seconds=None): pass\n"
+        "    def embed(self, waves, lengths): return 0 * waves[:, :1] + 1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    embedder, found = ClipEmbedder("edited_own:Own", sample_rate_hz=16_000), []
+    for number in ("1", "23"):  # of another length: files of one size and second count as the same to Python
+        (tmp_path / "edited_own.py").write_text(text.replace("+ 1", f"+ {number}"))
+        importlib.reload(importlib.import_module("edited_own"))
+        found.append(float(embedder.transform(np.zeros((1, 800)))[0, 0]))
+    assert found == [1, 23]
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])

@@ -33,6 +33,7 @@ from soundprobe.backbones.spec import LAST, BackboneSpec
 from soundprobe.base.errors import DataError
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.records import Source
+from soundprobe.base.registry import code_of
 from soundprobe.embeddings.store import BATCH_CLIPS
 
 if TYPE_CHECKING:
@@ -103,13 +104,12 @@ class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             ConfigError: a setting is not valid. WeightsError: the weights can't be had. DataError: X holds no clips.
             AudioError: one can't be decoded. ValueError: scikit-learn's, of an array.
         """
-        self._checked()
-        sources = self._sources(X)
+        spec, sources = self._checked(), self._sources(X)
         from soundprobe.embeddings.sounds import embed_sounds
 
         device = choose_device(self.device)
-        written = _written(self.weights, self.backbone.partition(":")[2])
-        model = _loaded(self.backbone, self.weights, self.clip_seconds, self.layers, self.seed, written)
+        made_of = _written(self.weights, self.backbone.partition(":")[2]), str([spec.frontend, code_of(spec.target)])
+        model = _loaded(self.backbone, self.weights, self.clip_seconds, self.layers, self.seed, made_of)
         model = model.on_channels(self.channels)
         model.network.to(device)
         starts = range(0, len(sources), BATCH_CLIPS)
@@ -149,7 +149,7 @@ class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 @lru_cache(maxsize=1)
 def _loaded(
-    backbone: str, weights: str | Path | None, clip_seconds: float | None, layers: str, seed: int, written: object
+    backbone: str, weights: str | Path | None, clip_seconds: float | None, layers: str, seed: int, made_of: object
 ) -> LoadedBackbone:
     from soundprobe.backbones.load import load_backbone
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,20 @@ def test_table_of_the_docs_is_the_catalogues() -> None:
     written = runpy.run_path(str(PROJECT / "tools" / "backbone_table.py"))
     (table,) = written["MARKED"].findall((PROJECT / "docs" / "backbones.md").read_text(encoding="utf-8"))
     assert table == written["table"](), "run python tools/backbone_table.py"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("embedding_dim", 4.0, "embedding_dim = 4.0 is not valid; give a whole number above 0 and at most"),
+        ("embedding_dim", True, "embedding_dim = True is not valid"),
+        ("sample_rate_hz", 0, "sample_rate_hz = 0 is not valid"),
+        ("sample_rate_hz", 10**9, "sample_rate_hz = 1000000000 is not valid; .* at most 1,000,000"),
+        ("max_seconds", float("nan"), "max_seconds = nan is not valid"),
+        ("frontend", {"window": object()}, "frontend can't be a part of a key"),
+        ("frontend", {"scale": float("nan")}, "frontend can't be a part of a key"),
+    ],
+)
+def test_spec_that_says_what_can_not_be_is_refused_where_it_is_made(field, value, told):
+    with pytest.raises(ConfigError, match=rf"backbone 'mn04': .*{told}"):
+        replace(BACKBONES["mn04"], **{field: value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -104,8 +105,6 @@ def test_hear_module_whose_timestamps_are_not_evenly_spaced_has_no_frames(monkey
         get_timestamp_embeddings=lambda audio, model: (torch.zeros(1, 3, 4), times_ms),
     )
     monkeypatch.setitem(sys.modules, "unevenly", stamped)
-    hear_module._model.cache_clear()
-    hear_module.hear_spec.cache_clear()
     with pytest.raises(ConfigError, match="hear:unevenly keeps no time axis"):
         BACKBONES["hear:unevenly"].by_frames()
 
@@ -140,8 +139,7 @@ def test_hear_module_that_draws_weights_has_the_same_ones_each_time_and_leaves_t
     monkeypatch.setitem(sys.modules, "drawing", SimpleNamespace(load_model=load_model, get_scene_embeddings=len))
     found, state = [], torch.get_rng_state()
     for _ in range(2):
-        hear_module._model.cache_clear()
-        hear_module.hear_spec.cache_clear()
+        hear_module._loaded.cache_clear()
         found.append(load_backbone("hear:drawing").weights.sha256)
         assert torch.equal(torch.get_rng_state(), state)
         torch.rand(1)
@@ -157,6 +155,37 @@ def test_hear_module_of_our_own_adapter_gives_the_embeddings_of_its_backbone(sha
     with torch.inference_mode():
         ours, direct = (one.network.embed(waves, torch.full((2,), 64_000)) for one in (around, straight))
     np.testing.assert_array_equal(ours.numpy(), direct.numpy())
+
+
+def test_hear_module_that_is_edited_has_its_new_key_once_it_is_imported_anew(tmp_path, monkeypatch):
+    text = (Path(hear_bands.__file__)).read_text(encoding="utf-8")
+    (tmp_path / "edited_bands.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = load_backbone("hear:edited_bands").settings
+    (tmp_path / "edited_bands.py").write_text(f"{text}\n# edited\n", encoding="utf-8")
+    assert load_backbone("hear:edited_bands").settings == before
+    importlib.reload(sys.modules["edited_bands"])
+    assert load_backbone("hear:edited_bands").settings != before
+
+
+def test_hear_module_hears_with_the_weights_that_are_in_the_file_now(weights):
+    before = load_backbone(f"{BANDS}:{weights}")
+    torch.save({"weight": torch.zeros(24)}, weights)
+    after = load_backbone(f"{BANDS}:{weights}")
+    assert (after.weights.sha256, after.settings) != (before.weights.sha256, before.settings)
+    assert not after.network.state_dict()["model.weight"].any()
+
+
+@pytest.mark.parametrize(
+    "made", [(torch.zeros(2, 4),), torch.zeros(2), torch.zeros(3, 4)], ids=["tuple", "1-D", "rows"]
+)
+def test_hear_module_that_gives_no_row_for_each_clip_is_one_clear_line(made, monkeypatch):
+    model = torch.nn.Module()
+    model.sample_rate, model.scene_embedding_size = 16_000, 4
+    module = SimpleNamespace(load_model=lambda: model, get_scene_embeddings=lambda waves, model: made)
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    with pytest.raises(ConfigError, match=r"HearModule.embed gave .* for 2 clips, where a float32 tensor \(2, "):
+        load_backbone("hear:made_up").network.embed(torch.zeros(2, 16_000), torch.tensor([16_000, 16_000]))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from optional import needed
 from soundprobe.backbones.catalog import BACKBONES
-from soundprobe.backbones.load import load_backbone
+from soundprobe.backbones.load import choices_in, load_backbone
 from soundprobe.backbones.mteb_encoder import _encoder
 from soundprobe.base.errors import ConfigError, SoundprobeError
 from soundprobe.embeddings.store import open_set, read_embeddings
@@ -77,6 +77,8 @@ def test_mteb_encoder_hears_each_clip_without_its_padding_and_neighbours():
 
 def test_mteb_encoder_of_its_table_is_loaded_by_name():
     backbone = load_backbone("mteb:mteb/baseline-random-encoder")
+    again = load_backbone(backbone.spec.name, **choices_in(backbone.settings))  # as what opens a run does
+    assert (again.settings, again.weights) == (backbone.settings, backbone.weights)
     assert (backbone.spec.embedding_dim, backbone.spec.sample_rate_hz) == (32, 48_000)
     assert backbone.settings["frontend"]["revision"]
 
@@ -90,7 +92,7 @@ def test_mteb_encoder_of_its_table_is_loaded_by_name():
         ("mteb:mteb_bands:REMOTE", "runs code from the Hugging Face Hub. If you trust it, give --trust-remote-code"),
         ("mteb:collections:OrderedDict", "can't be loaded.*TypeError"),
         ("mteb:json:decoder", r"is a module, which lacks encode\(\.\.\.\) of MTEB"),
-        ("mteb:mteb_bands:FETCHED", "can't be loaded; SOUNDPROBE_OFFLINE forbids to fetch anything. LocalEntryNot"),
+        ("mteb:mteb_bands:FETCHED", "can't be loaded; SOUNDPROBE_OFFLINE forbids to fetch anything .LocalEntryNot"),
     ],
 )
 def test_mteb_name_that_can_not_be_used_is_one_clear_line(address, message, monkeypatch):

@@ -19,7 +19,7 @@ from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.base import registry
 from soundprobe.base.errors import ConfigError, WeightsError
-from tiny_transformers import FAMILIES, save_tiny
+from tiny_transformers import FAMILIES, WAV2VEC2, save_tiny
 
 TOLERANCE = 1e-5
 SECONDS = (2.0, 1.3, 1.3, 0.7, 0.03)
@@ -280,6 +280,23 @@ def damaged(folder: Path, what: str) -> None:
     elif what == "half a list":
         (folder / "model.safetensors").unlink()
         (folder / "model.safetensors.index.json").write_text('{"weight_', encoding="utf-8")
+    elif what == "files elsewhere":
+        (folder / "model.safetensors").rename(folder.parent / "out.safetensors")
+        listed = json.dumps({"metadata": {}, "weight_map": {"a": "../out.safetensors"}})
+        (folder / "model.safetensors.index.json").write_text(listed, encoding="utf-8")
+    elif what == "an adapter":
+        (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere"}', encoding="utf-8")
+    elif what == "nested":
+        (folder / "config.json").write_text('{"a":' * 5000 + "1" + "}" * 5000, encoding="utf-8")
+    elif what == "a vast window":
+        hf.WhisperFeatureExtractor().save_pretrained(folder)
+        extractor = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        (folder / "preprocessor_config.json").write_text(json.dumps({**extractor, "n_fft": 10**9}), encoding="utf-8")
+    elif what == "half a hertz":
+        extractor = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        (folder / "preprocessor_config.json").write_text(json.dumps({**extractor, "sampling_rate": 0.5}))
+    elif what == "vast weights":
+        (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 10**12}), encoding="utf-8")
     elif what == "another size":
         (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}), encoding="utf-8")
     elif what == "no JSON":
@@ -306,13 +323,19 @@ def damaged(folder: Path, what: str) -> None:
         ("no extractor", ConfigError, "is no audio encoder: it has no feature extractor"),
         ("a model of pictures", ConfigError, r"\(vit\) is no audio encoder: it has no feature extractor"),
         ("only .bin", WeightsError, r"has no model.safetensors, only pytorch_model.bin, and opening one of those may"),
-        ("half a file", WeightsError, "can't be loaded: "),
+        ("half a file", WeightsError, r"can't be loaded \(SafetensorError"),
         ("a list of no files", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
         ("a part less", WeightsError, r"has no model.safetensors\. Give a model"),
         ("half a list", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
+        ("files elsewhere", WeightsError, r"names a file that is not beside it: \.\./out.safetensors"),
+        ("an adapter", WeightsError, r"is an adapter \(adapter_config.json\) to another model"),
+        ("nested", ConfigError, r"config.json is no JSON object \(maximum recursion depth"),
+        ("a vast window", ConfigError, "preprocessor_config.json has n_fft = 1000000000, and sound needs at most"),
+        ("half a hertz", ConfigError, r"no feature extractor with a sampling rate, .* \(ValueError: 0.5 Hz"),
+        ("vast weights", ConfigError, "GB of weights, and this machine has .* GB of memory. Give a smaller model"),
         ("another size", WeightsError, r"lack \d+ of its tensors, such as encoder.layers.2"),
         ("no JSON", ConfigError, "config.json is no JSON object"),
-        ("no such model", ConfigError, "is no model that transformers .* knows: "),
+        ("no such model", ConfigError, r"is no model that transformers .* knows \("),
         ("a codec", ConfigError, "gives no hidden states for a clip"),
         ("own code", ConfigError, "runs code of its own. If you trust it, give --trust-remote-code"),
         ("code elsewhere", ConfigError, r"runs code of another repository \(other/repository--mine.Config\)"),
@@ -332,6 +355,24 @@ def test_what_cannot_be_a_backbone_is_refused_in_one_line(
     with pytest.raises(error, match=message) as caught:
         load_backbone(f"hf:{copy}")
     assert "\n" not in str(caught.value)
+
+
+def test_kernel_that_a_configuration_names_is_not_run(tiny: Mapping[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny["HuBERT"], tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    named = dict.fromkeys(("_attn_implementation", "attn_implementation"), "kernels-community/anything")
+    (copy / "config.json").write_text(json.dumps({**config, **named}), encoding="utf-8")
+    assert load_backbone(f"hf:{copy}").weights.sha256 == load_backbone(f"hf:{tiny['HuBERT']}").weights.sha256
+
+
+def test_clip_shorter_than_what_a_frame_hears_is_padded_to_that(tmp_path: Path) -> None:
+    config = hf.Wav2Vec2Config(**{**WAV2VEC2, "conv_stride": (16, 16, 8), "conv_kernel": (16, 16, 16)})
+    hf.AutoModel.from_config(config).save_pretrained(tmp_path)  # a frame hears 4,096 samples
+    hf.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    backbone = load_backbone(f"hf:{tmp_path}")
+    padded = embed(backbone, torch.ones(2, 4096), torch.tensor([1600, 4096]))
+    assert padded.isfinite().all()
+    assert not torch.equal(padded[0], padded[1])
 
 
 @pytest.mark.parametrize(

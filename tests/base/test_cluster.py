@@ -14,6 +14,7 @@ from dask_cluster import DaskCluster, Wire, wait_for
 from soundprobe.base import cluster
 from soundprobe.base.errors import ConfigError, SoundprobeError
 from soundprobe.base.parallel import UnwantedError, check_wanted, one_cluster, run_tasks
+from soundprobe.base.registry import code_of
 
 
 def square(shared: list[int], x: int, wait_s: float = 0.0) -> int:
@@ -109,6 +110,27 @@ def test_worker_of_another_version_is_refused_by_name(dask, tmp_path):
     try:
         with pytest.raises(ConfigError, match=r"The worker tcp://127.* has torch 2.0.0, and this process 2\.\d+"):
             list(run_tasks(square, [(x, 0.1) for x in range(30)], shared=([2],), engine="dask", address=dask.address))
+    finally:
+        stranger.kill()
+        dask.refill()
+
+
+def ask(x: int) -> int:
+    time.sleep(0.1)
+    from soundprobe.base.registry import code_of
+
+    assert code_of("optional:needed")  # which imports it
+    return x
+
+
+def test_worker_with_other_code_of_what_keys_name_is_refused_by_name(dask, tmp_path):
+    (tmp_path / "optional.py").write_text("def needed(name):\n    return name\n")
+    assert code_of("optional:needed")
+    stranger = dask.add(path=(tmp_path,))
+    dask.refill()
+    try:
+        with pytest.raises(ConfigError, match=r"The worker tcp://127.* has other code of optional than this process"):
+            list(run_tasks(ask, [(x,) for x in range(30)], engine="dask", address=dask.address))
     finally:
         stranger.kill()
         dask.refill()

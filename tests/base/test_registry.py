@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from soundprobe.base import registry as registries
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
-from soundprobe.base.registry import Prefix, Registry, allow, code_of, resolve
+from soundprobe.base.registry import Prefix, Registry, allow, code_of, resolve, strangers_code
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,41 @@ def test_spec_that_has_no_target_is_made_where_the_kind_knows_how(package: Path)
     assert things["bare"] == Spec("bare", "other_things:Bare")
 
 
-def test_code_of_another_package_changes_with_its_file_and_ours_has_none(package: Path) -> None:
+def test_code_of_another_package_changes_with_its_file_once_that_is_imported_anew_and_ours_has_none(
+    package: Path,
+) -> None:
     before = code_of("other_things:Good")
     assert len(before["code_sha256"]) == 64
     with (package / "other_things.py").open("a") as file:
         file.write("# changed\n")
+    assert code_of("other_things:Good") == before  # which is what would run
+    importlib.reload(sys.modules["other_things"])
     assert code_of("other_things:Good") != before
     assert code_of("soundprobe.base.registry:Registry") == {}
     assert resolve("json:loads", "x")("1") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [(ValueError("a\nb"), "ValueError: a b"), (SystemExit(0), "SystemExit: 0"), (KeyError(), "KeyError")],
+)
+def test_whatever_strangers_code_raises_is_one_line_with_the_line_of_theirs(raised: BaseException, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^x fails \({told}.*, at test_registry.py:\d+\)\. Mend it\.$"):
+        with strangers_code("x fails", "Mend it."):
+            raise raised
+
+
+@pytest.mark.parametrize("raised", [MemoryError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_what_the_machine_lacks_is_not_laid_to_strangers_code(raised: BaseException) -> None:
+    with pytest.raises(type(raised)), strangers_code("x fails"):
+        raise raised
+
+
+def test_what_strangers_code_sets_for_all_of_pytorch_is_set_back() -> None:
+    threads = torch.get_num_threads()
+    with strangers_code("x fails"):
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(threads + 1)
+        torch.set_float32_matmul_precision("medium")
+    found = torch.get_default_dtype(), torch.get_num_threads(), torch.get_float32_matmul_precision()
+    assert found == (torch.float32, threads, "highest")

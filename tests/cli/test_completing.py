@@ -62,7 +62,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     folder = tmp_path_factory.mktemp("completing")
     make_set(folder / "embeddings", backbone="toy")
     probe(head="knn,linear", embeddings=folder / "embeddings", heads=folder / "heads", progress=False)
-    for kind in ("models--me--net", "datasets--me--clips"):
+    for kind in ("models--me--net", "datasets--me--clips", "models--me--$(touch ran)", "models--me--\x1b[31m\nline"):
         (folder / "hub" / kind).mkdir(parents=True)
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text("{}")

@@ -22,7 +22,8 @@ from rich.table import Table
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from command_line import soundprobe
+from command_line import soundprobe, soundprobe_here
+from made_sets import make_set
 from soundprobe.base.allowance import parse_allowance
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import plain_json
@@ -107,6 +108,33 @@ def test_runs_and_sets_bear_the_same_names_in_every_answer(place):
     assert len(made["failures"]) == probed["failed"] == 1
     assert set(row["accuracy"]) == set(probed["accuracy"])
     assert {"fold", "accuracy", "macro_f1"} == set(probed["folds"][0]) < set(row["folds"][0])
+
+
+def test_what_c_code_writes_with_json_goes_to_standard_error(tmp_path):
+    code = (
+        "import os, sys, soundprobe.cli.output as output\n"
+        "with output._answering():\n"
+        "    print('from Python', flush=True), os.write(1, b'from C\\n'), output.answer(True, a=1)\n"
+        "print('after')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split("\n") == ["from Python", "from C", ""]
+    assert json.loads(done.stdout.removesuffix("after\n")) == {"a": 1}
+
+
+def test_head_of_others_that_ends_the_program_is_a_line_and_exit_1(tmp_path, monkeypatch):
+    (tmp_path / "ends.py").write_text(
+        "import sys\n"
+        "from soundprobe.heads.knn import KNNHead\n"
+        "class Ends(KNNHead):\n"
+        "    def train_rows(self, *rows):\n"
+        "        sys.exit(0)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    make_set(tmp_path / "embeddings")
+    ended = soundprobe_here("probe", "--head", "ends:Ends", "--quiet", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Error: Code of others ended the program (0, at ends.py:5)" in ended.stderr
 
 
 def test_mistake_with_json_is_a_line_on_standard_error_and_nothing_else(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.spec import Frames
 from soundprobe.base.errors import ConfigError
-from soundprobe.embeddings.forward import embed_waves, stacked
+from soundprobe.embeddings.forward import embed_waves, frame_waves, stacked
 
 CPU = torch.device("cpu")
 
@@ -41,6 +44,24 @@ class Gives(Backbone):
 
     def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return self.made  # type: ignore[return-value]
+
+
+class Fails(Backbone):
+    def __init__(self, raised: BaseException) -> None:
+        self.raised = raised
+
+    def embed(self, waves: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        raise self.raised
+
+    embed_frames = embed
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("sizes\ndiffer"), SystemExit(0)])
+def test_network_that_fails_or_ends_the_program_is_one_line(raised: BaseException) -> None:
+    waves = stacked([np.ones(3, dtype=np.float32)], 3)
+    for hear in (embed_waves, partial(frame_waves, frames=Frames(1, "", 1, 1))):
+        with pytest.raises(ConfigError, match=rf"^Fails fails on audio \({type(raised).__name__}: .*, at test_forward"):
+            hear(Fails(raised), *waves, CPU)
 
 
 @pytest.mark.parametrize(

@@ -458,6 +458,19 @@ def test_shots_go_on_after_the_folds_that_are_there_and_begin_anew_for_other_num
     assert [[one["shots"] for one in fold["points"]] for fold in json.loads(file.read_text())["folds"]] == [[2] * 5] * 4
 
 
+def test_curves_of_a_run_without_leaks_leave_out_the_clips_that_the_run_leaves_out(tmp_path):
+    data = made_embeddings(n=96)
+    digests = np.array([f"{row:064d}" for row in range(96)])
+    digests[data.folds == 2] = digests[data.folds == 1][: (data.folds == 2).sum()]  # copies under other names
+    store_set(tmp_path / "embeddings", data.features, data.labels, data.folds, data.groups, digests)
+    folders = {"embeddings": tmp_path / "embeddings", "heads": tmp_path / "heads", "progress": False}
+    (done,) = probe(head="knn", settings={"ks": [1]}, exclude_leaks=True, shots=[96], only_folds=[1], **folders)
+    trained_on = done.result["folds"][0]["train_clips"]
+    assert trained_on < (data.folds != 1).sum()
+    shots = json.loads((done.folder / "shots.json").read_text())["folds"][0]["points"]
+    assert {point["clips"] for point in shots} == {trained_on}
+
+
 def test_leaks_of_copied_bytes_count_as_one_recording():
     data = made_embeddings(n=12)
     digests = np.array([f"{row:064d}" for row in range(12)])

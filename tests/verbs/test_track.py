@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from made_sets import make_set
 from optional import needed
 from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.base.locks import locked
 from soundprobe.cli.main import app
 from soundprobe.verbs.probe import probe
 from soundprobe.verbs.track import check_tracker, track
@@ -84,6 +86,26 @@ def test_tracker_that_fails_is_a_warning_and_leaves_the_run(probed, tmp_path):
     (tmp_path / "full").write_text("no folder")
     with pytest.warns(SoundprobeWarning, match="MLflow has no run toy-knn: .*The run itself is kept"):
         track(again(probed, head="knn"), tmp_path / "full" / "mlruns")
+
+
+def test_second_process_that_logs_waits_for_the_first_so_that_none_is_lost_or_twice(probed, tmp_path, capsys):
+    (run,) = again(probed, head="knn")
+    free, done = threading.Event(), []
+
+    def first() -> None:
+        with locked(tmp_path):
+            free.set()
+            time.sleep(0.3)
+            done.append("first")
+
+    other = threading.Thread(target=first)
+    other.start()
+    free.wait()
+    track([run], tmp_path)
+    other.join()
+    assert done == ["first"]
+    assert "Another process is writing" in capsys.readouterr().err
+    assert len(logged(tmp_path)) == 1
 
 
 def test_command_logs_what_it_ran_and_what_was_there_before(probed, tmp_path):

@@ -340,6 +340,7 @@ BACKBONES = Backbones(
             "soundprobe.backbones.hf_model:hf_spec",
             "any audio encoder of transformers, on the Hugging Face Hub or in a folder (hf:./folder)",
             "hf:facebook/wav2vec2-base",
+            has_revisions=True,
         ),
     ),
 )

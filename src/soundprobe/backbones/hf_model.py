@@ -17,6 +17,10 @@ from soundprobe.base.registry import is_allowed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
+MOST = 2**22
+"""Above any number of a feature extractor's configuration, which sets aside memory by them before it hears anything."""
+MOST_SECONDS = 3600
+IN_SECONDS = ("chunk_length", "chunk_length_s", "max_length_s")
 
 
 def hf_spec(address: str) -> BackboneSpec:
@@ -104,15 +108,20 @@ def own_code(folder: Path, where: str) -> list[str]:
     """The classes of a model's own that its configuration names: "module.Class".
 
     Raises:
-        ConfigError: it is no JSON object.
+        ConfigError: a file is no JSON object, or its numbers are no feature extractor's.
     """
     named: list[str] = []
     for name in (CONFIG, *EXTRACTORS):
-        if (folder / name).exists():
+        if (folder / name).is_file():
             try:
                 told = json.loads((folder / name).read_text(encoding="utf-8"))
                 named += map(str, (told.get("auto_map") or {}).values())
-            except (ValueError, AttributeError) as error:
+                extractor = {} if name == CONFIG else {**told, **told.get("feature_extractor", {})}
+            except (ValueError, AttributeError, TypeError, RecursionError) as error:
                 why = one_line(error)[:100]
                 raise ConfigError(f"{where}: {name} is no JSON object ({why}). Fetch it again.") from error
+            for field, value in extractor.items():
+                most = MOST_SECONDS if field in IN_SECONDS else MOST
+                if isinstance(value, int | float) and abs(value) > most:
+                    raise ConfigError(f"{where}: {name} has {field} = {value}, and sound needs at most {most}.")
     return named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.backbones.held import hidden_modules, hidden_numbers
 from soundprobe.backbones.protocol import Backbone, SpectrogramBackbone
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.state_dicts import load_state_dict, state_digest
 from soundprobe.backbones.weights.verify import fetch, sha256_of
-from soundprobe.base.errors import ConfigError, WeightsError, one_line
-from soundprobe.base.registry import resolve
+from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import resolve, strangers_code
 
 CONTRACT = ("fills_cores", "embed", "to", "state_dict", "allow_shortcuts", "release")
 NAMED = 3  # tensors that a message names before it only counts
@@ -128,7 +130,7 @@ def load_backbone(
             A backbone in which nothing is learnt takes none of them.
         clip_seconds: the input's length; None takes the backbone's own rule.
         layers, pool: which of its layers make the embedding, and how, see `BackboneSpec.with_layers`.
-        revision: of a repository on the Hub, where `name` says none.
+        revision: of a repository on the Hub, where `name` can say one and doesn't.
         seed: of random weights, 0 to 2**63 - 1: the same seed gives the same numbers.
         shortcuts: see `Backbone.allow_shortcuts`.
         progress: show a bar while fetching.
@@ -137,7 +139,8 @@ def load_backbone(
         ConfigError: the name, the length, the layers or the seed is not valid, or the class doesn't keep the contract.
         WeightsError: the weights can't be had, or are not this network's.
     """
-    pinned = f"{name}@{revision}" if revision and "@" not in name else name
+    prefix = BACKBONES.prefix_of(name)
+    pinned = f"{name}@{revision}" if revision and prefix and prefix.has_revisions and "@" not in name else name
     spec = replace(BACKBONES[pinned], name=name).with_layers(layers, pool)
     if clip_seconds is not None:
         spec.check_clip_seconds(clip_seconds)
@@ -153,25 +156,31 @@ def load_backbone(
         spec = replace(spec, parameters=sum(tensor.numel() for tensor in network.state_dict().values()))
         spec.check_weights(weights)
     if spec.parameters == 0:
-        info = WeightsInfo("none", state_digest(network.state_dict()), "no weights")
+        info = WeightsInfo("none", _digest(network, spec), "no weights")
     elif file is not None:
         info = _fill_from(network, spec, file, asked)
     elif asked == RANDOM:
-        info = WeightsInfo("random", state_digest(network.state_dict()), f"random (seed {seed})")
+        info = WeightsInfo("random", _digest(network, spec), f"random (seed {seed})")
     else:
-        title = _method(network, spec, "load_pretrained")()
+        with strangers_code(f"{spec.name}: its pretrained weights can't be had", kind=WeightsError):
+            title = _method(network, spec, "load_pretrained")()
         state = network.state_dict()
         if unknown := [name for name, tensor in state.items() if bool(tensor.isnan().any())]:
             raise WeightsError(f"The weights of {spec.name} hold NaN ({_first(unknown)}). Get them again, or others.")
         if title:
             label = PRETRAINED if spec.name.endswith(title) else f"pretrained ({title})"
-            info = WeightsInfo("pretrained", state_digest(state), label)
+            info = WeightsInfo("pretrained", _digest(network, spec), label)
         else:
-            info = WeightsInfo("random", state_digest(state), "random (seed 0)")
+            info = WeightsInfo("random", _digest(network, spec), "random (seed 0)")
     if isinstance(network, nn.Module):
         network.eval()
     network.allow_shortcuts(shortcuts)
     return LoadedBackbone(spec, network, info, spec.settings(clip_seconds))
+
+
+def _digest(network: Any, spec: BackboneSpec) -> str:
+    """Of its state dict, and of a network of others also of what numbers that lacks."""
+    return state_digest({**network.state_dict(), **({} if spec.is_own else hidden_numbers(network))})
 
 
 def choices_in(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,28 +207,22 @@ def _method(network: Any, spec: BackboneSpec, name: str) -> Any:
 
 def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
     cls = resolve(spec.target, f"backbone {spec.name!r}")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
-            network = cls(clip_seconds=clip_seconds, **spec.arguments)
-    except Exception as error:
-        if spec.is_own:
-            raise
-        raise ConfigError(
-            f"backbone {spec.name!r}: {spec.target} can't be made ({type(error).__name__}: {one_line(error)[:200]}). "
-            "It needs `embed`, and a constructor with the keyword clip_seconds."
-        ) from error
+    needs = "It needs `embed`, and a constructor with the keyword clip_seconds."
+    made = strangers_code(f"backbone {spec.name!r}: {spec.target} can't be made", needs)
+    with nullcontext() if spec.is_own else made, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would reseed GPUs as well
+        network = cls(clip_seconds=clip_seconds, **spec.arguments)
     lacking = [name for name in CONTRACT if not hasattr(network, name)]
     if lacking:
         raise ConfigError(
             f"backbone {spec.name!r}: {spec.target} lacks {', '.join(lacking)} of "
             "soundprobe.backbones.protocol.Backbone. Inherit from it: all but `embed` is there then."
         )
-    held = [] if isinstance(network, nn.Module) else getattr(network, "__dict__", {}).values()
-    if any(isinstance(part, nn.Module) for part in held):
+    if not spec.is_own and (hidden := hidden_modules(network)):
         raise ConfigError(
-            f"backbone {spec.name!r}: {spec.target} holds a torch module and is none itself, so its weights would be "
-            "part of no key, and it would never be put into eval mode. Inherit from nn.Module as well."
+            f"backbone {spec.name!r}: {spec.target} holds a torch module ({_first(hidden)}) that isn't registered, so "
+            "its weights would be part of no key, and it would never be put into eval mode. Inherit from nn.Module as "
+            "well, and keep several in an nn.ModuleList."
         )
     if spec.parameters == 0 and network.state_dict():
         raise ConfigError(

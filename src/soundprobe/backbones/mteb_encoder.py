@@ -9,10 +9,9 @@ Letters: B clips, T samples, n clips of t samples, D the embedding's dimension.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from soundprobe.backbones.by_length import embed_by_length
 from soundprobe.backbones.drawn import is_mostly_drawn, load_drawn
-from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.held import held_in
+from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import BackboneSpec
 from soundprobe.base.errors import ConfigError, WeightsError, one_line
 from soundprobe.base.files import offline
-from soundprobe.base.registry import code_of, is_allowed, resolve
+from soundprobe.base.registry import code_of, is_allowed, resolve, strangers_code
 
 ANY_RATE_HZ = 48_000
 """What an encoder is given that doesn't say its rate: it resamples."""
@@ -54,9 +54,11 @@ class MtebEncoder(nn.Module, Backbone):
         if hasattr(self.encoder, "device") and not isinstance(self.encoder, nn.Module):
             self.encoder.device = waves.device  # where it sends its inputs
         rate_hz = _rate_hz(self.encoder)
-        return embed_by_length(
-            lambda some: _encode(self.encoder, some.cpu().numpy(), rate_hz).to(waves.device), waves, lengths, rate_hz
-        )
+
+        def encoded(some: Tensor) -> Tensor:
+            return _encode(self.encoder, some.cpu().numpy(), rate_hz).to(waves.device)
+
+        return embed_by_length(self.encoder, encoded, waves, lengths, rate_hz)
 
     def load_pretrained(self) -> str:
         """They are loaded already; says which, or nothing where they are drawn."""
@@ -106,17 +108,7 @@ def _rate_hz(encoder: Any) -> int:
 
 def _held(encoder: Any) -> nn.Module:
     """What the encoder has of PyTorch: itself, or what its attributes are or hold."""
-    return encoder if isinstance(encoder, nn.Module) else nn.ModuleDict(dict(_modules(vars(encoder))))
-
-
-def _modules(part: Any, name: str = "", depth: int = 4) -> Iterator[tuple[str, nn.Module]]:
-    """The modules in `part`, by where they are, through so many containers and plain objects."""
-    if isinstance(part, nn.Module):
-        yield name, part
-    elif depth and not isinstance(part, type | ModuleType):
-        inner = dict(enumerate(part)) if isinstance(part, list | tuple) else part
-        for key, one in (inner if isinstance(inner, dict) else getattr(inner, "__dict__", {})).items():
-            yield from _modules(one, f"{name}-{key}".strip("-").replace(".", "-"), depth - 1)
+    return encoder if isinstance(encoder, nn.Module) else nn.ModuleDict(dict(held_in(vars(encoder), nn.Module)))
 
 
 @lru_cache
@@ -130,13 +122,8 @@ def mteb_spec(rest: str) -> BackboneSpec:
     encoder = _encoder(rest)
     meta = getattr(encoder, "mteb_model_meta", None)
     rate_hz = _rate_hz(encoder)
-    try:
-        with torch.inference_mode():
-            embedded = _encode(encoder, np.zeros((1, rate_hz), np.float32), rate_hz)
-    except Exception as error:  # each of them fails in its own way
-        raise ConfigError(f"mteb:{rest} fails on audio ({type(error).__name__}: {one_line(error)[:200]}).") from error
-    if embedded.ndim != 2:
-        raise ConfigError(f"mteb:{rest} gives {tuple(embedded.shape)} for one clip, where (1, dimension) is needed.")
+    with torch.inference_mode(), strangers_code(f"mteb:{rest} fails on audio"):
+        embedded = check_rows(_encode(encoder, np.zeros((1, rate_hz), np.float32), rate_hz), 1, encoder)
     told = getattr(meta, "n_parameters", None) or 0
     return BackboneSpec(
         name=f"mteb:{rest}",
@@ -191,16 +178,12 @@ def _encoder(name: str, seed: int = 0) -> Any:
         from huggingface_hub import constants
 
         constants.HF_HUB_OFFLINE = True
-    try:
+    forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
+    with strangers_code(f"mteb:{name} can't be loaded{forbidden}", kind=WeightsError):
         if isinstance(found, ModelMeta):
             encoder = load_drawn(lambda: found.load_model(device="cpu"), seed)
         else:
             encoder = load_drawn(lambda: found(name, None, device="cpu"), seed) if isinstance(found, type) else found
-    except Exception as error:  # the Hub's client, transformers and others have no error in common
-        forbidden = f"; {offline()} forbids to fetch anything" if offline() else ""
-        raise WeightsError(
-            f"mteb:{name} can't be loaded{forbidden}. {type(error).__name__}: {one_line(error)[:300]}"
-        ) from error
     if not callable(getattr(encoder, "encode", None)):
         raise ConfigError(
             f"mteb:{name} is a {type(encoder).__name__}, which lacks encode(...) of MTEB's EncoderProtocol."

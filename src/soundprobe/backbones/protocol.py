@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.fast.shortcuts import Prepared
+from soundprobe.base.errors import ConfigError
 
 
 @runtime_checkable
@@ -132,6 +133,27 @@ class SpectrogramBackbone(nn.Module, Backbone):
     def convert(cls, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """A file's tensors under this module's names; its own state dict passes unchanged."""
         return dict(state_dict)
+
+
+def check_rows(embedded: Any, clips: int, network: object, ndim: int = 2) -> Tensor:
+    """`embedded`, which is a row of real numbers for each of so many clips.
+
+    Args:
+        network: whose `embed` gave it, for the message; ndim: 3 where frames are wanted.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(embedded, Tensor):
+        what = type(embedded).__name__
+    elif embedded.ndim == ndim and len(embedded) == clips and not embedded.is_complex():
+        return embedded
+    else:
+        what = f"{embedded.dtype} {tuple(embedded.shape)}"
+    raise ConfigError(
+        f"{type(network).__name__}.embed gave {what} for {clips} clips, where a float32 tensor "
+        f"({clips}, embedding_dim) is needed. Mend its embed."
+    )
 
 
 def tensors_of(layers: Mapping[str, str], tensors: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.backbones.weights.verify import WeightFile
-from soundprobe.base.errors import ConfigError, WeightsError, unknown
+from soundprobe.base.errors import ConfigError, WeightsError, one_line, unknown
 from soundprobe.base.registry import code_of
 
 PRETRAINED, RANDOM = "pretrained", "random"
@@ -19,6 +20,14 @@ FLOATS = ("fp32", "bf16", "fp16")
 PRECISIONS = (*FLOATS, "int8")
 FRAME_TYPES = ("float32", "float16")
 """How frames are kept."""
+NUMBERS = (
+    ("embedding_dim", int, 2**24),
+    ("sample_rate_hz", int, 1_000_000),
+    ("step_seconds", int | float, 3600),
+    ("max_seconds", int | float, 3600),
+    ("min_seconds", int | float, 3600),
+)
+"""The numbers of a spec, what kind each is, and the most that it may be."""
 LAST, MEAN, BOTH, ALL, WEIGHTED = "last", "mean", "both", "all", "weighted"
 """What `--layer` calls the embedding proper, the mean of a backbone's layers, two or more of them side by side, and of
 a head their sum by learnt weights."""
@@ -131,12 +140,20 @@ class BackboneSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name)
-        positive = ("embedding_dim", "sample_rate_hz", "step_seconds", "max_seconds", "min_seconds")
-        bad = [name for name in positive if not getattr(self, name) > 0]
-        if bad:
+        for name, kind, most in NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= most:
+                valid = f"{'a whole number' if kind is int else 'a number'} above 0"
+                raise ConfigError(
+                    f"backbone {self.name!r}: {name} = {value!r} is not valid; give {valid} and at most {most:,}."
+                )
+        try:
+            json.dumps([dict(self.frontend), self.pooling], allow_nan=False)
+        except (TypeError, ValueError) as error:
+            told = one_line(error)[:100]
             raise ConfigError(
-                f"backbone {self.name!r}: {bad[0]} = {getattr(self, bad[0])!r} is not valid; give more than 0."
-            )
+                f"backbone {self.name!r}: frontend can't be a part of a key ({told}). Give numbers and texts."
+            ) from error
 
     @property
     def is_own(self) -> bool:

@@ -13,6 +13,7 @@ Letters: B clips, T samples, M frames (or patches), D the width of a layer.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,12 +33,14 @@ from transformers.utils import logging
 from soundprobe.backbones.hf_model import EXTRACTORS, INDEX, WEIGHTS, fetched, no_safetensors, own_code
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import LAST, MEAN, BackboneSpec, Frames, Layers
-from soundprobe.base.errors import ConfigError, WeightsError, one_line
+from soundprobe.base.errors import ConfigError, WeightsError
+from soundprobe.base.registry import strangers_code
 
 TOWERS = ("audio_model", "audio_tower", "speech_encoder")
 """What a model of sound and something else calls the part that hears."""
 SHORTEST_SECONDS = 0.1  # shorter clips get silence: convolutions have nothing to see of less than 25 ms
 LONGEST_SECONDS = 10.0  # where the feature extractor has no length of its own
+ADAPTER = "adapter_config.json"
 ONLY_TRAINED = ("masked_spec_embed",)
 """Tensors that nothing but training reads; many files lack them."""
 POOLS = {
@@ -147,6 +150,8 @@ class TransformersAudio(nn.Module, Backbone):
         self.folder, self.where, self.repo, self.remote_code = folder, where, repo, remote_code
         self.config, self.extractor = _configured(folder, where, remote_code)
         self.family = FAMILIES.get(self.config.model_type, Family())
+        rate_hz, (_, heard) = self.extractor.sampling_rate, _convolved(self.config, self.extractor) or (1, 1)
+        self.shortest = max(round(SHORTEST_SECONDS * rate_hz), heard)
         self.layers, self.pool = tuple(layers), pool or ("cls" if self.family.tokens else "mean")
         with torch.device(device):
             model = AutoModel.from_config(self.config, trust_remote_code=remote_code, dtype=torch.float32)
@@ -181,8 +186,8 @@ class TransformersAudio(nn.Module, Backbone):
 
     def inputs(self, wave: np.ndarray) -> dict[str, Tensor]:
         """What the network hears of a clip (T,) float32, by the names of its forward's arguments: (1, ...) each."""
-        rate = int(self.extractor.sampling_rate)
-        wave = np.pad(wave, (0, max(0, round(SHORTEST_SECONDS * rate) - len(wave))))
+        wave = np.pad(wave, (0, max(0, self.shortest - len(wave))))
+        rate = self.extractor.sampling_rate
         given = self.extractor(wave, sampling_rate=rate, return_tensors="pt", **self.family.extracted)
         return {**given, **self.family.heard}
 
@@ -227,20 +232,20 @@ class TransformersAudio(nn.Module, Backbone):
             self.folder = fetched(*self.repo, self.where, (WEIGHTS, "model-*-of-*.safetensors", INDEX))
         if _weight_file(self.folder) is None:
             raise no_safetensors(self.where, [path.name for path in self.folder.iterdir()])
-        try:
-            with _silent(), torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)  # for what a file lacks
-                model, told = AutoModel.from_pretrained(
-                    self.folder,
-                    config=self.config,
-                    dtype=torch.float32,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    trust_remote_code=self.remote_code,
-                    output_loading_info=True,
-                )
-        except Exception as error:  # transformers', safetensors' and PyTorch's have none in common
-            raise WeightsError(f"The weights of {self.where} can't be loaded: {one_line(error)[:200]}.") from error
+        if (self.folder / ADAPTER).exists():  # transformers would take the model that this names, from anywhere
+            raise WeightsError(f"{self.where} is an adapter ({ADAPTER}) to another model. Give a model with it merged.")
+        loaded = strangers_code(f"The weights of {self.where} can't be loaded", kind=WeightsError)
+        with loaded, _silent(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # for what a file lacks
+            model, told = AutoModel.from_pretrained(
+                self.folder,
+                config=self.config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=self.remote_code,
+                output_loading_info=True,
+            )
         tower = _tower(model)
         own = {id(tensor): name for name, tensor in tower.state_dict(keep_vars=True).items()}
         lacking = [
@@ -261,41 +266,43 @@ def _weight_file(folder: Path) -> Path | None:
     """The file that holds or lists the weights, where all that it lists is there.
 
     Raises:
-        WeightsError: the list is none.
+        WeightsError: the list is none, or names files outside the folder.
     """
-    if (folder / WEIGHTS).exists():
+    if (folder / WEIGHTS).is_file():
         return folder / WEIGHTS
     index = folder / INDEX
-    if not index.exists():
+    if not index.is_file():
         return None
     try:
         parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return index if all((folder / part).exists() for part in parts) else None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        outside = next((part for part in parts if Path(part).name != part), None)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{index} doesn't say which files hold the weights. Fetch it again.") from error
+    if outside is not None:
+        raise WeightsError(f"{index} names a file that is not beside it: {outside}. Put its files into one folder.")
+    return index if all((folder / part).is_file() for part in parts) else None
 
 
 def _configured(folder: Path, where: str, remote_code: bool) -> tuple[Any, Any]:
     """The model's configuration and its feature extractor."""
     how = {"trust_remote_code": remote_code, "local_files_only": True}
     try:
-        config = AutoConfig.from_pretrained(folder, **how)
-    except Exception as error:  # transformers has many, and code of the model's own may raise any
-        if not remote_code and own_code(folder, where):
-            raise ConfigError(
-                f"{where} runs code of its own. If you trust it, give --trust-remote-code "
-                f"(to predict with it: --allow {where})."
-            ) from error
+        with strangers_code(f"{where} is no model that transformers {transformers.__version__} knows"):
+            config = AutoConfig.from_pretrained(folder, **how)
+            config._attn_implementation = None  # a file may name a kernel on the Hub there, which is code to be run
+        which = f"{where} ({config.model_type}) is no audio encoder: it has no feature extractor with a sampling rate"
+        with strangers_code(f"{which}, {' or '.join(EXTRACTORS)}"):
+            extractor = AutoFeatureExtractor.from_pretrained(folder, **how)
+            rate_hz = extractor.sampling_rate  # an extractor of pictures has none
+            extractor.sampling_rate = int(rate_hz)
+            if extractor.sampling_rate != rate_hz:
+                raise ValueError(f"{rate_hz} Hz")
+    except ConfigError as error:
+        if remote_code or not own_code(folder, where):
+            raise
         raise ConfigError(
-            f"{where} is no model that transformers {transformers.__version__} knows: {one_line(error)[:200]}."
-        ) from error
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(folder, **how)
-        extractor.sampling_rate  # noqa: B018  (an extractor of pictures has none)
-    except Exception as error:
-        raise ConfigError(
-            f"{where} ({config.model_type}) is no audio encoder: it has no feature extractor with a sampling rate "
-            f"({' or '.join(EXTRACTORS)}). {one_line(error)[:150]}"
+            f"{where} runs code of its own. If you trust it, give --trust-remote-code "
+            f"(to predict with it: --allow {where})."
         ) from error
     return config, extractor
 
@@ -336,36 +343,35 @@ def measured_spec(
     """
     make: Any = TransformersAudio
     arguments: dict[str, Any] = {"folder": folder, "where": where, "repo": repo, "remote_code": remote_code}
-    try:
-        network = make(**arguments, layers=(), device="meta")
-        widths, gmacs = _measured(network)
-    except ConfigError:
-        raise
-    except Exception:  # some can't do without numbers
+    needs = "Give an audio encoder."
+    with strangers_code(f"{where} gives no hidden states for a clip", needs):
         try:
+            network = make(**arguments, layers=(), device="meta")
+            _check_size(network)
+            widths, gmacs = _measured(network)
+        except ConfigError:
+            raise
+        except Exception:  # some can't do without numbers
             with torch.random.fork_rng(devices=[]):
                 network = make(**arguments, layers=())
             widths, gmacs = _measured(network)
-        except Exception as error:  # each model fails in its own way
-            raise ConfigError(
-                f"{where} ({type(error).__name__}: {one_line(error)[:200]}) gives no hidden states for a clip, so it "
-                "can't be used as an audio encoder."
-            ) from error
+        frames, extractor = _frames(network, widths[LAST]), network.extractor
+        longest = (
+            getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
+        )
+        if hasattr(extractor, "max_length"):  # AST's, in frames of 10 ms
+            longest = min(longest, extractor.max_length / 100)
     pools = ("cls",) * bool(network.family.tokens) + ("mean", "mean+std", "max")
     layers = {name: Layers(width, POOLS[pools[0]]) for name, width in widths.items()}
     if len(layers) > 1 and len(set(widths.values())) == 1:
         layers[MEAN] = Layers(widths[LAST], f"{POOLS[pools[0]]}, and over all layers")
-    extractor = network.extractor
-    longest = getattr(extractor, "chunk_length", None) or getattr(extractor, "max_length_s", None) or LONGEST_SECONDS
-    if hasattr(extractor, "max_length"):  # AST's, in frames of 10 ms
-        longest = min(longest, extractor.max_length / 100)
     return BackboneSpec(
         name=where,
         title=f"{Path(where.removeprefix('hf:').partition('@')[0]).name} ({network.config.model_type})",
         target=f"{__name__}:{TransformersAudio.__name__}",
         arguments=arguments,
         embedding_dim=widths[LAST],
-        sample_rate_hz=int(extractor.sampling_rate),
+        sample_rate_hz=extractor.sampling_rate,
         parameters=sum(parameter.numel() for parameter in network.tower.parameters()),
         max_seconds=float(longest),
         frontend={
@@ -376,7 +382,7 @@ def measured_spec(
         },
         pooling=POOLS[pools[0]],
         pools={name: POOLS[name] for name in pools},
-        frames=_frames(network, widths[LAST]),
+        frames=frames,
         layers=layers,
         loads_own_weights=True,
         folder="" if repo else str(folder.resolve()),
@@ -384,6 +390,16 @@ def measured_spec(
         source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
         licence="see the model's card",
     )
+
+
+def _check_size(network: TransformersAudio) -> None:
+    """Raises ConfigError where the machine's memory doesn't hold the weights that a configuration asks for."""
+    size = 4 * sum(parameter.numel() for parameter in network.tower.parameters())
+    if hasattr(os, "sysconf") and size > (memory := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
+        raise ConfigError(
+            f"{network.where} asks for {size / 1e9:,.0f} GB of weights, and this machine has {memory / 1e9:,.0f} GB of "
+            "memory. Give a smaller model."
+        )
 
 
 def _frames(network: TransformersAudio, width: int) -> Frames | None:
@@ -399,7 +415,7 @@ def _frames(network: TransformersAudio, width: int) -> Frames | None:
 
 def _measured(network: TransformersAudio) -> tuple[dict[str, int], float]:
     """Each layer's D by its name, and GMAC, of 4 s of noise."""
-    noise = np.random.default_rng(0).standard_normal(4 * int(network.extractor.sampling_rate)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(4 * network.extractor.sampling_rate).astype(np.float32)
     device = next(network.tower.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in network.eval().inputs(noise).items()}
     if device.type == "meta":

@@ -26,6 +26,7 @@ from soundprobe.base.errors import ConfigError, SoundprobeError, one_line
 from soundprobe.base.files import KEPT
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import say
+from soundprobe.base.registry import keyed, other_code
 
 CONNECT_S = 10.0
 CUT_S = 60.0
@@ -40,7 +41,8 @@ RETRIES = 2
 WATCH_S = 1.0
 AHEAD, LEAST_AHEAD = 4, 64
 """How many tasks are handed out from the first unfinished one on: for each of the workers' threads, and at least."""
-SAME = ("soundprobe", "torch", "python")
+SAME = ("soundprobe", "torch", "python", "av", "numpy", "scikit-learn", "soundfile", "soxr", "transformers")
+"""What results hang on. What a worker has none of it can't use, either."""
 
 
 class _Cut:
@@ -49,10 +51,11 @@ class _Cut:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a worker must have: the same versions, and these absolute paths."""
+    """What a worker must have: the same versions, these absolute paths, and the same code of others in its modules."""
 
     versions: dict[str, str]
     paths: tuple[str, ...]
+    code: dict[str, str]
 
     def check(self) -> None:
         """Raises ConfigError in a worker that lacks something."""
@@ -62,7 +65,7 @@ class _Needs:
         for name in SAME:
             parts = 2 if name == "python" else None
             found, wanted = (".".join(told[name].split(".")[:parts]) for told in (here, self.versions))
-            if found != wanted:
+            if found != wanted and "not installed" not in (found, wanted):
                 raise ConfigError(
                     f"The worker {worker} has {name} {found}, and this process {wanted}: results could differ. "
                     "Install the same there, or take that worker away."
@@ -74,13 +77,26 @@ class _Needs:
                     "on every machine. Share the folder, and give it by that path."
                 )
 
+    def check_code(self) -> None:
+        """Raises ConfigError in a worker that has imported other code than keys say."""
+        from distributed import get_worker
+
+        if module := other_code(self.code):
+            raise ConfigError(
+                f"The worker {get_worker().address} has other code of {module} than this process: results would be "
+                "filed under code that didn't make them. Put the same there, and start the worker anew."
+            )
+
 
 def _do(needs: _Needs, packed: bytes, *shared: Any) -> tuple[Any, SoundprobeError | None]:
     """A task's result in a worker, or the user's mistake, which no other try would mend."""
     try:
         needs.check()
         function, args = pickle.loads(packed)  # noqa: S301 # of whoever the cluster works for
-        return function(*shared, *args), None
+        needs.check_code()
+        result = function(*shared, *args)
+        needs.check_code()  # of what it imported meanwhile
+        return result, None
     except SoundprobeError as error:
         return None, error
 
@@ -162,7 +178,7 @@ class Cluster:
         in_order: bool,
     ) -> Iterator[Any]:
         """See `soundprobe.base.parallel.run_tasks`."""
-        needs = _Needs(versions(), tuple(str(Path(path).absolute()) for path in paths))
+        needs = _Needs(versions(), tuple(str(Path(path).absolute()) for path in paths), dict(keyed))
         ready: dict[int, Any] = {}
         given = 0
         for number, result in _Tasks(self, function, shared, needs).results(arguments):

@@ -10,14 +10,18 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
-from soundprobe.base.errors import ConfigError, note, one_line, unknown
+from soundprobe.base.errors import ConfigError, SoundprobeError, note, one_line, ran_out_of_memory, unknown
+from soundprobe.base.files import refusal_in
 
 
 class Spec(Protocol):
@@ -40,6 +44,7 @@ class Prefix:
         told: what they are, after "is" in a sentence.
         example: one of them, whole.
         is_code: whether what stands after the colon is code of somebody's choice, which a record alone can't have run.
+        has_revisions: whether "@REVISION" may follow a name.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Prefix:
     told: str
     example: str
     is_code: Callable[[str], bool] = lambda rest: False
+    has_revisions: bool = False
 
 
 SEPARATORS = set("+, ")
@@ -208,30 +214,108 @@ def resolve(address: str, what: str) -> Any:
     Raises:
         ConfigError: it is no such address, or importing it fails.
     """
-    try:
+    with strangers_code(
+        f"{what}: {address} can't be imported",
+        "Give package.module:Name of something that Python finds: PYTHONPATH=. adds the folder that you are in.",
+    ):
         return pkgutil.resolve_name(address)
-    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way while it is imported
-        raise ConfigError(
-            f"{what}: {address} can't be imported ({type(error).__name__}: {one_line(error)[:200]}). "
-            "Give package.module:Name of something that Python finds: PYTHONPATH=. adds the folder that you are in."
-        ) from error
+
+
+SHARED = ("default_dtype", "float32_matmul_precision", "num_threads")
+"""What PyTorch has one of for everybody."""
+
+
+@contextmanager
+def strangers_code(what: str, remedy: str = "", kind: type[SoundprobeError] = ConfigError) -> Iterator[None]:
+    """Code of others, which may fail in any way: then one line says what it said, and in which line of which file.
+
+    What it sets for all of PyTorch is set back, since every other network's numbers hang on it.
+
+    Args:
+        what: fails, for the message; remedy: follows.
+
+    Raises:
+        SoundprobeError: of this `kind`, where it raised anything, or would have ended the program. What says that
+            memory ran out, or that the system refused to read or write, is left to tell that.
+    """
+    torch = sys.modules.get("torch")
+    before = {name: getattr(torch, f"get_{name}")() for name in SHARED} if torch else {}
+    try:
+        yield
+    except SoundprobeError:
+        raise
+    except (Exception, SystemExit) as error:
+        if ran_out_of_memory(error) or refusal_in(error):
+            raise
+        told = f"{type(error).__name__}: {one_line(error)[:200]}{strangers_line(error)}"
+        raise kind(f"{what} ({told}). {remedy}".strip()) from error
+    finally:
+        if torch := sys.modules.get("torch"):
+            usual = {} if before else {"default_dtype": torch.float32, "float32_matmul_precision": "highest"}
+            for name, value in {**usual, **before}.items():
+                if getattr(torch, f"get_{name}")() != value:
+                    getattr(torch, f"set_{name}")(value)
+
+
+OURS = {__name__.partition(".")[0], "click", "importlib", "torch", "typer"}
+"""Packages whose lines don't say where code of others failed."""
+
+
+def strangers_line(error: BaseException) -> str:
+    """ ", at file.py:3": the last line of code of others that the error came through; "" where it came through none."""
+    own = [
+        f", at {Path(frame.f_code.co_filename).name}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in OURS
+    ]
+    return own[-1] if own else ""
 
 
 def code_of(target: str) -> dict[str, str]:
     """The digest of the file that another package's class stands in, to be a part of keys: a change of it is another.
 
-    Empty for soundprobe's own, whose specs have versions where a change of code changes results.
+    A change counts once the class is imported anew: until then what runs is what was read before. Empty for
+    soundprobe's own, whose specs have versions where a change of code changes results.
 
     Raises:
         ConfigError: as `resolve`.
     """
     if target.partition(".")[0] == __name__.partition(".")[0]:
         return {}
-    module = sys.modules[resolve(target, target).__module__]
-    file = getattr(module, "__file__", None)
-    if module.__name__.partition(".")[0] == __name__.partition(".")[0] or file is None:
+    found = resolve(target, target)
+    if found.__module__.partition(".")[0] == __name__.partition(".")[0]:
         return {}
-    return {"code_sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+    digest = code_digest(found, found.__module__)
+    return {} if digest is None else {"code_sha256": digest}
+
+
+keyed: dict[str, str] = {}
+"""The modules of others whose code is in the keys of what this process makes, and its digests."""
+
+
+@cache
+def code_digest(found: object, module: str) -> str | None:
+    """The SHA-256 of the module's file as it was when it was first asked for this class or function of it.
+
+    That is right after it was imported. Once it is imported anew, it is another object.
+    """
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None:
+        return None
+    keyed[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return keyed[module]
+
+
+@cache
+def _digest_there(module: ModuleType) -> str:
+    """The same in a worker, which imports no module anew."""
+    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+
+
+def other_code(there: Mapping[str, str]) -> str | None:
+    """The first module of the `keyed` of another process that this one has imported from a file of other bytes."""
+    imported = {name: sys.modules[name] for name in there if name in sys.modules and name != "__main__"}
+    return next((name for name, module in imported.items() if _digest_there(module) != there[name]), None)
 
 
 @cache

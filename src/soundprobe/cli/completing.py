@@ -18,6 +18,8 @@ from soundprobe.base.errors import SoundprobeError
 Names = Callable[[Mapping[str, Any]], Iterable[str]]
 """What there is, by what the command line gave before."""
 JOINING = re.compile(r"[,+]")
+HARMLESS = re.compile(r"[\w.,:+@/~=-]+")
+"""What a shell takes as it stands: others' runs and files have names of any kind, and a shell runs what is in some."""
 VARIABLE = "_SOUNDPROBE_COMPLETE"
 
 
@@ -82,7 +84,7 @@ def completes(names: Names, before: str) -> Callable[..., list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                there = [name for name in names(ctx.params) if name.startswith(last)]
+                there = [name for name in names(ctx.params) if name.startswith(last) and HARMLESS.fullmatch(name)]
             except (OSError, SoundprobeError):
                 return []
         if ":" not in last:  # there are over a thousand of some prefixes

@@ -12,6 +12,7 @@ import typer
 from soundprobe.audio.hushed import keep_own_stderr
 from soundprobe.base.errors import ConfigError, SoundprobeError, SoundprobeWarning, one_line, ran_out_of_memory
 from soundprobe.base.files import KEPT, refusal_in, refused
+from soundprobe.base.registry import strangers_line
 from soundprobe.cli import bench, compare, export, finetune, fit, import_, predict, probe, push, view
 from soundprobe.cli.completing import prepare
 from soundprobe.cli.data import app as data_app
@@ -80,6 +81,10 @@ def main() -> None:
             app()
     except SoundprobeError as error:
         _fail(error)
+    except SystemExit as error:
+        if line := strangers_line(error):
+            _fail(f"Code of others ended the program ({one_line(error)}{line}). {KEPT}")
+        raise
     except Exception as error:
         told = refusal_in(error)
         if told is not None:

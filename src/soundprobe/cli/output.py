@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,12 +68,24 @@ class _Asked:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Keeps standard output for `answer`; whatever else is printed meanwhile goes to standard error."""
-    _Asked.stream, sys.stdout = sys.stdout, sys.stderr
+    """Keeps standard output for `answer`; whatever else is printed meanwhile, by C code too, goes to standard error."""
+    shown, sys.stdout = sys.stdout, sys.stderr
     try:
-        yield
+        if shown is not sys.__stdout__ or shown is None:  # it is a test's own
+            _Asked.stream = shown
+            yield
+            return
+        shown.flush()
+        number = shown.fileno()
+        with open(os.dup(number), "w", encoding=shown.encoding) as stream:
+            _Asked.stream = stream
+            os.dup2(2, number)
+            try:
+                yield
+            finally:
+                os.dup2(stream.fileno(), number)
     finally:
-        sys.stdout, _Asked.stream = _Asked.stream, None
+        sys.stdout, _Asked.stream = shown, None
 
 
 def _ask(context: typer.Context, asked: bool) -> bool:

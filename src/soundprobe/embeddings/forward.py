@@ -6,14 +6,16 @@ Letters: B clips, T samples, D the embedding's dimension, m a clip's own frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from soundprobe.backbones.protocol import Backbone
+from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import Frames
 from soundprobe.base.errors import ConfigError
+from soundprobe.base.registry import strangers_code
 
 
 def stacked(waves: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,23 +35,11 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
     """(B, D) float32 of what `stacked` gave, from a network that is on `device`.
 
     Raises:
-        ConfigError: what its `embed` gave is not a row of real numbers for each clip.
+        ConfigError: its `embed` failed, or what it gave is not a row of real numbers for each clip.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), _heard_by(network):
         embedded = network.embed(_moved(batch, device), _moved(lengths, device))
-        if (
-            not isinstance(embedded, Tensor)
-            or embedded.ndim != 2
-            or len(embedded) != len(batch)
-            or embedded.is_complex()
-        ):
-            is_tensor = isinstance(embedded, Tensor)
-            what = f"{embedded.dtype} {tuple(embedded.shape)}" if is_tensor else type(embedded).__name__
-            raise ConfigError(
-                f"{type(network).__name__}.embed gave {what} for {len(batch)} clips, where a float32 tensor "
-                f"({len(batch)}, embedding_dim) is needed. Mend its embed."
-            )
-        return embedded.float().cpu().numpy()
+        return check_rows(embedded, len(batch), network).float().cpu().numpy()
 
 
 def frame_waves(
@@ -58,10 +48,10 @@ def frame_waves(
     """Each clip's own frames (m, D) float32, of what `stacked` gave.
 
     Raises:
-        ConfigError: what the network's `embed_frames` gave is not what its spec says of its `frames`.
+        ConfigError: the network's `embed_frames` failed, or gave what is not what its spec says of its `frames`.
     """
     counts = [frames.count(int(length)) for length in lengths]
-    with torch.inference_mode():
+    with torch.inference_mode(), _heard_by(network):
         found = network.embed_frames(_moved(batch, device), _moved(lengths, device))
         shape = tuple(found.shape) if isinstance(found, Tensor) else ()
         if len(shape) != 3 or shape[0] != len(batch) or shape[1] < max(counts) or shape[2] != frames.columns:
@@ -71,6 +61,10 @@ def frame_waves(
             )
         every = found.float().cpu().contiguous().numpy()
     return [clip[:count] for clip, count in zip(every, counts, strict=True)]
+
+
+def _heard_by(network: Backbone) -> AbstractContextManager[None]:
+    return strangers_code(f"{type(network).__name__} fails on audio")
 
 
 def _moved(array: np.ndarray, device: torch.device) -> Tensor:

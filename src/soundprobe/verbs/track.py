@@ -8,12 +8,14 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import ConfigError, note, one_line
 from soundprobe.base.files import offline, path_name
+from soundprobe.base.locks import locked
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.scoring.run_names import NamedRun, base_name
 from soundprobe.scoring.run_records import RunRecord
@@ -45,7 +47,8 @@ def track(runs: Iterable[FinishedRun | NamedRun], to: str | Path) -> None:
         disabled = logging.root.manager.disable
         logging.disable()  # MLflow's tracebacks, of which the warning says the cause
         try:
-            _log(run.record, where)
+            with nullcontext() if "://" in str(to) else locked(Path(to), wait=True):
+                _log(run.record, where)
         except Exception as error:  # whatever a tracker does, the run is done and kept
             said = f"MLflow has no run {base_name(run.record)}: {one_line(error)[:300]}. The run itself is kept."
             note(said)
