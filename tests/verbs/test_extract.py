@@ -82,6 +82,18 @@ def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path, options
     assert files(first.folder) == before
 
 
+@pytest.mark.parametrize("options", [{}, OF_A_KNOWN_KEY])
+def test_extract_again_takes_away_what_a_killed_writer_left_in_a_whole_set(toy, tmp_path, options):
+    (first,) = embed(toy, tmp_path, **options)
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left = [first.folder / ".lock.holder", first.folder / f".meta.json.{killed.pid}.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+    embed(toy, tmp_path, **options)
+    assert not [path for path in left if path.exists()]
+
+
 @pytest.mark.parametrize("change", ["seed", "audio", "label", "fold", "front end"])
 def test_extract_after_any_change_makes_another_set_and_copies_only_what_sounds_the_same(
     toy, tmp_path, monkeypatch, change

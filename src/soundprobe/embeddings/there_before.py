@@ -12,7 +12,8 @@ from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import known_digest, sha256_of
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import digest_key
+from soundprobe.base.files import LEFT_OVER, digest_key
+from soundprobe.base.locks import HOLDER, LOCK
 from soundprobe.embeddings import store
 from soundprobe.embeddings.tag_means import FILE, TagsRecord
 
@@ -57,12 +58,15 @@ def known_sha256(spec: BackboneSpec, weights: str | Path | None) -> str | None:
 
 
 def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | None:
-    """Of the set in `folder`, if it is finished, every part of it is whole, no clip failed, and all that `extract` puts
-    beside it is there; None where `extract` has something to do or to say.
+    """Of the set in `folder`, if it is finished, every part of it is whole, no clip failed, all that `extract` puts
+    beside it is there, and nothing that a writer leaves who was killed or is at work; None where `extract` has something
+    to do or to say.
     """
     began = time.perf_counter()
     try:
         found = store.open_set(folder)
+        if any(path.name == LOCK + HOLDER or LEFT_OVER.fullmatch(path.name) for path in folder.iterdir()):
+            return None
         store.read_embeddings(found)
     except StoreError:
         return None
