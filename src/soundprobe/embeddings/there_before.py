@@ -59,8 +59,9 @@ def known_sha256(spec: BackboneSpec, weights: str | Path | None) -> str | None:
 
 def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | None:
     """Of the set in `folder`, if it is finished, every part of it is whole, no clip failed, all that `extract` puts
-    beside it is there, and nothing that a writer leaves who was killed or is at work; None where `extract` has something
-    to do or to say.
+    beside it is there, and nothing that a writer leaves who was killed or is at work.
+
+    None where `extract` has something to do or to say.
     """
     began = time.perf_counter()
     try:
