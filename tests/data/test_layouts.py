@@ -468,6 +468,9 @@ def json_lines(root: Path) -> None:
     lines = [f'{{"path": "{path}", "label": ["{name}"]}}' for path, name in ROWS]
     (clips_below(root) / "m.jsonl").write_text("\n".join(lines))
     is_manifest(opened(root / "m.jsonl", folds=2)[0])
+    paths, names = zip(*ROWS, strict=True)
+    pq.write_table(pa.table({"path": paths, "label": names}), root / "m.parquet")
+    is_manifest(opened(root / "m.parquet", folds=2)[0])
     (root / "bad.jsonl").write_text('{"path": "a"}\n[1]')
     assert "bad.jsonl, line 2: no JSON object" in refused(root / "bad.jsonl")
 
@@ -708,7 +711,7 @@ def alike_labels(root: Path) -> None:
 MANIFESTS: dict[str, Callable[[Path], None]] = {
     "`path,label`": plain,
     "semicolons, tabs or bars for commas, in `.csv`, `.tsv` or `.txt`": separators,
-    "a line of JSON for each clip (`.jsonl`)": json_lines,
+    "a line of JSON for each clip (`.jsonl`), or Parquet without audio in it (`.parquet`)": json_lines,
     "JSON where a path or label is nested or a list, or a key stands twice": nested_json,
     "fields that are missing or empty": missing_fields,
     "two columns of one name, also by another case where they have a role": columns_twice,

@@ -115,7 +115,7 @@ def test_extract_after_any_change_makes_another_set_and_copies_only_what_sounds_
         row[5] = "2"
         metadata.write_text("\n".join([text[0], ",".join(row), *text[2:]]) + "\n")
     else:
-        monkeypatch.setattr("soundprobe.embeddings.embed.DECODE_VERSION", 999)
+        monkeypatch.setattr("soundprobe.embeddings.there_before.DECODE_VERSION", 999)
     (second,) = embed(data, tmp_path / "out", **options)
     assert second.folder != first.folder
     if change not in ("label", "fold"):

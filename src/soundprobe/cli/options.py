@@ -66,7 +66,9 @@ BatchSize = Annotated[int, option("N", "Clips of one forward pass. Another than 
 DecodingJobs = Annotated[int | None, option("N", "Threads that decode. Default: the cores.", min=1)]
 Address = Annotated[str | None, option("URL", "Dask's: tcp://host:8786, or a scheduler file.")]
 NetworkEngine = Annotated[str, option("NAME", "threads (here), or dask.")]
-EmbeddingsFolder = Annotated[Path, option("PLACE", "Embeddings: a folder or URL, such as s3://...", parser=placed)]
+EmbeddingsFolder = Annotated[
+    Path, option("PLACE", "Embeddings: a folder, or a URL such as s3://bucket/embeddings", parser=placed)
+]
 HeadsFolder = Annotated[Path, option("PLACE", "Trained heads and results.", parser=placed)]
 ReportsFolder = Annotated[Path, option("PLACE", "Where reports are written.", parser=placed)]
 Dataset = Annotated[str | None, option("NAME", "Only this data set's. Default: all.")]
