@@ -28,7 +28,7 @@ python:
 $(STAMP): pyproject.toml $(CONSTRAINTS) | python
 	$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(VERSION)")' 2>/dev/null \
 		|| "$(PYTHON)" -m venv --clear $(VENV)
-	$(BIN)/python tools/install.py $(CONSTRAINTS) ".[$(EXTRAS)]"
+	PIP_CONSTRAINT=$(CURDIR)/$(CONSTRAINTS) $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --editable ".[$(EXTRAS)]"
 	touch $@
 
 demo: install
