@@ -178,15 +178,18 @@ def test_fetched_clips_stay_below_the_size_that_is_allowed_the_oldest_going_firs
     assert sorted(path.name for path in there.iterdir()) == ["b.wav", "c.wav"]
     fetch(there / "a.wav", clip=True)
     assert (there / "a.wav").read_text() == "a" * 400
+    monkeypatch.setenv("SOUNDPROBE_CACHE_GB", "20 GB")
+    with pytest.raises(ConfigError, match="SOUNDPROBE_CACHE_GB=20 GB is not valid: give GB above 0, such as 20"):
+        fetch(there / "b.wav", clip=True)
 
 
 def test_objects_that_no_file_can_be_are_left_out_with_a_note(s3, object_store):
     store, name = system(s3)
-    for key in ("a/b.txt", "a", "c\\d.txt", ".hidden/z.txt"):
+    for key in ("a/b.txt", "a", "c\\d.txt", ".hidden/z.txt", "a//b.txt", "/a/b.txt"):
         store.pipe_file(f"{name}/{key}", b"1")
     object_store.put(f"{s3[4:]}/x/../../up.txt", b"1")  # s3fs would not send it
-    assert len(store.find(name)) == 5
-    with pytest.warns(SoundprobeWarning, match=r"^2 objects below s3://.* are left out.*first: "):
+    assert len(store.find(name)) == 7
+    with pytest.warns(SoundprobeWarning, match=r"^4 objects below s3://.* are left out.*first: "):
         there = local(s3)
     assert sum(path.is_file() for path in there.rglob("*")) == 1
     assert not (there.parent / "up.txt").exists()

@@ -329,7 +329,7 @@ def _listing(url: str) -> dict[str, _Object]:
     with asking(url):
         system, base = _system(url)
         found = system.find(base, detail=True)
-    named = {f"{url}/{name[len(base) :].strip('/')}".rstrip("/"): info for name, info in found.items()}
+    named = {f"{url}{name[len(base) :]}": info for name, info in found.items() if not name.endswith("/")}
     return {
         one: _object(info)
         for one, info in named.items()
@@ -348,7 +348,9 @@ def _object(info: dict[str, Any]) -> _Object:
 
 def _is_name(part: str) -> bool:
     """Whether a file can be called so, in its folder."""
-    return part not in (".", "..") and not HARMFUL.search(part) and len(os.fsencode(part)) < 256 and "\\" not in part
+    return (
+        part not in ("", ".", "..") and not HARMFUL.search(part) and len(os.fsencode(part)) < 256 and "\\" not in part
+    )
 
 
 def _lay_down(
@@ -373,9 +375,18 @@ def _lay_down(
     return True
 
 
+def _most_bytes() -> float:
+    """Raises ConfigError where the variable says no size."""
+    asked = os.environ.get("SOUNDPROBE_CACHE_GB") or str(MOST_GB)
+    with suppress(ValueError):
+        if 0 < (size := float(asked)):
+            return 1e9 * size
+    raise ConfigError(f"SOUNDPROBE_CACHE_GB={asked} is not valid: give GB above 0, such as {MOST_GB:g}.")
+
+
 def _make_room(index: sqlite3.Connection) -> None:
     """Takes the oldest fetched clips away where there are more than `MOST_GB`."""
-    most = float(os.environ.get("SOUNDPROBE_CACHE_GB") or MOST_GB) * 1e9
+    most = _most_bytes()
     (taken,) = index.execute("SELECT total(size) FROM objects WHERE used IS NOT NULL AND here = 1").fetchone()
     if taken <= most:
         return

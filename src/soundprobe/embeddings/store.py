@@ -432,6 +432,13 @@ def find_sets(root: str | Path) -> tuple[ShownList[EmbeddingSet], dict[Path, str
     return found, unusable
 
 
+def check_parts(embedding_set: EmbeddingSet) -> None:
+    """Raises DamagedError where a part is gone or not what was written; holds one part at a time."""
+    record = embedding_set.record
+    for part in record.parts:
+        _read_part(embedding_set.folder / part.file, part.clips, record.backbone.embedding_dim)
+
+
 def read_embeddings(embedding_set: EmbeddingSet, into: Path | None = None) -> Embeddings:
     """The set's embeddings, in the order of the clips' ids.
 

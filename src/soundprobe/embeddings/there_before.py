@@ -68,7 +68,7 @@ def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | Non
         found = store.open_set(folder)
         if any(path.name == LOCK + HOLDER or LEFT_OVER.fullmatch(path.name) for path in folder.iterdir()):
             return None
-        store.read_embeddings(found)
+        store.check_parts(found)
     except StoreError:
         return None
     layers = found.record.backbone.layers or {LAST: spec.embedding_dim}
