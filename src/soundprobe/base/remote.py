@@ -379,7 +379,7 @@ def _most_bytes() -> float:
     """Raises ConfigError where the variable says no size."""
     asked = os.environ.get("SOUNDPROBE_CACHE_GB") or str(MOST_GB)
     with suppress(ValueError):
-        if 0 < (size := float(asked)):
+        if (size := float(asked)) > 0:
             return 1e9 * size
     raise ConfigError(f"SOUNDPROBE_CACHE_GB={asked} is not valid: give GB above 0, such as {MOST_GB:g}.")
 
