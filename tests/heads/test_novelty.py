@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
@@ -9,6 +11,7 @@ from sklearn.covariance import LedoitWolf
 
 from soundprobe.base.errors import DataError, StoreError
 from soundprobe.heads.novelty import Novelty, out_of_fold, passed, threshold_for
+from soundprobe.heads.stored_rows import StoredMatrix, StoredRows
 
 D = 6
 
@@ -30,6 +33,24 @@ def test_distance_is_mahalanobis_to_the_nearest_class_with_one_shrunk_covariance
     inverse = LedoitWolf(assume_centered=True).fit(rows - means[labels]).precision_
     expected = [min(mahalanobis(row, mean, inverse) for mean in means) / np.sqrt(D) for row in asked]
     np.testing.assert_allclose(Novelty.of(features, labels).score(queries), expected, rtol=1e-4)
+
+
+def test_distance_on_stored_rows_is_the_same_bits_and_holds_a_chunk_of_them(tmp_path):
+    peaks = []
+    for wide in (6, 64):
+        features, labels = clouds(40_000, 0)
+        features = np.tile(features, (1, wide // 6 + 1))[:, :wide] + np.arange(wide, dtype=np.float32)
+        folds, own = np.arange(40_000) % 2 + 1, np.arange(40_000)
+        expected = out_of_fold(features, labels, folds, own, [2])
+        np.save(tmp_path / f"{wide}.npy", features)
+        rows = StoredRows(StoredMatrix(str(tmp_path / f"{wide}.npy"), features.shape), own)
+        del features
+        tracemalloc.start()
+        found = out_of_fold(rows, labels, folds, own, [2])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.tobytes() == expected.tobytes()
+    assert peaks[1] - peaks[0] < 0.5 * 4 * (64 - 6) * 40_000  # the further features'
 
 
 def test_class_that_was_never_heard_is_far_and_the_share_asked_for_passes():

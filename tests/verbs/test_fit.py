@@ -21,6 +21,7 @@ from soundprobe.cli.main import app
 from soundprobe.embeddings.sets import find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, load_head, make_head
 from soundprobe.heads.novelty import out_of_fold, passed, threshold_for
+from soundprobe.heads.stored_rows import StoredMatrix
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.prediction import NONE_OF_THESE
 from soundprobe.predicting.predictor import Listening
@@ -77,6 +78,28 @@ def test_fit_of_every_head_is_its_recipe_on_all_clips(tmp_path, head):
     assert record.chosen == expected.chosen_
     assert record.train_clips == 120
     assert done.name == f"{find_run(tmp_path / 'heads', 'best').name}-fit"
+
+
+@pytest.mark.parametrize(("backbone", "columns"), [("toy", 6), ("toy+other", 12)])
+def test_fit_on_features_that_stay_on_disk_is_the_same_to_the_bit(tmp_path, monkeypatch, backbone, columns):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mapped, rows = [], StoredMatrix.rows.func
+    monkeypatch.setattr(StoredMatrix, "rows", property(lambda matrix: mapped.append(matrix.shape) or rows(matrix)))
+    make_set(tmp_path / "embeddings", backbone="other", seed=1)
+    probed(tmp_path, backbone=backbone)
+    _, expected = read_fit(fitted(tmp_path, precision=0.9).folder)
+    assert not mapped
+    _, found = read_fit(fitted(tmp_path, precision=0.9, force=True, memory_gb=1e-6).folder)
+    assert {name: array.tobytes() for name, array in found.items()} == {k: v.tobytes() for k, v in expected.items()}
+    assert set(mapped) == {(120, columns)}
+    assert {path.name for path in tmp_path.iterdir()} == {"embeddings", "heads"}
+
+
+def test_fit_of_a_head_that_would_hold_more_than_memory_is_refused_before_it_begins(tmp_path):
+    folder = probed(tmp_path, head="knn")
+    with pytest.raises(ConfigError, match=r"--head knn holds all embeddings of toy in memory.*take --head linear"):
+        fitted(tmp_path, memory_gb=1e-6)
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
 
 
 def test_fit_carries_the_score_of_its_recipe_with_the_interval_and_has_none_of_its_own(toy):
@@ -240,6 +263,7 @@ def test_fit_stays_when_its_run_is_removed_and_goes_by_name(tmp_path):
         ({"embeddings": "nowhere"}, StoreError, "are not in nowhere. Make them again: soundprobe extract"),
         ({"precision": 0.0}, ConfigError, "--precision 0.0 is not valid"),
         ({"passing": float("nan")}, ConfigError, "--passing nan is not valid"),
+        ({"memory_gb": 0.0}, ConfigError, "--memory 0 is not valid"),
         ({"device": "gpu"}, ConfigError, "Unknown device"),
     ],
 )

@@ -72,6 +72,7 @@ EmbeddingsFolder = Annotated[
 HeadsFolder = Annotated[Path, option("PLACE", "Trained heads and results.", parser=placed)]
 ReportsFolder = Annotated[Path, option("PLACE", "Where reports are written.", parser=placed)]
 Dataset = Annotated[str | None, option("NAME", "Only this data set's. Default: all.")]
+Memory = Annotated[float | None, option("GB", "Larger sets are read from disk. Default: half of what is free.")]
 OldLayer = Annotated[str | None, typer.Option("--layers", hidden=True)]
 """What `--layer` was called before."""
 Recipe = Annotated[str | None, option("NAME", "A recipe: its name, or a TOML file.")]

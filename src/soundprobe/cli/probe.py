@@ -11,6 +11,7 @@ from soundprobe.cli.options import (
     EmbeddingsFolder,
     Force,
     HeadsFolder,
+    Memory,
     OldLayer,
     Quiet,
     Recipe,
@@ -67,9 +68,7 @@ def probe(
     jobs: Annotated[int | None, option("N", "Folds at once; -1: the cores. Default: what pays.")] = None,
     engine: Annotated[str, option("NAME", "threads, processes or dask.")] = "processes",
     address: Address = None,
-    memory: Annotated[
-        float | None, option("GB", "Larger sets are read from disk. Default: half of what is free.")
-    ] = None,
+    memory: Memory = None,
     force: Force = False,
     layers: OldLayer = None,
     mlflow: Mlflow = None,

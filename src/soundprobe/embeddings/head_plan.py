@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,9 @@ class Plan:
             )
         make_head(self.head, seed=0, **self.head_settings)
 
-    def read(self) -> tuple[Embeddings, list[str]]:
+    def read(self, into: Path | None = None) -> tuple[Embeddings, list[str]]:
         """What the head takes of the clips, and the ids that are left out; see `read_features`."""
-        return read_features(self.features, HEADS[self.head].takes_frames)
+        return read_features(self.features, HEADS[self.head].takes_frames, into=into)
 
     @property
     def head_settings(self) -> dict[str, Any]:

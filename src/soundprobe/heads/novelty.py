@@ -20,6 +20,8 @@ from typing import Any, Self
 import numpy as np
 
 from soundprobe.base.errors import DataError, StoreError
+from soundprobe.heads.scaling import CHUNK_ROWS, Rows, scaler_of
+from soundprobe.heads.stored_rows import rows_of
 
 ROWS_AT_ONCE = 256
 
@@ -41,17 +43,24 @@ class Novelty:
     threshold: float
 
     @classmethod
-    def of(cls, features: np.ndarray, labels: np.ndarray) -> Self:
-        """The distance from clips with these embeddings (N, D) and labels (N,), without a threshold."""
-        from sklearn.covariance import ledoit_wolf
+    def of(cls, features: Rows, labels: np.ndarray) -> Self:
+        """The distance from clips with these embeddings (N, D) and labels (N,), without a threshold.
 
-        X = np.asarray(features, dtype=np.float64)
-        centre, scale = X.mean(axis=0), X.std(axis=0)
-        scale[scale == 0] = 1.0
-        Z = (X - centre) / scale
-        classes, of_row = np.unique(labels, return_inverse=True)
-        means = np.stack([Z[of_row == c].mean(axis=0) for c in range(len(classes))])
-        covariance, _ = ledoit_wolf(Z - means[of_row], assume_centered=True)
+        Read in chunks, three times, and summed in float64: of features on disk no more is held, and the bits are equal.
+        """
+        centre, scale = (part.astype(np.float64) for part in scaler_of(features))
+        (N, D), (classes, of_row) = features.shape, np.unique(labels, return_inverse=True)
+        chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, N, CHUNK_ROWS)]
+        sums, numbers = np.zeros((len(classes), D)), np.arange(len(classes))[:, None]
+        for own in chunks:
+            sums += (of_row[own] == numbers).astype(np.float64) @ ((features[own] - centre) / scale)
+        means = sums / np.bincount(of_row)[:, None]
+        products, fourth_powers = np.zeros((D, D)), 0.0
+        for own in chunks:
+            apart = (features[own] - centre) / scale - means[of_row[own]]
+            products += apart.T @ apart
+            fourth_powers += float(np.square(np.square(apart).sum(axis=1)).sum())
+        covariance = _shrunk(products / N, fourth_powers / N, N)
         # A set without any spread has the identity's distance.
         covariance += np.eye(len(covariance)) * max(1e-6 * float(np.trace(covariance)) / len(covariance), 1e-12)
         whitening = np.linalg.inv(np.linalg.cholesky(covariance)).T
@@ -62,13 +71,12 @@ class Novelty:
         """The same distance with this threshold."""
         return replace(self, threshold=threshold)
 
-    def score(self, features: np.ndarray) -> np.ndarray:
+    def score(self, features: Rows) -> np.ndarray:
         """(N,) float64 distances of embeddings (N, D); in float64, so that a row's does not hang on the others'."""
         centre, scale, whitening, means = self._in_float64
-        X = np.asarray(features, dtype=np.float64)
-        found = np.empty(len(X))
-        for start in range(0, len(X), ROWS_AT_ONCE):
-            Z = ((X[start : start + ROWS_AT_ONCE] - centre) / scale) @ whitening
+        found = np.empty(len(features))
+        for start in range(0, len(features), ROWS_AT_ONCE):
+            Z = ((features[start : start + ROWS_AT_ONCE] - centre) / scale) @ whitening
             squares = [((Z - mean) ** 2).sum(axis=1) for mean in means]
             found[start : start + ROWS_AT_ONCE] = np.sqrt(np.min(squares, axis=0) / len(centre))
         return found
@@ -112,8 +120,21 @@ class Novelty:
 ARRAYS = ("centre", "scale", "whitening", "means")
 
 
+def _shrunk(covariance: np.ndarray, fourth_powers: float, n: int) -> np.ndarray:
+    """Ledoit and Wolf's covariance (D, D), from that of n centred rows and the mean of their lengths' fourth powers.
+
+    `sklearn.covariance.ledoit_wolf` gives the same, of rows that are all in memory.
+    """
+    D = len(covariance)
+    mean = float(np.trace(covariance)) / D
+    size = float(np.square(covariance).sum())
+    spread, error = (size - D * mean**2) / D, (fourth_powers - size) / (D * n)
+    share = min(error / spread, 1.0) if spread > 0 and error > 0 else 0.0
+    return (1 - share) * covariance + share * mean * np.eye(D)
+
+
 def out_of_fold(
-    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray, tested: Sequence[int]
+    features: Rows, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray, tested: Sequence[int]
 ) -> np.ndarray:
     """(n,) the distances of the clips in the `tested` folds, each from the other folds' clips of other recordings.
 
@@ -126,7 +147,7 @@ def out_of_fold(
     found = np.empty(len(labels))
     for fold in tested:
         own, others = folds == fold, _others(folds, groups, fold)
-        found[own] = Novelty.of(features[others], labels[others]).score(features[own])
+        found[own] = Novelty.of(rows_of(features, others), labels[others]).score(rows_of(features, own))
     return found[np.isin(folds, tested)]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from soundprobe.base.records import FoldFeatures
-from soundprobe.heads.scaling import standardised
+from soundprobe.heads.scaling import Rows, standardised
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class StoredRows:
 
     def standardised(self, mean: np.ndarray, scale: np.ndarray) -> StoredRows:
         return replace(self, mean=mean, scale=scale)
+
+
+def rows_of(X: Rows, which: np.ndarray) -> Rows:
+    """Those of rows X (N, D) that `which` (N,) bool names; still on disk where X is."""
+    return replace(X, numbers=X.numbers[which]) if isinstance(X, StoredRows) else X[which]
 
 
 class StoredRowsHead:

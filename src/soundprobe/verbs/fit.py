@@ -19,8 +19,11 @@ from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
+from soundprobe.embeddings.out_of_core import allowed_bytes, check_out_of_core, folder_for, stays_on_disk
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets
 from soundprobe.heads.catalog import HEADS, make_head
+from soundprobe.heads.scaling import Rows
+from soundprobe.heads.stored_rows import StoredRows, StoredRowsHead, numbers_of
 from soundprobe.scoring import results
 from soundprobe.scoring.fits import FitRecord, read_fit, write_fit
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs
@@ -57,6 +60,7 @@ def fit(
     embeddings: str | Path = "embeddings",
     heads: str | Path = "heads",
     device: str = "cpu",
+    memory_gb: float | None = None,
     force: bool = False,
     progress: bool = True,
     command: str = "",
@@ -72,7 +76,7 @@ def fit(
         precision: chooses from which probability on each class is told, so that this share of what is told is right
             (above 0, at most 1). None tells every class.
         passing: the share of the data's own clips that are not to be called none of the classes.
-        device: as for `probe`.
+        device, memory_gb: as for `probe`.
         embeddings, heads: the folders of sets and of runs.
         force: fits again what is there; command: kept as what was run; progress: show bars.
 
@@ -85,15 +89,19 @@ def fit(
             raise ConfigError(f"{option} {share} is not valid: give a share above 0 and at most 1, such as 0.9.")
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
+    memory_bytes = allowed_bytes(memory_gb)
     recipe = _recipe(placed(heads), run, head, backbone, dataset)
     plan = _plan(recipe, placed(embeddings))
     asked = {"precision": precision} if precision is not None else {}
     key = digest_key({"fit": FIT_VERSION, "recipe": recipe.record.head.key, "passing": passing, **asked})
     folder = recipe.folder.parent / f"{path_name(plan.head)}-fit-{key}"
+    if stays_on_disk(plan.features, memory_bytes) and (force or not _is_there(folder)):
+        check_out_of_core(plan.features, [plan.head], memory_bytes)
     with locked(folder):
         reused = not force and _is_there(folder)
         if not reused:
-            _fit(folder, recipe, plan, key, precision, passing, head_device(device), progress, command)
+            with folder_for(plan.features, memory_bytes) as into:
+                _fit(folder, recipe, plan, key, precision, passing, head_device(device), into, progress, command)
     made = next(one for one in named_runs(heads).found if one.folder == folder)
     assert made.fit is not None, "what lies in its folder is a fit"
     return Fitted(made.name, folder, made.fit, reused)
@@ -191,6 +199,7 @@ def _fit(
     precision: float | None,
     passing: float,
     device: str,
+    into: Path | None,
     progress: bool,
     command: str,
 ) -> None:
@@ -199,9 +208,13 @@ def _fit(
 
     began = time.perf_counter()
     record = recipe.record
-    clips = plan.read()[0]
-    features = np.asarray(clips.features)
-    pooled = mean_frames(features, plan.head_settings.get("frame_columns", 0))
+    clips = plan.read(into)[0]
+    numbers, matrices = numbers_of(clips.features)
+    rows = np.asarray(numbers)
+    if matrices:
+        pooled: Rows = StoredRows(matrices[0], np.arange(len(clips)))
+    else:
+        pooled = mean_frames(rows, plan.head_settings.get("frame_columns", 0))
     try:
         folds = results.read_finished_folds(recipe.folder, record.tested)
     except DamagedError as error:
@@ -209,9 +222,10 @@ def _fit(
     spec = HEADS[plan.head]
     on_device: dict[str, Any] = {"device": device} if spec.has_device else {}
     with progress_bar(f"fit {recipe.name}", 2, "steps", shown=progress) as bar:
-        fitted = make_head(plan.head, seed=plan.seed, **on_device, **plan.head_settings)
+        head = make_head(plan.head, seed=plan.seed, **on_device, **plan.head_settings)
+        fitted = StoredRowsHead(head, matrices) if matrices else head
         joined = with_copies_joined(clips).groups
-        fitted.fit(features, clips.labels, groups=joined if plan.exclude_leaks else clips.groups)
+        fitted.fit(rows, clips.labels, groups=joined if plan.exclude_leaks else clips.groups)
         bar.advance(1)
         tested = np.isin(clips.folds, record.tested)
         distances = out_of_fold(pooled, clips.labels, clips.folds, joined, record.tested)
@@ -220,10 +234,10 @@ def _fit(
     ids, labels, said, proba = (
         np.concatenate([getattr(one, of) for one in folds]) for of in ("ids", "y_true", "predicted", "proba")
     )
-    rows = np.searchsorted(clips.ids, ids)  # which are sorted
+    places = np.searchsorted(clips.ids, ids)  # which are sorted
     parts = _parts(clips.folds, joined, record.tested)
     names = clips.class_names
-    scored = Predictions(recipe.name, ids, labels, said, clips.folds[rows], joined[rows], len(names))
+    scored = Predictions(recipe.name, ids, labels, said, clips.folds[places], joined[places], len(names))
     interval = resample(scored).interval()
     content = {
         "format": FitRecord.FORMAT,
@@ -240,7 +254,7 @@ def _fit(
         **(
             {}
             if precision is None
-            else {"thresholds": _thresholds(names, labels, proba, parts[rows], joined[rows], precision)}
+            else {"thresholds": _thresholds(names, labels, proba, parts[places], joined[places], precision)}
         ),
         "novelty": {
             "threshold": novelty.threshold,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,14 +20,15 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError, note, unknown
-from soundprobe.base.files import check_room, path_name, remove_file
+from soundprobe.base.files import path_name, remove_file
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, made_by
+from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Embeddings, FoldResult, RunResult
 from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
+from soundprobe.embeddings.out_of_core import allowed_bytes, check_out_of_core, folder_for, stays_on_disk
 from soundprobe.embeddings.sets import FeatureSet, find_feature_sets, read_features
 from soundprobe.heads.catalog import HEADS, HeadSpec, make_head
 from soundprobe.heads.stored_rows import numbers_of, stored_rows_head
@@ -123,8 +123,7 @@ def probe(
     if device not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
     check_engine(engine, address)
-    if memory_gb is not None and not memory_gb > 0:
-        raise ConfigError(f"--memory {memory_gb:g} is not valid: give GB above 0, such as 8.")
+    memory_bytes = allowed_bytes(memory_gb)
     if not seeds:
         raise ConfigError("No seed given. Name one or several, such as --seed 0 --seed 1.")
     found = find_feature_sets(placed(embeddings), backbone=backbone, dataset=dataset, weights=weights)
@@ -140,8 +139,7 @@ def probe(
     }
     says_less = [option for option in NOT_OF_FINETUNED if asked.get(option)]
     allowed = _allowed(found, says_less, bool(backbone or weights))
-    memory_bytes = free_bytes() / 2 if memory_gb is None else 1e9 * memory_gb
-    large = [feature_set for feature_set in allowed if HELD_TIMES * feature_set.feature_bytes > memory_bytes]
+    large = [feature_set for feature_set in allowed if stays_on_disk(feature_set, memory_bytes)]
     plans = [
         Plan(
             feature_set,
@@ -161,16 +159,13 @@ def probe(
         plan.check()
     for feature_set in large:
         taken = [plan.head for plan in missing if plan.features == feature_set]
-        _check_out_of_core(feature_set, taken, memory_bytes, [option for option in CURVES if asked[option]])
+        check_out_of_core(feature_set, taken, memory_bytes, [option for option in CURVES if asked[option]])
     with one_cluster(engine, address, jobs, shown=progress), ExitStack() as until_done:
         if jobs is None and (engine != "processes" or device != "cpu"):
             jobs = 1  # threads would share PyTorch's, a cluster has its own number, and folds share a GPU
         run_folds = functools.partial(_run_folds, engine=engine, address=address)
         for feature_set, of_set in itertools.groupby(plans, key=lambda plan: plan.features):
-            into = None
-            if feature_set in large:
-                check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
-                into = Path(until_done.enter_context(tempfile.TemporaryDirectory(prefix="soundprobe-")))
+            into = until_done.enter_context(folder_for(feature_set, memory_bytes))
             read = functools.cache(functools.partial(read_features, feature_set, into=into))
             for plan in of_set:
                 own = functools.partial(read, HEADS[plan.head].takes_frames)
@@ -199,20 +194,6 @@ def _jobs(
     clips = max(part.record.embedded for part in feature_set.sets)
     task_bytes = ROW_BYTES * clips if on_disk else COPIES * size + 1
     return jobs_for(tasks, task_bytes=task_bytes, memory_bytes=memory_bytes), not repaid
-
-
-def _check_out_of_core(
-    feature_set: FeatureSet, heads: Sequence[str], memory_bytes: float, options: Sequence[str]
-) -> None:
-    """Raises ConfigError where heads or options hold features that are too many for memory."""
-    holding = [f"--head {name}" for name in heads if not HEADS[name].out_of_core] + list(options)
-    if holding:
-        needed, clips = HELD_TIMES * feature_set.feature_bytes, max(part.record.embedded for part in feature_set.sets)
-        raise ConfigError(
-            f"{holding[0]} holds all embeddings of {feature_set.name} in memory: about {needed / 1e9:.3g} GB for "
-            f"{clips:,} clips, and {memory_bytes / 1e9:.3g} GB may be taken. Allow more with --memory, take --head "
-            f"linear, which reads them from disk, or a sample: extract --limit {int(clips * memory_bytes / needed)}."
-        )
 
 
 def _run_folds(
@@ -325,10 +306,8 @@ def _key_of_equal(plan: Plan, root: Path) -> str | None:
     return None
 
 
-HELD_TIMES = 4
-"""How often a fold's training holds the features: all, its rows, the same standardised, and what a head adds."""
 COPIES = 8
-"""The same of features of up to 1 GB, which are packed for quicker products, twice."""
+"""How often a fold's training holds features of up to 1 GB, which are packed for quicker products, twice."""
 ROW_BYTES = 500
 """What it takes of a clip whose features stay on disk: numbers, labels, recordings, weights, inner splits."""
 CURVES = ("--learning-curve", "--shots", "--measure-peeking")
