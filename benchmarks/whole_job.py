@@ -8,8 +8,8 @@ start to its end, imports included. mn04 comes from soundprobe everywhere: the k
 by our adapters. Rounds are interleaved. Cold starts in an empty folder; warm is the same again in it. A round before
 the counted ones fills the system's cache of files and Python's of compiled modules, for all.
 
-`--copies 22` makes 397 clips UrbanSound8K's size: copies that keep their recordings' names, each turned in time and with
-noise of its own, in ten folds by recording. The round before is on the clips as they are.
+`--copies 22` makes 397 clips UrbanSound8K's size: copies that keep their recordings' names, each turned in time and
+with noise of its own, in ten folds by recording. The round before is on the clips as they are.
 
 probe: `extract` and `probe`: linear, MLP and kNN heads, chosen on inner splits by recording.
 compare: `compare` as it stands: these, and the untrained network, statistics of a spectrogram, shuffled labels and the
