@@ -31,8 +31,8 @@ FIELD = "digest"
 HEAD = 4096
 """Bytes at a file's beginning in which the mark stands, but for Parquet, whose metadata are at its end."""
 OF_PARQUET = b"soundprobe.digest\x18\x29"
-"""What stands before the mark there: its key, and by Thrift's compact protocol that 41 bytes follow. Clips may be called
-like a mark, and columns like the key too, but they stand before it."""
+"""What stands before the mark there: its key, and by Thrift's compact protocol that 41 bytes follow. Clips may be
+called like a mark, and columns like the key too, but they stand before it."""
 CHUNK = 1 << 20
 _noted: set[str] = set()
 
