@@ -19,12 +19,10 @@ from soundprobe.base.errors import ConfigError, WeightsError, unknown
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
-from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import local
-from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
-from soundprobe.data.readers.made_folds import deal_readable
-from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
+from soundprobe.data.catalog import MADE_FOLDS, Opening, opened, settle
+from soundprobe.data.scan import Scan, fingerprint, scan_readable
 from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction, set_folder
 from soundprobe.embeddings.there_before import embedding_key, extraction_there, known_sha256
@@ -153,17 +151,13 @@ def extract(
         data, how = data_of(run, data)
     check_needed(data, asked, progress=progress)
     embeddings = local(embeddings)
-    clips = data if isinstance(data, Clips) else open_data(data, **how)
-    opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
+    clips, opened_as = opened(data, how)
     new = _new_numbers(embeddings, clips.name, [spec for spec, _ in asked], run)
     if new:
         check_room(embeddings, 4 * len(clips) * new)
 
     def look() -> tuple[Clips, Scan, str]:
-        with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
-            scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
-        dealt = deal_readable(clips, scanned.errors == "")
-        check_any_there(dealt, scanned)
+        dealt, scanned = scan_readable(clips, jobs=jobs, shown=progress)
         return dealt, scanned, fingerprint(dealt, scanned)
 
     drawn = [(spec, one, own_seed) for spec, one in asked for own_seed in (seeds if one == RANDOM else seeds[:1])]
