@@ -193,7 +193,11 @@ def find_feature_sets(
         for part in empty if len(empty) < len(found) else []:
             note(f"{part.folder} is left out: every clip of it failed.")
         kept = [part for part in found if part not in empty or len(empty) == len(found)]
-        return [*(FeatureSet((part,)) for part in kept if part.fold is None), *_whole(_runs(kept))]
+        runs = _runs(kept)
+        for run in runs:
+            if run.lacking:
+                note(f"Left out: {_lacks(run)}")
+        return [*(FeatureSet((part,)) for part in kept if part.fold is None), *[run for run in runs if not run.lacking]]
     wanted = [name.strip() for name in backbone.split(",") if name.strip()]
     if not wanted:
         raise ConfigError(f"--backbone {backbone!r} names no backbone. Give one, such as --backbone mn04, or mn04+ast.")
@@ -238,14 +242,6 @@ def _runs(found: Sequence[store.EmbeddingSet]) -> list[FeatureSet]:
             raise StoreError(f"{twin.folder} and {part.folder} are the same set. Delete one of them.")
         run.append(part)
     return [FeatureSet(tuple(sorted(parts, key=lambda part: part.fold or 0))) for parts in runs.values()]
-
-
-def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
-    """Those of `runs` that have a set of every fold; the others are named."""
-    for run in runs:
-        if run.lacking:
-            note(f"Left out: {_lacks(run)}")
-    return [run for run in runs if not run.lacking]
 
 
 def _lacks(run: FeatureSet) -> str:

@@ -104,7 +104,8 @@ def _table(table: Table) -> str:
 def words_markdown(words: Words) -> str:
     """`words` as Markdown that shows them literally, in running text and, but for code, in a table's cell."""
     if isinstance(words, str):
-        return _escape_part(words)
+        before, after = words[:1].isspace(), len(words) > 1 and words[-1:].isspace()
+        return f"{' ' if before else ''}{escape(words)}{' ' if after else ''}"
     if isinstance(words, tuple):
         return "".join(map(words_markdown, words))
     if words.kind == "page":
@@ -125,12 +126,6 @@ def escape(text: object) -> str:
     shown = re.sub(r"([\\`*|\[\]~$#!])", r"\\\1", shown)
     # Inside a word an underscore is only itself; at its edge it could begin emphasis.
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", shown)
-
-
-def _escape_part(text: str) -> str:
-    """As `escape`, with the space that parts `text` from what stands beside it."""
-    before, after = text[:1].isspace(), len(text) > 1 and text[-1:].isspace()
-    return f"{' ' if before else ''}{escape(text)}{' ' if after else ''}"
 
 
 def code(text: object) -> str:
