@@ -206,7 +206,19 @@ def find_feature_sets(
 
 def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
     """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
-    if tuned := _finetuned(found, wanted):
+    # Of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold.
+    names = {name.strip() for name in wanted.split("+")}
+    runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
+    single = [FeatureSet((part,)) for part in found if part.fold is not None and part.folder.name in names]
+    if (runs or single) and "+" in wanted:
+        raise ConfigError(
+            f"{wanted!r}: networks that were fine-tuned in folds have other embeddings in each fold, so they can't "
+            "stand side by side with others. Probe them by themselves."
+        )
+    for run in runs:
+        if run.lacking:
+            raise StoreError(_lacks(run))
+    if tuned := [*runs, *single]:
         return tuned
     choices = [_named(found, name.strip()) for name in wanted.split("+")]
     combinations = [
@@ -253,22 +265,6 @@ def _lacks(run: FeatureSet) -> str:
 
 def _run_name(run: FeatureSet) -> str:
     return f"{run.name}-{run.finetuned.key if run.finetuned else ''}"
-
-
-def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
-    """What `wanted` names of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold."""
-    names = {name.strip() for name in wanted.split("+")}
-    runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
-    single = [FeatureSet((part,)) for part in found if part.fold is not None and part.folder.name in names]
-    if (runs or single) and "+" in wanted:
-        raise ConfigError(
-            f"{wanted!r}: networks that were fine-tuned in folds have other embeddings in each fold, so they can't "
-            "stand side by side with others. Probe them by themselves."
-        )
-    for run in runs:
-        if run.lacking:
-            raise StoreError(_lacks(run))
-    return [*runs, *single]
 
 
 def read_features(
