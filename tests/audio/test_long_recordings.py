@@ -77,6 +77,25 @@ def test_decode_more_at_once_than_the_cap_is_refused(hour: bytes, monkeypatch: p
         decode_frames(hour, "a")
 
 
+@pytest.mark.parametrize("container", ["flac", "mov"])
+def test_decode_of_more_than_the_cap_stops_where_no_header_counts_it(
+    container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if container == "mov":  # FFmpeg's
+        pytest.importorskip("av")
+        from ffmpeg_sounds import written_by_ffmpeg
+
+        audio = written_by_ffmpeg(WAVE, RATE_HZ, container, "alac")
+    else:
+        audio = bytearray(encode("FLAC", "PCM_16"))
+        audio[21] &= 0xF0
+        audio[22:26] = bytes(4)
+    assert inspect(bytes(audio), "a").frames == SAMPLES
+    monkeypatch.setattr(decoding, "MOST_SAMPLES", SAMPLES - 1)
+    with pytest.raises(AudioError, match=r"more than .* samples: split it"):
+        inspect(bytes(audio), "a")
+
+
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 11_025, 32_000])
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
 def test_decode_blocks_each_format_gives_the_samples_of_decode(

@@ -297,6 +297,8 @@ def damaged(folder: Path, what: str) -> None:
         (folder / "preprocessor_config.json").write_text(json.dumps({**extractor, "sampling_rate": 0.5}))
     elif what == "vast weights":
         (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 10**12}), encoding="utf-8")
+    elif what == "layers without end":
+        (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2**40}), encoding="utf-8")
     elif what == "another size":
         (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}), encoding="utf-8")
     elif what == "no JSON":
@@ -333,6 +335,7 @@ def damaged(folder: Path, what: str) -> None:
         ("a vast window", ConfigError, "preprocessor_config.json has n_fft = 1000000000, and sound needs at most"),
         ("half a hertz", ConfigError, r"no feature extractor with a sampling rate, .* \(ValueError: 0.5 Hz"),
         ("vast weights", ConfigError, "GB of weights, and this machine has .* GB of memory. Give a smaller model"),
+        ("layers without end", ConfigError, r"asks for more than 10,000 modules, or layers\. Give a smaller model"),
         ("another size", WeightsError, r"lack \d+ of its tensors, such as encoder.layers.2"),
         ("no JSON", ConfigError, "config.json is no JSON object"),
         ("no such model", ConfigError, r"is no model that transformers .* knows \("),

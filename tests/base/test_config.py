@@ -46,6 +46,7 @@ def test_every_head_has_a_shipped_recipe():
         ('head = "mlp"\nseeds = "0"', "seeds = '0' is not valid"),
         ("head =", "is not a valid TOML recipe"),
         ("\xff", "is not a valid TOML recipe"),
+        ("head = " + "[" * 100_000, "is not a valid TOML recipe: nested too deep"),
     ],
 )
 def test_read_recipe_with_a_mistake_is_one_line_that_names_it(tmp_path: Path, content: str, message: str):

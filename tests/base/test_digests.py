@@ -70,7 +70,7 @@ def test_digest_by_chunks_is_that_of_the_whole_wherever_the_mark_stands(tmp_path
     path = tmp_path_factory.mktemp("chunks") / "a.parquet"
     if astride:
         far = digests.CHUNK - 60 - len(MARK) - astride
-    footer = b"f" * 60 + UNSIGNED.encode() + content
+    footer = b"f" * 60 + digests.OF_PARQUET + UNSIGNED.encode() + content
     body = bytes(far) + footer
     whole = body + len(footer).to_bytes(4, "little") + b"PAR1"
     path.write_bytes(whole)
@@ -78,6 +78,22 @@ def test_digest_by_chunks_is_that_of_the_whole_wherever_the_mark_stands(tmp_path
     check_file(path)
     signed = MARK + xxhash.xxh3_128_hexdigest(whole)
     assert read_checked(path) == whole.replace(UNSIGNED.encode(), signed.encode(), 1)
+
+
+def test_clips_that_are_called_like_a_mark_leave_their_table_whole(tmp_path):
+    path, mark = tmp_path / "a.parquet", digests.OF_PARQUET.decode() + UNSIGNED
+    table = pa.table(
+        {mark: [1], "clip_id": [f"{MARK}{'a' * 40}.wav"]},
+        metadata={"soundprobe.failures": json.dumps({mark: UNSIGNED}), "soundprobe.digest": UNSIGNED},
+    )
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="none")
+    content = path.read_bytes()
+    assert read_checked(path) == content
+    assert pq.read_table(path).to_pydict() == table.to_pydict()
+    path.write_bytes(content.replace(b"aaa", b"aba", 1))
+    with pytest.raises(DamagedError):
+        check_file(path)
 
 
 def test_same_content_gives_the_same_bytes(tmp_path):

@@ -45,6 +45,9 @@ def test_second_writer_is_told_who_the_first_is_and_takes_over_from_a_dead_one(h
         locked(tmp_path / "set"),
     ):
         pass
+    (tmp_path / "set" / ".lock.holder").write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=r"Another process is writing .*set\. Wait for it"), locked(tmp_path / "set"):
+        pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with locked(tmp_path / "set"):

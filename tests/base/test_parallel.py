@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import warnings
+from pathlib import Path
 
 import pytest
 from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
 
 from dask_cluster import DaskCluster
 from soundprobe.base.errors import AudioError, ConfigError, SoundprobeError, SoundprobeWarning
@@ -73,6 +75,15 @@ def test_run_tasks_when_a_process_is_killed_says_what_to_do_in_one_line():
         match=r"died, most likely for want of memory.*--jobs 1, or with less --memory: finished",
     ):
         list(run_tasks(die, [(1,), (2,)], jobs=2))
+
+
+def test_file_called_as_a_module_of_python_runs_in_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    Path("signal.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    get_reusable_executor().shutdown()  # another test's processes
+    assert list(run_tasks(square_and_pid, [(1,), (2,)], jobs=2))[1][0] == 4
+    assert not Path("ran").exists()
 
 
 def test_jobs_for_heeds_a_limit_of_threads(monkeypatch: pytest.MonkeyPatch):

@@ -15,8 +15,9 @@ from hub_server import Repo, serving
 from object_store import ObjectStore
 from optional import needed
 from soundprobe.base import lease, remote
-from soundprobe.base.errors import ConfigError, SoundprobeWarning, StoreError, one_line
-from soundprobe.base.files import atomic_file, check_room, remove_file, write_json, write_text
+from soundprobe.base.digests import check_file
+from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeWarning, StoreError, one_line
+from soundprobe.base.files import atomic_file, check_room, read_json, remove_file, write_json, write_text
 from soundprobe.base.locks import locked
 from soundprobe.base.places import copies_folder
 from soundprobe.base.remote import OutdatedError, fetch, local, placed, pull
@@ -129,6 +130,9 @@ def test_second_writer_is_told_who_the_first_is_and_a_silent_one_is_taken_over(u
     remote.put(f"{url}/set/{lease.LOCK}", json.dumps(dead).encode(), None)
     with locked(local(url) / "set"):
         assert remote.get(f"{url}/set/{lease.LOCK}") != dead
+    remote.put(f"{url}/set/{lease.LOCK}", b"[" * 100_000, None)  # nobody's: as good as dead
+    with locked(local(url) / "set"):
+        pass
 
 
 def test_writer_that_was_taken_over_writes_nothing_more(s3, monkeypatch):
@@ -273,6 +277,43 @@ def test_repository_of_the_hub_is_read_and_not_written(monkeypatch):
 def test_folder_of_another_option_is_no_url():
     with pytest.raises(StoreError, match=r"only --embeddings, --heads and --reports may be URLs"):
         check_room(Path("s3://bucket/page"), 0)
+
+
+def test_copy_that_is_damaged_is_fetched_again_and_an_object_that_is_stays_named(url, tmp_path, monkeypatch):
+    write_json(local(url) / "a.json", {"n": 1})
+    copy = placed(f"{url}/a.json")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole.replace(b"1\n", b"2\n"))
+    with pytest.warns(SoundprobeWarning, match=rf"^The copy of {url}/a.json in the cache is damaged\. It is fetched"):
+        assert read_json(copy) == {"n": 1}
+    copy.unlink()
+    with pytest.warns(SoundprobeWarning, match="fetched again"):
+        check_file(copy)
+    store, name = system(f"{url}/a.json")
+    store.pipe_file(name, whole.replace(b"1\n", b"2\n"))
+    pull(placed(url))
+    with pytest.raises(DamagedError, match=rf"^{url}/a.json is damaged"), pytest.warns(SoundprobeWarning):
+        read_json(copy)
+
+
+def test_what_a_dead_process_was_fetching_goes_and_what_a_living_one_is_stays(tmp_path, monkeypatch):
+    on_another_machine(monkeypatch, tmp_path)
+    folder = Path(copies_folder())
+    folder.mkdir(parents=True)
+    for process in (2**22 + 1, os.getppid()):
+        (folder / f".0123.{process}.tmp").write_bytes(b"half")
+    local("memory://bucket/other")
+    assert [path.name for path in folder.glob(".*.tmp")] == [f".0123.{os.getppid()}.tmp"]
+
+
+@pytest.mark.parametrize("info", [{"size": 2**70}, {"size": -1}, {"size": None}, {"mtime": 1e300}])
+def test_listing_with_numbers_that_no_file_has_is_one_line(tmp_path, monkeypatch, info):
+    url = f"memory://bucket/{tmp_path.name}"
+    store, name = system(f"{url}/a.txt")
+    told = {"type": "file", "size": 1, "name": name, **info}
+    monkeypatch.setattr(type(store), "find", lambda *_, **__: {name: told})
+    with pytest.raises(StoreError, match=rf"^Can't read {url}: .* the command again"):
+        local(url)
 
 
 def test_index_that_is_damaged_is_one_line(s3):

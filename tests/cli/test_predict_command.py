@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.cli.main import app
+from soundprobe.cli.predict import _write
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout
@@ -195,3 +197,10 @@ def test_line_of_the_log_that_lacks_something_is_heard_again(run, clips):
     again = predict(*asked)
     assert "1 of 2 were done before" in again.stderr
     assert json.loads(again.stdout) == first
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, "a\t [31m\t b\n"), (False, "a\t\x1b[31m\t\x9bb\n")])
+def test_format_shows_names_as_text_on_a_terminal_and_whole_elsewhere(monkeypatch, capsys, is_terminal, shown):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    _write("a\t\x1b[31m\t\x9bb\n")
+    assert capsys.readouterr().out == shown

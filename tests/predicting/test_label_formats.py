@@ -35,6 +35,8 @@ def test_csv_has_a_row_for_each_segment_and_no_formula():
         "probability": "0.9123",
     }
     assert len(rows) == 2
+    (odd,) = csv.DictReader(io.StringIO(written("csv", prediction("a.wav", Segment(0.0, 1.0, "=cmd", 0.5)))))
+    assert odd["label"] == "'=cmd"
 
 
 def test_json_lines_are_an_object_for_each_segment():

@@ -86,7 +86,7 @@ def test_log_that_a_crash_cut_costs_one_recording_and_spoils_no_later_line(tmp_p
     for one in recordings[:2]:
         labels.write(one, "text", {"clip": str(one.path)})
     log = folder / LOG
-    log.write_bytes(log.read_bytes()[:-20])
+    log.write_bytes(b"[" * 100_000 + b"\n" + log.read_bytes()[:-20])
     again = LabelFolder(folder, recordings, "key", ".csv")
     assert list(again.finished(recordings)) == [recordings[0].path]
     again.write(recordings[2], "text", {"clip": str(recordings[2].path)})

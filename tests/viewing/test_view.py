@@ -61,7 +61,8 @@ def test_view_of_a_folder_has_each_clip_and_says_what_is_left_out(tmp_path):
 
 
 def test_hostile_name_is_text_on_the_page_and_in_the_notebook(tmp_path):
-    shown = soundprobe.view(write(tmp_path / '"><img src=x onerror=alert(1)>.wav'))
+    shown = soundprobe.view(write(tmp_path / '"><img src=x onerror=alert(1)>\x1b[2J\u202e.wav'))
+    assert shown.html().replace("\n", "").isprintable()
     assert not [tag for tag in tags(shown.html()) if "onerror" in tag[1]]
     framed = tags(shown._repr_html_())
     assert [tag for tag, _ in framed] == ["iframe"]

@@ -12,6 +12,7 @@ Letters: B clips, T samples, M frames (or patches), D the width of a layer.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
@@ -40,6 +42,8 @@ TOWERS = ("audio_model", "audio_tower", "speech_encoder")
 """What a model of sound and something else calls the part that hears."""
 SHORTEST_SECONDS = 0.1  # shorter clips get silence: convolutions have nothing to see of less than 25 ms
 LONGEST_SECONDS = 10.0  # where the feature extractor has no length of its own
+MOST_MODULES = 10_000
+"""Whisper's largest has under 1,500; a configuration of a line may ask for more layers than can be made in years."""
 ADAPTER = "adapter_config.json"
 ONLY_TRAINED = ("masked_spec_embed",)
 """Tensors that nothing but training reads; many files lack them."""
@@ -153,7 +157,7 @@ class TransformersAudio(nn.Module, Backbone):
         rate_hz, (_, heard) = self.extractor.sampling_rate, _convolved(self.config, self.extractor) or (1, 1)
         self.shortest = max(round(SHORTEST_SECONDS * rate_hz), heard)
         self.layers, self.pool = tuple(layers), pool or ("cls" if self.family.tokens else "mean")
-        with torch.device(device):
+        with torch.device(device), _few_modules(where):
             model = AutoModel.from_config(self.config, trust_remote_code=remote_code, dtype=torch.float32)
         self.tower = _tower(model)
 
@@ -390,6 +394,22 @@ def measured_spec(
         source=f"transformers {transformers.__version__}, " + (where if repo is None else f"huggingface.co/{repo[0]}"),
         licence="see the model's card",
     )
+
+
+@contextmanager
+def _few_modules(where: str) -> Iterator[None]:
+    """Raises ConfigError in the block as soon as it makes more than `MOST_MODULES`."""
+    made = itertools.count(1)
+
+    def check(*_: object) -> None:
+        if next(made) > MOST_MODULES:
+            raise ConfigError(f"{where} asks for more than {MOST_MODULES:,} modules, or layers. Give a smaller model.")
+
+    hook = register_module_module_registration_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _check_size(network: TransformersAudio) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import json
 import logging
 import pickle
 import queue
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import ConfigError, SoundprobeError, one_line
-from soundprobe.base.files import KEPT
+from soundprobe.base.files import KEPT, parse_json
 from soundprobe.base.machine import versions
 from soundprobe.base.progress import say
 from soundprobe.base.registry import keyed, other_code
@@ -193,7 +192,7 @@ class Cluster:
 
 def _address_in(file: Path) -> str:
     try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        return str(parse_json(file.read_text(encoding="utf-8"))["address"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"--address {file}: no scheduler's file ({one_line(error)[:100]}). Start one: dask scheduler "

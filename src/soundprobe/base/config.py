@@ -80,9 +80,16 @@ def _read_toml(name_or_path: str) -> dict[str, Any]:
             raise ConfigError(unknown("recipe", name_or_path, shipped) + " A path to a .toml file works too.")
         path = shipped[name_or_path]
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return _parsed(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not a valid TOML recipe: {error}") from None
+
+
+def _parsed(toml: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(toml)
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("nested too deep") from None
 
 
 def names_in(given: str | Sequence[str], option: str, example: str) -> list[str]:
@@ -126,7 +133,7 @@ def parse_override(override: str) -> tuple[list[str], Any]:
             "--set strengths=[0.1,1.0] of a head, or --set training.lr=1e-4 of fine-tuning."
         )
     try:
-        return path, tomllib.loads(f"value = {text.strip()}")["value"]
+        return path, _parsed(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         return path, text.strip()
 

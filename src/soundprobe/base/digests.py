@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import xxhash
 
 from soundprobe.base.errors import DamagedError, StoreError, note
-from soundprobe.base.remote import fetch
+from soundprobe.base.remote import fetch, fetch_again
 
+Read = TypeVar("Read")
 MARK = "xxh3-128:"
 ZEROS = "0" * 32
 UNSIGNED = MARK + ZEROS
@@ -29,6 +30,9 @@ UNSIGNED = MARK + ZEROS
 FIELD = "digest"
 HEAD = 4096
 """Bytes at a file's beginning in which the mark stands, but for Parquet, whose metadata are at its end."""
+OF_PARQUET = b"soundprobe.digest\x18\x29"
+"""What stands before the mark there: its key, and by Thrift's compact protocol that 41 bytes follow. Clips may be
+called like a mark, and columns like the key too, but they stand before it."""
 CHUNK = 1 << 20
 _noted: set[str] = set()
 
@@ -51,7 +55,26 @@ def read_checked(path: Path) -> bytes:
     Raises:
         DamagedError: they are others. StoreError: there is no such file, or it can't be read now.
     """
+    return _whole(path, _read)
+
+
+def check_file(path: Path) -> None:
+    """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
+    _whole(path, _look)
+
+
+def _whole(path: Path, read: Callable[[Path], Read]) -> Read:
+    """What `read` gives, after a copy of what is in a store was fetched anew where it is damaged."""
     fetch(path)
+    try:
+        return read(path)
+    except DamagedError:
+        if not fetch_again(path):
+            raise
+    return read(path)
+
+
+def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -62,9 +85,7 @@ def read_checked(path: Path) -> bytes:
     return content
 
 
-def check_file(path: Path) -> None:
-    """As `read_checked`, without keeping the bytes: for files that are too large for that, or are mapped."""
-    fetch(path)
+def _look(path: Path) -> None:
     try:
         with path.open("rb") as file:
             _check(file, path)
@@ -133,22 +154,22 @@ def note_damage(error: DamagedError) -> None:
 
 def _place(file: IO[bytes], wanted: str) -> int | None:
     """Where `wanted` stands in the file: in its first bytes, or among the metadata of Parquet."""
-    file.seek(0)
-    at = _place_in(file.read(HEAD), 0, wanted)
     size = file.seek(0, os.SEEK_END)
-    if at is not None or size < 12:
-        return at
-    file.seek(-8, os.SEEK_END)
-    end = file.read(8)
-    if end[4:] != b"PAR1":
-        return None
-    start = max(0, size - 8 - int.from_bytes(end[:4], "little"))
-    file.seek(start)
-    return _place_in(file.read(), start, wanted)
+    if size >= 12:
+        file.seek(-8, os.SEEK_END)
+        end = file.read(8)
+        if end[4:] == b"PAR1":
+            start = max(0, size - 8 - int.from_bytes(end[:4], "little"))
+            file.seek(start)
+            content = file.read()
+            at = content.rfind(OF_PARQUET + wanted.encode())
+            return _place_in(content, start, at if at < 0 else at + len(OF_PARQUET))
+    file.seek(0)
+    content = file.read(HEAD)
+    return _place_in(content, 0, content.find(wanted.encode()))
 
 
-def _place_in(content: bytes, start: int, wanted: str) -> int | None:
-    at = content.find(wanted.encode())
+def _place_in(content: bytes, start: int, at: int) -> int | None:
     return None if at < 0 or at + len(UNSIGNED) > len(content) else start + at
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from soundprobe.base import remote
 from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import lives
+from soundprobe.base.files import lives, parse_json
 from soundprobe.base.places import url_of
 
 LOCK = ".lock.json"
@@ -134,9 +134,7 @@ class _Lease:
 
 def _read(content: bytes) -> dict[str, Any]:
     with suppress(ValueError):
-        told = json.loads(content)
-        if isinstance(told, dict):
-            return told
+        return parse_json(content.decode())
     return {}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from soundprobe.base.errors import StoreError, one_line
-from soundprobe.base.files import make_folder, refused, remove_left_over
+from soundprobe.base.files import make_folder, parse_json, refused, remove_left_over
 from soundprobe.base.lease import leased
 
 LOCK, HOLDER = ".lock", ".holder"
@@ -92,7 +92,7 @@ def held_lock(path: Path, doing: str, *, wait: bool) -> Iterator[None]:
 
 def _told(holder: Path) -> str:
     try:
-        known = json.loads(holder.read_text(encoding="utf-8"))
+        known = parse_json(holder.read_text(encoding="utf-8"))
         return f" (process {known['process']:d} on {known['host']}, since {known['since']})"
     except (OSError, ValueError, KeyError, TypeError):  # it has just begun, or is an older version's
         return ""

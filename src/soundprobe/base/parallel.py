@@ -58,6 +58,7 @@ def one_cluster(
     if engine != "dask" or _open.get() is not None:
         yield
         return
+    _prepare_processes()
     from soundprobe.base.cluster import Cluster
 
     with closing(Cluster(address, workers if workers and workers > 0 else None, shown=shown)) as cluster:
@@ -100,7 +101,6 @@ def run_tasks(
     if jobs == 0 or jobs < -1:
         raise ConfigError(f"--jobs {jobs} is not valid: give 1 or more, or -1 for every core.")
     if engine == "dask":
-        _start_trackers()
         with one_cluster(engine, address, jobs):
             cluster = _open.get()
             assert cluster is not None
@@ -117,7 +117,7 @@ def run_tasks(
         tasks = [delayed(function)(*shared, *args) for args in arguments]
         yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
         return
-    _start_trackers()
+    _prepare_processes()
     tasks = [delayed(_Telling(function))(*shared, *args) for args in arguments]
     try:
         yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
@@ -145,9 +145,14 @@ def check_wanted() -> None:
             raise UnwantedError
 
 
-def _start_trackers() -> None:
-    """Starts what watches over the workers' shared memory, which lets signals through in its thread: a worker that is
-    started from there later would get the Ctrl-C that this process was asked to keep from it."""
+def _prepare_processes() -> None:
+    """Keeps from processes the modules in the folder that the user is in, where a data set's `signal.py` would run in
+    place of Python's; what this process has in its path they get once they run.
+
+    Starts what watches over the workers' shared memory, which lets signals through in its thread: a worker that is
+    started from there later would get the Ctrl-C that this process was asked to keep from it.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     if os.name == "nt":
         return
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -13,10 +13,12 @@ import errno
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from soundprobe.base.errors import HARMFUL, ConfigError, SoundprobeError, StoreError, note, one_line
 from soundprobe.base.places import copies_folder, url_of
@@ -117,13 +119,21 @@ def local(place: str | os.PathLike[str], now: Callable[[str], bool] = _is_table)
     return path
 
 
+Named = TypeVar("Named", bound=str | Path | None)
+
+
+def local_if_url(named: Named) -> Named | Path:
+    """`local` of a URL; what else may be named, such as a run by its name or a folder, as it is."""
+    return local(named) if named is not None and is_url(named) else named
+
+
 def pull(path: Path) -> None:
     """Brings the copy at `path` up to date; see `local`. Contents are fetched later."""
     url = url_of(path)
     assert url is not None, "of a copy"
     began, began_s = time.monotonic(), time.time()
     there = _listing(url)
-    with _index(write=True) as index:
+    with asking(url), _index(write=True) as index:
         known = {row[0]: row[1:] for row in index.execute(f"SELECT url, token, at {BELOW}", _below(url))}
         for gone in known.keys() - there.keys():
             if known[gone][1] < began_s:
@@ -169,10 +179,11 @@ def fetch(path: str | os.PathLike[str], *, clip: bool = False) -> None:
             here = os.path.exists(path)
     if here:
         return
-    from tempfile import NamedTemporaryFile
+    from soundprobe.base.files import being_written, sync_file, sync_folder
 
-    with asking(url), NamedTemporaryFile(dir=copies_folder(), prefix=".fetched-", delete=False) as file:
-        temporary = Path(file.name)
+    temporary = Path(copies_folder(), f".{uuid.uuid4().hex}.{os.getpid()}.tmp")
+    being_written.add(temporary)
+    with asking(url):
         try:
             system, name = _system(url)
             try:
@@ -183,16 +194,31 @@ def fetch(path: str | os.PathLike[str], *, clip: bool = False) -> None:
                 return
             if temporary.stat().st_size != found.size:
                 raise OutdatedError(url)
-            os.fsync(file.fileno())
+            sync_file(temporary)
             os.utime(temporary, (found.changed_s, found.changed_s))
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             with _index(write=True) as index:
                 os.replace(temporary, path)
+                sync_folder(Path(path).parent)  # after a power cut the index may know more than the folder has
                 _note(index, url, found, used=time.time() if clip else None)
                 if clip:
                     _make_room(index)
         finally:
             temporary.unlink(missing_ok=True)
+            being_written.discard(temporary)
+
+
+def fetch_again(path: Path) -> bool:
+    """Brings the content anew where the file at `path` is a copy, which was damaged here. False where it is none."""
+    url = url_of(path)
+    if url is None:
+        return False
+    with _index(write=True) as index:
+        was_here = index.execute("UPDATE objects SET here = 0 WHERE url = ? AND here = 1", (url,)).rowcount
+    if was_here:
+        note(f"The copy of {url} in the cache is damaged. It is fetched again.")
+        fetch(path)
+    return bool(was_here)
 
 
 def push(written: Path, path: Path) -> None:
@@ -329,12 +355,12 @@ def _listing(url: str) -> dict[str, _Object]:
     with asking(url):
         system, base = _system(url)
         found = system.find(base, detail=True)
-    named = {f"{url}{name[len(base) :]}": info for name, info in found.items() if not name.endswith("/")}
-    return {
-        one: _object(info)
-        for one, info in named.items()
-        if info["type"] == "file" and not any(part.startswith(".") for part in one[len(url) :].split("/"))
-    }
+        named = {f"{url}{name[len(base) :]}": info for name, info in found.items() if not name.endswith("/")}
+        return {
+            one: _object(info)
+            for one, info in named.items()
+            if info["type"] == "file" and not any(part.startswith(".") for part in one[len(url) :].split("/"))
+        }
 
 
 def _object(info: dict[str, Any]) -> _Object:
@@ -362,7 +388,7 @@ def _lay_down(
     path = placed(url)
     if known is not None and (known[1] >= now_s or (known[0] == found.token and path.exists())):
         return True
-    temporary = Path(copies_folder(), f".laid-{os.getpid()}")
+    temporary = Path(copies_folder(), f".laid.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -420,6 +446,16 @@ def _note(
     )
 
 
+@lru_cache
+def _clear(root: str) -> None:
+    """Takes away what dead processes were fetching, once a process."""
+    from soundprobe.base.files import remove_left_over
+
+    for left in Path(root).glob(".*.tmp"):
+        with suppress(OSError):
+            remove_left_over(left)
+
+
 @contextmanager
 def _index(*, write: bool = False) -> Iterator[sqlite3.Connection]:
     """What is known of each `_Object`; whether its content is here, when it was last used as a clip, and when all that
@@ -432,6 +468,7 @@ def _index(*, write: bool = False) -> Iterator[sqlite3.Connection]:
 
     file = os.path.join(copies_folder(), "index.sqlite")
     os.makedirs(copies_folder(), exist_ok=True)
+    _clear(copies_folder())
     try:
         with closing(sqlite3.connect(file, timeout=600, isolation_level=None)) as index:
             index.execute("PRAGMA synchronous = OFF")  # it can be made again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soundprobe.base.errors import AudioError, ConfigError, one_line
+from soundprobe.base.errors import HARMFUL_IN_LINES, AudioError, ConfigError, one_line
 from soundprobe.base.files import check_room, printable, remove_leftovers_of, write_text
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine
 from soundprobe.base.remote import placed
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from soundprobe.audio.live import Raw
     from soundprobe.predicting.predictor import Listening, Predictor
 
+UNSEEN = re.compile(rf"(?!\t){HARMFUL_IN_LINES.pattern}")
+"""What a terminal is not sent; tabs part the cells of some formats."""
 EXAMPLES = examples(
     "soundprobe predict clip.wav --run best",
     "soundprobe predict recordings/ --run mn04-linear --dataset esc-50 --json",
@@ -51,7 +54,7 @@ NAMES_SHOWN = 5
 TABLE = "table"
 
 Run = Annotated[
-    str | None, option("RUN", "best, a name of `runs list`, a folder, or hf:OWNER/NAME.", "--run", "--head")
+    str | None, option("RUN", "best, a name of `runs list`, a folder, URL or hf:OWNER/NAME.", "--run", "--head")
 ]
 Weights = Annotated[str | None, option("FILE", "The backbone's, where they are yours or were moved.")]
 Channels = Annotated[str | None, option("HOW", "mean, first or loudest. Default: as in training.")]
@@ -243,8 +246,9 @@ def _writer(form: str, recordings: int, to: Path | None) -> Any:
 
 
 def _write(text: str) -> None:
-    """At once, on standard output."""
-    sys.stdout.write(printable(text))
+    """At once, on standard output; names send nothing to a terminal but themselves."""
+    text = printable(text)
+    sys.stdout.write(UNSEEN.sub(" ", text) if sys.stdout.isatty() else text)
     sys.stdout.flush()
 
 

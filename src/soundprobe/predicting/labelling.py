@@ -6,7 +6,6 @@ of change, and the answer. A recording is passed over where its last line says t
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from soundprobe.base.errors import ConfigError, StoreError
-from soundprobe.base.files import digest_key, printable, refused, remove_leftovers_of, write_text
+from soundprobe.base.files import digest_key, parse_json, printable, refused, remove_leftovers_of, write_text
 from soundprobe.base.places import told
 from soundprobe.predicting.label_formats import json_line
 
@@ -93,7 +92,7 @@ class LabelFolder:
         logged: dict[str, dict[str, Any]] = {}
         for line in lines:
             try:
-                said = json.loads(line)
+                said = parse_json(line)
                 logged[said["file"]] = said
             except (ValueError, KeyError, TypeError):  # cut by a crash: that recording is heard again
                 continue

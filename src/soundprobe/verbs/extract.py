@@ -160,16 +160,18 @@ def extract(
         dealt, scanned = scan_readable(clips, jobs=jobs, shown=progress)
         return dealt, scanned, fingerprint(dealt, scanned)
 
-    looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one) for one in asked]
+    drawn = [(spec, one, own_seed) for spec, one in asked for own_seed in (seeds if one == RANDOM else seeds[:1])]
+    beside = embeddings / path_name(clips.name)
+    looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one, beside) for one in drawn]
     if known and None not in known:
         looked = look()
         extractions = ShownList[Extraction]()
-        for (spec, _), sha256 in zip(asked, known, strict=True):
+        for (spec, *_), sha256 in zip(drawn, known, strict=True):
             settings = spec.settings(clip_seconds) | ({} if channels == "mean" else {"channels": channels})
             key = embedding_key(spec, settings, str(sha256), looked[2], batch_size)
             if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key), spec):
                 extractions.append(there)
-        if len(extractions) == len(asked):
+        if len(extractions) == len(known):
             if on_extraction:
                 for there in extractions:
                     on_extraction(there)
@@ -189,9 +191,8 @@ def extract(
         return framed(model, frames) if frames is not None else declared(model, precision)
 
     models = [
-        (kept(load_backbone(spec.name, weights=one, seed=drawn, **load)).on_channels(channels), one)
-        for spec, one in asked
-        for drawn in (seeds if one == RANDOM else seeds[:1])
+        (kept(load_backbone(spec.name, weights=one, seed=own_seed, **load)).on_channels(channels), one)
+        for spec, one, own_seed in drawn
     ]
     clips, scanned, digest = looked or look()
     if frames is not None:

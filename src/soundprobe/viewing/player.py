@@ -12,6 +12,8 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
+from soundprobe.base.errors import one_line
+from soundprobe.base.files import printable
 from soundprobe.viewing.sound import Playable
 from soundprobe.viewing.spectrogram import Spectrogram
 from soundprobe.viewing.strip import Block
@@ -89,6 +91,7 @@ def templates() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("soundprobe.viewing", "templates"),
         autoescape=True,
+        finalize=lambda shown: one_line(printable(shown)) if type(shown) is str else shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import SoundprobeError, one_line
+from soundprobe.base.files import parse_json
 from soundprobe.base.progress import Lines
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -223,7 +224,7 @@ def _append(response: httpx.Response, part: Path, offset: int, total: int | None
 def _left_over(part: Path, url: str, digest_known: bool) -> tuple[int, str | None]:
     """How many bytes of `part` the next try may go on from, and the validator that they came with."""
     try:
-        note = json.loads(_note_path(part).read_text())
+        note = parse_json(_note_path(part).read_text())
         noted_url, validator = note["url"], note["validator"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # no note, or a crash cut it short
         return 0, None
