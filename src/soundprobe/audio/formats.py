@@ -113,7 +113,11 @@ def other_format(audio: Encoded) -> str | None:
     if audio[4:8] in (b"moov", b"mdat", b"wide", b"free"):
         return "QuickTime"
     if audio[:4] == b"OggS":
-        return _in_ogg(audio)
+        if len(audio) < 28:
+            return None
+        first = 27 + audio[26]
+        packet = audio[first : first + 16]
+        return next((name for beginning, name in IN_OGG.items() if packet.startswith(beginning)), None)
     if audio[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
         return _in_riff(audio)
     if audio[:4] == b"FORM" and audio[8:12] == b"AIFC":
@@ -142,14 +146,6 @@ def remedy(name: str) -> str:
     if name in NEVER_READ:
         return CONVERT
     return f"pip install 'soundprobe[ffmpeg]' reads it; or {CONVERT}"
-
-
-def _in_ogg(audio: Encoded) -> str | None:
-    if len(audio) < 28:
-        return None
-    first = 27 + audio[26]
-    packet = audio[first : first + 16]
-    return next((name for beginning, name in IN_OGG.items() if packet.startswith(beginning)), None)
 
 
 def _in_riff(audio: Encoded) -> str | None:

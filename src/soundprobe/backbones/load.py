@@ -190,7 +190,16 @@ def choices_in(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fill_from(network: Any, spec: BackboneSpec, file: Path, weights: str | Path) -> WeightsInfo:
-    _fill(network, spec, file)
+    state = load_state_dict(file)
+    if hasattr(network, "convert"):
+        state = network.convert(state)
+    problems = misfits(network.state_dict(), state)
+    if problems:
+        raise WeightsError(
+            f"{file} is not a weights file of {spec.name}: {'; '.join(problems)}. "
+            f"Give a state dict of {spec.title}, or leave --weights out."
+        )
+    _method(network, spec, "load_state_dict")(state)
     sha256 = sha256_of(file)
     # The published file is the published file, wherever the user keeps it.
     pretrained = weights == PRETRAINED or (spec.weights is not None and sha256 == spec.weights.sha256)
@@ -229,20 +238,6 @@ def _build(spec: BackboneSpec, clip_seconds: float | None, seed: int) -> Any:
             f"backbone {spec.name!r}: its spec says 0 parameters, but it has weights. Leave parameters out."
         )
     return network
-
-
-def _fill(network: Any, spec: BackboneSpec, file: Path) -> None:
-    """Copies the file's tensors into the network; all of them, and nothing else, must fit."""
-    state = load_state_dict(file)
-    if hasattr(network, "convert"):
-        state = network.convert(state)
-    problems = misfits(network.state_dict(), state)
-    if problems:
-        raise WeightsError(
-            f"{file} is not a weights file of {spec.name}: {'; '.join(problems)}. "
-            f"Give a state dict of {spec.title}, or leave --weights out."
-        )
-    _method(network, spec, "load_state_dict")(state)
 
 
 def misfits(own: Mapping[str, Tensor], given: Mapping[str, Any]) -> list[str]:

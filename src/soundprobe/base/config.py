@@ -59,7 +59,13 @@ def read_recipe(name_or_path: str | None, schema: type[AnyRecipe], overrides: Se
     where = name_or_path or "--set"
     content = _read_toml(name_or_path) if name_or_path else {}
     for override in overrides:
-        _set_field(content, override)
+        path, value = parse_override(override)
+        table = content
+        for name in path[:-1]:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--set {override!r}: {name!r} is a value, not a table of settings.")
+        table[path[-1]] = value
     try:
         return schema.model_validate(content)
     except ValidationError as error:
@@ -130,16 +136,6 @@ def parse_override(override: str) -> tuple[list[str], Any]:
         return path, _parsed(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         return path, text.strip()
-
-
-def _set_field(content: dict[str, Any], override: str) -> None:
-    path, value = parse_override(override)
-    table = content
-    for name in path[:-1]:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {name!r} is a value, not a table of settings.")
-    table[path[-1]] = value
 
 
 def _first_mistake(where: str, schema: type[Recipe], error: ValidationError) -> str:

@@ -40,28 +40,6 @@ def find_embeddings(root: Path, clips: Clips) -> Embeddings | None:
 
 def print_audit(found: Audit, out: Console) -> None:
     """Each finding with the first few it is about; what was not looked at says what it needs."""
-    _print_balance(found, out)
-    _print_copies(found, out)
-    for title, clips, unit in (
-        (f"shorter than {found.short_s:g} s", found.short, "s"),
-        (f"silent (peak below {found.silent_peak:g} of full scale)", found.silent, "peak"),
-    ):
-        if clips:
-            _list(out, f"{len(clips)} clips are {title}:", clips, partial(_clip, unit=unit))
-        elif clips is not None:
-            out.print(f"No clip is {title}.")
-    if found.leaking:
-        out.print(
-            f"{len(found.leaking)} of {found.clips} clips have "
-            f"{'a sibling of their recording, ' if found.recordings_known else ''}a copy or a near copy in "
-            "another fold. What siblings and copies with the same bytes are worth: soundprobe probe --exclude-leaks, "
-            "then soundprobe report. Near copies stay in training."
-        )
-    for name, reason in found.not_checked.items():
-        out.print(f"Not checked: {name}: {reason}", markup=False)
-
-
-def _print_balance(found: Audit, out: Console) -> None:
     spread = found.clips_per_recording
     if found.recordings_known:
         out.print(
@@ -83,6 +61,24 @@ def _print_balance(found: Audit, out: Console) -> None:
                 + f"{one.clips} clips"
             ),
         )
+    _print_copies(found, out)
+    for title, clips, unit in (
+        (f"shorter than {found.short_s:g} s", found.short, "s"),
+        (f"silent (peak below {found.silent_peak:g} of full scale)", found.silent, "peak"),
+    ):
+        if clips:
+            _list(out, f"{len(clips)} clips are {title}:", clips, partial(_clip, unit=unit))
+        elif clips is not None:
+            out.print(f"No clip is {title}.")
+    if found.leaking:
+        out.print(
+            f"{len(found.leaking)} of {found.clips} clips have "
+            f"{'a sibling of their recording, ' if found.recordings_known else ''}a copy or a near copy in "
+            "another fold. What siblings and copies with the same bytes are worth: soundprobe probe --exclude-leaks, "
+            "then soundprobe report. Near copies stay in training."
+        )
+    for name, reason in found.not_checked.items():
+        out.print(f"Not checked: {name}: {reason}", markup=False)
 
 
 def _print_copies(found: Audit, out: Console) -> None:

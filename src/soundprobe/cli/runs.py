@@ -41,7 +41,20 @@ def list_runs(dataset: Dataset = None, heads: HeadsFolder = Path("heads"), as_js
     if not found and not there.others:
         out.print(f"No runs found in {heads}. {WHAT_TO_RUN}.", markup=False)
     if found:
-        print_table(_table(found), "MB", "made")
+        table = Table(box=None, pad_edge=False)
+        for column in ("name", "data", "accuracy", "folds", "made", "MB", ""):
+            right = column in ("accuracy", "folds", "MB")
+            table.add_column(
+                column, justify="right" if right else "left", no_wrap=right or column == "made", overflow="fold"
+            )
+        for run in found:
+            made = (run.fit or run.record).created.replace("T", " ")[:16]
+            score = run.score if run.fit is None else f"({run.score})"
+            cells = (score, run.tested, made, _megabytes(run), run.why_not_best)
+            table.add_row(
+                Text(one_line(run.name)), Text(one_line(run.data)), *cells, style="" if run.contends else "dim"
+            )
+        print_table(table, "MB", "made")
     for label, place in _places(found).items():
         out.print(f"{one_line(label)} is {one_line(place)}", markup=False)
     for folder, reason in there.others.items():
@@ -121,21 +134,6 @@ def rm(
         remove_folder(folder)
     out.print(f"removed {plural(len(folders), 'run')}, {freed / 1e6:.1f} MB")
     answer(as_json, removed=folders, freed_bytes=freed)
-
-
-def _table(found: Sequence[NamedRun]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "data", "accuracy", "folds", "made", "MB", ""):
-        right = column in ("accuracy", "folds", "MB")
-        table.add_column(
-            column, justify="right" if right else "left", no_wrap=right or column == "made", overflow="fold"
-        )
-    for run in found:
-        made = (run.fit or run.record).created.replace("T", " ")[:16]
-        score = run.score if run.fit is None else f"({run.score})"
-        cells = (score, run.tested, made, _megabytes(run), run.why_not_best)
-        table.add_row(Text(one_line(run.name)), Text(one_line(run.data)), *cells, style="" if run.contends else "dim")
-    return table
 
 
 def _megabytes(run: NamedRun) -> str:

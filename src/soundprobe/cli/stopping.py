@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
 
@@ -96,18 +96,14 @@ def _end() -> None:
         for handle in (2, shown):  # one line is enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
         for tidy in (_end_workers, _remove_temporary, _flush):
-            _within(WITHIN_S / 2, tidy)
+            thread = threading.Thread(target=tidy, daemon=True)
+            thread.start()
+            thread.join(WITHIN_S / 2)
         if os.isatty(terminal):
             os.write(terminal, SHOW_CURSOR)
         os.write(terminal, line.encode())
     finally:
         os._exit(INTERRUPTED)
-
-
-def _within(seconds: float, call: Callable[[], None]) -> None:
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(seconds)
 
 
 def _doing() -> str:

@@ -193,7 +193,11 @@ def find_feature_sets(
         for part in empty if len(empty) < len(found) else []:
             note(f"{part.folder} is left out: every clip of it failed.")
         kept = [part for part in found if part not in empty or len(empty) == len(found)]
-        return [*(FeatureSet((part,)) for part in kept if part.fold is None), *_whole(_runs(kept))]
+        runs = _runs(kept)
+        for run in runs:
+            if run.lacking:
+                note(f"Left out: {_lacks(run)}")
+        return [*(FeatureSet((part,)) for part in kept if part.fold is None), *[run for run in runs if not run.lacking]]
     wanted = [name.strip() for name in backbone.split(",") if name.strip()]
     if not wanted:
         raise ConfigError(f"--backbone {backbone!r} names no backbone. Give one, such as --backbone mn04, or mn04+ast.")
@@ -202,7 +206,19 @@ def find_feature_sets(
 
 def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
     """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
-    if tuned := _finetuned(found, wanted):
+    # Of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold.
+    names = {name.strip() for name in wanted.split("+")}
+    runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
+    single = [FeatureSet((part,)) for part in found if part.fold is not None and part.folder.name in names]
+    if (runs or single) and "+" in wanted:
+        raise ConfigError(
+            f"{wanted!r}: networks that were fine-tuned in folds have other embeddings in each fold, so they can't "
+            "stand side by side with others. Probe them by themselves."
+        )
+    for run in runs:
+        if run.lacking:
+            raise StoreError(_lacks(run))
+    if tuned := [*runs, *single]:
         return tuned
     choices = [_named(found, name.strip()) for name in wanted.split("+")]
     combinations = [
@@ -240,14 +256,6 @@ def _runs(found: Sequence[store.EmbeddingSet]) -> list[FeatureSet]:
     return [FeatureSet(tuple(sorted(parts, key=lambda part: part.fold or 0))) for parts in runs.values()]
 
 
-def _whole(runs: Sequence[FeatureSet]) -> list[FeatureSet]:
-    """Those of `runs` that have a set of every fold; the others are named."""
-    for run in runs:
-        if run.lacking:
-            note(f"Left out: {_lacks(run)}")
-    return [run for run in runs if not run.lacking]
-
-
 def _lacks(run: FeatureSet) -> str:
     assert run.finetuned is not None, "only a fine-tuning run has a set for each fold"
     command = run.sets[0].record.command or f"soundprobe extract --finetuned {run.finetuned.path}"
@@ -257,22 +265,6 @@ def _lacks(run: FeatureSet) -> str:
 
 def _run_name(run: FeatureSet) -> str:
     return f"{run.name}-{run.finetuned.key if run.finetuned else ''}"
-
-
-def _finetuned(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
-    """What `wanted` names of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold."""
-    names = {name.strip() for name in wanted.split("+")}
-    runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
-    single = [FeatureSet((part,)) for part in found if part.fold is not None and part.folder.name in names]
-    if (runs or single) and "+" in wanted:
-        raise ConfigError(
-            f"{wanted!r}: networks that were fine-tuned in folds have other embeddings in each fold, so they can't "
-            "stand side by side with others. Probe them by themselves."
-        )
-    for run in runs:
-        if run.lacking:
-            raise StoreError(_lacks(run))
-    return [*runs, *single]
 
 
 def read_features(

@@ -181,7 +181,10 @@ def describe_members(predictor: Predictor) -> list[dict[str, Any]]:
     """`ExportRecord.members`."""
     return [
         {
-            "backbones": [_described(backbone) for backbone in member.backbones],
+            "backbones": [
+                {name: value for name, value in backbone.describe().items() if name != "folders"}  # of this machine
+                for backbone in member.backbones
+            ],
             "heads": [{"params": head.state_params()} for head in member.heads],
         }
         for member in predictor.members
@@ -319,11 +322,6 @@ def _check_fits(head: Any, width: int, n_classes: int, path: Path) -> None:
             f"{path}: a head of {head.n_features_in_} numbers and {len(classes)} classes doesn't fit embeddings of "
             f"{width} numbers and {n_classes} classes. {ExportRecord.REMEDY}"
         )
-
-
-def _described(backbone: LoadedBackbone) -> dict[str, Any]:
-    """Without folders of this machine, as others may be given the bundle."""
-    return {name: value for name, value in backbone.describe().items() if name != "folders"}
 
 
 def plain_name(told: BackboneRecord) -> str:

@@ -55,10 +55,14 @@ def model_card(record: ExportRecord, address: str = ".") -> str:
         address: what `predict --run` calls a bundle.
     """
     classes, rate_hz = record.dataset.class_names, int(record.backbones[0].settings["sample_rate_hz"])
+    data = record.dataset
+    recordings = "" if record.recordings is None else f" of {record.recordings:,} recordings"
+    folds = ", ".join(map(str, data.folds))
     rows = {
         "classes": f"{len(classes)}: {', '.join(map(in_cell, classes))}",
         **_scores(record),
-        "data": _data(record),
+        "data": f"{in_cell(data.name)}: {data.clips:,} clips{recordings}, folds {folds}; "
+        f"fingerprint {data.fingerprint[:12]}",
         "backbone": "; ".join(map(_backbone, record.backbones)),
         "head": f"{in_cell(record.head)}, {_heads(record)}",
         **_told_only(record),
@@ -94,13 +98,6 @@ def _percent(score: ScoreEntry) -> str:
     if score.low is None or score.high is None:
         return f"{100 * score.mean:.1f} %"
     return f"{100 * score.mean:.1f} % (95 % interval {100 * score.low:.1f} to {100 * score.high:.1f})"
-
-
-def _data(record: ExportRecord) -> str:
-    data = record.dataset
-    recordings = "" if record.recordings is None else f" of {record.recordings:,} recordings"
-    folds = ", ".join(map(str, data.folds))
-    return f"{in_cell(data.name)}: {data.clips:,} clips{recordings}, folds {folds}; fingerprint {data.fingerprint[:12]}"
 
 
 def _backbone(told: BackboneRecord) -> str:

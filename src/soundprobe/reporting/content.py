@@ -14,7 +14,7 @@ from soundprobe.reporting.runs.collect import UnreadableRun
 from soundprobe.reporting.sections import chapters, notes_cnn, sections, unreadable_runs
 from soundprobe.reporting.sections.chart import Chart, chart_of
 from soundprobe.reporting.sections.next_steps import Step, steps_of
-from soundprobe.reporting.sections.section import Section, Unmeasured
+from soundprobe.reporting.sections.section import Unmeasured
 from soundprobe.reporting.sections.trust import Check, checks_of
 from soundprobe.reporting.sections.verdict import Verdict, verdict_of
 from soundprobe.reporting.wording import count, listing, one_line, plural
@@ -100,7 +100,10 @@ def _part(comparison: Comparison) -> Part:
 
 
 def _chapters(comparison: Comparison, unmeasured: Sequence[Unmeasured]) -> Iterator[Chapter]:
-    found = {title: [_shown(one, comparison) for one in some] for title, some in chapters().items()}
+    found = {
+        title: [Shown(one.key, one.title, list(one.show(comparison)), one.folded) for one in some]
+        for title, some in chapters().items()
+    }
     if unmeasured:
         items: list[Words] = [(one.what, ": ", code(one.command)) for one in unmeasured]
         found[list(found)[-1]].append(Shown("unmeasured", f"Not measured ({len(items)})", [Bullets(items)], True))
@@ -108,10 +111,6 @@ def _chapters(comparison: Comparison, unmeasured: Sequence[Unmeasured]) -> Itera
         shown = [one for one in sections_ if one.elements]
         if shown:  # what is folded stands below, so that what can be read comes first
             yield Chapter(title, sorted(shown, key=lambda one: one.folded))
-
-
-def _shown(section: Section, comparison: Comparison) -> Shown:
-    return Shown(section.key, section.title, list(section.show(comparison)), section.folded)
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:

@@ -33,14 +33,20 @@ def linked_recordings(groups: np.ndarray, *alike: np.ndarray | None) -> tuple[tu
             links.append(np.stack([recording, recording[first[where]]]))
     if not links:
         return ()
-    a, b = np.concatenate(links, axis=1)
+    first, second = np.concatenate(links, axis=1)
+    component = connected(first, second, len(names))
+    several = np.flatnonzero(np.bincount(component) > 1)
+    return tuple(tuple(names[component == one].tolist()) for one in several)
+
+
+def connected(first: np.ndarray, second: np.ndarray, nodes: int) -> np.ndarray:
+    """(nodes,) int32, equal for nodes that links from `first` to `second`, (n,) each, connect."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_array((np.ones(len(a), dtype=bool), (a, b)), shape=(len(names), len(names)))
-    _, component = connected_components(graph, directed=False)
-    several = np.flatnonzero(np.bincount(component) > 1)
-    return tuple(tuple(names[component == one].tolist()) for one in several)
+    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(nodes, nodes))
+    component: np.ndarray = connected_components(graph, directed=False)[1]
+    return component
 
 
 def join_copies(groups: np.ndarray, sha256: np.ndarray) -> np.ndarray:

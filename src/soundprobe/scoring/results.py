@@ -381,7 +381,20 @@ def read_result(folder: Path) -> RunRecord:
 
 def summarise(run: RunResult) -> dict[str, Any]:
     """The content of `result.json`: the run's `info`, each fold's scores, and their mean and spread."""
-    folds = [_fold_summary(result) for result in sorted(run.folds, key=lambda result: result.fold)]
+    folds = [
+        {
+            "fold": result.fold,
+            "train_clips": result.train_clips,
+            "test_clips": len(result.ids),
+            "accuracy": float(metrics.accuracy(result.y_true, result.predicted)),
+            "macro_f1": float(metrics.macro_f1(result.y_true, result.predicted)),
+            "chosen": dict(result.chosen),
+            "history": [dict(step) for step in result.history],
+            **_tuning(result),
+            "seconds": None if result.seconds is None else round(result.seconds, 4),
+        }
+        for result in sorted(run.folds, key=lambda result: result.fold)
+    ]
     scores = {name: metrics.mean_std([fold[name] for fold in folds]) for name in ("accuracy", "macro_f1")}
     return {
         "format": RunRecord.FORMAT,
@@ -396,20 +409,6 @@ def summarise(run: RunResult) -> dict[str, Any]:
             for name, score in scores.items()
         },
         "complete": {fold["fold"] for fold in folds} == set(run.info["dataset"]["folds"]),
-    }
-
-
-def _fold_summary(result: FoldResult) -> dict[str, Any]:
-    return {
-        "fold": result.fold,
-        "train_clips": result.train_clips,
-        "test_clips": len(result.ids),
-        "accuracy": float(metrics.accuracy(result.y_true, result.predicted)),
-        "macro_f1": float(metrics.macro_f1(result.y_true, result.predicted)),
-        "chosen": dict(result.chosen),
-        "history": [dict(step) for step in result.history],
-        **_tuning(result),
-        "seconds": None if result.seconds is None else round(result.seconds, 4),
     }
 
 

@@ -247,10 +247,6 @@ def _refit(network: FinetunedNetwork, training: ClipsPart, selection: Trained, t
     return replace(again, history=history, seconds=selection.seconds + again.seconds)
 
 
-def checkpoint_path(folder: Path, fold: int, phase: str) -> Path:
-    return folder / "checkpoints" / f"fold-{fold:02d}-{phase}.pt"
-
-
 def checkpoints(folder: Path, fold: int) -> list[Path]:
     """What is kept of a fold that is not done yet."""
     return sorted((folder / "checkpoints").glob(f"fold-{fold:02d}-*"))
@@ -275,7 +271,7 @@ def _setting(task: FoldTraining, phase: str, stop_after: int | None = None) -> S
         seed=task.plan.seed,
         device=torch.device(task.device),
         sample_rate_hz=task.sample_rate_hz,
-        checkpoint=checkpoint_path(task.folder, task.fold, phase),
+        checkpoint=task.folder / "checkpoints" / f"fold-{task.fold:02d}-{phase}.pt",
         stop_after=stop_after,
         on_epoch=on_epoch,
     )

@@ -155,7 +155,8 @@ def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source])
         files.setdefault(PurePosixPath(of).name, []).append(of)
     for name in names:
         for of in files.get(Path(name).name, ()):
-            same[name, of] = _shared_parts(os.path.abspath(name), of)
+            pairs = zip(reversed(Path(os.path.abspath(name)).parts), reversed(PurePosixPath(of).parts), strict=False)
+            same[name, of] = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
     of_name: dict[str, int] = {}
     of_file: dict[str, int] = {}
     for (name, of), count in same.items():
@@ -168,12 +169,6 @@ def _labels(segments: str | Path | Sequence[Segment], sources: Sequence[Source])
         told = ", ".join(PurePosixPath(of).name for of in list(given)[:NAMES_SHOWN])
         raise DataError(f"The segments are of {told}, and none of the clips is called so. Name those recordings.")
     return found
-
-
-def _shared_parts(one: str, other: str) -> int:
-    """How many parts two paths have in common, counted from their ends."""
-    pairs = zip(reversed(Path(one).parts), reversed(PurePosixPath(other).parts), strict=False)
-    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _too_large_note(clips: Sequence[ClipView], taken: int, max_mb: float) -> str:

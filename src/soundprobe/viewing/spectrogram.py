@@ -81,7 +81,7 @@ def picture(levels: np.ndarray) -> bytes:
 
 def _bands(transform: int, sample_rate_hz: int, highest_hz: float) -> np.ndarray:
     """(F, K) weights of the bands, each a triangle between its neighbours' centres."""
-    edges = _hz(np.linspace(_mel(LOWEST_HZ), _mel(highest_hz), BANDS + 2))
+    edges = 700 * (10 ** (np.linspace(_mel(LOWEST_HZ), _mel(highest_hz), BANDS + 2) / 2595) - 1)
     frequencies = np.arange(transform // 2 + 1) * sample_rate_hz / transform
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (frequencies - low) / (centre - low), (high - frequencies) / (high - centre)
@@ -90,7 +90,3 @@ def _bands(transform: int, sample_rate_hz: int, highest_hz: float) -> np.ndarray
 
 def _mel(frequency_hz: float) -> float:
     return 2595 * math.log10(1 + frequency_hz / 700)
-
-
-def _hz(mel: np.ndarray) -> np.ndarray:
-    return 700 * (10 ** (mel / 2595) - 1)

@@ -185,7 +185,8 @@ def _try_once(
             response.raise_for_status()
             if response.status_code != 200:
                 raise DownloadError(f"the server answered {response.status_code} instead of the file")
-        total = _total_bytes(response, offset)
+        length = response.headers.get("content-length", "")
+        total = offset + int(length) if WHOLE_NUMBER.fullmatch(length) else None
         if size_bytes is not None and total not in (None, size_bytes):
             raise DownloadError(f"the server's file has {total} bytes where {size_bytes} are expected")
         most = most_bytes if size_bytes is None else size_bytes
@@ -249,12 +250,6 @@ def _validator(response: httpx.Response) -> str | None:
     etag = response.headers.get("etag", "")
     told = ("" if etag.startswith("W/") else etag) or response.headers.get("last-modified", "")
     return str(told) if told and told.isascii() and told.isprintable() else None
-
-
-def _total_bytes(response: httpx.Response, offset: int) -> int | None:
-    """The whole file's size as the server states it, or None."""
-    length = response.headers.get("content-length", "")
-    return offset + int(length) if WHOLE_NUMBER.fullmatch(length) else None
 
 
 def _note_path(part: Path) -> Path:

@@ -148,7 +148,12 @@ def fetch(file: WeightFile, *, progress: bool = True) -> Path:
         make_folder(path.parent)
         with held_lock(path.with_name(path.name + ".lock"), f"fetching {file.filename}", wait=True):
             if (there := _present(file, path)) is not None:
-                _finish_partial(file, path)
+                from soundprobe.backbones.weights.download import remove_partial
+
+                part = path.with_name(path.name + ".part")  # of a download that was stopped at its last steps
+                if part.with_name(part.name + ".from").exists() and not part.exists():
+                    _mark_fetched(file, path)
+                remove_partial(part)
                 return there
             if path.exists():
                 note(f"{path} is damaged. It is fetched again.")
@@ -174,16 +179,6 @@ def sha256_of(path: Path) -> str:
 def _left_over(path: Path) -> bool:
     """Whether a download was stopped between its last steps, or is at them."""
     return any(path.with_name(path.name + ending).exists() for ending in (".part", ".part.from", ".lock" + HOLDER))
-
-
-def _finish_partial(file: WeightFile, path: Path) -> None:
-    """Does what a download that was stopped after it was whole has left to do; else takes away what it left."""
-    from soundprobe.backbones.weights.download import remove_partial
-
-    part = path.with_name(path.name + ".part")
-    if part.with_name(part.name + ".from").exists() and not part.exists():
-        _mark_fetched(file, path)
-    remove_partial(part)
 
 
 def fetched_mark(file: WeightFile) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soundprobe.base.errors import ConfigError
+from soundprobe.scoring.copies import connected
 
 NEAR_COSINE = 0.95
 """Two clips are near copies from this centred cosine on.
@@ -21,6 +22,8 @@ falls to .6. Of 59,100 pairs of clips in different folds and of different record
 on Freesound as well. So a pair from here on is worth a listen; below, chance pairs begin to outnumber copies.
 """
 ROWS_AT_ONCE = 512
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""(K,) rows, and rows of other folds, int64; and their cosines, float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +66,21 @@ def find_near_copies(
     if keep < 1:
         raise ConfigError(f"{keep} pairs can't be listed; give 1 or more.")
     unit = _centred_units(features)
-    best = _Best(keep)
+    best = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
     pairs, near, component = 0, np.zeros(len(unit), dtype=bool), np.arange(len(unit))
     for start in range(0, len(unit), ROWS_AT_ONCE):
         stop = min(start + ROWS_AT_ONCE, len(unit))
         cosine = unit[start:stop] @ unit[start:].T  # (rows, N - start): pairs with earlier clips are done
         cosine[folds[start:stop, None] == folds[None, start:]] = -2.0
         cosine[:, : stop - start][np.tril_indices(stop - start)] = -2.0
-        best.add(cosine, start)
+        best = _best(best, cosine, start, keep)
         rows, others = np.nonzero(cosine >= near_cosine - 1e-6)  # float32: an exact copy may come out just below 1
         pairs += len(rows)
         if len(rows):
             near[rows + start] = near[others + start] = True
-            component = _joined(component, rows + start, others + start)
-    first, second, found = best.sorted()
+            component = connected(component[rows + start], component[others + start], len(unit))[component]
+    order = np.lexsort((best[1], best[0], -best[2]))  # the largest first, equals by row
+    first, second, found = (column[order] for column in best)
     return NearCopies(first, second, found.clip(-1.0, 1.0), pairs, near, component)
 
 
@@ -89,43 +93,13 @@ def _centred_units(features: np.ndarray) -> np.ndarray:
     return np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-5 * scale)
 
 
-def _joined(component: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The components after joining those of clips `first` with those of clips `second`."""
-    size = len(component)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    links = coo_array((np.ones(len(first), dtype=bool), (component[first], component[second])), shape=(size, size))
-    return connected_components(links, directed=False)[1][component]
-
-
-class _Best:
-    """The `keep` largest cosines seen so far, with their rows."""
-
-    def __init__(self, keep: int) -> None:
-        self.keep = keep
-        self.first = np.zeros(0, dtype=np.int64)
-        self.second = np.zeros(0, dtype=np.int64)
-        self.cosine = np.zeros(0, dtype=np.float32)
-
-    def add(self, cosine: np.ndarray, start: int) -> None:
-        """Takes in a block whose row and column 0 are clip `start`; -2 marks what is no pair."""
-        full = len(self.cosine) == self.keep
-        flat = cosine.ravel()
-        places = np.flatnonzero(flat > (self.cosine.min() if full else -2.0))
-        if len(places) > self.keep:
-            places = places[np.argpartition(flat[places], -self.keep)[-self.keep :]]
-        rows, others = np.divmod(places, cosine.shape[1])
-        self.first = np.concatenate([self.first, rows + start])
-        self.second = np.concatenate([self.second, others + start])
-        self.cosine = np.concatenate([self.cosine, flat[places]])
-        if len(self.cosine) > self.keep:
-            self._cut(np.argpartition(self.cosine, -self.keep)[-self.keep :])
-
-    def _cut(self, places: np.ndarray) -> None:
-        self.first, self.second, self.cosine = self.first[places], self.second[places], self.cosine[places]
-
-    def sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Largest cosine first, equals by row."""
-        self._cut(np.lexsort((self.second, self.first, -self.cosine)))
-        return self.first, self.second, self.cosine
+def _best(best: Pairs, cosine: np.ndarray, start: int, keep: int) -> Pairs:
+    """The `keep` largest cosines of `best` and of a block whose row and column 0 are clip `start`; -2 is no pair."""
+    flat = cosine.ravel()
+    places = np.flatnonzero(flat > (best[2].min() if len(best[2]) == keep else -2.0))
+    if len(places) > keep:
+        places = places[np.argpartition(flat[places], -keep)[-keep:]]
+    rows, others = np.divmod(places, cosine.shape[1])
+    first, second, found = map(np.concatenate, zip(best, (rows + start, others + start, flat[places]), strict=True))
+    largest = np.argpartition(found, -keep)[-keep:] if len(found) > keep else slice(None)
+    return first[largest], second[largest], found[largest]

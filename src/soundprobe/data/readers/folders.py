@@ -126,7 +126,12 @@ def assemble_places(
     names = [str(one.label) for one in places]
     class_names = tuple(sorted(set(names)))
     ids = [one.clip for one in places]
-    _check_one_class(root, ids, names)
+    for row, other in enumerate(first_of_each_file([str(root / clip) for clip in ids])):
+        if names[other] != names[row]:
+            raise DataError(
+                f"{root}: {ids[other]} and {ids[row]} are one file, and a clip can be of one class here. Remove "
+                "the link from one of them."
+            )
     found = Found(
         source=source or str(root),
         name=path_name(root.resolve().name).lower(),
@@ -262,16 +267,6 @@ def _check_classes(root: Path, places: Sequence[Place], how: FoldOptions) -> Non
         folder = root.joinpath(*parts[: parts.index(classes[0]) + 1]) if classes[0] in parts else root
         way = " ".join(filter(None, [_way_in(folder) * (folder != root), _other_ways(root)]))
         raise DataError(f"{root}: all clips are of one class, {classes[0]!r}. {way}")
-
-
-def _check_one_class(root: Path, clips: Sequence[str], classes: Sequence[str]) -> None:
-    """Raises DataError where a file lies in two classes by a link."""
-    for row, other in enumerate(first_of_each_file([str(root / clip) for clip in clips])):
-        if classes[other] != classes[row]:
-            raise DataError(
-                f"{root}: {clips[other]} and {clips[row]} are one file, and a clip can be of one class here. Remove "
-                "the link from one of them."
-            )
 
 
 def _check_levels(root: Path, places: Sequence[Place]) -> None:

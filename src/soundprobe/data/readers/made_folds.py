@@ -34,7 +34,16 @@ def make_folds(
     """
     if folds < 2:
         raise DataError(f"--folds {folds} is not valid: give 2 or more.")
-    _check_classes(labels, groups, class_names, folds)
+    known = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    for label, name in enumerate(class_names):
+        own = labels == label
+        count = int(own.sum()) if known is None else len(np.unique(known[own]))
+        if count < folds:
+            unit = "clip" if known is None else "recording"
+            remedy = f"Give --folds {count}" if count >= 2 else f"Add {unit}s or drop it"
+            raise DataError(
+                f"Class {name!r} has {count} {unit}{'' if count == 1 else 's'}, too few for {folds} folds. {remedy}."
+            )
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     order = np.argsort(ids, kind="stable")
@@ -84,21 +93,6 @@ def missing_classes(clips: Clips, readable: np.ndarray) -> dict[str, list[int]]:
         if lacking := [fold for fold in tested if fold not in here]:
             found[clips.class_names[label]] = lacking
     return found
-
-
-def _check_classes(
-    labels: np.ndarray, groups: np.ndarray | CompactTexts | None, names: Sequence[str], folds: int
-) -> None:
-    known = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    for label, name in enumerate(names):
-        own = labels == label
-        count = int(own.sum()) if known is None else len(np.unique(known[own]))
-        if count < folds:
-            unit = "clip" if known is None else "recording"
-            remedy = f"Give --folds {count}" if count >= 2 else f"Add {unit}s or drop it"
-            raise DataError(
-                f"Class {name!r} has {count} {unit}{'' if count == 1 else 's'}, too few for {folds} folds. {remedy}."
-            )
 
 
 def prefix_groups(paths: Sequence[str], separator: str) -> np.ndarray:

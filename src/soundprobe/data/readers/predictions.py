@@ -16,26 +16,12 @@ from soundprobe.base.errors import DataError, note
 from soundprobe.base.records import Clips
 from soundprobe.data.readers.assemble import fold_number
 from soundprobe.data.readers.clip_names import SEVERAL, ClipNames
-from soundprobe.data.readers.columns import choose_columns
+from soundprobe.data.readers.columns import ROLES, choose_columns
 from soundprobe.data.readers.locate import plain_name
 from soundprobe.data.readers.table import Table
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "clip": (
-        "clip",
-        "clip_id",
-        "id",
-        "path",
-        "file",
-        "filename",
-        "file_name",
-        "filepath",
-        "file_path",
-        "slice_file_name",
-        "name",
-        "audio",
-        "wav",
-    ),
+    "clip": ("clip", "clip_id", "id", "slice_file_name", "name", *ROLES["path"]),
     "predicted": ("predicted", "prediction", "pred", "y_pred", "predicted_class", "predicted_label"),
     "fold": ("fold", "test_fold"),
     "label": ("label", "true", "truth", "y_true", "target", "class", "category", "true_label"),
@@ -86,7 +72,12 @@ def match_predictions(table: Table, clips: Clips, columns: str | None = None, *,
     proba = None
     if classes:
         proba = np.stack([table.numbers(classes[number]) for number in range(len(clips.class_names))], axis=1)
-        proba = _softmax(proba) if logits else _as_shares(table, proba, list(classes.values()))
+        if logits:
+            from scipy.special import softmax
+
+            proba = softmax(proba, axis=1)
+        else:
+            proba = _as_shares(table, proba, list(classes.values()))
     elif logits:
         raise DataError(f"--logits: {table.source} has no column for each class ({', '.join(clips.class_names)}).")
     if "predicted" in chosen:
@@ -268,12 +259,6 @@ def _digits(text: str) -> int:
     """How many digits stand behind the point; many in scientific notation."""
     text = text.strip().lower()
     return 16 if "e" in text else len(text.partition(".")[2])
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _check_most_probable(table: Table, predicted: np.ndarray, proba: np.ndarray, class_names: Sequence[str]) -> None:

@@ -191,7 +191,9 @@ def render_clip(recording: Recording, number: int) -> np.ndarray:
     mix = _at_loudness(recording.render(clip, n))
     if recording.distractor is not None:
         mix += a.db(recording.distractor_db) * _at_loudness(recording.distractor(clip, n))
-    mix += a.db(-recording.snr_db) * _street(clip, n, recording.street_slope)
+    # Distant traffic: noise between pink and brown whose level comes and goes, with rms near 1.
+    street = a.coloured_noise(clip, n, recording.street_slope) * a.db(1.0) ** (3 * a.wander(clip, n, 0.5))
+    mix += a.db(-recording.snr_db) * street
     heard = a.band(mix, *recording.microphone_hz, order=1)
     return heard * (a.db(recording.peak_db) / max(float(np.abs(heard).max()), 1e-9))
 
@@ -208,11 +210,6 @@ def _at_loudness(wave: np.ndarray) -> np.ndarray:
     return wave / np.sqrt(max(loudest, 1e-20))
 
 
-def _street(clip: Generator, n: int, slope: float) -> np.ndarray:
-    """Distant traffic: noise between pink and brown whose level comes and goes, with rms near 1."""
-    return a.coloured_noise(clip, n, slope) * a.db(1.0) ** (3 * a.wander(clip, n, 0.5))
-
-
 def _write_clips(
     folder: Path, recordings: Iterator[Recording], clips_per_recording: int, on_progress: OnProgress | None
 ) -> None:
@@ -226,18 +223,14 @@ def _write_clips(
         for number in range(clips_per_recording):
             heard = render_clip(recording, number)
             name = f"{recording.fs_id}-{recording.class_id}-0-{number}.wav"
-            _write_wav(folder / "audio" / f"fold{recording.fold}" / name, heard)
+            with wave_file.open(str(folder / "audio" / f"fold{recording.fold}" / name), "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(a.RATE_HZ)
+                file.writeframes(np.round(heard * 32767).astype("<i2").tobytes())
             start_s, end_s = number * LONGEST_S, number * LONGEST_S + len(heard) / a.RATE_HZ
             place = (recording.salience, recording.fold, recording.class_id, recording.class_name)
             rows.writerow((name, recording.fs_id, f"{start_s:.6f}", f"{end_s:.6f}", *place))
             if on_progress is not None:
                 on_progress(1)
     (folder / METADATA).write_text(table.getvalue(), encoding="utf-8")
-
-
-def _write_wav(path: Path, heard: np.ndarray) -> None:
-    with wave_file.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(a.RATE_HZ)
-        file.writeframes(np.round(heard * 32767).astype("<i2").tobytes())

@@ -74,7 +74,16 @@ def _blocks(elements: Iterable[Element], level: str) -> Iterator[str]:
         elif isinstance(one, Definitions):
             yield "\n".join(f"- **{escape(term)}**: {words_markdown(what)}" for term, what in one.items)
         elif isinstance(one, Table):
-            yield _table(one)
+            head = [f"{escape(one.group)}: " * bool(one.group) + words_markdown(one.heading) for one in one.columns]
+            rule = ["---" if column.text or not place else "---:" for place, column in enumerate(one.columns)]
+            rows: list[Sequence[str]] = [head, rule]
+            for line in (*one.lines, *one.lines_below):
+                cells: list[str] = []
+                for place, cell in one.placed(line):
+                    cells += [""] * (place - len(cells))  # the columns that the cell before covers
+                    cells.append(words_markdown(cell.words))
+                rows.append([*cells, *[""] * (len(one.columns) - len(cells))])
+            yield "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
         elif isinstance(one, Plotted):
             yield from _blocks(one.figures, level)
         elif isinstance(one, Fold):
@@ -88,23 +97,11 @@ def _blocks(elements: Iterable[Element], level: str) -> Iterator[str]:
             raise TypeError(f"{type(one).__name__} has no Markdown; add a case here")
 
 
-def _table(table: Table) -> str:
-    head = [f"{escape(one.group)}: " * bool(one.group) + words_markdown(one.heading) for one in table.columns]
-    rule = ["---" if column.text or not place else "---:" for place, column in enumerate(table.columns)]
-    rows: list[Sequence[str]] = [head, rule]
-    for line in (*table.lines, *table.lines_below):
-        cells: list[str] = []
-        for place, cell in table.placed(line):
-            cells += [""] * (place - len(cells))  # the columns that the cell before covers
-            cells.append(words_markdown(cell.words))
-        rows.append([*cells, *[""] * (len(table.columns) - len(cells))])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
 def words_markdown(words: Words) -> str:
     """`words` as Markdown that shows them literally, in running text and, but for code, in a table's cell."""
     if isinstance(words, str):
-        return _escape_part(words)
+        before, after = words[:1].isspace(), len(words) > 1 and words[-1:].isspace()
+        return f"{' ' if before else ''}{escape(words)}{' ' if after else ''}"
     if isinstance(words, tuple):
         return "".join(map(words_markdown, words))
     if words.kind == "page":
@@ -125,12 +122,6 @@ def escape(text: object) -> str:
     shown = re.sub(r"([\\`*|\[\]~$#!])", r"\\\1", shown)
     # Inside a word an underscore is only itself; at its edge it could begin emphasis.
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", shown)
-
-
-def _escape_part(text: str) -> str:
-    """As `escape`, with the space that parts `text` from what stands beside it."""
-    before, after = text[:1].isspace(), len(text) > 1 and text[-1:].isspace()
-    return f"{' ' if before else ''}{escape(text)}{' ' if after else ''}"
 
 
 def code(text: object) -> str:

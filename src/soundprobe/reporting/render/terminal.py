@@ -48,7 +48,13 @@ def format_summary(source: _Report | Collection) -> Summary:
     parts: list[RenderableType] = []
     for comparison in comparisons_of(collection.by_dataset(), collection.published, collection.baseline):
         headline = Text(verdict_of(comparison).headline, style="bold")
-        parts += [headline, format_table(comparison), Text(_remarks(comparison)), Text()]
+        remarks = list(verdict_of(comparison).sure[1:])
+        remarks += [
+            f"The mean of {one.name}, {percent(one.accuracy.mean)} %, is {one.contamination}."
+            for one in comparison.marked_folds
+        ]
+        remarks += [row.no_equal for row in comparison.rows if row.no_equal and row.no_equal not in " ".join(remarks)]
+        parts += [headline, format_table(comparison), Text("\n".join(remarks)), Text()]
     parts += [
         Text(f"Left out: {one_line(run.path)}: {one_line(run.reason)}.", style="yellow")
         for run in collection.unreadable
@@ -99,13 +105,3 @@ def _name(row: Row) -> Text:
 
 def _spread(stats: MeanStd) -> str:
     return percent(stats.mean) + give_or_take(stats)
-
-
-def _remarks(comparison: Comparison) -> str:
-    remarks = list(verdict_of(comparison).sure[1:])
-    remarks += [
-        f"The mean of {one.name}, {percent(one.accuracy.mean)} %, is {one.contamination}."
-        for one in comparison.marked_folds
-    ]
-    remarks += [row.no_equal for row in comparison.rows if row.no_equal and row.no_equal not in " ".join(remarks)]
-    return "\n".join(remarks)

@@ -103,14 +103,6 @@ def leaves_leaks_out(run: Run) -> bool:
     return asked and any(scores.chosen.get("excluded_clips", 1) for scores in run.folds)
 
 
-def precisions_of(run: Run) -> list[str]:
-    """The precision of each network that stands side by side: "fp32", "bf16", "fp16" or "int8"."""
-    backbone = run.record.backbone
-    several = "+" in backbone.name
-    each = [backbone.settings.get(name) if several else backbone.settings for name in networks_of(run)]
-    return [str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each]
-
-
 def tag_of(run: Run) -> str:
     """What must be said of a run, in a few words; empty for an honest run on pretrained weights."""
     weights = set(weights_of(run)) - {"none"}
@@ -138,7 +130,10 @@ def tag_of(run: Run) -> str:
         found.append("weights from a file")
     elif not weights and not is_protocol_control(run):
         found.append("baseline: nothing learnt")
-    precisions = sorted(set(precisions_of(run)))
+    backbone = run.record.backbone
+    several = "+" in backbone.name
+    each = [backbone.settings.get(name) if several else backbone.settings for name in networks_of(run)]
+    precisions = sorted({str(one.get("precision", "fp32")) if isinstance(one, dict) else "fp32" for one in each})
     part = " in part" if len(precisions) > 1 else ""
     found += [f"network in {precision}{part}" for precision in precisions if precision != "fp32"]
     settings = run.record.backbone.settings

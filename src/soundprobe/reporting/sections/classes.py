@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,26 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         "recall how many of its clips were found, F1 their harmonic mean. The class that goes worst stands first.",
         role="how",
     )
-    yield Plotted(_plot((best, *(row for row in comparison.rows if row is not best))), [_table(best)])
+    rows = (best, *(row for row in comparison.rows if row is not best))
+    variants = []
+    for row in rows:
+        figures = class_figures(row)
+        traces = []
+        for place, (key, symbol) in enumerate((("f1", "circle"), ("precision", "triangle-up"), ("recall", "diamond"))):
+            there = [(number, one[2][key]) for number, one in enumerate(figures) if key in one[2]]
+            color = PALETTE[place]
+            x, y = [100 * cell.value for _, cell in there], [number + 0.22 * (place - 1) for number, _ in there]
+            look = {"error_x": reach([cell for _, cell in there], color)}
+            look["marker"] = {"symbol": symbol, "size": 8, "color": color}
+            traces.append(scatter({"f1": "F1"}.get(key, key), x, y, "%{x:.1f} %", **look))
+        layout = {
+            "xaxis": percent_axis("with 95 % intervals", traces, "x"),
+            "yaxis": named_axis([one[0] for one in figures], autorange="reversed"),
+        }
+        variants.append(Variant(row.full_name, traces, layout))
+    layout = {"yaxis": {"showgrid": True}}
+    height = 130 + 46 * len(rows[0].first.class_names)
+    yield Plotted(Plot("classes", "Precision, recall and F1 of each class", variants, layout, height), [_table(best)])
     yield Heading("F1 of each class, every run")
     seeds = ", averaged over seeds" if comparison.has_seeds else ""
     yield Text(
@@ -91,28 +110,6 @@ def class_figures(row: Row) -> list[ClassFigures]:
         for name, count, figures in zip(row.first.class_names, clips, row.scores.class_intervals(), strict=True)
     ]
     return sorted(found, key=lambda one: one[2]["f1"].value if "f1" in one[2] else -1.0)
-
-
-def _plot(rows: Sequence[Row]) -> Plot:
-    variants = []
-    for row in rows:
-        figures = class_figures(row)
-        traces = []
-        for place, (key, symbol) in enumerate((("f1", "circle"), ("precision", "triangle-up"), ("recall", "diamond"))):
-            there = [(number, one[2][key]) for number, one in enumerate(figures) if key in one[2]]
-            color = PALETTE[place]
-            x, y = [100 * cell.value for _, cell in there], [number + 0.22 * (place - 1) for number, _ in there]
-            look = {"error_x": reach([cell for _, cell in there], color)}
-            look["marker"] = {"symbol": symbol, "size": 8, "color": color}
-            traces.append(scatter({"f1": "F1"}.get(key, key), x, y, "%{x:.1f} %", **look))
-        layout = {
-            "xaxis": percent_axis("with 95 % intervals", traces, "x"),
-            "yaxis": named_axis([one[0] for one in figures], autorange="reversed"),
-        }
-        variants.append(Variant(row.full_name, traces, layout))
-    layout = {"yaxis": {"showgrid": True}}
-    height = 130 + 46 * len(rows[0].first.class_names)
-    return Plot("classes", "Precision, recall and F1 of each class", variants, layout, height)
 
 
 def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:

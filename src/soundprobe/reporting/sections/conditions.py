@@ -15,7 +15,7 @@ import numpy as np
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.rows import Row
-from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span, Table, Text, Words, columns_of, lead
+from soundprobe.reporting.elements import BREAK, Element, Heading, Plotted, Span, Text, Words, columns_of, lead
 from soundprobe.reporting.plots import Plot, Variant, named_axis, percent_axis, reach
 from soundprobe.reporting.sections.section import Section
 from soundprobe.reporting.sections.shown_rows import color_of, row_trace, run_table, shown_rows
@@ -58,15 +58,12 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     yield Text(f"The best runs{control}, all folds together, with 95 % intervals.", role="how")
     for one in found:
         yield Heading(one.title)
-        yield Plotted(_plot(one), [_table(one)])
-
-
-def _table(one: Breakdown) -> Table:
-    counts = [f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}" for clips, recordings in one.counts]
-    headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
-    columns = columns_of(headings, lambda pair, place: pair[1][place], shown=_shown)
-    label = f"Accuracy {one.title.lower()}"
-    return run_table(columns, one.cells, label, row=lambda pair: pair[0], heading="Accuracy, %")
+        counts = [f"{plural(clips, 'clip')}, {plural(recordings, 'recording')}" for clips, recordings in one.counts]
+        headings = [(condition, BREAK, some) for condition, some in zip(one.conditions, counts, strict=True)]
+        columns = columns_of(headings, lambda pair, place: pair[1][place], shown=_shown)
+        label = f"Accuracy {one.title.lower()}"
+        table = run_table(columns, one.cells, label, row=lambda pair: pair[0], heading="Accuracy, %")
+        yield Plotted(_plot(one), [table])
 
 
 def _shown(accuracy: Interval) -> Words:

@@ -99,12 +99,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         mistakes = [Heading(f"Most frequent mistakes of {best.name}"), Bullets(said)]
     rows = chosen_from(comparison)
     plot = _plot(rows[: max(1, CELLS // len(comparison.class_names) ** 2)])
-    yield Beside([Plotted(plot, [_table(best)])], mistakes)
-
-
-def _table(row: Row) -> Table:
-    names = [one_line(one) for one in row.first.class_names]
-    shares = row_shares(row.confusion).tolist()
+    names = [one_line(one) for one in best.first.class_names]
+    shares = row_shares(best.confusion).tolist()
 
     def cell(true: int, predicted: int) -> Cell:
         share = shares[true][predicted]
@@ -113,12 +109,12 @@ def _table(row: Row) -> Table:
         shown = pick(percent(share, 0) if share >= 0.005 else "<1", true=true, said=predicted)
         if predicted == true:
             return Cell(shown, style="right", tint=heat(share))
-        title = f"{names[true]} taken for {names[predicted]}: {row.confusion[true, predicted]}"
+        title = f"{names[true]} taken for {names[predicted]}: {best.confusion[true, predicted]}"
         return Cell(shown, style="wrong", tint=heat(share, 0.6), title=title)
 
     columns = [Column("True class", lambda true: name(names[true]), text=True)]
     columns += columns_of(names, cell, turned=True)
-    return Table(columns, range(len(names)), style="heat square")
+    yield Beside([Plotted(plot, [Table(columns, range(len(names)), style="heat square")])], mistakes)
 
 
 def _plot(rows: Sequence[Row]) -> Plot:

@@ -111,14 +111,6 @@ def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
         yield probed("What leaking training clips are worth", "--exclude-leaks")
 
 
-def _change(heading: str) -> list[Column]:
-    """A pair's difference with its interval."""
-    return [
-        Column(heading, lambda pair: pair.accuracy.mean.value, points, lead=True),
-        Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
-    ]
-
-
 def _shuffled(comparison: Comparison) -> Iterator[Element]:
     found = shuffled_of(comparison)
     if old := [row for row in comparison.rows if could_not_fail(row.first)]:
@@ -221,7 +213,8 @@ def _leaks(comparison: Comparison) -> Iterator[Element]:
         Column("Run", lambda pair: run_name(pair.row), text=True),
         Column("Leaks left out, %", lambda pair: pair.row.accuracy.mean, percent),
         Column("All training clips, %", lambda pair: pair.other.accuracy.mean, percent),
-        *_change("Change, points"),
+        Column("Change, points", lambda pair: pair.accuracy.mean.value, points, lead=True),
+        Column("95 % interval", lambda pair: pair.accuracy.interval, points_between),
         Column("Clips left out", lambda pair: _left_out(pair.row)),
         Column("Change", clearly, text=True),
     ]

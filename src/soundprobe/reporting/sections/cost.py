@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.elements import Cell, Column, Element, Plotted, Text, on_page
 from soundprobe.reporting.plots import Plot, Variant, log_axis, percent_axis
 from soundprobe.reporting.sections.section import Section
@@ -21,7 +20,19 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     )
     timed = [row for row in comparison.rows if row.seconds_per_clip]
     if len({row.seconds_per_clip for row in timed}) > 1:
-        yield Plotted(_plot(timed), [Text(on_page("The table below holds the same figures."), role="how")])
+        traces = []
+        for place, row in enumerate(timed):
+            x, y = [1000 * (row.seconds_per_clip or 0.0)], [100 * row.accuracy.mean]
+            traces.append(row_trace(place, row, x, y, "%{x:.3g} ms a clip: %{y:.1f} %", marker={"size": 12}))
+        layout = {
+            "xaxis": log_axis("ms to embed a clip", (1000 * (row.seconds_per_clip or 0.0) for row in timed)),
+            "yaxis": percent_axis("accuracy", traces),
+            "showlegend": len(timed) <= 8,
+        }
+        yield Plotted(
+            Plot("cost", "Accuracy against the time to embed a clip", [Variant("", traces)], layout, 380),
+            [Text(on_page("The table below holds the same figures."), role="how")],
+        )
     columns = [
         Column("What it is", lambda row: Cell(row.title, row.title, "wide"), text=True, sort="text"),
         Column("Parameters", lambda row: row.first.backbone.get("parameters"), count, sort="least"),
@@ -31,20 +42,6 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Accuracy, %", lambda row: row.accuracy.mean, percent, sort="number"),
     ]
     yield run_table(columns, comparison.rows, sort=True)
-
-
-def _plot(timed: Sequence[Row]) -> Plot:
-    """Accuracy against the time to embed a clip."""
-    traces = []
-    for place, row in enumerate(timed):
-        x, y = [1000 * (row.seconds_per_clip or 0.0)], [100 * row.accuracy.mean]
-        traces.append(row_trace(place, row, x, y, "%{x:.3g} ms a clip: %{y:.1f} %", marker={"size": 12}))
-    layout = {
-        "xaxis": log_axis("ms to embed a clip", (1000 * (row.seconds_per_clip or 0.0) for row in timed)),
-        "yaxis": percent_axis("accuracy", traces),
-        "showlegend": len(timed) <= 8,
-    }
-    return Plot("cost", "Accuracy against the time to embed a clip", [Variant("", traces)], layout, 380)
 
 
 SECTION = Section(

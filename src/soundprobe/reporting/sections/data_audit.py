@@ -57,7 +57,8 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         ("Short clips", _short(found)),
     ]
     items += [] if found.silent is None else [("Silent clips", count(len(found.silent)))]
-    items += [(title, " ".join(map(one_line, notes))) for title, notes in _noted(found) if notes]
+    noted = {"Noted of the sound": found.sound_notes, "Noted when they were read": found.reading_notes}
+    items += [(title, " ".join(map(one_line, notes))) for title, notes in noted.items() if notes]
     items += [("Clips that failed", count(comparison.failed))] if comparison.failed else []
     yield Definitions([*items, *_corrected(comparison)])
     pairs = (found.near_pairs or found.closest_pairs or ())[:PAIRS]
@@ -73,10 +74,6 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         table = Table(columns, pairs, "Pairs of clips in different folds that sound alike", named=False)
         yield Fold(f"The {'near' if found.near_pair_count else 'closest'} pairs, to listen to", [table])
     yield from _folds(found)
-
-
-def _noted(found: Audit) -> list[tuple[str, tuple[str, ...]]]:
-    return [("Noted of the sound", found.sound_notes), ("Noted when they were read", found.reading_notes)]
 
 
 def _folds(found: Audit) -> Iterator[Element]:

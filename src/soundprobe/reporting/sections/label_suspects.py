@@ -7,7 +7,7 @@ from typing import Any
 
 from soundprobe.reporting.compared.comparison import Comparison
 from soundprobe.reporting.compared.pairs import place_of
-from soundprobe.reporting.compared.suspects import Suspect, Suspects
+from soundprobe.reporting.compared.suspects import Suspects
 from soundprobe.reporting.elements import Column, Element, Table, Text, Words, code, name, on_page, pick
 from soundprobe.reporting.sections.section import ClipSet, Section
 from soundprobe.reporting.sections.shown_rows import run_name
@@ -37,10 +37,6 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         ".",
         role="how",
     )
-    yield _table(suspects, places[:SHOWN], comparison.class_names)
-
-
-def _table(suspects: Suspects, places: list[tuple[Suspect, int]], class_names: tuple[str, ...]) -> Table:
     judged = suspects.judged
 
     def share(label: int, row: int) -> str:
@@ -48,15 +44,15 @@ def _table(suspects: Suspects, places: list[tuple[Suspect, int]], class_names: t
 
     columns = [
         Column("Clip", lambda at: one_line(judged.ids[at[1]]), name, text=True),
-        Column("Labelled", lambda at: one_line(class_names[at[0].given]), name, text=True),
+        Column("Labelled", lambda at: one_line(comparison.class_names[at[0].given]), name, text=True),
         Column("its probability, %", lambda at: share(at[0].given, at[1])),
-        Column("Sounds like", lambda at: one_line(class_names[at[0].suggested]), name, text=True),
+        Column("Sounds like", lambda at: one_line(comparison.class_names[at[0].suggested]), name, text=True),
         Column("probability, %", lambda at: share(at[0].suggested, at[1]), lead=True),
         Column("Fold", lambda at: int(judged.fold[at[1]])),
     ]
     if suspects.recordings is not None:
         columns.append(Column("Recording", lambda at: suspects.recording_of(at[1]), _recording, text=True))
-    return Table(columns, places, "Label suspects", "roomy")
+    yield Table(columns, places[:SHOWN], "Label suspects", "roomy")
 
 
 def _recording(recording: str) -> Words:

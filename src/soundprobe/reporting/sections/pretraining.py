@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,15 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         yield Heading("Each network against its untrained self")
         yield Text("The same network and head, once with pretrained and once with random weights.", role="how")
         plot = forest("pretraining", "Pretrained less random weights, in points of accuracy", pairs)
-        yield Plotted(plot, [_against_random(pairs)])
+        columns = [
+            Column(
+                "Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True
+            ),
+            Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
+            Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
+            *_lead(),
+        ]
+        yield Plotted(plot, [Table(columns, pairs, "Pretrained less random weights")])
 
 
 def _baselines(comparison: Comparison) -> Iterator[Element]:
@@ -52,7 +60,9 @@ def _baselines(comparison: Comparison) -> Iterator[Element]:
     found = [(one, pairs.get(one.row)) for one in comparison.baselines]
     own = [_published(here, len(columns)) for here in comparison.published if here.published.recipe]
     if found or own:
-        yield Table(columns, found, "What does without pretraining", "tight", lambda one: _style(one[0]), own)
+        yield Table(
+            columns, found, "What does without pretraining", "tight", lambda one: "control" * one[0].row.is_control, own
+        )
 
 
 def _of_lead(column: Column) -> Column:
@@ -66,10 +76,6 @@ def _of_lead(column: Column) -> Column:
 
 def _kind(one: Yardstick) -> Words:
     return (run_name(one[0].row), " ", Span("below", sentence(one[0].kind.name).rstrip(".")))
-
-
-def _style(one: Baseline) -> str:
-    return "control" * one.row.is_control
 
 
 def _published(here: PublishedHere, columns: int) -> list[Cell | Words]:
@@ -87,16 +93,6 @@ def _lead() -> list[Column]:
         Column("in folds", lambda pair: lead_in_folds(pair.accuracy.sign_test)),
         Column("is", clearly, text=True),
     ]
-
-
-def _against_random(pairs: Sequence[Pair]) -> Table:
-    columns = [
-        Column("Run", lambda pair: (run_name(pair.row), Span("below", f"against {pair.other.full_name}")), text=True),
-        Column("Accuracy, %", lambda pair: pair.row.accuracy.mean, percent),
-        Column("Random weights, %", lambda pair: pair.other.accuracy.mean, percent),
-        *_lead(),
-    ]
-    return Table(columns, pairs, "Pretrained less random weights")
 
 
 def _facts(comparison: Comparison) -> dict[str, Any]:

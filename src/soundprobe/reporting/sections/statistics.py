@@ -88,13 +88,6 @@ def _show(comparison: Comparison) -> Iterator[Element]:
     doubts = doubts_of(best) if best else ()
     if doubts:
         yield Bullets([together(doubt) for doubt in doubts], "caveats")
-    yield from _spreads(comparison)
-    for here in comparison.published:
-        if found := against.get(here.published.name):
-            yield from _against_published(here, found)
-
-
-def _spreads(comparison: Comparison) -> Iterator[Element]:
     yield Heading("Intervals and spreads")
     leans = (
         f" Being the best of {comparison.field}, by these very figures, the first leans a little high."
@@ -108,6 +101,9 @@ def _spreads(comparison: Comparison) -> Iterator[Element]:
     )
     columns = [*_figures("Accuracy", "accuracy"), *_figures("Macro-F1", "macro_f1")]
     yield run_table(columns, comparison.rows, "Intervals and spreads", "tight")
+    for here in comparison.published:
+        if found := against.get(here.published.name):
+            yield from _against_published(here, found)
 
 
 def _figures(group: str, metric: str) -> list[Column]:
@@ -230,16 +226,16 @@ def _row_facts(comparison: Comparison, row: Row) -> dict[str, Any]:
     return {
         "doubts": list(doubts_of(row)),
         "against_best": pair and pair.facts(comparison.rows),
-        "against_published": {name: _facts(one) for name, one in against.items() if one is not None},
-    }
-
-
-def _facts(one: PublishedComparison) -> dict[str, Any]:
-    return {
-        "clips": one.clips,
-        "design_effect": one.design_effect,
-        "by_clip": dataclasses.asdict(one.by_clip.difference),
-        "by_recording": dataclasses.asdict(one.by_recording.difference),
+        "against_published": {
+            name: {
+                "clips": one.clips,
+                "design_effect": one.design_effect,
+                "by_clip": dataclasses.asdict(one.by_clip.difference),
+                "by_recording": dataclasses.asdict(one.by_recording.difference),
+            }
+            for name, one in against.items()
+            if one is not None
+        },
     }
 
 

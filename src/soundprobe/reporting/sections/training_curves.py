@@ -48,17 +48,16 @@ def _show(comparison: Comparison) -> Iterator[Element]:
         Column("Overfitting, %, as trained", lambda one: one[1]["as_trained_percent"], "{:+,.1f}".format),
         Column("Overfitting, %, measured again", lambda one: one[1]["remeasured_percent"], "{:+,.1f}".format),
     ]
-    yield Plotted(_plot(rows), [Table(columns, [(row, last_epochs(row)) for row in rows])])
-
-
-def _plot(rows: Sequence[Row]) -> Plot:
     variants = [Variant(row.full_name, _epochs(row)) for row in rows]
     longest = max(len(history) for row in rows for history in histories_of(row))
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "dtick": 1 if longest <= 20 else 0},
         "yaxis": {"title": {"text": "loss (cross-entropy, nats)"}, "rangemode": "tozero"},
     }
-    return Plot("training", "Losses by epoch: bold the mean of the folds, thin each fold", variants, layout, 400)
+    yield Plotted(
+        Plot("training", "Losses by epoch: bold the mean of the folds, thin each fold", variants, layout, 400),
+        [Table(columns, [(row, last_epochs(row)) for row in rows])],
+    )
 
 
 def histories_of(row: Row) -> list[list[Mapping[str, Any]]]:

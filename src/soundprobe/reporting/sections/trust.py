@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from soundprobe.data.audit.audit import Audit
 from soundprobe.reporting.compared.comparison import Comparison
-from soundprobe.reporting.compared.rows import Row
 from soundprobe.reporting.sections.controls import shuffled_of
 from soundprobe.reporting.wording import listing, plural
 
@@ -38,13 +37,22 @@ def _checks(comparison: Comparison) -> Iterator[Check]:
         recordings = f"{plural(audit.recordings, 'recording')} known"
         yield Check(recordings if audit.recordings_known else "recordings unknown", audit.recordings_known, "audit")
         yield _leaks(audit)
-        yield _thin(audit)
+        thin = len({one.class_name for one in audit.thin})
+        said = f"folds thin in {thin} of {len(audit.class_names)} classes" if thin else "no thin folds"
+        yield Check(said, not thin, "audit")
     for one in shuffled_of(comparison):
         if not one.near_chance:
             yield Check("shuffled labels score above chance", False, "controls")
     failed = comparison.failed
     yield Check(f"{plural(failed, 'clip')} failed" if failed else "no clip failed", not failed, "audit")
-    yield from _seeds(comparison.contenders)
+    drawn = [row for row in comparison.contenders if row.first.head["name"] not in WITHOUT_LUCK]
+    few = [row for row in drawn if len(row.runs) < FEWEST_SEEDS]
+    if few:
+        named = listing([row.name for row in few]) if len(few) <= 2 else plural(len(few), "set-up")
+        yield Check(f"fewer than {FEWEST_SEEDS} seeds: {named}", False, "ranking")
+    elif comparison.contenders:
+        fewest = min((len(row.runs) for row in drawn), default=0)
+        yield Check(plural(fewest, "seed") if drawn else "no luck of a seed", True, "ranking")
 
 
 def _leaks(audit: Audit) -> Check:
@@ -53,21 +61,3 @@ def _leaks(audit: Audit) -> Check:
         return Check(f"{plural(len(audit.leaking), 'clip')} leak between folds", False, "audit")
     what = "no leaks" if audit.recordings_known else "no copies in two folds"
     return Check(f"{what}{unseen}", True, "audit")
-
-
-def _thin(audit: Audit) -> Check:
-    thin = len({one.class_name for one in audit.thin})
-    said = f"folds thin in {thin} of {len(audit.class_names)} classes" if thin else "no thin folds"
-    return Check(said, not thin, "audit")
-
-
-def _seeds(contenders: tuple[Row, ...]) -> Iterator[Check]:
-    """Whether what depends on a seed was run with several."""
-    drawn = [row for row in contenders if row.first.head["name"] not in WITHOUT_LUCK]
-    few = [row for row in drawn if len(row.runs) < FEWEST_SEEDS]
-    if few:
-        named = listing([row.name for row in few]) if len(few) <= 2 else plural(len(few), "set-up")
-        yield Check(f"fewer than {FEWEST_SEEDS} seeds: {named}", False, "ranking")
-    elif contenders:
-        fewest = min((len(row.runs) for row in drawn), default=0)
-        yield Check(plural(fewest, "seed") if drawn else "no luck of a seed", True, "ranking")

@@ -151,7 +151,13 @@ def _figures(comparison: Comparison, best: Row) -> Iterator[Figure]:
     told = [*((pretraining.row, pretraining.other) if pretraining else ()), lead.own.row if lead else None]
     if rival and rival.row not in told:
         yield Figure(points(-rival.accuracy.mean.value), "points", f"over {rival.row.name}: {_clear(rival.is_clear)}")
-    yield from _hardest_class(best)
+    clips = best.confusion.sum(axis=1)
+    found = np.divide(best.confusion.diagonal(), clips, out=np.ones(len(clips)), where=clips > 0)
+    if found.min() < 1:
+        names = [one_line(best.first.class_names[c]) for c in np.flatnonzero(np.isclose(found, found.min()))]
+        alike = f"the hardest class{'es' * (len(names) > 1)}"
+        which = f"of {listing(names)} clips" if len(names) <= MOST_CLASSES else f"of the clips of {len(names)} classes"
+        yield Figure(percent(float(found.min()), 0), "%", f"{which} found, {alike}")
 
 
 def _own_figure(lead: OwnLead | None) -> Iterator[Figure]:
@@ -163,16 +169,6 @@ def _own_figure(lead: OwnLead | None) -> Iterator[Figure]:
     fair = f"{_clear(lead.is_clear)}{most}" if not lead.caution else "no fair comparison"
     what = f"over {one_line(lead.name)}{again}: {fair}"
     yield Figure(points(lead.difference), lead.unit, what)
-
-
-def _hardest_class(best: Row) -> Iterator[Figure]:
-    clips = best.confusion.sum(axis=1)
-    found = np.divide(best.confusion.diagonal(), clips, out=np.ones(len(clips)), where=clips > 0)
-    if found.min() < 1:
-        names = [one_line(best.first.class_names[c]) for c in np.flatnonzero(np.isclose(found, found.min()))]
-        alike = f"the hardest class{'es' * (len(names) > 1)}"
-        which = f"of {listing(names)} clips" if len(names) <= MOST_CLASSES else f"of the clips of {len(names)} classes"
-        yield Figure(percent(float(found.min()), 0), "%", f"{which} found, {alike}")
 
 
 def _sure(comparison: Comparison, best: Row) -> Iterator[str]:
