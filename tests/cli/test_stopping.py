@@ -72,6 +72,18 @@ cli.app = lambda: [print("ready", flush=True) for _ in run_tasks(
 """
 
 
+ENDED = """
+import os, sys, time
+import soundprobe.cli.main as cli
+class Late:
+    def __del__(self, write=os.write, sleep=time.sleep):  # as the interpreter takes everything down
+        write(1, b"ready\\n")
+        sleep(0.3)
+sys.late = Late()
+cli.app = lambda: None
+"""
+
+
 def start(code: str, folder, **streams) -> subprocess.Popen:
     """The command, once `code` has said that it is where it is to be stopped; in a process group of its own."""
     process = subprocess.Popen(
@@ -111,6 +123,13 @@ def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_ta
     for worker in dask.workers:  # which a sleep would keep for the rest of its minute
         worker.kill()
     dask.refill()
+
+
+@pytest.mark.parametrize("one", [signal.SIGINT, signal.SIGTERM])
+def test_signal_after_everything_is_done_changes_nothing(tmp_path, one):
+    process = start(ENDED, tmp_path, stderr=subprocess.PIPE)
+    process.send_signal(one)
+    assert (process.wait(LIMIT_S), process.communicate()[1]) == (0, "")
 
 
 def test_second_signal_ends_a_command_that_can_not_tidy_up_at_once(tmp_path):
