@@ -42,10 +42,12 @@ import time
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 import soundprobe.cli.main as cli
-from soundprobe.base.files import atomic_file
+import tempfile
+from soundprobe.base.files import atomic_file, scratch_folder
 from soundprobe.base.locks import locked
+tempfile.tempdir = "."
 def work():
-    with locked(Path("set")), atomic_file(Path("set/part")) as file, ThreadPoolExecutor(2) as pool:
+    with scratch_folder(), locked(Path("set")), atomic_file(Path("set/part")) as file, ThreadPoolExecutor(2) as pool:
         pool.submit(time.sleep, 60)
         print("ready", flush=True)
         pool.submit(time.sleep, 60).result()
@@ -109,7 +111,7 @@ def test_one_signal_ends_a_command_at_any_moment_with_one_line(tmp_path, code, o
     _, said = process.communicate()  # once its workers are gone, too
     assert code_of_exit == 130
     assert said == f"Stopped{' while writing set' if code == WRITING else ''}. {LINE}"
-    assert not list(tmp_path.glob("set/.*.tmp"))
+    assert not [*tmp_path.glob("set/.*.tmp"), *tmp_path.glob(".*.tmp")]
 
 
 def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_tasks(tmp_path, dask):

@@ -21,7 +21,7 @@ from soundprobe.audio.checks import notes
 from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError, note, unknown
-from soundprobe.base.files import check_room, path_name, remove_file
+from soundprobe.base.files import check_room, path_name, remove_file, scratch_folder
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import HEAD_DEVICES, free_bytes, head_device, made_by
 from soundprobe.base.parallel import check_engine, jobs_for, one_cluster, run_tasks
@@ -170,7 +170,7 @@ def probe(
             into = None
             if feature_set in large:
                 check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
-                into = Path(until_done.enter_context(tempfile.TemporaryDirectory(prefix="soundprobe-")))
+                into = until_done.enter_context(scratch_folder())
             read = functools.cache(functools.partial(read_features, feature_set, into=into))
             for plan in of_set:
                 own = functools.partial(read, HEADS[plan.head].takes_frames)
