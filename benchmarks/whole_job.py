@@ -8,6 +8,9 @@ start to its end, imports included. mn04 comes from soundprobe everywhere: the k
 by our adapters. Rounds are interleaved. Cold starts in an empty folder; warm is the same again in it. A round before
 the counted ones fills the system's cache of files and Python's of compiled modules, for all.
 
+`--copies 22` makes 397 clips UrbanSound8K's size: copies that keep their recordings' names, each turned in time and
+with noise of its own, in ten folds by recording. The round before is on the clips as they are.
+
 probe: `extract` and `probe`: linear, MLP and kNN heads, chosen on inner splits by recording.
 compare: `compare` as it stands: these, and the untrained network, statistics of a spectrogram, shuffled labels and the
     page.
@@ -39,6 +42,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 Clips = list[dict[str, str]]
 """Each with its path, label, group and fold."""
@@ -222,7 +226,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="a data set's folder, with folds")
     parser.add_argument("--weights", required=True, help="mn04's")
-    parser.add_argument("--contestants", default="notebook,xares,mteb", help="beside our own two")
+    parser.add_argument("--contestants", default=",".join(CONTESTANTS), help="by default all: %(default)s")
+    parser.add_argument("--copies", type=int, default=1, help="so many of each clip")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--python", action="append", default=[], metavar="NAME=FILE", help="a contestant's interpreter")
     parser.add_argument("--only", choices=CONTESTANTS, help=argparse.SUPPRESS)
@@ -233,31 +238,53 @@ def main() -> None:
         measure(options)
 
 
+def copied(clips: Any, copies: int, folder: Path) -> Path:
+    """The table of `copies` of each clip, which are written into `folder`; without folds, so that those are made."""
+    drawn, table = np.random.default_rng(0), folder / "copies.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "group"])
+        for source, label, group in zip(clips.sources, clips.labels, clips.groups, strict=True):
+            wave, rate_hz = soundfile.read(source)
+            for copy in range(copies):
+                path = folder / f"{copy}-{Path(source).name}"
+                noise = drawn.normal(scale=0.03 * wave.std() + 1e-4, size=wave.shape)
+                soundfile.write(path, np.roll(wave, drawn.integers(len(wave)), axis=0) + noise, rate_hz)
+                writer.writerow([path, clips.class_names[label], group])
+    return table
+
+
+def write_table(path: Path, clips: Any) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "group", "fold"])
+        labels = np.array(clips.class_names)[clips.labels]
+        writer.writerows(zip(clips.sources, labels, clips.groups, clips.folds, strict=True))
+
+
 def measure(options: argparse.Namespace) -> None:
     from machine_note import describe, spread
     from soundprobe.data.catalog import open_data
 
     pythons = dict(pair.split("=", 1) for pair in options.python)
-    names = [*OWN, *(name for name in options.contestants.split(",") if name not in OWN)]
-    data, weights = (str(Path(path).resolve()) for path in (options.data, options.weights))
-    clips = open_data(data)
-    print(f"{describe()}; {len(clips)} clips, {options.rounds} rounds", flush=True)
+    names = options.contestants.split(",")
+    weights = str(Path(options.weights).resolve())
     kinds = ("cold", "warm")
     wall: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in names for kind in kinds}
     busy: dict[tuple[str, str], list[float]] = {key: [] for key in wall}
     scores: dict[str, Scores] = {}
     with tempfile.TemporaryDirectory() as place:
-        table = Path(place) / "clips.csv"
-        with table.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["path", "label", "group", "fold"])
-            labels = np.array(clips.class_names)[clips.labels]
-            writer.writerows(zip(clips.sources, labels, clips.groups, clips.folds, strict=True))
+        as_they_are = open_data(options.data)
+        clips = as_they_are if options.copies == 1 else open_data(copied(as_they_are, options.copies, Path(place)))
+        print(f"{describe()}; {len(clips)} clips, {options.rounds} rounds", flush=True)
+        table, few = Path(place) / "clips.csv", Path(place) / "few.csv"
+        write_table(table, clips)
+        write_table(few, as_they_are)
         for round_ in range(options.rounds + 1):
             for name in names:
                 with tempfile.TemporaryDirectory(dir=place) as folder:
                     for kind in kinds:
-                        given = data if name in OWN else str(table)
+                        given = str(table if round_ else few)
                         python = os.path.abspath(pythons.get(name, sys.executable))
                         if kind == "cold" or name != "notebook":
                             seconds, work, scores[name] = timed(name, python, given, weights, Path(folder))

@@ -12,12 +12,14 @@ import pytest
 
 from command_line import soundprobe_here as soundprobe
 from object_store import ObjectStore
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import StoreError, one_line
 from soundprobe.base.locks import locked
 from soundprobe.base.remote import placed
 from soundprobe.data.catalog import open_data
 from soundprobe.data.scan import scan
+from soundprobe.embeddings.publishing import write_set
 from soundprobe.embeddings.store import find_sets, open_set, read_embeddings
+from soundprobe.scoring.run_names import named_runs
 from sounds import write_urbansound_layout
 
 EXTRACT = ("extract", "-b", "simplecnn", "--weights", "random", "-q")
@@ -72,6 +74,52 @@ def test_whole_way_at_urls_gives_the_bytes_of_a_disk_and_is_read_on_another_mach
     (found,) = find_sets(f"{url}/embeddings")[0]
     assert found.meta["audio_root"] == f"{url}/toy/audio"
     assert len(read_embeddings(open_set(f"{url}/embeddings/toy/{found.folder.name}"))) == 18
+
+
+def run_called(name: str, heads: str) -> str:
+    """The URL of its folder."""
+    return one_line(next(run.folder for run in named_runs(heads).found if run.name == name))
+
+
+def test_set_run_and_bundle_are_named_by_their_urls_on_another_machine(url, clips, tmp_path, monkeypatch):
+    done(*EXTRACT, "--data", str(clips), "--embeddings", f"{url}/embeddings", cwd=tmp_path)
+    heads = ("--heads", f"{url}/heads")
+    done("probe", "--head", "knn", "--embeddings", f"{url}/embeddings", *heads, "-q", cwd=tmp_path)
+    (here,) = find_sets(f"{url}/embeddings")[0]
+    run = run_called("simplecnn-untrained-knn", f"{url}/heads")
+    predict = ("predict", str(clips / "audio" / "fold1"), "--format", "csv", "-q", "--run")
+    heard = done(*predict, "simplecnn-untrained-knn", *heads, cwd=tmp_path)
+    monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path / "another"))
+    assert done(*predict, run, cwd=tmp_path) == heard
+    (tmp_path / "set").mkdir()
+    write_set(open_set(one_line(here.folder)).folder, tmp_path / "set")
+    (part,) = here.record.parts
+    assert (tmp_path / "set" / part.file).read_bytes() == (here.folder / part.file).read_bytes()
+    sent = done("push", one_line(here.folder), "--repo", "me/x", "--dry-run", "-q", cwd=tmp_path)
+    assert "Nothing was sent: this would go to dataset me/x" in sent
+    done("export", run, "--to", "bundle", "--format", "bundle", "-q", cwd=tmp_path)
+    import s3fs
+
+    s3fs.S3FileSystem(use_listings_cache=False).put(str(tmp_path / "bundle"), f"{url}/bundle", recursive=True)
+    assert done(*predict, f"{url}/bundle", cwd=tmp_path) == heard
+    assert f"folder    {run}" in done("runs", "show", run, *heads, cwd=tmp_path)
+    done("runs", "rm", run, "--yes", *heads, cwd=tmp_path)
+    gone = soundprobe(*predict, run, cwd=tmp_path)
+    assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
+    assert f"--run {run}: there is no such run" in gone.stderr
+
+
+def test_finetuned_run_is_named_by_its_url_and_heads_find_its_networks(url, clips, tmp_path, monkeypatch):
+    heads, embeddings = ("--heads", f"{url}/heads"), ("--embeddings", f"{url}/embeddings")
+    how = ("-b", "simplecnn", "--weights", "random", "--set", "training.epochs=1", "--data", str(clips), "-q")
+    done("finetune", *how, *heads, cwd=tmp_path)
+    tuned = run_called("simplecnn-trained", f"{url}/heads")
+    monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path / "another"))
+    done("extract", "--finetuned", tuned, *embeddings, "-q", cwd=tmp_path)
+    done("probe", "--head", "knn", *embeddings, *heads, "-q", cwd=tmp_path)
+    run = run_called("simplecnn-finetuned-knn", f"{url}/heads")
+    monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path / "a-third"))
+    assert "class" in done("predict", str(clips / "audio" / "fold1"), "--run", run, "-q", cwd=tmp_path)
 
 
 def test_extract_killed_before_its_manifest_goes_on_from_the_store_on_another_machine(

@@ -184,9 +184,10 @@ def test_probe_that_was_done_before_imports_nothing_heavy_and_report_no_torch(
     assert not modules & unneeded
 
 
-def test_extract_of_a_set_that_is_there_imports_nothing_heavy(loaded: Loaded) -> None:
+@pytest.mark.parametrize("asked", ["logmel-stats", "mn04 --weights random --seed 0,1 --limit 6"])
+def test_extract_of_sets_that_are_there_imports_nothing_heavy(asked: str, loaded: Loaded) -> None:
     for times in range(2):
-        code, modules, told = loaded("extract -b logmel-stats --data clips --embeddings again")
+        code, modules, told = loaded(f"extract -b {asked} --data clips --embeddings again")
         assert code == 0, told
         assert bool(modules & HEAVY) != bool(times)
 

@@ -199,7 +199,7 @@ def test_extract_in_half_on_a_cpu_without_it_says_so_before_it_reads_a_clip(tmp_
     monkeypatch.setattr("soundprobe.backbones.half.half_type", lambda device: None)
     data = write_urbansound_layout(tmp_path / "clips", folds=1)
     options = {"weights": "random", "device": "cpu", "embeddings": tmp_path / "embeddings", "progress": False}
-    monkeypatch.setattr("soundprobe.verbs.extract.scan", None)  # would fail if a clip were read
+    monkeypatch.setattr("soundprobe.verbs.extract.scan_readable", None)  # would fail if a clip were read
     with pytest.raises(ConfigError, match=r"--precision bf16 is faster than fp32 on"):
         extract(data, backbone="mn04", precision="bf16", **options)
     assert not (tmp_path / "embeddings").exists()

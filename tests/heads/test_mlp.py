@@ -13,7 +13,7 @@ from torch import nn
 
 from soundprobe.base.errors import TrainingError
 from soundprobe.heads.mlp import MLPHead
-from soundprobe.heads.mlp_training import MemberRecipe, Members, Rows, train, validate
+from soundprobe.heads.mlp_training import MemberRecipe, Members, Rows, train, train_in_step, validate
 from soundprobe.scoring.folds import inner_split
 
 
@@ -56,6 +56,26 @@ def test_members_trained_side_by_side_equal_networks_trained_alone(hidden_layers
         assert losses[m] == pytest.approx(loss.item(), rel=1e-4)
         for ours, theirs in zip(plain(members, m).parameters(), network.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_rates_trained_in_step_are_to_the_bit_those_trained_alone_and_the_others_stopped() -> None:
+    Z, y = blobs()
+    parts = [np.arange(0, 80), np.arange(41, 120)]
+    rows = Rows.of(Z, y, np.zeros((2, 6)), np.ones((2, 6)))
+    recipes = [MemberRecipe(10, 2, rate, weight_decay=0.1, dropout=0.5, batch_size=16, seed=5) for rate in (1e-2, 0.1)]
+    going = recipes.copy()
+    together = train_in_step(rows, parts, going)
+    found = [next(together)]
+    del going[0]
+    found += [next(together) for _ in range(2)]
+    assert [len(trained) for trained in found] == [2, 1, 1]
+    for recipe, ours, epochs in zip(recipes, (found[0][0], found[2][0]), (1, 3), strict=True):
+        alone = train(rows, parts, recipe)
+        for _ in range(epochs):
+            members, losses = next(alone)
+        np.testing.assert_array_equal(ours[1], losses)
+        for mine, theirs in zip(ours[0].parameters(), members.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
 def test_members_trained_on_a_clip_that_weighs_k_are_those_trained_on_k_clips() -> None:

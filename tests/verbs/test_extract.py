@@ -19,10 +19,12 @@ import soundfile
 
 from command_line import soundprobe_here as soundprobe
 from damage import damage, make_read_only
+from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.base.errors import ConfigError, DamagedError, DataError, SoundprobeWarning, StoreError, WeightsError
 from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
+from soundprobe.embeddings.there_before import known_sha256
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout
@@ -65,11 +67,11 @@ def test_extract_with_several_seeds_makes_a_set_of_each_draw_of_random_weights(t
         embed(toy, tmp_path, seed=[0, 1], weights="pretrained")
 
 
-OF_A_KNOWN_KEY = {"backbone": "logmel-stats", "weights": None}
-"""Which is found again without the network, as random weights are not."""
+NOTHING_LEARNT = {"backbone": "logmel-stats", "weights": None}
+"""Whose key needs no set that was made before, as that of random weights does."""
 
 
-@pytest.mark.parametrize("options", [{}, OF_A_KNOWN_KEY, {**OF_A_KNOWN_KEY, "channels": "first"}])
+@pytest.mark.parametrize("options", [{}, NOTHING_LEARNT, {**NOTHING_LEARNT, "channels": "first"}])
 def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path, options):
     def files(folder):  # without the lock, which some versions of filelock touch
         kept = [path for path in folder.iterdir() if path.name != ".lock"]
@@ -82,7 +84,18 @@ def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path, options
     assert files(first.folder) == before
 
 
-@pytest.mark.parametrize("options", [{}, OF_A_KNOWN_KEY])
+def test_random_weights_are_known_from_a_set_that_the_same_versions_drew_from_the_same_seed(toy, tmp_path):
+    (one,) = embed(toy, tmp_path, seed=1)
+    spec, record = BACKBONES["simplecnn"], store.open_set(one.folder).record
+    assert known_sha256(spec, "random", 1, one.folder.parent) == record.backbone.weights_sha256
+    assert known_sha256(spec, "random", 0, one.folder.parent) is None
+    store.write_meta(one.folder, {**record.content, "versions": {**record.versions, "torch": "1.0"}})
+    assert known_sha256(spec, "random", 1, one.folder.parent) is None
+    (again,) = embed(toy, tmp_path, seed=1)
+    assert (again.folder, again.reused) == (one.folder, 36)
+
+
+@pytest.mark.parametrize("options", [{}, NOTHING_LEARNT])
 def test_extract_again_takes_away_what_a_killed_writer_left_in_a_whole_set(toy, tmp_path, options):
     (first,) = embed(toy, tmp_path, **options)
     killed = subprocess.Popen([sys.executable, "-c", ""])
@@ -298,7 +311,7 @@ def test_extract_of_a_clip_that_changes_under_its_hands_stops_and_keeps_no_wrong
     assert outcome.clips == 36
 
 
-@pytest.mark.parametrize(("how", "options"), [("cut", {}), ("flipped", OF_A_KNOWN_KEY), ("lost", {})])
+@pytest.mark.parametrize(("how", "options"), [("cut", {}), ("flipped", NOTHING_LEARNT), ("lost", {})])
 def test_extract_again_mends_a_damaged_part(toy, tmp_path, how, options):
     (first,) = embed(toy, tmp_path, **options)
     part = store.part_path(first.folder, 0)

@@ -20,6 +20,7 @@ from result_folders import ESC10, write_run
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.weights.verify import location
+from soundprobe.base.cluster import Cluster
 from soundprobe.base.errors import ConfigError
 from soundprobe.scoring.run_names import named_runs
 from soundprobe.workflows.compare import Compared, compare, files_of, predict_command
@@ -81,6 +82,22 @@ def test_compare_again_trains_nothing_and_writes_the_same_page(trial, done, monk
     assert again.report.html.read_bytes() == page
     assert repr(again) == repr(done)
     assert again._repr_html_().count("<tr>") == 1 + len(done.runs)
+
+
+def test_compare_on_a_cluster_writes_the_bytes_of_this_machine(trial, done, dask, tmp_path, monkeypatch):
+    sent = []
+    run = Cluster.run
+    monkeypatch.setattr(Cluster, "run", lambda *args, **more: sent.append(args) or run(*args, **more))
+    how = ("-b", "simplecnn", "--weights", str(trial.weights), "--head", "knn", "-q")
+    places = [option for one in ("embeddings", "heads", "reports") for option in (f"--{one}", str(tmp_path / one))]
+    on_cluster = ("--engine", "dask", "--address", dask.address)
+    said = soundprobe("compare", str(trial.root / "clips"), *how, *places, *on_cluster, cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*/**/*.parquet"))
+    parts, predictions = ([path for path in there if name in path] for name in ("/part-", "/predictions."))
+    assert (len(parts), len(predictions), len(sent)) == (3, 4, 3 + 4)  # knn on each, and one on shuffled labels
+    for path in there:
+        assert (tmp_path / path).read_bytes() == (trial.root / path).read_bytes(), path
 
 
 def test_interval_that_a_run_shows_is_that_of_its_row_in_the_report(done):

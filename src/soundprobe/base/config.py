@@ -99,6 +99,20 @@ def names_in(given: str | Sequence[str], option: str, example: str) -> list[str]
     return names
 
 
+def folds_in(only: Sequence[int] | None, folds: Sequence[int]) -> list[int]:
+    """`folds`, or those of them that `--only-fold` names.
+
+    Raises:
+        ConfigError: one that is named is none of them.
+    """
+    if absent := sorted(set(only or ()) - set(folds)):
+        raise ConfigError(
+            f"--only-fold {absent[0]}: there is no such fold, or all of its clips failed. "
+            f"Folds: {', '.join(map(str, folds))}."
+        )
+    return sorted(set(only)) if only else list(folds)
+
+
 def parse_override(override: str) -> tuple[list[str], Any]:
     """ "a.b=0.1" -> (["a", "b"], 0.1).
 

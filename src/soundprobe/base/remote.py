@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from soundprobe.base.errors import HARMFUL, ConfigError, SoundprobeError, StoreError, note, one_line
 from soundprobe.base.places import copies_folder, url_of
@@ -117,6 +117,14 @@ def local(place: str | os.PathLike[str], now: Callable[[str], bool] = _is_table)
             pull(path)
         _fetch_all(path, now)
     return path
+
+
+Named = TypeVar("Named", bound=str | Path | None)
+
+
+def local_if_url(named: Named) -> Named | Path:
+    """`local` of a URL; what else may be named, such as a run by its name or a folder, as it is."""
+    return local(named) if named is not None and is_url(named) else named
 
 
 def pull(path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 from soundprobe.base.allowance import Allowance
 from soundprobe.base.errors import ConfigError, one_line
 from soundprobe.cli.options import (
+    Address,
     Channels,
     DecodingJobs,
     Device,
@@ -17,6 +18,7 @@ from soundprobe.cli.options import (
     HeadsFolder,
     Limit,
     MadeFolds,
+    NetworkEngine,
     Quiet,
     ReportsFolder,
     TrustRemoteCode,
@@ -65,6 +67,8 @@ def compare(
     reports: ReportsFolder = Path("reports"),
     device: Device = "auto",
     jobs: DecodingJobs = None,
+    engine: NetworkEngine = "threads",
+    address: Address = None,
     mlflow: Mlflow = None,
     allow_failures: AllowFailures = None,
     as_json: Json = False,
@@ -101,6 +105,8 @@ def compare(
         reports=reports,
         device=device,
         jobs=jobs,
+        engine=engine,
+        address=address,
         progress=not quiet,
         command=given_command(),
         say=lambda line: out.print(one_line(line), markup=False),

@@ -54,7 +54,7 @@ NAMES_SHOWN = 5
 TABLE = "table"
 
 Run = Annotated[
-    str | None, option("RUN", "best, a name of `runs list`, a folder, or hf:OWNER/NAME.", "--run", "--head")
+    str | None, option("RUN", "best, a name of `runs list`, a folder, URL or hf:OWNER/NAME.", "--run", "--head")
 ]
 Weights = Annotated[str | None, option("FILE", "The backbone's, where they are yours or were moved.")]
 Channels = Annotated[str | None, option("HOW", "mean, first or loudest. Default: as in training.")]

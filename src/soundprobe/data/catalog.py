@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -314,6 +314,13 @@ def settle(data: object, folds: int, limit: int | None, how: Opening) -> dict[st
         if given.get(name):
             given[name] = data_address(given[name])
     return {"folds": folds, "group_prefix": None, "limit": limit, **given}
+
+
+def opened(data: str | Path | Clips, how: Mapping[str, Any]) -> tuple[Clips, dict[str, Any] | None]:
+    """The clips, opened as `settle` says, and what records keep of that; None of clips that are open already."""
+    if isinstance(data, Clips):
+        return data, None
+    return open_data(data, **how), {"data": data_address(data), **how}
 
 
 def open_fetched(name: str, *, folds: int = MADE_FOLDS, **how: Unpack[Opening]) -> Clips:

@@ -24,9 +24,11 @@ from soundprobe.audio.decode import AudioInfo, inspect, survey
 from soundprobe.audio.encoded import digest, open_encoded, source_name
 from soundprobe.base.errors import AudioError, ClipReadError, ConfigError, DataError
 from soundprobe.base.files import KEPT, refusal_in, refused
+from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, Embeddings, Source
 from soundprobe.base.texts import HexTexts, TextsBuilder
 from soundprobe.data.readers.locate import explain_missing
+from soundprobe.data.readers.made_folds import deal_readable
 
 RETRY_WAITS_S = (0.1, 0.5)
 MISSING = "missing file"
@@ -122,6 +124,19 @@ def scan(
     found = Scan(sha256, duration_s, rates_hz, channel_counts, reasons, peak, told, findings)
     _check_still_there(clips, found)
     return found
+
+
+def scan_readable(clips: Clips, *, jobs: int | None = None, shown: bool) -> tuple[Clips, Scan]:
+    """The clips, folds that soundprobe made dealt anew where some can't be read, and what `scan` finds, behind a bar.
+
+    Raises:
+        DataError: as `scan`; or no clip's file is there.
+    """
+    with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=shown) as bar:
+        scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
+    clips = deal_readable(clips, scanned.errors == "")
+    check_any_there(clips, scanned)
+    return clips, scanned
 
 
 def _check_still_there(clips: Clips, scanned: Scan) -> None:

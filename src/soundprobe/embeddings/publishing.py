@@ -6,6 +6,7 @@ import html
 import shutil
 from pathlib import Path
 
+from soundprobe.base.digests import check_file
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import write_text
 from soundprobe.data.catalog import LICENCES
@@ -24,6 +25,7 @@ def write_set(source: Path, folder: Path, *, data_licence: str | None = None) ->
 
     Raises:
         StoreError: the set isn't finished, or is one network's of a fine-tuning run, which others would score wrongly.
+        DamagedError: a part is not what was written.
     """
     if not is_complete(source):
         raise StoreError(f"{source} is not finished. Run the same extract again: it goes on from there.")
@@ -34,6 +36,7 @@ def write_set(source: Path, folder: Path, *, data_licence: str | None = None) ->
             "Push a set of a frozen backbone."
         )
     for part in told.parts:
+        check_file(source / part.file)
         shutil.copyfile(source / part.file, folder / part.file)
     data = {name: value for name, value in told.content["dataset"].items() if name not in ("opened_as", "notes")}
     path = folder / "meta.json"

@@ -29,7 +29,7 @@ from soundprobe.base.errors import DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import atomic_file, parse_json, path_name
 from soundprobe.base.labelled import Labelled
 from soundprobe.base.records import Clips, Embeddings, FoldFeatures
-from soundprobe.base.remote import is_url, local
+from soundprobe.base.remote import local, local_if_url
 from soundprobe.base.stored import (
     BackboneRecord,
     Count,
@@ -408,7 +408,7 @@ def open_set(folder: str | Path) -> EmbeddingSet:
     Raises:
         StoreError: there is none, it isn't complete, or another version of soundprobe wrote it.
     """
-    folder = local(folder) if is_url(folder) else Path(folder)
+    folder = Path(local_if_url(folder))
     path = folder / "meta.json"
     begun = BegunSetRecord.read(path)
     if not begun.complete:

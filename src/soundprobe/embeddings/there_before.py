@@ -1,10 +1,11 @@
-"""A set that is there already, whole, found without PyTorch: its key hangs on nothing else but for random weights."""
+"""A set that is there already, whole, found without PyTorch: its key hangs on nothing but the weights' digest."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import known_digest, sha256_of
 from soundprobe.base.errors import StoreError
-from soundprobe.base.files import LEFT_OVER, digest_key
+from soundprobe.base.files import LEFT_OVER, digest_key, path_name
 from soundprobe.base.locks import HOLDER, LOCK
+from soundprobe.base.machine import versions
 from soundprobe.embeddings import store
 from soundprobe.embeddings.tag_means import FILE, TagsRecord
 
@@ -46,9 +48,20 @@ def embedding_key(
     )
 
 
-def known_sha256(spec: BackboneSpec, weights: str | Path | None) -> str | None:
-    """The digest of the weights that `load_backbone` would report; None where the network has to be made for it."""
-    if not spec.is_own or weights == RANDOM or (weights in (None, PRETRAINED) and spec.loads_own_weights):
+def known_sha256(spec: BackboneSpec, weights: str | Path | None, seed: int, beside: Path) -> str | None:
+    """The digest of the weights that `load_backbone` would report; None where the network has to be made for it.
+
+    Random ones are known from a set among those `beside` that the same versions drew from the same seed.
+    """
+    if not spec.is_own or (weights in (None, PRETRAINED) and spec.loads_own_weights):
+        return None
+    if weights == RANDOM:
+        drawn = (RANDOM, f"random (seed {seed})", versions())
+        for path in beside.glob(f"{path_name(spec.name)}-*/meta.json"):
+            with suppress(StoreError):
+                record = store.open_set(path.parent).record
+                if (record.backbone.weights, record.backbone.weights_label, record.versions) == drawn:
+                    return record.backbone.weights_sha256
         return None
     if spec.parameters == 0:
         return hashlib.sha256().hexdigest() if weights is None else None
@@ -72,7 +85,8 @@ def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | Non
     except StoreError:
         return None
     layers = found.record.backbone.layers or {LAST: spec.embedding_dim}
-    untagged = spec.tags and LAST in layers and TagsRecord.read_or_make(folder / FILE) is None
+    tagged = spec.tags and LAST in layers and found.record.backbone.weights != RANDOM
+    untagged = tagged and TagsRecord.read_or_make(folder / FILE) is None
     if untagged or found.record.failures:
         return None
     return store.Extraction.of(found, found.record.embedded, time.perf_counter() - began)

@@ -42,7 +42,9 @@ class AttentionMembers(Members):
     def parameters(self) -> list[torch.Tensor]:
         return super().parameters()[:-1]  # to all frames' scores it adds the same, which no weight feels
 
-    def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+    def logits(
+        self, x: torch.Tensor, dropout: Callable[[torch.Tensor, int], torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """(M, B, C) from inputs (M, B, F, D + 1), the last column 0 or -infinity where there is no frame."""
         *perceptron, (into, bias), (out, _) = self.layers
         M, B, F, _ = x.shape

@@ -113,7 +113,9 @@ class LayersMembers(Members):
         """(M, L) the layers' weights, which sum to 1."""
         return (SPEED * self.numbers).softmax(dim=1)
 
-    def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+    def logits(
+        self, x: torch.Tensor, dropout: Callable[[torch.Tensor, int], torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """(M, B, C) from inputs (M, B, L * D)."""
         layers = x.unflatten(2, (self.numbers.shape[1], -1))
         return super().logits(torch.einsum("ml,mbld->mbd", self.shares(), layers), dropout)

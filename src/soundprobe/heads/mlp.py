@@ -6,7 +6,8 @@ Letters: N rows, D features, C classes, S inner splits.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice, product
+from itertools import groupby, islice, product
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -150,31 +151,39 @@ class MLPHead(WeightedHead):
         self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None
     ) -> list[dict[str, Any]]:
         """One mapping for each width, rate and epoch."""
-        from soundprobe.heads.mlp_training import Rows, train, validate
+        from soundprobe.heads.mlp_training import Rows, train_in_step, validate
 
         splits = inner_split(labels, groups, self.inner_splits, self.seed)
         weights = self.weights_in_loss(self.classes_, labels, sample_weight)
         scalers = self.split_scalers(Z, splits, sample_weight)
         rows = Rows.of(self.inputs(Z), labels, *scalers, head_device(self.device), weights)
+        training, validation = ([own[part] for own in splits] for part in range(2))
         history: list[dict[str, Any]] = []
-        for width, rate in self._pairs():
-            last_fall, lowest = 0, float("inf")
-            epochs = train(rows, [own for own, _ in splits], self.recipe_for(width, rate, len(Z)))
-            for epoch, (members, train_losses) in enumerate(islice(epochs, self.max_epochs), 1):
-                losses, accuracies = validate(rows, members, [val for _, val in splits])
-                if not np.isfinite(losses).all():
-                    raise TrainingError(
-                        f"The MLP's loss is not finite at width {width}, learning rate {rate:g}, epoch {epoch}. "
-                        "Leave that learning rate out."
-                    )
-                step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
-                scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
-                of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}
-                history.append({**step, "train_loss": float(train_losses.mean()), **scores, **of_splits})
-                if scores["log_loss"] < WORTHWHILE * lowest:
-                    last_fall, lowest = epoch, scores["log_loss"]
-                if epoch - last_fall >= self.patience:
+        for width, pairs in groupby(self._pairs(), itemgetter(0)):
+            told: dict[float, list[dict[str, Any]]] = {rate: [] for _, rate in pairs}
+            fallen = {rate: (0, float("inf")) for rate in told}
+            """After which epoch the loss has last fallen by what is worthwhile, and to what."""
+            going = [self.recipe_for(width, rate, len(Z)) for rate in told]
+            for epoch, trained in enumerate(islice(train_in_step(rows, training, going), self.max_epochs), 1):
+                for recipe, (members, train_losses) in zip(going.copy(), trained, strict=True):
+                    rate = recipe.learning_rate
+                    losses, accuracies = validate(rows, members, validation)
+                    if not np.isfinite(losses).all():
+                        raise TrainingError(
+                            f"The MLP's loss is not finite at width {width}, learning rate {rate:g}, epoch {epoch}. "
+                            "Leave that learning rate out."
+                        )
+                    step = {"stage": "selection", "width": width, "learning_rate": rate, "epoch": epoch}
+                    scores = {"log_loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
+                    of_splits = {"split_log_losses": losses, "split_accuracies": accuracies}
+                    told[rate].append({**step, "train_loss": float(train_losses.mean()), **scores, **of_splits})
+                    if scores["log_loss"] < WORTHWHILE * fallen[rate][1]:
+                        fallen[rate] = epoch, scores["log_loss"]
+                    if epoch - fallen[rate][0] >= self.patience:
+                        going.remove(recipe)
+                if not going:
                     break
+            history += [step for steps in told.values() for step in steps]
         return history
 
     def candidates(

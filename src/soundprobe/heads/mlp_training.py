@@ -73,7 +73,7 @@ class Rows:
 
     def take(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs (M, B, D) and labels (M, B) of the rows `index` (M, B)."""
-        inputs = self.features[index.view(-1)].view(*index.shape, *self.features.shape[1:])
+        inputs = self.features.index_select(0, index.view(-1)).view(*index.shape, *self.features.shape[1:])
         return inputs.sub_(self.means).div_(self.scales), self.labels[index]
 
 
@@ -97,8 +97,10 @@ class Members:
         """The layers as a saved head has them, the first on all numbers of an input."""
         return self.layers
 
-    def logits(self, x: torch.Tensor, dropout: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
-        """(M, B, C) from inputs (M, B, D)."""
+    def logits(
+        self, x: torch.Tensor, dropout: Callable[[torch.Tensor, int], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """(M, B, C) from inputs (M, B, D); `dropout` takes hidden units and the number of their layer."""
         return through(self.layers, x, dropout)
 
     def logits_of(self, member: int, x: torch.Tensor) -> torch.Tensor:
@@ -112,66 +114,106 @@ class Members:
 def through(
     layers: list[tuple[torch.Tensor, torch.Tensor]],
     x: torch.Tensor,
-    dropout: Callable[[torch.Tensor], torch.Tensor] | None,
+    dropout: Callable[[torch.Tensor, int], torch.Tensor] | None,
 ) -> torch.Tensor:
     """(M, B, C) from inputs (M, B, D) of perceptrons' layers, see `Members`."""
-    for weights, bias in layers[:-1]:
+    for number, (weights, bias) in enumerate(layers[:-1]):
         x = torch.baddbmm(bias, x, weights).relu()
-        x = dropout(x) if dropout is not None else x
+        x = dropout(x, number) if dropout is not None else x
     weights, bias = layers[-1]
     return torch.baddbmm(bias, x, weights)
 
 
 def train(rows: Rows, training_rows: list[np.ndarray], recipe: MemberRecipe) -> Iterator[tuple[Members, np.ndarray]]:
-    """Yields the members and their mean training losses (M,) after each epoch, for as long as it is asked.
+    """As `train_in_step`, of one recipe."""
+    for (trained,) in train_in_step(rows, training_rows, [recipe]):
+        yield trained
+
+
+def train_in_step(
+    rows: Rows, training_rows: list[np.ndarray], recipes: list[MemberRecipe]
+) -> Iterator[list[tuple[Members, np.ndarray]]]:
+    """Yields each recipe's members and their mean training losses (M,) after each epoch, for as long as it is asked.
+
+    Recipes differ in their learning rates alone, so that they draw the same random numbers, which are drawn once. The
+    caller may take recipes out of the list between epochs.
 
     Every member makes the same number of steps in an epoch, its rows dealt to them as evenly as they go. All random
     numbers come from generators of its own; with one seed, two runs on one machine's CPU give the same bits. Weights
     and the order of rows are drawn on the CPU wherever the rows are, dropout beside them.
     """
-    device = rows.features.device
+    device, M, recipe = rows.features.device, len(training_rows), recipes[0]
     generator = torch.Generator().manual_seed(recipe.seed)
     dropping = generator if device.type == "cpu" else torch.Generator(device).manual_seed(recipe.seed)
-    members = recipe.members(len(training_rows), rows.features.shape[-1], rows.n_classes, generator, device)
-    parameters = members.parameters()
-    # The function, because the class `torch.optim.AdamW` imports torch._dynamo, a second and more.
-    means, squares = ([torch.zeros_like(one) for one in parameters] for _ in range(2))
-    steps = [torch.zeros((), device=device) for _ in parameters]
+    start = generator.get_state()
+    trainings: dict[MemberRecipe, _Training] = {}
+    for one in recipes:
+        generator.set_state(start)
+        trainings[one] = _Training(
+            one.members(M, rows.features.shape[-1], rows.n_classes, generator, device), one, device
+        )
+    kept: list[torch.Tensor] = []
+    """A step's masks, layer by layer."""
 
-    def drop(x: torch.Tensor) -> torch.Tensor:
-        keep = torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping)
-        return x * keep.div_(1 - recipe.dropout)
+    def drop(x: torch.Tensor, layer: int) -> torch.Tensor:
+        if layer == len(kept):
+            kept.append(torch.empty_like(x).bernoulli_(1 - recipe.dropout, generator=dropping).div_(1 - recipe.dropout))
+        return x * kept[layer]
 
     totals = torch.tensor([len(own) if rows.weights is None else rows.weights[own].sum() for own in training_rows])
     while True:
-        losses = torch.zeros(len(training_rows), device=device)
+        losses = {one: torch.zeros(M, device=device) for one in recipes}
         for index, weight in _batches(training_rows, recipe.batch_size, generator):
             index = index.to(device)
             x, y = rows.take(index)
             weight = weight.to(device) * (1 if rows.weights is None else rows.weights[index])
-            logits = members.logits(x, drop if recipe.dropout else None)
-            loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
-            # A member's gradient is that of its own mean: members share no parameter.
-            gradients = torch.autograd.grad((loss * (weight / weight.sum(dim=1, keepdim=True))).sum(), parameters)
-            with torch.no_grad():
-                adamw(
-                    parameters,
-                    list(gradients),
-                    means,
-                    squares,
-                    [],
-                    steps,
-                    fused=True,
-                    amsgrad=False,
-                    beta1=0.9,
-                    beta2=0.999,
-                    lr=recipe.learning_rate,
-                    weight_decay=recipe.weight_decay,
-                    eps=1e-8,
-                    maximize=False,
-                )
-                losses += (loss * weight).sum(dim=1)
-        yield members, (losses.cpu() / totals).numpy()
+            kept.clear()
+            for one in recipes:
+                losses[one] += trainings[one].step(x, y, weight, drop if recipe.dropout else None)
+        yield [(trainings[one].members, (losses[one].cpu() / totals).numpy()) for one in recipes]
+
+
+class _Training:
+    """Members and what AdamW remembers of them."""
+
+    def __init__(self, members: Members, recipe: MemberRecipe, device: torch.device) -> None:
+        self.members, self.recipe = members, recipe
+        self.parameters = members.parameters()
+        self.means, self.squares = ([torch.zeros_like(one) for one in self.parameters] for _ in range(2))
+        self.steps = [torch.zeros((), device=device) for _ in self.parameters]
+
+    def step(
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        weight: torch.Tensor,
+        dropout: Callable[[torch.Tensor, int], torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """The summed losses (M,) of a step on inputs (M, B, D), labels and weights (M, B)."""
+        logits = self.members.logits(x, dropout)
+        loss = cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        # A member's gradient is that of its own mean: members share no parameter.
+        mean = (loss * (weight / weight.sum(dim=1, keepdim=True))).sum()
+        gradients = torch.autograd.grad(mean, self.parameters)
+        with torch.no_grad():
+            # The function, because the class `torch.optim.AdamW` imports torch._dynamo, a second and more.
+            adamw(
+                self.parameters,
+                list(gradients),
+                self.means,
+                self.squares,
+                [],
+                self.steps,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=self.recipe.learning_rate,
+                weight_decay=self.recipe.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+            return (loss * weight).sum(dim=1)
 
 
 def _batches(
@@ -194,7 +236,7 @@ def validate(rows: Rows, members: Members, validation_rows: list[np.ndarray]) ->
     with torch.no_grad():
         for m, own in enumerate(validation_rows):
             index = torch.from_numpy(own).to(rows.labels.device)
-            x = rows.features[index].sub_(rows.means[m]).div_(rows.scales[m])
+            x = rows.features.index_select(0, index).sub_(rows.means[m]).div_(rows.scales[m])
             logits, y = members.logits_of(m, x), rows.labels[index]
             if rows.weights is None:
                 losses.append(float(cross_entropy(logits, y)))

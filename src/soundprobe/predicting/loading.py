@@ -24,6 +24,7 @@ from soundprobe.base.errors import ConfigError, DamagedError, StoreError, Weight
 from soundprobe.base.files import leading_digits
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.registry import allow, code_of, is_allowed
+from soundprobe.base.remote import local, local_if_url, placed
 from soundprobe.base.stored import NetworksRecord, UsedBackboneRecord, command_in
 from soundprobe.embeddings.needed import check_may_fetch
 from soundprobe.heads.catalog import HEADS, load_head
@@ -122,7 +123,8 @@ def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None
     """The folder of the run, fit or bundle that `run` names.
 
     Args:
-        run: "best", a run's name, the beginning of its key, its folder or a bundle's; or hf:OWNER/NAME[@REVISION].
+        run: "best", a run's name, the beginning of its key, its folder or a bundle's, or the URL of either; or
+            hf:OWNER/NAME[@REVISION].
         heads, dataset: see `scoring.run_names.find_run`.
 
     Raises:
@@ -130,6 +132,7 @@ def find_heads(run: str | Path | None, *, heads: str | Path, dataset: str | None
     """
     if isinstance(run, str) and run.startswith(PREFIX):
         return fetch_bundle(run)
+    run = local_if_url(run)
     if run is not None and is_export(Path(run)):
         return Path(run)
     return run_folder(heads, run, dataset=dataset, kinds=CAN_PREDICT)
@@ -243,12 +246,13 @@ def _networks_of(
     about: UsedBackboneRecord, told: NetworksRecord, folder: Path, weights: str | Path | None, folds: Sequence[int]
 ) -> Iterator[LoadedBackbone]:
     """The fine-tuned network of each of `folds`, on which its head was trained."""
-    place = Path(told.path if weights is None else weights)
+    place = placed(told.path if weights is None else weights)
     if weights is None and not place.resolve().is_relative_to(folder.resolve().parents[2]):
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, which lies outside the heads' "
             f"folder. If you trust what is there, give --weights {place}"
         )
+    local(place)
     if not place.exists():
         raise ConfigError(
             f"The heads in {folder} belong to networks that were fine-tuned in {place}, and nothing is there. Give the "

@@ -12,7 +12,7 @@ from pathlib import Path
 from soundprobe.base.display import Shown, percent, plural
 from soundprobe.base.errors import ConfigError, StoreError, unknown
 from soundprobe.base.files import path_name
-from soundprobe.base.remote import local
+from soundprobe.base.remote import local, local_if_url
 from soundprobe.base.stored import ScoredModelRecord
 from soundprobe.scoring.fits import FitRecord, read_fit
 from soundprobe.scoring.published import PublishedRecord
@@ -330,7 +330,7 @@ def find_run(
     Args:
         text: "best", a name, "<data set>/<name>", the unique beginning of a key, or a run's folder. The best is the
             complete run with the highest mean accuracy that is no control, of those with --exclude-leaks only where
-            there are no others.
+            there are no others. The folder may be a URL.
         dataset: only runs on that data set.
         kinds: of runs that will do ("probe", "finetune", "fit"); any by default.
         option: how messages name where `text` was given.
@@ -348,7 +348,7 @@ def find_run(
     usable = [run for run in of_data if not kinds or run.kind in kinds]
     if text is None:
         raise ConfigError(f"{option} is missing. {_there_are(runs, usable, '')}")
-    wanted = str(text)
+    wanted = str(local_if_url(text))
     if wanted == BEST:
         return _best(runs, usable, option)
     found = (
@@ -434,6 +434,7 @@ def run_folder(
     Raises:
         ConfigError, StoreError: see `find_run`.
     """
+    text = local_if_url(text)
     known = isinstance(text, str) and (text == BEST or bool(_named(named_runs(heads), text)))
     if text is None or known or not Path(text).exists():
         return find_run(heads, text, dataset=dataset, kinds=kinds, option=option).folder

@@ -19,8 +19,7 @@ from soundprobe.base.machine import choose_device
 from soundprobe.base.parallel import run_tasks
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
-from soundprobe.data.readers.made_folds import deal_readable
-from soundprobe.data.scan import check_any_there, fingerprint, scan
+from soundprobe.data.scan import fingerprint, scan_readable
 from soundprobe.embeddings.there_before import embedding_key
 from soundprobe.scoring import results
 from soundprobe.scoring.folds import outer_splits
@@ -62,10 +61,7 @@ def make_job(
     device = str(choose_device(device))
     plan = NetworkPlan(recipe, weights, len(clips.class_names), seed)
     model = plan.load(progress=progress).on_channels(channels)
-    with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
-        scanned = scan(clips, on_progress=bar.advance)
-    clips = deal_readable(clips, scanned.errors == "")
-    check_any_there(clips, scanned)
+    clips, scanned = scan_readable(clips, shown=progress)
     initial = state_digest(plan.build().state_dict())
     digest = fingerprint(clips, scanned)
     return FinetuneJob(

@@ -19,12 +19,10 @@ from soundprobe.base.errors import ConfigError, WeightsError, unknown
 from soundprobe.base.files import check_room, path_name
 from soundprobe.base.machine import check_device_name, choose_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
-from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import local
-from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
-from soundprobe.data.readers.made_folds import deal_readable
-from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
+from soundprobe.data.catalog import MADE_FOLDS, Opening, opened, settle
+from soundprobe.data.scan import Scan, fingerprint, scan_readable
 from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction, set_folder
 from soundprobe.embeddings.there_before import embedding_key, extraction_there, known_sha256
@@ -153,29 +151,27 @@ def extract(
         data, how = data_of(run, data)
     check_needed(data, asked, progress=progress)
     embeddings = local(embeddings)
-    clips = data if isinstance(data, Clips) else open_data(data, **how)
-    opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
+    clips, opened_as = opened(data, how)
     new = _new_numbers(embeddings, clips.name, [spec for spec, _ in asked], run)
     if new:
         check_room(embeddings, 4 * len(clips) * new)
 
     def look() -> tuple[Clips, Scan, str]:
-        with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
-            scanned = scan(clips, jobs=jobs, on_progress=bar.advance)
-        dealt = deal_readable(clips, scanned.errors == "")
-        check_any_there(dealt, scanned)
+        dealt, scanned = scan_readable(clips, jobs=jobs, shown=progress)
         return dealt, scanned, fingerprint(dealt, scanned)
 
-    looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one) for one in asked]
+    drawn = [(spec, one, own_seed) for spec, one in asked for own_seed in (seeds if one == RANDOM else seeds[:1])]
+    beside = embeddings / path_name(clips.name)
+    looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one, beside) for one in drawn]
     if known and None not in known:
         looked = look()
         extractions = ShownList[Extraction]()
-        for (spec, _), sha256 in zip(asked, known, strict=True):
+        for (spec, *_), sha256 in zip(drawn, known, strict=True):
             settings = spec.settings(clip_seconds) | ({} if channels == "mean" else {"channels": channels})
             key = embedding_key(spec, settings, str(sha256), looked[2], batch_size)
             if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key), spec):
                 extractions.append(there)
-        if len(extractions) == len(asked):
+        if len(extractions) == len(known):
             if on_extraction:
                 for there in extractions:
                     on_extraction(there)
@@ -195,9 +191,8 @@ def extract(
         return framed(model, frames) if frames is not None else declared(model, precision)
 
     models = [
-        (kept(load_backbone(spec.name, weights=one, seed=drawn, **load)).on_channels(channels), one)
-        for spec, one in asked
-        for drawn in (seeds if one == RANDOM else seeds[:1])
+        (kept(load_backbone(spec.name, weights=one, seed=own_seed, **load)).on_channels(channels), one)
+        for spec, one, own_seed in drawn
     ]
     clips, scanned, digest = looked or look()
     if frames is not None:

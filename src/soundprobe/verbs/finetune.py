@@ -10,6 +10,7 @@ import numpy as np
 
 from soundprobe.audio.decode import check_channels
 from soundprobe.backbones.catalog import BACKBONES
+from soundprobe.base.config import folds_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, DataError
 from soundprobe.base.files import check_room, path_name
@@ -18,7 +19,7 @@ from soundprobe.base.machine import check_device_name
 from soundprobe.base.parallel import check_engine, one_cluster
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import local, placed
-from soundprobe.data.catalog import MADE_FOLDS, Opening, data_address, open_data, settle
+from soundprobe.data.catalog import MADE_FOLDS, Opening, opened, settle
 from soundprobe.embeddings.needed import check_needed
 from soundprobe.scoring.results import FinishedRun
 from soundprobe.training.recipes import default_config, finetune_recipe
@@ -111,14 +112,13 @@ def finetune(  # type: ignore[misc]  # its own options, not any
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     if not seeds or min(seeds) < 0:
         raise ConfigError(f"--seed {','.join(map(str, seeds))} is not valid: give whole numbers, such as --seed 0,1,2.")
-    clips = data if isinstance(data, Clips) else open_data(data, **how)
-    opened_as = None if isinstance(data, Clips) else {"data": data_address(data), **how}
+    clips, opened_as = opened(data, how)
     if folds is not None and len(np.unique(clips.folds)) != folds:
         raise DataError(
             f"--folds {folds}: data set {clips.name!r} has {len(np.unique(clips.folds))} folds of its own, which stay "
             "as they are. Leave --folds out."
         )
-    wanted = _wanted(clips, only_folds)
+    wanted = folds_in(only_folds, clips.tested_folds)
     begun = any((local(heads) / path_name(clips.name)).glob(f"{path_name(spec.name)}-*/finetune-*"))
     if not begun:
         check_room(placed(heads), 4 * (spec.parameters or 0) * len(wanted) * len(seeds))
@@ -146,11 +146,3 @@ def finetune(  # type: ignore[misc]  # its own options, not any
         if on_run:
             on_run(runs[-1])
     return runs[0] if isinstance(seed, int) else runs
-
-
-def _wanted(clips: Clips, only_folds: Sequence[int] | None) -> list[int]:
-    names = list(clips.tested_folds)
-    absent = sorted(set(only_folds or ()) - set(names))
-    if absent:
-        raise ConfigError(f"--only-fold {absent[0]}: there is no such fold. Folds: {', '.join(map(str, names))}.")
-    return sorted(set(only_folds)) if only_folds else names

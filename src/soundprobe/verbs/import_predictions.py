@@ -20,15 +20,13 @@ from soundprobe.base.errors import ConfigError, DataError, StoreError, note
 from soundprobe.base.files import digest_key, path_name, printable
 from soundprobe.base.locks import locked
 from soundprobe.base.machine import made_by
-from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips, FoldResult, RunResult
 from soundprobe.base.remote import local, placed, remove
 from soundprobe.base.stored import DatasetRecord
-from soundprobe.data.catalog import MADE_FOLDS, data_address, open_data, settle
-from soundprobe.data.readers.made_folds import deal_readable
+from soundprobe.data.catalog import MADE_FOLDS, opened, settle
 from soundprobe.data.readers.predictions import Predictions, listed, match_predictions
 from soundprobe.data.readers.table import read_table
-from soundprobe.data.scan import Scan, check_any_there, fingerprint, scan
+from soundprobe.data.scan import Scan, fingerprint, scan_readable
 from soundprobe.scoring import results
 from soundprobe.scoring.published import PublishedRecord
 from soundprobe.scoring.results import FinishedRun
@@ -104,7 +102,7 @@ def import_predictions(
     table = read_table(file)
     clips, opened_as = _open(data, folds, limit, data_columns, opening)
     told = match_predictions(table, clips, columns, logits=logits)
-    clips, scanned = _scan(clips, progress)
+    clips, scanned = scan_readable(clips, shown=progress)
     told = replace(told, **_tested_only(told, clips))
     missing = _missing(told, clips, scanned, allow_missing, table.source)
     origin = clips.describe(fingerprint(clips, scanned), opened_as)
@@ -180,7 +178,7 @@ def import_fold_scores(
     """
     check_name(name)
     clips, opened_as = _open(data, folds, limit, data_columns, opening)
-    clips, scanned = _scan(clips, progress)
+    clips, scanned = scan_readable(clips, shown=progress)
     given = {"--per-fold": accuracies, **({} if macro_f1 is None else {"--per-fold-f1": macro_f1})}
     for option, scores in given.items():
         if len(scores) != len(clips.tested_folds):
@@ -247,18 +245,7 @@ def _open(
 ) -> tuple[Clips, dict[str, Any] | None]:
     """The clips, and what records keep of how they were opened."""
     given: Any = {**opening, "columns": None if isinstance(data, Clips) else columns}
-    how = settle(data, folds, limit, given)
-    if isinstance(data, Clips):
-        return data, None
-    return open_data(data, **how), {"data": data_address(data), **how}
-
-
-def _scan(clips: Clips, progress: bool) -> tuple[Clips, Scan]:
-    with progress_bar(f"scan {clips.name}", len(clips), "clips", shown=progress) as bar:
-        scanned = scan(clips, on_progress=bar.advance)
-    clips = deal_readable(clips, scanned.errors == "")
-    check_any_there(clips, scanned)
-    return clips, scanned
+    return opened(data, settle(data, folds, limit, given))
 
 
 def _tested_only(told: Predictions, clips: Clips) -> dict[str, Any]:

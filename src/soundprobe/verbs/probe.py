@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from soundprobe.audio.checks import notes
-from soundprobe.base.config import names_in
+from soundprobe.base.config import folds_in, names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError, note, unknown
 from soundprobe.base.files import check_room, path_name, remove_file, scratch_folder
@@ -249,7 +249,7 @@ def _run(
 ) -> FinishedRun:
     features, key = plan.features, _key_of_equal(plan, root) or plan.head_key
     folder = _folder_of(plan, root, key)
-    wanted = _wanted_folds(features.folds, only_folds)
+    wanted = folds_in(only_folds, features.folds)
     with locked(folder):
         if force:
             results.forget_result(folder)
@@ -382,18 +382,6 @@ def _extras(learning_curve: bool, shots: Sequence[int], measure_peeking: bool) -
     by_shares = [measure.learning_curve()] if learning_curve else []
     by_shots = [measure.shots_curve(shots)] if shots else []
     return [*by_shares, *by_shots, *([measure.PEEKING] if measure_peeking else [])]
-
-
-def _wanted_folds(folds: Sequence[int], only_folds: Sequence[int] | None) -> list[int]:
-    if only_folds is None:
-        return list(folds)
-    absent = sorted(set(only_folds) - set(folds))
-    if absent:
-        raise ConfigError(
-            f"--only-fold {absent[0]}: there is no such fold, or all of its clips failed. "
-            f"Folds: {', '.join(map(str, folds))}."
-        )
-    return sorted(set(only_folds))
 
 
 def _info(plan: Plan, key: str, left_out: Sequence[str], device: str, command: str, seconds: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from soundprobe.base.errors import ConfigError, ExportError, one_line
 from soundprobe.base.files import offline, scratch_folder
 from soundprobe.base.model_hub import endpoint
+from soundprobe.base.remote import local_if_url
 from soundprobe.predicting.hub_bundles import PREFIX, check_repo
 from soundprobe.predicting.loading import find_heads
 
@@ -58,7 +59,7 @@ def push(
     clips were.
 
     Args:
-        what: a run as for `predict`, the folder of a bundle, or the folder of a finished set.
+        what: a run as for `predict`, the folder of a bundle, or that of a finished set or its URL.
         repo: OWNER/NAME.
         private: whether a new repository is only for its owner.
         dry_run: write everything, send nothing.
@@ -70,6 +71,7 @@ def push(
     """
     check_repo(repo)
     api = None if dry_run else _api()
+    what = local_if_url(what)
     is_set = (Path(what) / "meta.json").exists()
     source = Path(what) if is_set else find_heads(what, heads=heads, dataset=dataset)
     kind: Literal["model", "dataset"] = "dataset" if is_set else "model"

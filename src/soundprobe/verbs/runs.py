@@ -10,7 +10,7 @@ from pathlib import Path
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, StoreError
 from soundprobe.base.locks import LOCK, locked, removed_path
-from soundprobe.base.remote import placed, remove
+from soundprobe.base.remote import local_if_url, placed, remove
 from soundprobe.scoring.run_names import NamedRun, find_run, named_runs, same_folder
 
 
@@ -48,6 +48,7 @@ def folder_to_remove(run: str | Path, *, heads: str | Path = "heads", dataset: s
     Raises:
         ConfigError: no run, or several, are named so, a trial among them, or the folder is a link.
     """
+    run = local_if_url(run)
     no_run = (folder for folder in named_runs(heads).others if same_folder(folder, Path(run)))
     folder = next(no_run, None) or find_run(heads, run, dataset=dataset, option="runs rm", whole=False).folder
     own = folder.resolve()

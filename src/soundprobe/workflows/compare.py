@@ -16,6 +16,7 @@ from soundprobe.base.config import names_in
 from soundprobe.base.display import Shown, ShownList, percent, plural
 from soundprobe.base.errors import ConfigError, WeightsError
 from soundprobe.base.machine import check_device_name
+from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import one_display, progress_bar
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import placed
@@ -81,6 +82,8 @@ def compare(
     reports: str | Path = "reports",
     device: str = "auto",
     jobs: int | None = None,
+    engine: str = "threads",
+    address: str | None = None,
     progress: bool = True,
     command: str = "",
     say: Callable[[str], None] = print,
@@ -101,6 +104,7 @@ def compare(
         seed: of the random weights; several give a run of each.
         embeddings, heads, reports: the folders that results are kept below.
         device: where networks run; jobs: threads that decode.
+        engine, address: see `extract`; with "dask" heads are trained on the cluster, too.
         command: kept with results as what was run.
         say: called with a line about each step; progress: show bars.
 
@@ -118,6 +122,7 @@ def compare(
         HEADS[name]
     check_device_name(device)
     check_channels(channels)
+    check_engine(engine, address, NETWORK_ENGINES)
     if baseline is not None:
         check_name(Path(baseline).stem)
         read_table(Path(baseline))
@@ -133,7 +138,12 @@ def compare(
     asked, alone = _asked(specs, files, left_out)
     sets = sum(len(seeds) if one == RANDOM else 1 for several in asked.values() for one in several) + len(alone)
     steps = sets * (1 + len(head_names)) + max(len(names), 1) + (baseline is not None)
-    with one_display(shown=progress), progress_bar(f"compare {clips.name}", steps, "", shown=progress) as bar:
+    on_cluster: dict[str, Any] = {"engine": engine, "address": address} if engine == "dask" else {}
+    with (
+        one_display(shown=progress),
+        one_cluster(engine, address, shown=progress),
+        progress_bar(f"compare {clips.name}", steps, "", shown=progress) as bar,
+    ):
 
         def told(line: str) -> None:
             say(line)
@@ -170,6 +180,7 @@ def compare(
                     embeddings=embeddings,
                     device=device,
                     jobs=jobs,
+                    **on_cluster,
                     progress=progress,
                     command=command,
                     on_extraction=lambda outcome: told(_described_set(outcome)),
@@ -181,7 +192,7 @@ def compare(
                 (name,) = wanted
                 left_out[name] = str(error)
                 told(f"{name} is left out, pretrained: {error}")
-        runs = _train(outcomes, head_names, clips.name, embeddings, heads, progress, command, told)
+        runs = _train(outcomes, head_names, clips.name, embeddings, heads, on_cluster, progress, command, told)
         from soundprobe.reporting.compared.comparison import comparisons_of
         from soundprobe.reporting.sections.verdict import verdict_of
         from soundprobe.reporting.write import write_report
@@ -214,6 +225,7 @@ def _train(
     dataset: str,
     embeddings: str | Path,
     heads: str | Path,
+    on_cluster: Mapping[str, Any],
     progress: bool,
     command: str,
     told: Callable[[str], None],
@@ -233,6 +245,7 @@ def _train(
             dataset=dataset,
             embeddings=embeddings,
             heads=heads,
+            **on_cluster,
             progress=progress,
             command=command,
             on_probe=lambda done: told(_described_run(done)),
