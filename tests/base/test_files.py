@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from soundprobe.base.files import (
     refusal_in,
     remove_file,
     remove_leftovers_of,
+    scratch_folder,
     size_of,
     sync_folder,
     write_json,
@@ -206,6 +208,17 @@ def test_leftovers_of_files_go_and_those_of_others_and_of_living_writers_stay(tm
         path.touch()
     remove_leftovers_of([tmp_path / "a.csv", tmp_path / "b" / "c.csv", tmp_path / "gone" / "d.csv"])
     assert [path.exists() for path in left] == [False, False, True, True, True]
+
+
+def test_scratch_folder_goes_at_its_end_and_a_dead_processes_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for process in (2**22 + 1, os.getppid()):
+        make_folder(tmp_path / f".soundprobe-x.{process}.tmp" / "below")
+    with scratch_folder() as folder, scratch_folder() as other:
+        (folder / "a").touch()
+        assert folder != other
+        assert len(list(tmp_path.iterdir())) == 3
+    assert [path.name for path in tmp_path.iterdir()] == [f".soundprobe-x.{os.getppid()}.tmp"]
 
 
 def test_new_folder_is_there_whole_and_where_a_file_stands_in_its_way_one_line_says_so(tmp_path):

@@ -42,10 +42,12 @@ import time
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 import soundprobe.cli.main as cli
-from soundprobe.base.files import atomic_file
+import tempfile
+from soundprobe.base.files import atomic_file, scratch_folder
 from soundprobe.base.locks import locked
+tempfile.tempdir = "."
 def work():
-    with locked(Path("set")), atomic_file(Path("set/part")) as file, ThreadPoolExecutor(2) as pool:
+    with scratch_folder(), locked(Path("set")), atomic_file(Path("set/part")) as file, ThreadPoolExecutor(2) as pool:
         pool.submit(time.sleep, 60)
         print("ready", flush=True)
         pool.submit(time.sleep, 60).result()
@@ -69,6 +71,18 @@ import soundprobe.cli.main as cli
 from soundprobe.base.parallel import run_tasks
 cli.app = lambda: [print("ready", flush=True) for _ in run_tasks(
     time.sleep, [(0,), *[(60,)] * 9], engine="dask", address="{address}", in_order=False)]
+"""
+
+
+ENDED = """
+import os, sys, time
+import soundprobe.cli.main as cli
+class Late:
+    def __del__(self, write=os.write, sleep=time.sleep):  # as the interpreter takes everything down
+        write(1, b"ready\\n")
+        sleep(0.3)
+sys.late = Late()
+cli.app = lambda: None
 """
 
 
@@ -97,7 +111,7 @@ def test_one_signal_ends_a_command_at_any_moment_with_one_line(tmp_path, code, o
     _, said = process.communicate()  # once its workers are gone, too
     assert code_of_exit == 130
     assert said == f"Stopped{' while writing set' if code == WRITING else ''}. {LINE}"
-    assert not list(tmp_path.glob("set/.*.tmp"))
+    assert not [*tmp_path.glob("set/.*.tmp"), *tmp_path.glob(".*.tmp")]
 
 
 def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_tasks(tmp_path, dask):
@@ -111,6 +125,13 @@ def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_ta
     for worker in dask.workers:  # which a sleep would keep for the rest of its minute
         worker.kill()
     dask.refill()
+
+
+@pytest.mark.parametrize("one", [signal.SIGINT, signal.SIGTERM])
+def test_signal_after_everything_is_done_changes_nothing(tmp_path, one):
+    process = start(ENDED, tmp_path, stderr=subprocess.PIPE)
+    process.send_signal(one)
+    assert (process.wait(LIMIT_S), process.communicate()[1]) == (0, "")
 
 
 def test_second_signal_ends_a_command_that_can_not_tidy_up_at_once(tmp_path):

@@ -285,6 +285,17 @@ def test_part_of_other_types_or_not_finite_is_damaged(toy_set, column, values, w
         assert store.finished_part(path, clips.ids[[6, 0, 3]]) is None
 
 
+def test_part_that_claims_more_than_its_bytes_is_not_read(toy_set):
+    folder, clips, _ = toy_set
+    path = store.part_path(folder, 0)
+    table = pq.read_table(path).take(np.zeros(200_000, np.int64))
+    pq.write_table(table, path, compression="zstd")
+    sign_again(path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(DamagedError, match=r"\(200,000 embeddings of \d+ in [\d,]+ bytes\)"):
+        store.read_table(path)
+
+
 def test_part_whose_metadata_are_no_json_is_made_again(toy_set):
     folder, clips, _ = toy_set
     path = store.part_path(folder, 0)

@@ -9,7 +9,7 @@ import torch
 from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.protocol import Backbone
 from soundprobe.backbones.spec import BackboneSpec
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, TrainingError
 from soundprobe.heads.head import Head
 from soundprobe.heads.inference import FittedHead, knn_proba, linear_proba
 
@@ -44,6 +44,18 @@ def test_rows_that_are_no_probabilities_are_refused(kind: str) -> None:
     assert Odd().fit(X, y).predict_proba(X).tolist() == [[0.5, 0.5]] * 4
     with pytest.raises(ConfigError, match="Odd gave"):
         Odd(kind).fit(X, y).predict_proba(X)
+
+
+class Astray(Odd):
+    array_names = ("weights",)
+
+    def train_rows(self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+        self.weights_ = np.array([1.0, np.inf])
+
+
+def test_what_was_learnt_and_is_not_finite_is_named() -> None:
+    with pytest.raises(TrainingError, match="^The weights that Astray has learnt hold NaN or infinity"):
+        Astray().fit(X, y)
 
 
 def params() -> dict[str, object]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from soundprobe.scoring.out_of_fold import predictions_of
+from soundprobe.scoring.out_of_fold import UnreadableRunError, predictions_of, read_predictions
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,13 @@ def test_recordings_with_clips_of_the_same_bytes_are_drawn_as_one(digests: list[
     if digests is not None:
         table["clip.audio_sha256"] = np.array(digests)
     assert predictions_of(table, "run", 2).groups.tolist() == joined
+
+
+@pytest.mark.parametrize(("rows", "values"), [(100_000, 1), (1, 1_000_000)])
+def test_predictions_that_would_inflate_are_not_read(tmp_path: Path, rows: int, values: int) -> None:
+    table = {name: np.zeros(rows, np.int64) for name in ("fold", "label", "predicted")}
+    proba = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * values, np.float32)), values)
+    pq.write_table(pa.table({"clip_id": ["a"] * rows, **table, "proba": proba}), tmp_path / "predictions.parquet")
+    assert (tmp_path / "predictions.parquet").stat().st_size < 10_000
+    with pytest.raises(UnreadableRunError, match=r"predictions.parquet is damaged or not a table of predictions"):
+        read_predictions(tmp_path, 1)

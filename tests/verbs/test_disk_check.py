@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -102,6 +103,21 @@ def test_what_a_record_names_and_is_gone_is_listed(root):
         ("gone", "predictions.parquet"),
     ]
     assert {finding.again.split()[1] for finding in found.findings} == {"extract", "probe"}
+
+
+def test_damaged_file_of_an_export_is_named_and_kept(tmp_path):
+    names = ("model.onnx", "labels.json", "model.pt2")
+    for name in names[:2]:
+        (tmp_path / name).write_text(f"[{name!r}]")
+    told = {name: hashlib.sha256(f"[{name!r}]".encode()).hexdigest() for name in names}
+    write_json(tmp_path / "export.json", {"format": 1, "files": {**told, "../other": ""}})
+    (tmp_path / "model.onnx").write_text("[other]")
+    found = verify([tmp_path])
+    assert found.files == 3
+    assert [(one.path.name, one.state, one.removed) for one in found.findings] == [
+        ("model.pt2", "gone", False),
+        ("model.onnx", "damaged", False),
+    ]
 
 
 def test_what_a_stopped_writer_left_is_taken_away_unless_another_writes(root):

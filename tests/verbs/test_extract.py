@@ -201,6 +201,15 @@ def test_extract_with_more_failures_than_allowed_stops_early_and_keeps_what_it_h
     assert outcome.reused >= 6 * len(kept) - 3
 
 
+def test_extract_again_of_a_set_with_failures_heeds_how_many_may_fail(tmp_path):
+    data = write_urbansound_layout(tmp_path / "data", folds=2, recordings=1, slices=1)
+    next(data.glob("audio/*/*.wav")).write_bytes(b"")
+    (outcome,) = embed(data, tmp_path / "out", backbone="logmel-stats", weights=None)
+    assert len(outcome.failures) == 1
+    with pytest.raises(DataError, match=r"^1 of 6 clips fail, more than --max-failures 0"):
+        embed(data, tmp_path / "out", backbone="logmel-stats", weights=None, max_failures=0)
+
+
 def test_extract_of_nothing_but_bad_clips_ends_and_probe_can_say_so(tmp_path):
     data = write_urbansound_layout(tmp_path / "data", folds=2, recordings=1, slices=1)
     for file in data.glob("audio/*/*.wav"):

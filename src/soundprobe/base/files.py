@@ -45,7 +45,7 @@ LEFT_OVER = re.compile(r"\..+\.(\d+)\.tmp", re.DOTALL)
 """Names of temporary files, with their writer's number."""
 
 being_written: set[Path] = set()
-"""The temporary files of this process."""
+"""The temporary files and folders of this process."""
 
 
 def refused(what: str, error: OSError) -> str:
@@ -177,6 +177,25 @@ def remove_leftovers_of(files: Iterable[Path]) -> None:
         for left in folder.glob(".*.tmp"):
             if left.with_name(left.name[1:].rsplit(".", 2)[0]) in wanted:
                 remove_left_over(left)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder in the system's temporary one, which goes at the end of the block, or with the process; before that go
+    those of dead processes.
+    """
+    import tempfile
+
+    for left in Path(tempfile.gettempdir()).glob(".soundprobe-*.tmp"):
+        with suppress(OSError):  # another user's
+            remove_left_over(left)
+    folder = Path(tempfile.mkdtemp(prefix=".soundprobe-", suffix=f".{os.getpid()}.tmp"))
+    being_written.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        being_written.discard(folder)
 
 
 def lives(process: int) -> bool:

@@ -138,7 +138,10 @@ def _children(processes: ModuleType) -> Iterator[int]:
 def _remove_temporary() -> None:
     for path in list(getattr(sys.modules.get("soundprobe.base.files"), "being_written", ())):
         with suppress(OSError):
-            path.unlink()
+            if path.is_dir():
+                sys.modules["shutil"].rmtree(path, ignore_errors=True)  # whoever made one has imported it
+            else:
+                path.unlink()
 
 
 def _flush() -> None:

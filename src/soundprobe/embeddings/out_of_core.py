@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from soundprobe.base.errors import ConfigError
-from soundprobe.base.files import check_room
+from soundprobe.base.files import check_room, scratch_folder
 from soundprobe.base.machine import free_bytes
 from soundprobe.embeddings.sets import FeatureSet
 from soundprobe.heads.catalog import HEADS
@@ -58,5 +58,5 @@ def folder_for(feature_set: FeatureSet, memory_bytes: float) -> Iterator[Path | 
         yield None
         return
     check_room(Path(tempfile.gettempdir()), feature_set.feature_bytes)
-    with tempfile.TemporaryDirectory(prefix="soundprobe-") as folder:
-        yield Path(folder)
+    with scratch_folder() as folder:
+        yield folder

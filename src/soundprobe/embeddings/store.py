@@ -575,6 +575,9 @@ def read_table(path: Path, *, frames: bool = False) -> pa.Table:
 
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:  # pq.read_table would import pandas where it is there
+            size = getattr(file.schema_arrow.field("embedding").type, "list_size", 1)
+            if 4 * size * file.metadata.num_rows > len(content):  # none is packed
+                raise ValueError(f"{file.metadata.num_rows:,} embeddings of {size:,} in {len(content):,} bytes")
             table = file.read([name for name in file.schema_arrow.names if frames or name != FRAMES_COLUMN])
         table.validate(full=True)
         told = {name: table[name].type for name in (*EMBEDDING_COLUMNS, *([FRAMES_COLUMN] if frames else []))}

@@ -73,7 +73,13 @@ def read_predictions(
     names = ["clip_id", "fold", "label", "predicted", *(["proba"] if has_probabilities else [])]
     try:
         # pq.read_table would import pandas where it is installed.
-        with pq.ParquetFile(pa.BufferReader(read_checked(path))) as file:
+        content = read_checked(path)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            told = file.metadata
+            groups = map(told.row_group, range(told.num_row_groups))
+            most = max((group.column(c).num_values for group in groups for c in range(told.num_columns)), default=0)
+            if told.num_rows > len(content) or most > told.num_rows * classes:  # clips have names of their own
+                raise ValueError("it would inflate")
             table = file.read()
         missing = [name for name in names if name not in table.column_names]
         if missing:

@@ -6,7 +6,6 @@ Letters: N clips of one timed run.
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from soundprobe.backbones.load import load_backbone
 from soundprobe.backbones.spec import PRECISIONS
 from soundprobe.base.config import names_in
 from soundprobe.base.errors import ConfigError, unknown
+from soundprobe.base.files import scratch_folder
 from soundprobe.base.machine import choose_device, half_type
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import Clips
@@ -131,8 +131,7 @@ def bench(
     pairs, left_out = _offered(names, precisions, torch_device)
     types = {kind: TYPES[kind] for _, kind in pairs if kind in TYPES}
     peaks = {kind: gemm_peak_gflops(torch_device, dtype=dtype) for kind, dtype in types.items()}
-    with tempfile.TemporaryDirectory(prefix="soundprobe-bench-") as temporary:
-        folder = Path(temporary)
+    with scratch_folder() as folder:
         clips = write_clips(folder)
         began = time.perf_counter()
         scanned = scan(clips, jobs=jobs)

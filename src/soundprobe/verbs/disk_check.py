@@ -45,6 +45,9 @@ PIECES = re.compile(
 )
 NAMED = re.compile(r"(spectrograms|waves|lengths)\.npy|network\.(xml|bin)")
 """Files whose digests stand in the record beside them."""
+EXPORT = "export.json"
+EXPORTED = re.compile(r"model\.(onnx|pt2|safetensors)|labels\.json")
+"""Files whose digests stand in an export's record; they are not taken away, since nobody else may have them."""
 FOLDER = "report-audio"
 SOUND = re.compile(r"[0-9a-f]{16}(-\d+)?(-v[0-9a-f]+)?(-(?P<digest>[0-9a-f]{16}))?\.(mp3|webp)")
 """A report's sounds and pictures, which earlier versions named without their own digest."""
@@ -137,7 +140,7 @@ def _ours(place: Path) -> Iterator[Path]:
             yield here
             continue
         for name in sorted(files):
-            kinds = (PIECES, NAMED, LEFT_OVER, *[SOUND] * (here.name == FOLDER))
+            kinds = (PIECES, NAMED, EXPORTED, LEFT_OVER, *[SOUND] * (here.name == FOLDER))
             if name.endswith(".json") or any(kind.fullmatch(name) for kind in kinds):
                 yield here / name
 
@@ -158,7 +161,7 @@ def _check(path: Path) -> Iterator[Finding]:
                 yield Finding(path, "unsigned")
             elif not is_as_named(path):
                 yield Finding(path, "damaged", OTHER_BYTES, REPORT_AGAIN)
-        elif NAMED.fullmatch(path.name):
+        elif NAMED.fullmatch(path.name) or EXPORTED.fullmatch(path.name):
             told = _told_of(path)
             if told is not None and told != (digest_of(path) if path.suffix == ".npy" else sha256_of(path)):
                 yield Finding(path, "damaged", OTHER_BYTES, again)
@@ -205,6 +208,8 @@ def _check_weights(file: WeightFile, path: Path) -> Iterator[Finding]:
 def _told_of(path: Path) -> str | None:
     """The digest that the record beside `path` says; None where it says none, or is damaged itself."""
     try:
+        if EXPORTED.fullmatch(path.name):
+            return str(read_json(path.with_name(EXPORT))["files"][path.name])
         if path.suffix == ".npy":
             told: Mapping[str, str] = read_json(path.with_name("inputs.json")).get("digests", {})
             return told.get(path.name)
@@ -231,6 +236,8 @@ def _named_by(path: Path) -> Iterator[Finding]:
             needed += [fold_path(path.parent, fold) for fold in record.tested]
         if record.kind == "finetune":
             needed += [network_path(path.parent, fold) for fold in record.tested]
+    elif path.name == EXPORT and isinstance(content.get("files"), dict):
+        needed = [path.with_name(name) for name in content["files"] if EXPORTED.fullmatch(name)]
     else:
         return
     for piece in needed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from soundprobe.audio.encoded import open_encoded
 from soundprobe.audio.from_python import sources_of
 from soundprobe.audio.live import Live, Raw
 from soundprobe.base.errors import AudioError, ConfigError, DataError, Lacking
+from soundprobe.base.files import scratch_folder
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.records import EncodedAudio, Source
@@ -208,8 +208,8 @@ def heard(
 @contextmanager
 def _sources(recordings: Sequence[Recording], raw: Raw | None) -> Iterator[list[Source | Live]]:
     """What is heard of each; encoded audio on standard input is laid down first, since it may be read backwards."""
-    with tempfile.TemporaryDirectory(prefix="soundprobe-") as place:
-        laid = Path(place) / "stdin"
+    with scratch_folder() as place:
+        laid = place / "stdin"
         sources: list[Source | Live] = []
         for recording in recordings:
             if str(recording.path) != STDIN:

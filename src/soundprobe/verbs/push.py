@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from soundprobe.base.errors import ConfigError, ExportError, one_line
-from soundprobe.base.files import offline
+from soundprobe.base.files import offline, scratch_folder
 from soundprobe.base.model_hub import endpoint
 from soundprobe.base.remote import local_if_url
 from soundprobe.predicting.hub_bundles import PREFIX, check_repo
@@ -76,8 +75,7 @@ def push(
     is_set = (Path(what) / "meta.json").exists()
     source = Path(what) if is_set else find_heads(what, heads=heads, dataset=dataset)
     kind: Literal["model", "dataset"] = "dataset" if is_set else "model"
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with scratch_folder() as folder:
         if is_set:
             from soundprobe.embeddings.publishing import write_set
 
