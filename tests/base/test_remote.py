@@ -98,6 +98,19 @@ def test_copy_follows_what_was_changed_and_taken_away_elsewhere(url, tmp_path, m
     assert not (placed(url) / "b.txt").exists()
 
 
+def test_object_that_changed_since_it_was_listed_is_not_taken_for_it(url, tmp_path, monkeypatch):
+    write_text(local(url) / "a.txt", "old")
+    on_another_machine(monkeypatch, tmp_path)
+    copy = local(url) / "a.txt"
+    store, name = system(f"{url}/a.txt")
+    store.pipe_file(name, b"longer")
+    with pytest.raises(OutdatedError):
+        fetch(copy)
+    pull(copy.parent)
+    fetch(copy)
+    assert copy.read_bytes() == b"longer"
+
+
 def test_record_that_another_changed_is_not_written_over(url):
     record = local(url) / "meta.json"
     write_json(record, {"by": "us"})
