@@ -114,8 +114,10 @@ def test_bad_recording_among_others_is_its_own_failure(noise_predictor, noise):
     nan = noise(4.0)
     nan[-1] = np.nan
     sources = [encoded(noise(3.0), "good"), encoded(nan, "nan"), "gone.wav", encoded(noise(1.0), "short")]
+    sources.append(encoded(1e30 * noise(3.0), "loud"))
     found = list(noise_predictor.predict_each(sources, HEARD))
-    assert [type(one) for one in found if isinstance(one, AudioError)] == [AudioError, AudioError]
+    assert [type(one) for one in found if isinstance(one, AudioError)] == [AudioError] * 3
+    assert str(found[4]) == "loud: the backbone's embedding is not finite"
     assert [str(one) for one in found[1:3]] == ["nan: NaN or infinite samples", "gone.wav: missing file"]
     assert [one.name for one in (found[0], found[3])] == ["good", "short"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from soundprobe.base.errors import ConfigError, DataError
+from soundprobe.base.errors import ConfigError, DataError, TrainingError
 from soundprobe.base.records import Clips, FoldResult
 from soundprobe.data.catalog import open_data
 from soundprobe.scoring import results
@@ -105,6 +106,16 @@ def test_run_writes_what_probe_writes_and_its_networks(done: Path, tiny: Path):
     assert {str(clip) for clip in pq.read_table(done / "predictions.parquet")["clip_id"].to_pylist()} == set(
         open_data(str(tiny)).ids.tolist()
     )
+
+
+def test_network_that_answers_a_test_clip_with_nan_names_it(tiny: Path, quick: str, tmp_path: Path):
+    data = shutil.copytree(tiny, tmp_path / "data")
+    clip = next(data.glob("audio/fold1/*.wav"))
+    wave, rate_hz = soundfile.read(clip, dtype="float32")
+    soundfile.write(clip, 1e30 * wave, rate_hz, subtype="FLOAT")
+    with pytest.raises(TrainingError, match=rf"^Fold 1's network answers '{clip.name}' and 0 more with NaN"):
+        finetune(str(data), config=quick, heads=tmp_path / "heads", only_folds=[1], progress=False)
+    assert not list((tmp_path / "heads").rglob("*.safetensors"))
 
 
 def test_run_on_a_cluster_gives_the_same_networks_to_the_byte(done, tiny, quick, tmp_path, monkeypatch, dask):

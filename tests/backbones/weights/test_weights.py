@@ -308,7 +308,9 @@ def test_fetch_when_the_part_is_longer_than_the_file_starts_over(site: Site) -> 
     assert fetch(file, progress=False).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", '{"url": "http://other/"}', '{"url": "http://x/", "validator": "v"}'])
+@pytest.mark.parametrize(
+    "note", ["", "{", "[]", "[" * 100_000, '{"url": "http://other/"}', '{"url": "http://x/", "validator": "v"}']
+)
 def test_fetch_with_a_damaged_or_foreign_note_starts_over(site: Site, note: str) -> None:
     file = pinned(site)
     part = location(file).with_name(location(file).name + ".part")
