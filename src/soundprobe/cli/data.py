@@ -22,7 +22,7 @@ from soundprobe.cli.options import (
     option,
 )
 from soundprobe.cli.output import AllowFailures, Json, answer, fits, out, stop_if_failed
-from soundprobe.reporting.wording import plural, recordings_in_two_folds
+from soundprobe.reporting.wording import UNKNOWN_RECORDINGS, plural
 
 ROWS_SHOWN = 20
 
@@ -151,7 +151,7 @@ def _print_problems(summary: dict[str, Any]) -> None:
 
     shared = summary["recordings_across_folds"]
     if summary["recordings"] is None:
-        out.print(f"Whether a recording sits in two folds is {recordings_in_two_folds(0, False)}.")
+        out.print(f"Whether a recording sits in two folds is not known ({UNKNOWN_RECORDINGS}).")
     elif shared:
         clips = sum(item["clips"] for item in shared)
         out.print(

@@ -76,9 +76,9 @@ def in_precision(job: EmbeddingJob, folder: Path, progress: bool) -> tuple[Embed
     return replace(job, model=half), {"precision_check": check}
 
 
-def in_precision_unchecked(job: EmbeddingJob, folder: Path, progress: bool) -> EmbeddingJob:
+def in_precision_unchecked(job: EmbeddingJob, folder: Path) -> EmbeddingJob:
     """As `in_precision`, but whatever the embeddings are worth: for measuring speed."""
     precision = precision_of(job.model)
     if precision == "int8":
-        return quantised_unchecked(job, folder, progress)
+        return quantised_unchecked(job, folder, progress=False)
     return job if precision == "fp32" else replace(job, model=in_half(job.model))

@@ -88,13 +88,6 @@ def on_threads(threads: Sequence[int]) -> str:
     return f", {listing(list(map(str, threads)))} threads (its last digits depend on them)" if threads else ""
 
 
-def recordings_in_two_folds(shared: int, known: bool) -> str:
-    """What can be said of recordings that sit in two folds: how many, or that it isn't known."""
-    if not known:
-        return f"not known ({UNKNOWN_RECORDINGS})"
-    return plural(shared, "recording") if shared else "none"
-
-
 def duration(seconds: float) -> str:
     """A time for people: "38 ms", "0.42 s", "12 s", "3 min 20 s", "2 h 5 min"."""
     if seconds < 0.1:

@@ -181,7 +181,7 @@ def _ready(job: EmbeddingJob, folder: Path) -> EmbeddingJob:
     folder.mkdir()
     clips = job.clips.take(np.arange(FILES))
     few = replace(job, clips=clips, scanned=scan(clips))
-    return replace(job, model=in_precision_unchecked(few, folder, progress=False).model)
+    return replace(job, model=in_precision_unchecked(few, folder).model)
 
 
 def _trial(job: EmbeddingJob, seconds: float, scan_seconds: float, folder: Path) -> Speed:

@@ -139,7 +139,7 @@ def clips_of_table(
             ids = texts_of(
                 f"{one}#{start:.10g}-{end:.10g}" for one, start, end in zip(paths, starts, ends, strict=True)
             )
-            table.check_unique(ids, "segment", "drop one of the two")
+            table.check_unique(ids, "segment")
             sources = Segments(files, starts, ends)
             if groups is None and len(again):
                 groups = paths

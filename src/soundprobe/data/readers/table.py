@@ -78,16 +78,17 @@ class Table:
     def unique_texts(self, name: str) -> CompactTexts:
         """As `texts`; raises DataError also where a text stands twice."""
         values = self.texts(name)
-        self.check_unique(values, name, "drop one of the two")
+        self.check_unique(values, name)
         return values
 
-    def check_unique(self, values: Sequence[str], what: str, remedy: str) -> None:
+    def check_unique(self, values: Sequence[str], what: str) -> None:
         """Raises DataError where one of N values stands twice."""
         first = first_of_each(values)
         again = np.flatnonzero(first != np.arange(len(first)))
         if len(again):
             row = int(again[0])
-            raise self.error(row, f"{what} {values[row]!r} stands at {self.rows[first[row]]} already; {remedy}.")
+            told = f"{what} {values[row]!r} stands at {self.rows[first[row]]} already"
+            raise self.error(row, f"{told}; drop one of the two.")
 
     def integers(self, name: str, lowest: int = 0) -> np.ndarray:
         """The column as (N,) int64. Raises DataError where a value is no whole number from `lowest` on."""

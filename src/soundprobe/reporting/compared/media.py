@@ -235,9 +235,9 @@ def _open(address: str, how: dict[str, Any]) -> Clips | DataError:
         return DataError(str(error))
 
 
-def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str], tries: int = 20) -> bool:
+def _any_matches(sources: Mapping[str, Source], digests: Mapping[str, str]) -> bool:
     """Whether one of the first clips is the file that the runs heard: else it is another data set, or another copy."""
-    for clip in sorted(sources)[:tries]:
+    for clip in sorted(sources)[:20]:
         try:
             if digest(open_encoded(sources[clip])) == digests[clip]:
                 return True

@@ -33,7 +33,6 @@ from soundprobe.reporting.wording import (
     count,
     one_line,
     plural,
-    recordings_in_two_folds,
     sentence,
 )
 
@@ -116,7 +115,7 @@ def _known(pair: NearPair) -> str:
 def _shared(found: Audit) -> Words:
     shared = found.shared_recordings
     if not shared:
-        return recordings_in_two_folds(0, found.recordings_known)
+        return "none" if found.recordings_known else f"not known ({UNKNOWN_RECORDINGS})"
     said = [
         (name(one.group), f"\N{NO-BREAK SPACE}(folds {', '.join(map(str, one.folds))}; {plural(one.clips, 'clip')})")
         for one in shared[:20]

@@ -78,7 +78,7 @@ def _rows(comparison: Comparison) -> tuple[Row, ...]:
 
 
 @lru_cache(maxsize=8)  # for the page and for report.json
-def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[HardRecording, ...]:
+def hardest_recordings(comparison: Comparison) -> tuple[HardRecording, ...]:
     """The recordings that cost most clips, over the rows that are asked."""
     rows = _rows(comparison)
     if not rows or any(not run.recordings_known for row in rows for run in row.runs):
@@ -99,7 +99,7 @@ def hardest_recordings(comparison: Comparison, limit: int = SHOWN) -> tuple[Hard
     cost = np.bincount(recording, weights=wrong)
     class_names = comparison.class_names
     found = []
-    for place in np.argsort(-cost, kind="stable")[:limit]:
+    for place in np.argsort(-cost, kind="stable")[:SHOWN]:
         if cost[place] <= 0:
             break
         here = recording == place

@@ -16,9 +16,9 @@ from soundprobe.scoring.published import Published
 SHOWN = 5
 
 
-def shown_rows(comparison: Comparison, limit: int = SHOWN) -> tuple[Row, ...]:
+def shown_rows(comparison: Comparison) -> tuple[Row, ...]:
     """The best contenders and the best one's control; whatever there is where nothing is ranked."""
-    best = comparison.contenders[:limit] or comparison.ranked[:limit] or comparison.rows[:limit]
+    best = (comparison.contenders or comparison.ranked or comparison.rows)[:SHOWN]
     control = comparison.control_of(best[0])
     return (*best, control) if control is not None and control not in best else tuple(best)
 
