@@ -247,7 +247,7 @@ def _clips_of_predictions(path: Path) -> np.ndarray:
         with pq.ParquetFile(path) as file:
             told = name in file.schema_arrow.names
             return leading_digits(file.read(columns=[name])[name].to_pylist() if told else ())
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return leading_digits(())  # the run is not finished
 
 
@@ -366,7 +366,7 @@ def predicted_clips(path: Path) -> int:
 
     try:
         return pq.ParquetFile(pa.BufferReader(content)).metadata.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DamagedError(path, f"it can't be read as a table ({one_line(error)[:100]})") from error
 
 

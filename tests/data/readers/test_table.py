@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from soundprobe.base.errors import DataError
+from soundprobe.data.readers.manifest import is_manifest
 from soundprobe.data.readers.table import Table, read_table
 
 
@@ -33,6 +36,25 @@ def test_read_table_quotes_and_blank_lines_are_read(tmp_path: Path, encoding: st
 def test_read_table_tsv_splits_at_tabs(tmp_path: Path) -> None:
     table = read_table(write(tmp_path / "t.TSV", "path\tlabel\na,b.wav\tdog\n"))
     assert table.columns == {"path": ["a,b.wav"], "label": ["dog"]}
+
+
+@pytest.mark.parametrize("change", [1, 2, 0x80])
+def test_parquet_of_any_changed_byte_is_refused_or_has_as_many_values_as_rows(tmp_path: Path, change: int) -> None:
+    whole = pa.BufferOutputStream()
+    pq.write_table(pa.table({"path": ["a.wav", "b.wav"], "label": ["x", "y"]}), whole, compression="none")
+    content, path, refused = bytearray(whole.getvalue()), tmp_path / "t.parquet", 0
+    for at in range(len(content)):
+        content[at] ^= change
+        path.write_bytes(content)
+        content[at] ^= change
+        is_manifest(path)
+        try:
+            table = read_table(path)
+        except DataError:
+            refused += 1
+        else:
+            assert {len(values) for values in table.columns.values()} == {len(table.rows)}
+    assert 0 < refused < len(content)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def is_manifest(path: Path) -> bool:
 
     try:
         kinds = pq.read_schema(path).types
-    except (OSError, pa.ArrowException):  # whoever reads it says so
+    except (OSError, pa.ArrowException, UnicodeDecodeError):  # whoever reads it says so
         return False
     return not any(pa.types.is_struct(kind) or pa.types.is_binary(kind) for kind in kinds)
 

@@ -323,18 +323,21 @@ def _parquet(path: Path) -> Table:
 
     try:
         with pq.ParquetFile(path) as file:
-            rows = file.metadata.num_rows
+            rows = 0
             kinds = dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
             lists: dict[str, list[Any]] = {
                 name: [] for name, kind in kinds.items() if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
             }
             texts = {name: TextsBuilder() for name in kinds if name not in lists}
             for batch in file.iter_batches(BATCH):
+                rows += len(batch)
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     if name in lists:
                         lists[name] += column.to_pylist()
                     else:
                         texts[name].extend([as_text(value).strip() for value in column.to_pylist()])
+            if rows != file.metadata.num_rows:
+                raise ValueError(f"{file.metadata.num_rows} rows are said to be there, {rows} are")
         columns: dict[str, Sequence[str]] = {}
         for name in kinds:
             values = lists.get(name, ())
