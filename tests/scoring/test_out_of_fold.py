@@ -38,3 +38,21 @@ def test_predictions_that_would_inflate_are_not_read(tmp_path: Path, rows: int, 
     assert (tmp_path / "predictions.parquet").stat().st_size < 10_000
     with pytest.raises(UnreadableRunError, match=r"predictions.parquet is damaged or not a table of predictions"):
         read_predictions(tmp_path, 1)
+
+
+def test_predictions_whose_metadata_are_damaged_anywhere_are_read_or_refused(tmp_path: Path) -> None:
+    table = {name: np.zeros(2, np.int64) for name in ("fold", "label", "predicted")}
+    proba = pa.array([[1.0], [1.0]], pa.list_(pa.float32()))
+    path, refused = tmp_path / "predictions.parquet", 0
+    pq.write_table(pa.table({"clip_id": ["a", "b"], **table, "proba": proba}), path)
+    content = bytearray(path.read_bytes())
+    metadata = range(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), len(content) - 8)
+    for at in metadata:
+        content[at] ^= 2
+        path.write_bytes(content)
+        content[at] ^= 2
+        try:
+            read_predictions(tmp_path, 1)
+        except UnreadableRunError:
+            refused += 1
+    assert 0 < refused < len(metadata)
