@@ -84,6 +84,7 @@ def test_file_called_as_a_module_of_python_runs_in_no_process(tmp_path: Path, mo
     get_reusable_executor().shutdown()  # another test's processes
     assert list(run_tasks(square_and_pid, [(1,), (2,)], jobs=2))[1][0] == 4
     assert not Path("ran").exists()
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 def test_jobs_for_heeds_a_limit_of_threads(monkeypatch: pytest.MonkeyPatch):

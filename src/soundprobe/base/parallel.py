@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 ENGINES = ("threads", "processes", "dask")
 NETWORK_ENGINES = ("threads", "dask")
 """Of what one network does for many clips: another process of this machine would only need memory for another."""
+SAFE_PATH = "PYTHONSAFEPATH"
 TRACKERS = ("joblib.externals.loky.backend.resource_tracker", "multiprocessing.resource_tracker")
 
 
@@ -58,10 +59,10 @@ def one_cluster(
     if engine != "dask" or _open.get() is not None:
         yield
         return
-    _prepare_processes()
     from soundprobe.base.cluster import Cluster
 
-    with closing(Cluster(address, workers if workers and workers > 0 else None, shown=shown)) as cluster:
+    count = workers if workers and workers > 0 else None
+    with _prepared_processes(), closing(Cluster(address, count, shown=shown)) as cluster:
         token = _open.set(cluster)
         try:
             yield
@@ -117,10 +118,10 @@ def run_tasks(
         tasks = [delayed(function)(*shared, *args) for args in arguments]
         yield from Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
         return
-    _prepare_processes()
     tasks = [delayed(_Telling(function))(*shared, *args) for args in arguments]
     try:
-        yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
+        with _prepared_processes():
+            yield from map(_repeated, Parallel(n_jobs=jobs, backend="loky", return_as="generator")(tasks))
     except BrokenProcessPool as error:
         raise SoundprobeError(
             "A process that trained a fold died, most likely for want of memory. Run the command again with "
@@ -145,20 +146,28 @@ def check_wanted() -> None:
             raise UnwantedError
 
 
-def _prepare_processes() -> None:
+@contextmanager
+def _prepared_processes() -> Iterator[None]:
     """Keeps from processes the modules in the folder that the user is in, where a data set's `signal.py` would run in
     place of Python's; what this process has in its path they get once they run.
 
     Starts what watches over the workers' shared memory, which lets signals through in its thread: a worker that is
     started from there later would get the Ctrl-C that this process was asked to keep from it.
     """
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
-    if os.name == "nt":
-        return
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    for module in TRACKERS:
-        importlib.import_module(module).ensure_running()
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = before or "1"
+    try:
+        if os.name != "nt":
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            for module in TRACKERS:
+                importlib.import_module(module).ensure_running()
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(SAFE_PATH, None)
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 class _Telling:
