@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -210,15 +211,22 @@ def test_leftovers_of_files_go_and_those_of_others_and_of_living_writers_stay(tm
     assert [path.exists() for path in left] == [False, False, True, True, True]
 
 
-def test_scratch_folder_goes_at_its_end_and_a_dead_processes_before(tmp_path, monkeypatch):
+def test_scratch_folder_goes_at_its_end_and_a_dead_processes_of_this_machine_before(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for process in (2**22 + 1, os.getppid()):
-        make_folder(tmp_path / f".soundprobe-x.{process}.tmp" / "below")
+    dead, alive = 2**22 + 1, os.getppid()
+    kept = []
+    for machine, process in (("here", dead), ("here", alive), ("there", dead)):
+        monkeypatch.setattr(platform, "node", lambda machine=machine: machine)
+        with scratch_folder() as folder:
+            left = folder.with_name(folder.name.replace(f".{os.getpid()}.", f".{process}."))
+            make_folder(left / "below")
+        kept += [left.name] * ((machine, process) != ("here", dead))
+    monkeypatch.setattr(platform, "node", lambda: "here")
     with scratch_folder() as folder, scratch_folder() as other:
         (folder / "a").touch()
         assert folder != other
-        assert len(list(tmp_path.iterdir())) == 3
-    assert [path.name for path in tmp_path.iterdir()] == [f".soundprobe-x.{os.getppid()}.tmp"]
+        assert len(list(tmp_path.iterdir())) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_new_folder_is_there_whole_and_where_a_file_stands_in_its_way_one_line_says_so(tmp_path):

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -182,14 +183,15 @@ def remove_leftovers_of(files: Iterable[Path]) -> None:
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder in the system's temporary one, which goes at the end of the block, or with the process; before that go
-    those of dead processes.
+    those of dead processes of this machine: others may share the place, and say nothing of theirs by a number.
     """
     import tempfile
 
-    for left in Path(tempfile.gettempdir()).glob(".soundprobe-*.tmp"):
+    prefix = f".soundprobe-{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*.tmp"):
         with suppress(OSError):  # another user's
             remove_left_over(left)
-    folder = Path(tempfile.mkdtemp(prefix=".soundprobe-", suffix=f".{os.getpid()}.tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=f".{os.getpid()}.tmp"))
     being_written.add(folder)
     try:
         yield folder
