@@ -78,6 +78,15 @@ def test_rates_trained_in_step_are_to_the_bit_those_trained_alone_and_the_others
             torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
+def test_dropout_masks_are_drawn_anew_in_each_step_and_once_for_all_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    Z, y = blobs()
+    drawn, draw = [], torch.Tensor.bernoulli_
+    monkeypatch.setattr(torch.Tensor, "bernoulli_", lambda *own, **how: (drawn.append(own), draw(*own, **how))[1])
+    recipes = [MemberRecipe(10, 2, rate, weight_decay=0.1, dropout=0.5, batch_size=20, seed=5) for rate in (1e-2, 0.1)]
+    next(train_in_step(Rows.of(Z, y, np.zeros((1, 6)), np.ones((1, 6))), [np.arange(80)], recipes))
+    assert len(drawn) == 4 * 2  # steps of 20 rows, hidden layers
+
+
 def test_members_trained_on_a_clip_that_weighs_k_are_those_trained_on_k_clips() -> None:
     Z, y = blobs()
     times = np.random.default_rng(3).integers(1, 4, len(y))
