@@ -42,15 +42,19 @@ class DaskCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
+        self.end(*self.workers, self.scheduler)
 
     def add(self, path: tuple[Path, ...] = ()) -> subprocess.Popen:
         """One more worker; modules of `path` go before all others."""
         own = ["--nthreads", "1", "--no-nanny", "--death-timeout", "30", "--local-directory", str(self.folder)]
         self.workers.append(_start("worker", self.address, *own, path=path))
         return self.workers[-1]
+
+    def end(self, *workers: subprocess.Popen) -> None:
+        """Kills them, and waits until they are dead: `refill` would count who is about to be."""
+        for process in workers:
+            process.kill()
+            process.wait()
 
     def refill(self) -> None:
         """Puts new workers in the place of those that died, and waits for them."""

@@ -111,7 +111,7 @@ def test_worker_of_another_version_is_refused_by_name(dask, tmp_path):
         with pytest.raises(ConfigError, match=r"The worker tcp://127.* has torch 2.0.0, and this process 2\.\d+"):
             list(run_tasks(square, [(x, 0.1) for x in range(30)], shared=([2],), engine="dask", address=dask.address))
     finally:
-        stranger.kill()
+        dask.end(stranger)
         dask.refill()
 
 
@@ -132,7 +132,7 @@ def test_worker_with_other_code_of_what_keys_name_is_refused_by_name(dask, tmp_p
         with pytest.raises(ConfigError, match=r"The worker tcp://127.* has other code of optional than this process"):
             list(run_tasks(ask, [(x,) for x in range(30)], engine="dask", address=dask.address))
     finally:
-        stranger.kill()
+        dask.end(stranger)
         dask.refill()
 
 

@@ -122,8 +122,7 @@ def test_one_signal_ends_a_command_on_a_cluster_with_one_line_and_cancels_its_ta
         assert process.wait(30) == 130
         assert process.communicate()[1].splitlines(keepends=True)[1:] == [f"Stopped. {LINE}"]
         wait_for(lambda: not any(client.processing().values()))
-    for worker in dask.workers:  # which a sleep would keep for the rest of its minute
-        worker.kill()
+    dask.end(*dask.workers)  # which a sleep would keep for the rest of its minute
     dask.refill()
 
 
