@@ -24,6 +24,7 @@ from machine_note import describe
 from soundprobe.backbones.half import HALF_TYPES, Half
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.backbones.protocol import SpectrogramBackbone
+from soundprobe.base.machine import exactly
 from soundprobe.base.records import Embeddings
 from soundprobe.embeddings.forward import embed_waves
 from soundprobe.embeddings.streams import in_streams, streams_of
@@ -216,7 +217,8 @@ def _extraction(
     plain = case.network if precision == "fp32" else Half(case.network, precision)
     batch = torch.from_numpy(case.waves).to(device), torch.from_numpy(case.lengths).to(device)
     began = time.perf_counter()
-    network = ready(plain.to(device), *batch)
+    with exactly(device):
+        network = ready(plain.to(device), *batch)
     embedded = embed_waves(network, case.waves, case.lengths, device)
     first = time.perf_counter() - began
 
@@ -354,7 +356,8 @@ def _steps(name: str, settings: dict[str, float], device: torch.device, sizes: S
     for mode, mixed in (("fp32", "false"), ("mixed", "true")):
         given = [f"training.mixed_precision={mixed}", "augment={}", "training.accumulate=1"]
         recipe = whole_network(finetune_recipe(name, None, given), sizes.batch)
-        found[f"{mode}, steps/s"] = _rate(step_of(part, module, width, recipe, device), 1, sizes.rounds)
+        with exactly(device, deterministic=True):
+            found[f"{mode}, steps/s"] = _rate(step_of(part, module, width, recipe, device), 1, sizes.rounds)
     return {**found, "clips a step": sizes.batch}
 
 

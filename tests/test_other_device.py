@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from soundprobe.augment.compose import build_augmentations
 from soundprobe.augment.noise_bank import NoiseBank
 from soundprobe.backbones.catalog import BACKBONES
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
-from soundprobe.base.errors import ConfigError
+from soundprobe.base.errors import ConfigError, SoundprobeWarning
+from soundprobe.base.machine import exactly
+from soundprobe.embeddings.forward import embed_waves
 from soundprobe.heads.catalog import make_head
 from soundprobe.heads.head import Head
 from soundprobe.heads.linear import LinearHead
 from soundprobe.heads.mlp import MLPHead
+from soundprobe.training import fold_training
+from soundprobe.training.feeding import seeded
 from soundprobe.training.inputs import ClipsTable, Inputs
 from soundprobe.training.loop import train_step
 from soundprobe.training.networks import FinetunedNetwork
@@ -26,6 +31,9 @@ from soundprobe.training.recipes import finetune_recipe
 from soundprobe.training.state import Setting, TrainingState
 
 SETTINGS: dict[str, Any] = {"ast": {"clip_seconds": 1.0}}
+with_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device; others here take one that pretends"
+)
 NETWORKS = sorted(name for name, spec in BACKBONES.items() if spec.trainable)
 
 
@@ -53,8 +61,45 @@ def test_embeddings_of_another_device_are_those_of_the_cpu(name: str) -> None:
     torch.testing.assert_close(there, here, rtol=0, atol=1e-4 * float(here.square().mean().sqrt()))
 
 
-def losses(name: str, device: str) -> list[float]:
-    """Of two steps with all that the backbone's own recipe does, but for dropout and half precision."""
+@with_cuda
+@pytest.mark.parametrize("name", NETWORKS)
+def test_embeddings_with_cuda_are_those_of_the_cpu_and_the_same_bits_twice(name: str) -> None:
+    model, wave, lengths = backbone(name)
+    given = model.network.eval(), wave.numpy(), lengths.numpy()
+    here = embed_waves(*given, torch.device("cpu"))
+    cuda = torch.device("cuda")
+    model.network.to(cuda)
+    there = embed_waves(*given, cuda)
+    np.testing.assert_allclose(there, here, rtol=0, atol=1e-4 * np.sqrt((here**2).mean()))
+    np.testing.assert_array_equal(embed_waves(*given, cuda), there)
+    assert torch.backends.cudnn.allow_tf32  # as it was
+
+
+@with_cuda
+@pytest.mark.parametrize("name", NETWORKS)
+def test_training_with_cuda_gives_the_same_bits_twice(name: str) -> None:
+    def trained() -> list[float]:
+        with exactly(torch.device("cuda"), deterministic=True), seeded(0, 1, 1, torch.device("cuda")):
+            return losses(name, "cuda", steps=4)
+
+    assert trained() == trained()
+
+
+@with_cuda
+def test_operation_without_a_fixed_order_of_sums_is_trained_all_the_same_and_said(monkeypatch: Any) -> None:
+    def fold(_: Any) -> str:
+        pictures = torch.rand(1, 1, 7, 7, device="cuda", requires_grad=True)
+        torch.nn.functional.adaptive_avg_pool2d(pictures, 3).sum().backward()
+        return "trained"
+
+    monkeypatch.setattr(fold_training, "_run_fold", fold)
+    task: Any = SimpleNamespace(device="cuda", fold=1)
+    with pytest.warns(SoundprobeWarning, match=r"Fold 1 is trained without a fixed order of sums.*adaptive_avg_pool2d"):
+        assert fold_training.run_fold(task) == "trained"  # type: ignore[comparison-overlap]
+
+
+def losses(name: str, device: str, steps: int = 2) -> list[float]:
+    """Of steps with all that the backbone's own recipe does, but for dropout and half precision."""
     model, wave, lengths = backbone(name)
     with torch.no_grad():
         spectrograms = model.network.eval().spectrogram(wave, lengths).numpy()
@@ -69,7 +114,7 @@ def losses(name: str, device: str) -> list[float]:
     state = TrainingState(network, table.part(inputs, np.arange(len(wave))), recipe, setting)
     state.freezing.begin_epoch(recipe.training.epochs)
     generator = torch.Generator().manual_seed(0)
-    return [train_step(state, np.arange(len(wave)), recipe.training, generator) for _ in range(2)]
+    return [train_step(state, np.arange(len(wave)), recipe.training, generator) for _ in range(steps)]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -147,7 +192,7 @@ def test_head_trained_on_another_device_is_the_one_trained_here(head: Head) -> N
     assert_same(there, expected, chosen)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; the test above trains on one that pretends")
+@with_cuda
 @every_head
 def test_head_trained_with_cuda_is_the_one_trained_here(head: Head) -> None:
     here = head.set_params(device="cpu").fit(*clips())

@@ -80,6 +80,14 @@ def test_hear_module_hears_each_clip_without_its_padding_and_neighbours():
         torch.testing.assert_close(together[row], alone[0])
 
 
+def test_hear_module_that_is_moved_or_trained_leaves_those_that_are_loaded_after_it_alone():
+    load_backbone(BANDS).network.double().model.weight.data.zero_()
+    again = load_backbone(BANDS)
+    assert again.network.model.weight.dtype == torch.float32
+    assert again.network.model.weight.min() > 0
+    assert again.spec.frames is not None
+
+
 def test_hear_modules_timestamps_are_the_frames_of_each_clip(toy, tmp_path):
     spec = load_backbone(BANDS).spec
     assert spec.frames is not None

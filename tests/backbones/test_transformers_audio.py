@@ -331,7 +331,7 @@ def damaged(folder: Path, what: str) -> None:
         ("half a list", WeightsError, "model.safetensors.index.json doesn't say which files hold the weights"),
         ("files elsewhere", WeightsError, r"names a file that is not beside it: \.\./out.safetensors"),
         ("an adapter", WeightsError, r"is an adapter \(adapter_config.json\) to another model"),
-        ("nested", ConfigError, r"config.json is no JSON object \(maximum recursion depth"),
+        ("nested", ConfigError, "maximum recursion depth"),
         ("a vast window", ConfigError, "preprocessor_config.json has n_fft = 1000000000, and sound needs at most"),
         ("half a hertz", ConfigError, r"no feature extractor with a sampling rate, .* \(ValueError: 0.5 Hz"),
         ("vast weights", ConfigError, "GB of weights, and this machine has .* GB of memory. Give a smaller model"),

@@ -8,7 +8,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from soundprobe.base.clean_terminal import Terminal
-from soundprobe.base.errors import AudioError, Lacking, SoundprobeError, SoundprobeWarning, WeightsError, one_line
+from soundprobe.base.errors import (
+    LONGEST,
+    AudioError,
+    Lacking,
+    SoundprobeError,
+    SoundprobeWarning,
+    WeightsError,
+    one_line,
+)
 from soundprobe.base.files import json_text
 
 HOSTILE = "a\x1b[2J\x1b]8;;http://x\x07b\r\x9b31m\u202ec\u2028d\x7f\ud800"
@@ -29,6 +37,13 @@ def test_one_line_of_any_name_is_printable(text: str, expected: str) -> None:
 def test_errors_and_warnings_with_hostile_names_are_one_line_in_python_too(error: Exception) -> None:
     assert is_harmless(str(error))
     assert "\n" not in str(error)
+
+
+def test_error_that_tells_a_name_of_a_megabyte_begins_and_ends_as_it_should() -> None:
+    told = str(SoundprobeError(f"Unknown name {'a' * 2**20!r}. Available: b."))
+    assert len(told) == LONGEST
+    assert told.startswith("Unknown name 'aaa")
+    assert told.endswith("aaa'. Available: b.")
 
 
 def test_lacking_several_tells_each_on_a_line_of_its_own() -> None:

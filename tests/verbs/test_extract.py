@@ -24,7 +24,7 @@ from soundprobe.base.errors import ConfigError, DamagedError, DataError, Soundpr
 from soundprobe.base.locks import locked
 from soundprobe.embeddings import embed as pipeline
 from soundprobe.embeddings import store
-from soundprobe.embeddings.there_before import known_sha256
+from soundprobe.embeddings.there_before import embedding_key, known_sha256
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.probe import probe
 from sounds import RATE_HZ, tone, write_urbansound_layout
@@ -82,6 +82,26 @@ def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path, options
     (second,) = embed(toy, tmp_path, **options)
     assert replace(second, seconds=first.seconds) == replace(first, reused=36)
     assert files(first.folder) == before
+
+
+def test_extract_takes_a_set_of_any_device_unless_one_is_named(toy, tmp_path):
+    (here,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None, device="cpu")
+    made = store.open_set(here.folder)
+    key = embedding_key(
+        BACKBONES["logmel-stats"],
+        made.record.backbone.settings,
+        made.record.backbone.weights_sha256,
+        made.record.dataset.fingerprint,
+        device="cuda",
+    )
+    there = store.set_folder(tmp_path, made.record.dataset.name, "logmel-stats", key)
+    assert there != here.folder
+    here.folder.rename(there)
+    store.write_meta(there, {**made.record.content, "key": key, "device": "cuda"})
+    (auto,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None)
+    assert (auto.folder, auto.reused) == (there, 36)
+    (named,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None, device="cpu")
+    assert (named.folder, named.reused) == (here.folder, 0)
 
 
 def test_random_weights_are_known_from_a_set_that_the_same_versions_drew_from_the_same_seed(toy, tmp_path):

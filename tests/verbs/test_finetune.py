@@ -153,7 +153,6 @@ def test_several_seeds_give_a_run_each_and_take_what_is_there(done: Path, tiny: 
         heads=done.parents[2],
         seed=[0, 1],
         only_folds=[1],
-        device="cpu",
         progress=False,
         on_run=lambda run: told.append(run.describe()),
     )
@@ -161,7 +160,7 @@ def test_several_seeds_give_a_run_each_and_take_what_is_there(done: Path, tiny: 
     assert [run.reused for run in runs] == [True, False]
     assert runs[0].folder == done
     assert told == [run.describe() for run in runs]
-    again = finetune(tiny, config=quick, heads=done.parents[2], seed=1, only_folds=[1], device="cpu", progress=False)
+    again = finetune(tiny, config=quick, heads=done.parents[2], seed=1, only_folds=[1], progress=False)
     assert again.reused
     assert again.folder == runs[1].folder
 

@@ -101,14 +101,14 @@ def test_probe_again_trains_nothing_and_force_trains_anew(tmp_path):
 
 
 @pytest.mark.parametrize("head", sorted(HEADS))
-def test_probe_on_the_best_device_says_which_it_was_and_makes_no_other_run_than_the_cpu(tmp_path, head):
+def test_probe_on_the_best_device_says_which_it_was_and_a_cpus_run_is_one_of_its_own(tmp_path, head):
     make_set(tmp_path / "embeddings", frames=HEADS[head].takes_frames)
     first = run(tmp_path, head=head, device="auto", settings=QUICK[head])[0]
     on_gpu = torch.cuda.is_available() and HEADS[head].has_device
     assert first.result["device"] == ("cuda" if on_gpu else "cpu")
     again = run(tmp_path, head=head, device="cpu", settings=QUICK[head])[0]
-    assert again.reused
-    assert again.folder == first.folder
+    assert again.reused != on_gpu
+    assert (again.folder != first.folder) == on_gpu
 
 
 def test_probe_that_lost_a_fold_trains_just_that_fold_and_ends_with_the_same_numbers(tmp_path):

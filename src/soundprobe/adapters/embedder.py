@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from soundprobe.backbones.load import load_backbone
+from soundprobe.base.machine import exactly
 from soundprobe.embeddings.forward import embed_waves, stacked
 
 
@@ -50,7 +51,7 @@ class Embedder(nn.Module):
             piece = waves[:, first * frames.hop :][:, : self.longest].float()
             lengths = torch.full((len(piece),), piece.shape[1], device=piece.device)
             padding = self._padded(piece.shape[1]) - piece.shape[1]
-            with torch.inference_mode():
+            with torch.inference_mode(), exactly(waves.device):
                 embedded = self.network.embed_frames(nn.functional.pad(piece, (0, padding)), lengths)
             parts.append(embedded[:, : frames.count(piece.shape[1])].float())
         return torch.cat(parts, dim=1)

@@ -46,7 +46,7 @@ class HearModule(nn.Module, Backbone):
 
     def __init__(self, *, module: str, file: str, clip_seconds: float | None = None) -> None:
         super().__init__()
-        (self.model, _), made = _model(module, file), _module(module)
+        (self.model, _), made = _model(module, file, seed=None), _module(module)
         self.scenes = made.get_scene_embeddings
         self.timestamps: Any = getattr(made, "get_timestamp_embeddings", None)
         self.loaded, self.title = (module, file), Path(file).name or module
@@ -138,12 +138,17 @@ def _module(name: str) -> ModuleType:
     return module
 
 
-def _model(name: str, file: str, seed: int = 0) -> tuple[Any, str]:
-    """The model, and its file's SHA-256; made anew where the module was imported anew, or the file written."""
+def _model(name: str, file: str, seed: int | None = 0) -> tuple[Any, str]:
+    """The model, and its file's SHA-256; made anew where the module was imported anew, or the file written.
+
+    Args:
+        seed: None gives a model of the caller's own, which may be moved or trained; its weights are those of 0.
+    """
     if file and not Path(file).is_file():
         raise WeightsError(f"hear:{name}:{file}: there is no such file. Give that of the module's weights, or none.")
     written = ((told := Path(file).stat()).st_mtime_ns, told.st_size) if file else None
-    return (_loaded if seed == 0 else _loaded.__wrapped__)(name, _module(name).load_model, file, written, seed)
+    load = _loaded if seed == 0 else _loaded.__wrapped__
+    return load(name, _module(name).load_model, file, written, seed or 0)
 
 
 @lru_cache(maxsize=4)

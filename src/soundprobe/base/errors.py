@@ -21,6 +21,10 @@ HARMFUL_IN_LINES = re.compile(rf"(?!\n){HARMFUL.pattern}")
 """The same but for line breaks, where these are one's own."""
 
 
+LONGEST = 1600
+"""Characters of a message: a name of a megabyte, of which its middle is left out, is no line."""
+
+
 def one_line(text: object) -> str:
     """`text` on one line, without `HARMFUL` characters; an exception's kind where it says nothing.
 
@@ -32,17 +36,24 @@ def one_line(text: object) -> str:
     return shown or (type(text).__name__ if isinstance(text, BaseException) else "")
 
 
+def _bounded(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[5 - LONGEST // 2 :]}"
+
+
 class SoundprobeError(Exception):
     """A mistake that the user can mend. The message names the value, what is valid, and the remedy.
 
-    It is one line, whatever characters stand in the names that it tells. `several` are those that it is made of, each
-    on a line, where it tells of more than one.
+    It is one line, whatever characters stand in the names that it tells, and of `LONGEST` characters at most.
+    `several` are those that it is made of, each on a line, where it tells of more than one.
     """
 
     several: tuple[SoundprobeError, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.several)) or one_line(super().__str__())
+        if self.several:
+            return "\n".join(map(str, self.several))
+        return _bounded(super().__str__())
 
 
 class DataError(SoundprobeError):
@@ -141,7 +152,7 @@ class SoundprobeWarning(UserWarning):
     """Something that the user should know, though the run goes on. One line, as errors are."""
 
     def __str__(self) -> str:
-        return one_line(super().__str__())
+        return _bounded(super().__str__())
 
 
 def note(text: str) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
-from contextlib import suppress
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +47,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def unusual(device: str) -> dict[str, str]:
+    """What a key has of a device, by its type: of the CPU nothing, so that keys from before there were others stay."""
+    return {} if device == "cpu" else {"device": device}
+
+
 def head_device(name: str) -> str:
     """ "cpu" or "cuda": `name`, or for "auto" CUDA where there is one.
 
@@ -52,6 +61,34 @@ def head_device(name: str) -> str:
     if name not in HEAD_DEVICES:
         raise ConfigError(unknown("device of a head", name, HEAD_DEVICES))
     return "cuda" if name != "cpu" and choose_device(name).type == "cuda" else "cpu"
+
+
+_ON_CUDA = threading.RLock()
+"""cuDNN's settings hold for all threads."""
+
+
+@contextmanager
+def exactly(device: torch.device, deterministic: bool = False) -> Iterator[None]:
+    """Within, CUDA computes float32 in float32, as a CPU does; PyTorch's convolutions there take TF32, of 10 bits.
+
+    Args:
+        deterministic: gradients too are summed in one order; an operation for which PyTorch has none raises its
+            RuntimeError.
+    """
+    import torch
+
+    if device.type != "cuda":
+        yield
+        return
+    usual = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS promises no order
+    with _ON_CUDA, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        try:
+            if deterministic:
+                torch.use_deterministic_algorithms(True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(usual[0], warn_only=usual[1])
 
 
 def half_type(device: torch.device) -> torch.dtype | None:
@@ -80,7 +117,11 @@ def free_bytes() -> int:
 
 
 def made_by(command: str) -> dict[str, Any]:
-    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC)."""
+    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC).
+
+    The command without --only-fold: it is named where any of a run's folds is lost, or not there yet.
+    """
+    command = re.sub(r" --only-fold[= ]\d+", "", command)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"command": command, "versions": versions(), "created": now}
 

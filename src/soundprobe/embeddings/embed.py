@@ -73,7 +73,8 @@ class EmbeddingJob:
     def key(self, data_fingerprint: str) -> str:
         """Of the set that it makes of the data."""
         model = self.model
-        return embedding_key(model.spec, model.settings, model.weights.sha256, data_fingerprint, self.batch_size)
+        batches = self.batch_size, self.device.type
+        return embedding_key(model.spec, model.settings, model.weights.sha256, data_fingerprint, *batches)
 
     def unreadable(self) -> dict[str, str]:
         """Clip id -> why it failed while it was scanned."""

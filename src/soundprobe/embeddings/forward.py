@@ -15,6 +15,7 @@ from torch import Tensor
 from soundprobe.backbones.protocol import Backbone, check_rows
 from soundprobe.backbones.spec import Frames
 from soundprobe.base.errors import ConfigError
+from soundprobe.base.machine import exactly
 from soundprobe.base.registry import strangers_code
 
 
@@ -37,7 +38,7 @@ def embed_waves(network: Backbone, batch: np.ndarray, lengths: np.ndarray, devic
     Raises:
         ConfigError: its `embed` failed, or what it gave is not a row of real numbers for each clip.
     """
-    with torch.inference_mode(), _heard_by(network):
+    with torch.inference_mode(), exactly(device), _heard_by(network):
         embedded = network.embed(_moved(batch, device), _moved(lengths, device))
         return check_rows(embedded, len(batch), network).float().cpu().numpy()
 
@@ -51,7 +52,7 @@ def frame_waves(
         ConfigError: the network's `embed_frames` failed, or gave what is not what its spec says of its `frames`.
     """
     counts = [frames.count(int(length)) for length in lengths]
-    with torch.inference_mode(), _heard_by(network):
+    with torch.inference_mode(), exactly(device), _heard_by(network):
         found = network.embed_frames(_moved(batch, device), _moved(lengths, device))
         shape = tuple(found.shape) if isinstance(found, Tensor) else ()
         if len(shape) != 3 or shape[0] != len(batch) or shape[1] < max(counts) or shape[2] != frames.columns:

@@ -12,6 +12,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import digest_key
+from soundprobe.base.machine import unusual
 from soundprobe.base.records import Embeddings
 from soundprobe.base.registry import code_of, own_code
 from soundprobe.embeddings.sets import FeatureSet, read_features
@@ -26,6 +27,7 @@ class Plan:
 
     Attributes:
         settings: of the head, as the user gave them; exclude_leaks, control: see `soundprobe.verbs.probe.probe`.
+        device: on which it is trained, where it can be.
     """
 
     features: FeatureSet
@@ -34,6 +36,7 @@ class Plan:
     settings: Mapping[str, Any]
     exclude_leaks: bool
     control: str | None = None
+    device: str = "cpu"
 
     def check(self) -> None:
         """Raises ConfigError where a setting is wrong, before anything is read."""
@@ -56,6 +59,11 @@ class Plan:
             **({"columns": self.features.layers} if self.features.layers else {}),
             **({"frame_columns": self.features.frame_columns} if HEADS[self.head].takes_frames else {}),
         }
+
+    @property
+    def on_device(self) -> dict[str, Any]:
+        """What a head that is to be trained is made with, besides."""
+        return {"device": self.device} if HEADS[self.head].has_device else {}
 
     @property
     def head_key(self) -> str:
@@ -88,6 +96,7 @@ class Plan:
             "protocol": PROTOCOL_VERSION,
             "exclude_leaks": self.exclude_leaks,
             **settings_of(self.control),
+            **unusual(self.on_device.get("device", "cpu")),
             # A set's key names the clips that were asked for; these are the ones that it lacks.
             **({"failed": self.features.failed} if self.features.failed else {}),
         }

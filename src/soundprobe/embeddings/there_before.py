@@ -15,7 +15,7 @@ from soundprobe.backbones.weights.verify import known_digest, sha256_of
 from soundprobe.base.errors import StoreError
 from soundprobe.base.files import LEFT_OVER, digest_key, path_name
 from soundprobe.base.locks import HOLDER, LOCK
-from soundprobe.base.machine import versions
+from soundprobe.base.machine import unusual, versions
 from soundprobe.embeddings import store
 from soundprobe.embeddings.tag_means import FILE, TagsRecord
 
@@ -26,11 +26,12 @@ def embedding_key(
     weights_sha256: str,
     data_fingerprint: str,
     batch_size: int = store.BATCH_CLIPS,
+    device: str = "cpu",
 ) -> str:
     """The key of the set that a backbone makes of the data: weights, front end, pooling, lengths, decoding and clips.
 
-    And of the batch size, which is part of it where it isn't the usual one: some layers' sums round otherwise (CNN14's
-    and the small networks', by 1e-6 of the largest number).
+    And of the batch size and the device's type, which are part of it where they aren't the usual ones: some layers'
+    sums round otherwise (in other batches CNN14's and the small networks', by 1e-6 of the largest number).
     """
     return digest_key(
         {
@@ -44,6 +45,7 @@ def embedding_key(
             "decode_version": DECODE_VERSION,
             "data": data_fingerprint,
             **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
+            **unusual(device),
         }
     )
 

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save
 
 from soundprobe.backbones.load import LoadedBackbone, load_backbone
 from soundprobe.backbones.weights.state_dicts import state_digest
-from soundprobe.base.errors import DataError, StoreError, TrainingError
+from soundprobe.base.errors import DataError, StoreError, TrainingError, note, one_line
 from soundprobe.base.files import atomic_file, remove_file
+from soundprobe.base.machine import exactly
 from soundprobe.base.parallel import check_wanted
 from soundprobe.base.records import FoldResult
 from soundprobe.base.remote import fetch
@@ -116,8 +117,19 @@ def run_fold(task: FoldTraining, threads: int | None = None) -> TrainedFold:
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
+    device = torch.device(task.device)
     try:
-        return _run_fold(task)
+        with exactly(device, deterministic=True):
+            return _run_fold(task)
+    except RuntimeError as error:
+        if "does not have a deterministic implementation" not in str(error):
+            raise
+        note(
+            f"Fold {task.fold} is trained without a fixed order of sums, since PyTorch has none on {device.type} "
+            f"({one_line(error).partition(',')[0]}): trained again, it differs in its last digits."
+        )
+        with exactly(device):
+            return _run_fold(task)
     finally:
         torch.set_num_threads(before)
 

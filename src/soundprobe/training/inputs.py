@@ -26,6 +26,7 @@ from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.digests import digest_of, note_damage
 from soundprobe.base.errors import AudioError, DamagedError, DataError, StoreError, one_line
 from soundprobe.base.files import make_folder, refused, sync_file
+from soundprobe.base.machine import exactly
 from soundprobe.base.progress import Progress
 from soundprobe.base.records import Clips
 from soundprobe.base.stored import Count, Record, Settings
@@ -106,7 +107,11 @@ def prepare_inputs(
     def read(row: int) -> np.ndarray | AudioError:
         return decode_scanned(clips, scanned, row, model.spec.sample_rate_hz, samples, model.channels, found)
 
-    with ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool, torch.inference_mode():
+    with (
+        ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode") as pool,
+        torch.inference_mode(),
+        exactly(device),
+    ):
         for start in range(0, len(clips), CHUNK_CLIPS):
             decoded = list(pool.map(read, range(start, min(start + CHUNK_CLIPS, len(clips)))))
             for row, wave in enumerate(decoded, start):

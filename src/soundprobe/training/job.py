@@ -13,7 +13,7 @@ from soundprobe.augment.catalog import AUGMENTATIONS
 from soundprobe.augment.compose import Augmentations
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import half_type, made_by
+from soundprobe.base.machine import half_type, made_by, unusual
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
@@ -56,6 +56,7 @@ class FinetuneJob:
                 "initial_sha256": self.initial_sha256,
                 "carry_over": self.carry_over,
                 "mixed_precision": self._mixed_precision(),  # the recipe's wish is met on some machines only
+                **unusual(torch.device(self.device).type),
                 "protocol": PROTOCOL_VERSION,
                 "decode_version": DECODE_VERSION,
             }

@@ -6,6 +6,7 @@ The networks of a fine-tuning run embed every clip once each, into a set for eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,7 +18,7 @@ from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, WeightsError, unknown
 from soundprobe.base.files import check_room, path_name
-from soundprobe.base.machine import check_device_name, choose_device
+from soundprobe.base.machine import DEVICES, check_device_name, choose_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import local
@@ -160,6 +161,13 @@ def extract(
         dealt, scanned = scan_readable(clips, jobs=jobs, shown=progress)
         return dealt, scanned, fingerprint(dealt, scanned)
 
+    def whole(spec: BackboneSpec, key: Callable[[str], str]) -> Extraction | None:
+        """The set, where it is whole; with "auto" by whatever device."""
+        for one in DEVICES[1:] if device == "auto" else [device]:
+            if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key(one)), spec):
+                return there
+        return None
+
     drawn = [(spec, one, own_seed) for spec, one in asked for own_seed in (seeds if one == RANDOM else seeds[:1])]
     beside = embeddings / path_name(clips.name)
     looked, known = None, [] if new or frames or precision != "fp32" else [known_sha256(*one, beside) for one in drawn]
@@ -168,8 +176,8 @@ def extract(
         extractions = ShownList[Extraction]()
         for (spec, *_), sha256 in zip(drawn, known, strict=True):
             settings = spec.settings(clip_seconds) | ({} if channels == "mean" else {"channels": channels})
-            key = embedding_key(spec, settings, str(sha256), looked[2], batch_size)
-            if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key), spec):
+            key = partial(embedding_key, spec, settings, str(sha256), looked[2], batch_size)
+            if there := whole(spec, key):
                 extractions.append(there)
         if len(extractions) == len(known):
             if on_extraction:
@@ -200,13 +208,18 @@ def extract(
         check_room(embeddings, sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = ShownList[Extraction]()
-    networks = _networks_of(run, digest, scanned, batch_size) if run else ((model, None) for model, _ in models)
+    made_as = batch_size, torch_device.type
+    networks = _networks_of(run, digest, scanned, *made_as) if run else ((model, None) for model, _ in models)
     with one_cluster(engine, address, shown=progress):
         for number, (model, belongs) in enumerate(networks):
             job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
-            extractions.append(make_set(job, embeddings, origin, progress, command, belongs, engine))
-            if belongs is None and extractions[-1].clips:
-                _tag(extractions[-1].folder, model, models[number][1])
+            key = partial(embedding_key, model.spec, model.settings, model.weights.sha256, digest, batch_size)
+            if belongs is None and frames is None and precision == "fp32" and (there := whole(model.spec, key)):
+                extractions.append(there)
+            else:
+                extractions.append(make_set(job, embeddings, origin, progress, command, belongs, engine))
+                if belongs is None and extractions[-1].clips:
+                    _tag(extractions[-1].folder, model, models[number][1])
             if on_extraction:
                 on_extraction(extractions[-1])
     return extractions
@@ -229,14 +242,14 @@ def _tag(folder: Path, model: LoadedBackbone, weights: Weights) -> None:
 
 
 def _networks_of(
-    run: FinetunedRun, data_digest: str, scanned: Scan, batch_size: int
+    run: FinetunedRun, data_digest: str, scanned: Scan, batch_size: int, device: str
 ) -> Iterator[tuple[LoadedBackbone, dict[str, Any]]]:
     """Each fold's network, one after the other, with what its set says of the fold that it belongs to."""
     run.check_data(data_digest)
     clip_seconds = run.clip_seconds(scanned)
     for fold in run.folds:
         model = load_network(run, fold, clip_seconds)
-        key = embedding_key(model.spec, model.settings, run.networks_sha256, data_digest, batch_size)
+        key = embedding_key(model.spec, model.settings, run.networks_sha256, data_digest, batch_size, device)
         about = {**run.describe(), "key": key, "fold": fold}
         yield model, {**about, "network_sha256": model.weights.sha256}
 

@@ -148,6 +148,7 @@ def probe(
             {**(_remembering(name, feature_set) if control == SHUFFLED_LABELS else {}), **(settings or {})},
             exclude_leaks,
             control,
+            device,
         )
         for feature_set in allowed
         for name in names
@@ -171,9 +172,7 @@ def probe(
                 own = functools.partial(read, HEADS[plan.head].takes_frames)
                 jobs_of = functools.partial(_jobs, jobs, feature_set, HEADS[plan.head], memory_bytes, into is not None)
                 with one_thread():
-                    done = _run(
-                        plan, own, placed(heads), only_folds, run_folds, device, jobs_of, force, progress, command
-                    )
+                    done = _run(plan, own, placed(heads), only_folds, run_folds, jobs_of, force, progress, command)
                     for extra in wanted:
                         again = not done.reused
                         extra.measure_after(done.folder, done.record, own, plan, progress=progress, again=again)
@@ -222,7 +221,6 @@ def _run(
     root: Path,
     only_folds: Sequence[int] | None,
     run_folds: Callable[..., Any],
-    device: str,
     jobs_of: Callable[[int], tuple[int, bool]],
     force: bool,
     progress: bool,
@@ -244,7 +242,6 @@ def _run(
         embeddings, left_out = read()
         about = plan.about(embeddings)
         title = f"{features.name} / {plan.head}"
-        on_device: dict[str, Any] = {"device": device} if HEADS[plan.head].has_device else {}
         with progress_bar(f"probe {title}", len(missing), "folds", shown=progress) as bar:
             labels, folds = embeddings.labels, embeddings.folds
             if plan.control == SHUFFLED_LABELS:
@@ -261,7 +258,7 @@ def _run(
 
             if missing:
                 make: Callable[[], Any] = functools.partial(
-                    make_head, plan.head, seed=plan.seed, **on_device, **plan.head_settings
+                    make_head, plan.head, seed=plan.seed, **plan.on_device, **plan.head_settings
                 )
                 rows, matrices = numbers_of(embeddings.features)
                 jobs, on_threads = jobs_of(len(missing))
@@ -282,7 +279,7 @@ def _run(
                     run=functools.partial(run_folds, paths=[matrix.path for matrix in matrices]),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
-        info = _info(plan, key, left_out, on_device.get("device", "cpu"), command, time.perf_counter() - began)
+        info = _info(plan, key, left_out, plan.on_device.get("device", "cpu"), command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)
 
