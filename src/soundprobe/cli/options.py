@@ -93,11 +93,11 @@ def _silence(quiet: bool) -> bool:
 Quiet = Annotated[bool, flag("No progress.", "--quiet", "-q", callback=_silence)]
 
 
-def _allow(names: list[str] | None) -> list[str] | None:
+def _allow(names: list[str] | None) -> list[str]:
     from soundprobe.base.registry import allow
 
     allow(names or ())
-    return names
+    return names or []  # typer below 0.19.1 asks for the length
 
 
 Allow = Annotated[
