@@ -13,13 +13,14 @@ import termios
 from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 from rich.console import ConsoleDimensions
 from rich.table import Table
 from typer.main import get_command
+from typer.models import OptionInfo
 from typer.testing import CliRunner
 
 from command_line import soundprobe, soundprobe_here
@@ -251,6 +252,20 @@ def test_help_of_every_option_and_argument_names_its_value():
     valued = [(name, one) for name, verb in VERBS.items() for one in verb.params if not getattr(one, "is_flag", False)]
     unnamed = [(name, one.name) for name, one in valued if not one.hidden and not (one.metavar or "").isupper()]
     assert unnamed == []
+
+
+def test_option_whose_metavar_is_its_parameters_name_says_its_own():
+    """typer 0.27 names an option by such a metavar, --DATA, unless it is told a name."""
+    untold = [
+        (verb, parameter)
+        for verb, command in VERBS.items()
+        for parameter, hint in get_type_hints(command.callback, include_extras=True).items()
+        for told in get_args(hint)[1:]
+        if isinstance(told, OptionInfo)
+        and told.default is ...
+        and str(told.metavar).lower() == parameter.replace("_", "-")
+    ]
+    assert untold == []
 
 
 def test_help_is_whole_and_no_wider_than_80_columns():

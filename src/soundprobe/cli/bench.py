@@ -27,7 +27,7 @@ def bench(
     ] = None,
     precision: Annotated[str | None, option("TYPE", "fp32, bf16, fp16 or int8, or several.")] = None,
     clips: Annotated[int | None, option("N", "How many you have. Default: UrbanSound8K's 8,732.", min=1)] = None,
-    data: Annotated[str | None, option("DATA", "Your data set, to count its clips.")] = None,
+    data: Annotated[str | None, option("DATA", "Your data set, to count its clips.", "--data")] = None,
     rounds: Annotated[int, option("N", "Timed runs of each row.", min=1)] = 3,
     seconds: Annotated[float, option("S", "About how long each run should take.")] = 5.0,
     device: Device = "auto",

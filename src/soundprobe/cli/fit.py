@@ -34,7 +34,7 @@ EXAMPLES = examples(
 
 
 def fit(
-    run: Annotated[str | None, option("RUN", "Whose recipe. Default: the best that fits the rest.")] = None,
+    run: Annotated[str | None, option("RUN", "Whose recipe. Default: the best that fits the rest.", "--run")] = None,
     head: Annotated[str | None, option("NAME", f"{', '.join(HEADS.own)}.")] = None,
     backbone: Annotated[
         str | None, option("NAME", "mn04, or several side by side: mn04+ast.", "--backbone", "-b")

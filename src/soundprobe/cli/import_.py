@@ -36,8 +36,8 @@ def import_(
     predictions: Annotated[
         Path | None, typer.Argument(metavar="FILE", help=".csv, .tsv, .jsonl or .parquet, a row for each clip.")
     ] = None,
-    name: Annotated[str, option("NAME", "The model's, as reports show it.")] = ...,  # type: ignore[assignment]
-    data: Annotated[str, option("DATA", DATA_HELP)] = ...,  # type: ignore[assignment]
+    name: Annotated[str, option("NAME", "The model's, as reports show it.", "--name")] = ...,  # type: ignore[assignment]
+    data: Annotated[str, option("DATA", DATA_HELP, "--data")] = ...,  # type: ignore[assignment]
     per_fold: Annotated[str | None, option("LIST", "Published accuracies instead of a file: .7056,.8446")] = None,
     per_fold_f1: Annotated[str | None, option("LIST", "Published macro-F1 likewise.")] = None,
     columns: Annotated[str | None, option("MAP", "Of the file, such as clip=file,predicted=guess.")] = None,

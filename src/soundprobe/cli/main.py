@@ -256,7 +256,9 @@ def report(
     dataset: Dataset = None,
     baseline: Annotated[str | None, option("NAME", "Your own model's. Default: the only import.")] = None,
     title: Annotated[str | None, option("TEXT", "The page's heading.")] = None,
-    data: Annotated[str | None, option("DATA", "Where the clips are now, if they were moved, to be heard.")] = None,
+    data: Annotated[
+        str | None, option("DATA", "Where the clips are now, if they were moved, to be heard.", "--data")
+    ] = None,
     max_audio_mb: Annotated[float, option("MB", "How much the sounds may take.")] = 25.0,
     no_audio: Annotated[bool, flag("Leave the sounds out.", "--no-audio")] = False,
     single_file: Annotated[bool, flag("Put the sounds into the page, not beside it.", "--single-file")] = False,

@@ -30,7 +30,10 @@ class ExitCode(IntEnum):
 
 
 def option(metavar: str, help: str, *names: str, **more: Any) -> Any:
-    """An option called as its parameter, or as `names` say."""
+    """An option called as its parameter, or as `names` say.
+
+    They say it where the metavar is the parameter's name too: typer 0.27 calls such an option --DATA.
+    """
     return typer.Option(*names, metavar=metavar, help=help, **more)
 
 
@@ -41,8 +44,8 @@ def flag(help: str, *names: str, **more: Any) -> Any:
 
 DATA_HELP = "A name, hf:OWNER/NAME, path or URL; see `data list`."
 
-Data = Annotated[str, option("DATA", DATA_HELP, show_default=True)]
-DataOrRuns = Annotated[str | None, option("DATA", f"{DATA_HELP} Default: urbansound8k.")]
+Data = Annotated[str, option("DATA", DATA_HELP, "--data", show_default=True)]
+DataOrRuns = Annotated[str | None, option("DATA", f"{DATA_HELP} Default: urbansound8k.", "--data")]
 MadeFolds = Annotated[int, option("N", "To make, where there are none.", min=2)]
 Limit = Annotated[int | None, option("N", "Only N clips, for a trial.", min=1, show_default=False)]
 SHARED: dict[str, Any] = {
@@ -90,11 +93,11 @@ def _silence(quiet: bool) -> bool:
 Quiet = Annotated[bool, flag("No progress.", "--quiet", "-q", callback=_silence)]
 
 
-def _allow(names: list[str] | None) -> list[str] | None:
+def _allow(names: list[str] | None) -> list[str]:
     from soundprobe.base.registry import allow
 
     allow(names or ())
-    return names
+    return names or []  # typer below 0.19.1 asks for the length
 
 
 Allow = Annotated[
