@@ -257,7 +257,7 @@ def strangers_code(what: str, remedy: str = "", kind: type[SoundprobeError] = Co
                     getattr(torch, f"set_{name}")(value)
 
 
-OURS = {__name__.partition(".")[0], "click", "importlib", "torch", "typer"}
+OURS = {__name__.partition(".")[0], "click", "importlib", "rich", "torch", "typer"}
 """Packages whose lines don't say where code of others failed."""
 
 
