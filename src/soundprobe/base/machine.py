@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,12 +65,13 @@ def head_device(name: str) -> str:
 
 
 _ON_CUDA = threading.RLock()
-"""cuDNN's settings hold for all threads."""
+"""What is set for CUDA holds for all threads."""
 
 
 @contextmanager
 def exactly(device: torch.device, deterministic: bool = False) -> Iterator[None]:
-    """Within, CUDA computes float32 in float32, as a CPU does; PyTorch's convolutions there take TF32, of 10 bits.
+    """Within, CUDA computes float32 in float32, as a CPU does; PyTorch's convolutions there take TF32, of 10 bits, and
+    so do its products of matrices where somebody has told it to (NVIDIA's containers do).
 
     Args:
         deterministic: gradients too are summed in one order; an operation for which PyTorch has none raises its
@@ -80,15 +82,39 @@ def exactly(device: torch.device, deterministic: bool = False) -> Iterator[None]
     if device.type != "cuda":
         yield
         return
-    usual = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS promises no order
-    with _ON_CUDA, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+    with _ON_CUDA, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False), _exact_products():
+        # Asked for only now: until here another thread may have set its own.
+        strict = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
         try:
             if deterministic:
                 torch.use_deterministic_algorithms(True)
             yield
         finally:
-            torch.use_deterministic_algorithms(usual[0], warn_only=usual[1])
+            if deterministic:
+                torch.use_deterministic_algorithms(strict, warn_only=warns)
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Within, products of float32 matrices are float32's."""
+    import torch
+
+    exact, told = "highest", torch.set_float32_matmul_precision
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set by the names that PyTorch has since 2.9, beside which these are refused
+        exact, told = "ieee", partial(setattr, torch.backends.cuda.matmul, "fp32_precision")
+        before = torch.backends.cuda.matmul.fp32_precision
+    if before == exact:
+        yield
+        return
+    told(exact)
+    try:
+        yield
+    finally:
+        told(before)
 
 
 def half_type(device: torch.device) -> torch.dtype | None:
