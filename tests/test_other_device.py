@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_operation_without_a_fixed_order_of_sums_is_trained_all_the_same_and_sai
     task: Any = SimpleNamespace(device="cuda", fold=1)
     with pytest.warns(SoundprobeWarning, match=r"Fold 1 is trained without a fixed order of sums.*adaptive_avg_pool2d"):
         assert fold_training.run_fold(task) == "trained"  # type: ignore[comparison-overlap]
+
+
+def test_fold_that_is_tried_again_without_a_fixed_order_of_sums_holds_nothing_of_the_first_try(
+    monkeypatch: Any,
+) -> None:
+    networks: list[weakref.ref[torch.nn.Module]] = []
+
+    def fold(_: Any) -> str:
+        network = torch.nn.Linear(1, 1)
+        networks.append(weakref.ref(network))
+        if len(networks) == 1:
+            raise RuntimeError("some_backward_cuda does not have a deterministic implementation, but you set ...")
+        return "held" if networks[0]() else "gone"
+
+    monkeypatch.setattr(fold_training, "_run_fold", fold)
+    task: Any = SimpleNamespace(device="cpu", fold=1)
+    with pytest.warns(SoundprobeWarning, match=r"since PyTorch has none on cpu \(some_backward_cuda does not"):
+        assert fold_training.run_fold(task) == "gone"  # type: ignore[comparison-overlap]
 
 
 def losses(name: str, device: str, steps: int = 2) -> list[float]:
