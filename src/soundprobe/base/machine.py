@@ -142,14 +142,15 @@ def free_bytes() -> int:
     return free
 
 
-def made_by(command: str) -> dict[str, Any]:
-    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC).
+def of_all_folds(command: str) -> str:
+    """`command` without --only-fold: it is named where any of a run's folds is lost, or not there yet."""
+    return re.sub(r" --only-fold[= ]\d+", "", command)
 
-    The command without --only-fold: it is named where any of a run's folds is lost, or not there yet.
-    """
-    command = re.sub(r" --only-fold[= ]\d+", "", command)
+
+def made_by(command: str) -> dict[str, Any]:
+    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"command": command, "versions": versions(), "created": now}
+    return {"command": of_all_folds(command), "versions": versions(), "created": now}
 
 
 def versions() -> dict[str, str]:
