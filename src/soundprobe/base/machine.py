@@ -40,12 +40,18 @@ def choose_device(name: str = "auto") -> torch.device:
     check_device_name(name)
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
+        name = next(filter(has_device, ("cuda", "mps", "cpu")))
+    if not has_device(name):
         raise ConfigError(f"--device {name}: PyTorch finds no such device on this machine. Use --device cpu or auto.")
     return torch.device(name)
+
+
+def has_device(name: str) -> bool:
+    """Whether PyTorch finds "cpu", "cuda" or "mps" on this machine."""
+    import torch
+
+    return name == "cpu" or (torch.cuda if name == "cuda" else torch.backends.mps).is_available()
 
 
 def unusual(device: str) -> dict[str, str]:
