@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -209,6 +211,25 @@ def test_head_trained_on_another_device_is_the_one_trained_here(head: Head) -> N
         there = head.set_params(device=DEVICE).fit(*clips())
     assert device.operations > 100
     assert_same(there, expected, chosen)
+
+
+@pytest.mark.usefixtures("any_device")
+@every_head
+def test_head_is_trained_in_float32_whatever_was_set_for_its_device(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def noted(device: torch.device) -> Iterator[None]:
+        told.append(device.type)
+        yield
+
+    for module in ("linear", "mlp"):
+        monkeypatch.setattr(f"soundprobe.heads.{module}.exactly", noted)
+    with other_device():
+        head.set_params(device=DEVICE).fit(*clips())
+    assert told == [DEVICE]
 
 
 @with_cuda
