@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +101,24 @@ def test_operation_without_a_fixed_order_of_sums_is_trained_all_the_same_and_sai
         assert fold_training.run_fold(task) == "trained"  # type: ignore[comparison-overlap]
 
 
+def test_fold_that_is_tried_again_without_a_fixed_order_of_sums_holds_nothing_of_the_first_try(
+    monkeypatch: Any,
+) -> None:
+    networks: list[weakref.ref[torch.nn.Module]] = []
+
+    def fold(_: Any) -> str:
+        network = torch.nn.Linear(1, 1)
+        networks.append(weakref.ref(network))
+        if len(networks) == 1:
+            raise RuntimeError("some_backward_cuda does not have a deterministic implementation, but you set ...")
+        return "held" if networks[0]() else "gone"
+
+    monkeypatch.setattr(fold_training, "_run_fold", fold)
+    task: Any = SimpleNamespace(device="cpu", fold=1)
+    with pytest.warns(SoundprobeWarning, match=r"since PyTorch has none on cpu \(some_backward_cuda does not"):
+        assert fold_training.run_fold(task) == "gone"  # type: ignore[comparison-overlap]
+
+
 def losses(name: str, device: str, steps: int = 2) -> list[float]:
     """Of steps with all that the backbone's own recipe does, but for dropout and half precision."""
     model, wave, lengths = backbone(name)
@@ -190,6 +211,25 @@ def test_head_trained_on_another_device_is_the_one_trained_here(head: Head) -> N
         there = head.set_params(device=DEVICE).fit(*clips())
     assert device.operations > 100
     assert_same(there, expected, chosen)
+
+
+@pytest.mark.usefixtures("any_device")
+@every_head
+def test_head_is_trained_in_float32_whatever_was_set_for_its_device(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def noted(device: torch.device) -> Iterator[None]:
+        told.append(device.type)
+        yield
+
+    for module in ("linear", "mlp"):
+        monkeypatch.setattr(f"soundprobe.heads.{module}.exactly", noted)
+    with other_device():
+        head.set_params(device=DEVICE).fit(*clips())
+    assert told == [DEVICE]
 
 
 @with_cuda

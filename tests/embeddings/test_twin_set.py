@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from soundprobe.data.catalog import open_data
-from soundprobe.embeddings.store import Extraction, open_set, read_embeddings
+from soundprobe.embeddings.store import Extraction, open_set, read_embeddings, write_meta
 from soundprobe.verbs.extract import extract
 from sounds import RATE_HZ, tone, write_urbansound_layout
 
@@ -47,6 +47,12 @@ def test_corrected_labels_take_the_embeddings_that_are_there(data):
     assert (before.labels != after.labels).sum() == 1
     assert second.findings == first.findings != {}
     assert after.columns["audio_sha256"].tolist() == before.columns["audio_sha256"].tolist()
+
+
+def test_set_of_cuda_by_an_earlier_version_lends_a_cpu_nothing(data):
+    first = embed(data, device="cpu").folder
+    write_meta(first, {**open_set(first).record.content, "device": "cuda"})
+    assert embed(data, device="cpu", corrections=corrections(data)).reused == 0
 
 
 def test_other_bytes_by_the_same_name_are_embedded_anew(data):

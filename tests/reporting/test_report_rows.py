@@ -58,6 +58,17 @@ def test_rows_of_equal_settings_but_other_keys_are_told_apart_by_the_keys(tmp_pa
     assert any("key 0123456789ab/" in name for name in names)
 
 
+def test_seeds_that_two_devices_trained_are_a_row_of_each_device(tmp_path):
+    for place, (seed, device) in enumerate([(0, "cpu"), (0, "cuda"), (1, "cuda"), (1, "cpu")]):
+        folder = write_run(tmp_path, SAMPLE, seed=seed)
+        path = folder / "result.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "device": device}))
+        folder.rename(folder.with_name(f"linear-{place}"))
+    rows = rows_of(collect_runs(tmp_path).runs)
+    assert {row.name.rpartition(" · ")[2]: row.seeds for row in rows} == {"on cpu": (0, 1), "on cuda": (0, 1)}
+    assert all(len({run.info["device"] for run in row.runs}) == 1 for row in rows)
+
+
 def test_random_weights_of_one_seed_but_another_key_are_told_apart(tmp_path):
     for key in ("000000000000", "000000000001"):  # made by two versions
         write_run(tmp_path, SAMPLE, accuracy=0.4, weights="random", key=key)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from command_line import soundprobe_here as soundprobe
 from damage import damage, make_read_only
@@ -84,24 +86,57 @@ def test_extract_again_embeds_nothing_and_changes_no_byte(toy, tmp_path, options
     assert files(first.folder) == before
 
 
+def move_to_cuda(folder: Path, by: Callable[..., object] = Path.rename) -> Path:
+    """A CPU's set of logmel-stats as CUDA would have made it: where it is now."""
+    record = store.open_set(folder).record
+    spec, of, settings = BACKBONES["logmel-stats"], record.backbone, record.backbone.settings
+    key = embedding_key(spec, settings, of.weights_sha256, record.dataset.fingerprint, device="cuda")
+    there = store.set_folder(folder.parents[1], record.dataset.name, spec.name, key)
+    assert there != folder
+    by(folder, there)
+    store.write_meta(there, {**record.content, "key": key, "device": "cuda"})
+    return there
+
+
 def test_extract_takes_a_set_of_any_device_unless_one_is_named(toy, tmp_path):
-    (here,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None, device="cpu")
-    made = store.open_set(here.folder)
-    key = embedding_key(
-        BACKBONES["logmel-stats"],
-        made.record.backbone.settings,
-        made.record.backbone.weights_sha256,
-        made.record.dataset.fingerprint,
-        device="cuda",
-    )
-    there = store.set_folder(tmp_path, made.record.dataset.name, "logmel-stats", key)
-    assert there != here.folder
-    here.folder.rename(there)
-    store.write_meta(there, {**made.record.content, "key": key, "device": "cuda"})
-    (auto,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None)
+    (here,) = embed(toy, tmp_path, **NOTHING_LEARNT, device="cpu")
+    there = move_to_cuda(here.folder)
+    (auto,) = embed(toy, tmp_path, **NOTHING_LEARNT)
     assert (auto.folder, auto.reused) == (there, 36)
-    (named,) = embed(toy, tmp_path, backbone="logmel-stats", weights=None, device="cpu")
+    (named,) = embed(toy, tmp_path, **NOTHING_LEARNT, device="cpu")
     assert (named.folder, named.reused) == (here.folder, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*It is made again")
+@pytest.mark.parametrize("name", ["part-00000.parquet", "meta.json"])
+def test_extract_mends_the_damaged_set_of_one_device_though_that_of_another_is_whole(toy, tmp_path, name):
+    (here,) = embed(toy, tmp_path, **NOTHING_LEARNT, device="cpu")
+    move_to_cuda(here.folder, shutil.copytree)
+    damage(here.folder / name)
+    assert embed(toy, tmp_path, **NOTHING_LEARNT)[0].folder == here.folder
+    store.check_parts(store.open_set(here.folder))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it can be mended")
+def test_extract_takes_the_whole_set_where_the_damaged_one_is_of_a_device_that_is_not_here(toy, tmp_path):
+    (here,) = embed(toy, tmp_path, **NOTHING_LEARNT, device="cpu")
+    there = move_to_cuda(here.folder, shutil.copytree)
+    damage(there / "part-00000.parquet")
+    (auto,) = embed(toy, tmp_path, **NOTHING_LEARNT)
+    assert (auto.folder, auto.reused) == (here.folder, 36)
+
+
+def test_extract_takes_a_finished_set_with_failures_of_a_device_that_is_not_here_and_tells_them(tmp_path):
+    root = write_urbansound_layout(tmp_path / "set", seconds=0.5)
+    bad = sorted(root.rglob("*.wav"))[0]
+    bad.write_bytes(b"")
+    (here,) = embed(root, tmp_path / "embeddings", **NOTHING_LEARNT, device="cpu")
+    there = move_to_cuda(here.folder)
+    (auto,) = embed(root, tmp_path / "embeddings", **NOTHING_LEARNT)
+    assert (auto.folder, auto.reused) == (there, 35)
+    assert auto.failures == here.failures
+    with pytest.raises(DataError, match="more than --max-failures 0"):
+        embed(root, tmp_path / "embeddings", **NOTHING_LEARNT, max_failures=0)
 
 
 def test_random_weights_are_known_from_a_set_that_the_same_versions_drew_from_the_same_seed(toy, tmp_path):

@@ -145,6 +145,13 @@ def test_finished_run_is_not_done_again(done: Path, tiny: Path, quick: str):
     assert "(there before)" in again.describe()
 
 
+def test_run_that_was_begun_with_one_fold_names_one_command_and_that_makes_all(tiny: Path, quick: str, tmp_path: Path):
+    told = "soundprobe finetune --config quick.toml --only-fold 1"
+    how: dict[str, Any] = {"heads": tmp_path, "only_folds": [1], "progress": False, "command": told}
+    record = finetune(tiny, config=quick, **how).record
+    assert [*record.backbone.commands, record.command] == ["soundprobe finetune --config quick.toml"] * 2
+
+
 def test_several_seeds_give_a_run_each_and_take_what_is_there(done: Path, tiny: Path, quick: str):
     told: list[str] = []
     runs = finetune(

@@ -301,6 +301,32 @@ def test_recipe_of_another_version_or_other_clips_is_refused(tmp_path):
         fitted(tmp_path)
 
 
+@pytest.fixture
+def pretended_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads that are asked to train with CUDA do so here, on the CPU."""
+    for verb in ("probe", "fit"):
+        monkeypatch.setattr(f"soundprobe.verbs.{verb}.head_device", lambda name: name)
+    monkeypatch.setattr("soundprobe.heads.linear.head_device", lambda name: "cpu")
+
+
+@pytest.mark.usefixtures("pretended_cuda")
+def test_run_that_was_probed_with_cuda_is_fitted_and_each_device_has_a_fit_of_its_own(tmp_path):
+    probed(tmp_path, device="cuda")
+    here, there = fitted(tmp_path), fitted(tmp_path, device="cuda")
+    assert [one.record.content["device"] for one in (here, there)] == ["cpu", "cuda"]
+    assert here.folder != there.folder
+    assert fitted(tmp_path).reused
+    assert fitted(tmp_path, device="cuda").folder == there.folder
+
+
+def test_run_of_an_earlier_version_whose_key_knows_no_device_is_fitted(tmp_path):
+    path = probed(tmp_path) / "result.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "device": "cuda"}))
+    sign_again(path)
+    assert not fitted(tmp_path).reused
+
+
 def test_run_whose_heads_are_gone_or_damaged_is_not_fitted_and_its_command_is_named(tmp_path):
     path = probed(tmp_path, command="soundprobe probe") / "fold-02.safetensors"
     whole = path.read_bytes()

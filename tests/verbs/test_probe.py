@@ -211,6 +211,19 @@ def test_side_by_side_prefers_weights_of_one_kind_and_refuses_other_clips(tmp_pa
         find_feature_sets(root, backbone="three+three")
 
 
+def test_side_by_side_prefers_sets_by_one_device(tmp_path):
+    root = tmp_path / "embeddings"
+    made = [(name, device) for name in ("one", "two") for device in ("cpu", "cuda")]
+    for seed, (name, device) in enumerate(made):
+        folder = make_set(root, backbone=name, seed=seed)
+        store.write_meta(folder, {**store.open_set(folder).record.content, "device": device})
+    make_set(root, backbone="three", seed=4)
+    assert {pair.describe()["device"] for pair in find_feature_sets(root, backbone="one+two")} == {"cpu", "cuda"}
+    (folder,) = root.glob("*/one-000000*")
+    shutil.rmtree(folder)
+    assert [pair.describe()["device"] for pair in find_feature_sets(root, backbone="one+three")] == ["cuda+cpu"]
+
+
 def test_probe_killed_before_its_result_was_written_anew_is_whole_after_the_next_call(tmp_path, monkeypatch):
     make_set(tmp_path / "embeddings")
     run(tmp_path, only_folds=[1])

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,18 @@ def choose_device(name: str = "auto") -> torch.device:
     check_device_name(name)
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        name = next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
+        name = next(filter(has_device, ("cuda", "mps", "cpu")))
+    if not has_device(name):
         raise ConfigError(f"--device {name}: PyTorch finds no such device on this machine. Use --device cpu or auto.")
     return torch.device(name)
+
+
+def has_device(name: str) -> bool:
+    """Whether PyTorch finds "cpu", "cuda" or "mps" on this machine."""
+    import torch
+
+    return name == "cpu" or (torch.cuda if name == "cuda" else torch.backends.mps).is_available()
 
 
 def unusual(device: str) -> dict[str, str]:
@@ -64,12 +71,13 @@ def head_device(name: str) -> str:
 
 
 _ON_CUDA = threading.RLock()
-"""cuDNN's settings hold for all threads."""
+"""What is set for CUDA holds for all threads."""
 
 
 @contextmanager
 def exactly(device: torch.device, deterministic: bool = False) -> Iterator[None]:
-    """Within, CUDA computes float32 in float32, as a CPU does; PyTorch's convolutions there take TF32, of 10 bits.
+    """Within, CUDA computes float32 in float32, as a CPU does; PyTorch's convolutions there take TF32, of 10 bits, and
+    so do its products of matrices where somebody has told it to (NVIDIA's containers do).
 
     Args:
         deterministic: gradients too are summed in one order; an operation for which PyTorch has none raises its
@@ -80,15 +88,39 @@ def exactly(device: torch.device, deterministic: bool = False) -> Iterator[None]
     if device.type != "cuda":
         yield
         return
-    usual = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which cuBLAS promises no order
-    with _ON_CUDA, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+    with _ON_CUDA, torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False), _exact_products():
+        # Asked for only now: until here another thread may have set its own.
+        strict = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
         try:
             if deterministic:
                 torch.use_deterministic_algorithms(True)
             yield
         finally:
-            torch.use_deterministic_algorithms(usual[0], warn_only=usual[1])
+            if deterministic:
+                torch.use_deterministic_algorithms(strict, warn_only=warns)
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Within, products of float32 matrices are float32's."""
+    import torch
+
+    exact, told = "highest", torch.set_float32_matmul_precision
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set by the names that PyTorch has since 2.9, beside which these are refused
+        exact, told = "ieee", partial(setattr, torch.backends.cuda.matmul, "fp32_precision")
+        before = torch.backends.cuda.matmul.fp32_precision
+    if before == exact:
+        yield
+        return
+    told(exact)
+    try:
+        yield
+    finally:
+        told(before)
 
 
 def half_type(device: torch.device) -> torch.dtype | None:
@@ -116,14 +148,15 @@ def free_bytes() -> int:
     return free
 
 
-def made_by(command: str) -> dict[str, Any]:
-    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC).
+def of_all_folds(command: str) -> str:
+    """`command` without --only-fold: it is named where any of a run's folds is lost, or not there yet."""
+    return re.sub(r" --only-fold[= ]\d+", "", command)
 
-    The command without --only-fold: it is named where any of a run's folds is lost, or not there yet.
-    """
-    command = re.sub(r" --only-fold[= ]\d+", "", command)
+
+def made_by(command: str) -> dict[str, Any]:
+    """What every result on disk says of its making: the command, the versions, and when it was (ISO 8601, UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"command": command, "versions": versions(), "created": now}
+    return {"command": of_all_folds(command), "versions": versions(), "created": now}
 
 
 def versions() -> dict[str, str]:

@@ -66,6 +66,11 @@ class Plan:
         return {"device": self.device} if HEADS[self.head].has_device else {}
 
     @property
+    def trained_on(self) -> str:
+        """The device's type: of heads that know the CPU only "cpu", whatever was asked for."""
+        return self.device if HEADS[self.head].has_device else "cpu"
+
+    @property
     def head_key(self) -> str:
         """A digest of everything that a run depends on besides its embeddings' key."""
         head = make_head(self.head, seed=self.seed, **self.head_settings)
@@ -96,7 +101,7 @@ class Plan:
             "protocol": PROTOCOL_VERSION,
             "exclude_leaks": self.exclude_leaks,
             **settings_of(self.control),
-            **unusual(self.on_device.get("device", "cpu")),
+            **unusual(self.trained_on),
             # A set's key names the clips that were asked for; these are the ones that it lacks.
             **({"failed": self.features.failed} if self.features.failed else {}),
         }

@@ -10,6 +10,7 @@ import itertools
 from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,9 @@ def find_feature_sets(
 
 
 def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[FeatureSet]:
-    """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are."""
+    """Every combination of sets of the same clips for "a+b"; of one kind of weights and precision where there are, and
+    of those by one device.
+    """
     # Of fine-tuned networks: whole runs by their backbone or key, or the set of a single fold.
     names = {name.strip() for name in wanted.split("+")}
     runs = [run for run in _runs(found) if {run.name, _run_name(run)} & names]
@@ -232,8 +235,9 @@ def _side_by_side(found: Sequence[store.EmbeddingSet], wanted: str) -> list[Feat
             f"{wanted!r}: the embeddings named are not of the same clips, so they can't stand side by side. "
             "Extract them from the same --data."
         )
-    alike = [sets for sets in combinations if len({(part.weights, part.precision) for part in sets}) == 1]
-    return [FeatureSet(sets) for sets in alike or combinations]
+    for of in (attrgetter("weights", "precision"), attrgetter("record.device")):
+        combinations = [sets for sets in combinations if len(set(map(of, sets))) == 1] or combinations
+    return [FeatureSet(sets) for sets in combinations]
 
 
 def _named(found: Sequence[store.EmbeddingSet], name: str) -> list[store.EmbeddingSet]:

@@ -12,7 +12,7 @@ from typing import Any
 from soundprobe.audio.decode import DECODE_VERSION
 from soundprobe.backbones.spec import LAST, PRETRAINED, RANDOM, BackboneSpec
 from soundprobe.backbones.weights.verify import known_digest, sha256_of
-from soundprobe.base.errors import StoreError
+from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.files import LEFT_OVER, digest_key, path_name
 from soundprobe.base.locks import HOLDER, LOCK
 from soundprobe.base.machine import unusual, versions
@@ -70,6 +70,26 @@ def known_sha256(spec: BackboneSpec, weights: str | Path | None, seed: int, besi
     if weights in (None, PRETRAINED):
         return None if spec.weights is None else known_digest(spec.weights)
     return sha256_of(Path(weights))
+
+
+def was_finished(folder: Path) -> bool:
+    """Whether a set was finished in `folder`, whatever it lacks since."""
+    try:
+        store.open_set(folder)
+    except DamagedError:
+        return True
+    except StoreError:
+        return False
+    return True
+
+
+def has_all_parts(folder: Path) -> bool:
+    """Whether the set in `folder` is finished and its parts are whole, so that nothing is embedded for it any more."""
+    try:
+        store.check_parts(store.open_set(folder))
+    except StoreError:
+        return False
+    return True
 
 
 def extraction_there(folder: Path, spec: BackboneSpec) -> store.Extraction | None:

@@ -25,7 +25,9 @@ def find_twins(job: EmbeddingJob, folder: Path) -> list[store.EmbeddingSet]:
             made = store.open_set(other) if other != folder and usual else None
         except StoreError:
             continue
-        if made and made.fold is None and made.key == job.key(made.record.dataset.fingerprint):
+        # The keys of earlier versions know no device.
+        alike = made is not None and made.record.device.partition(":")[0] == job.device.type
+        if made and alike and made.fold is None and made.key == job.key(made.record.dataset.fingerprint):
             found.append(made)
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from soundprobe.base.errors import ConfigError, SoundprobeWarning, unknown
-from soundprobe.base.machine import head_device
+from soundprobe.base.machine import exactly, head_device
 from soundprobe.heads.head import WeightedHead, check_numbers
 from soundprobe.heads.inference import linear_proba
 from soundprobe.scoring.folds import inner_split
@@ -104,17 +104,20 @@ class LinearHead(WeightedHead):
         self, Z: np.ndarray, labels: np.ndarray, groups: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         # Only where a head is trained is torch needed: a prediction is numpy's.
+        import torch
+
         from soundprobe.heads.feature_matrix import FeatureMatrix
         from soundprobe.heads.layer_weights import WeightedStack
         from soundprobe.heads.softmax_stack import SoftmaxStack, gram_of
         from soundprobe.heads.threads import one_thread
 
         weights = self.weights_in_loss(self.classes_, labels, sample_weight)
-        with one_thread():
+        device = head_device(self.device)
+        with one_thread(), exactly(torch.device(device)):
             strengths = sorted({float(strength) for strength in self.strengths})
             history: list[dict[str, Any]] = []
             chosen, start = strengths[0], None
-            features = FeatureMatrix.of(Z, head_device(self.device))
+            features = FeatureMatrix.of(Z, device)
             splits = inner_split(labels, groups, self.inner_splits, self.seed) if len(strengths) > 1 else []
             gram = None
             if self.weighted_layers == 1:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from soundprobe.base.errors import TrainingError
-from soundprobe.base.machine import head_device
+from soundprobe.base.machine import exactly, head_device
 from soundprobe.heads.head import WeightedHead, check_numbers
 from soundprobe.heads.inference import mlp_proba
 from soundprobe.heads.scaling import split_scalers
@@ -126,14 +126,15 @@ class MLPHead(WeightedHead):
         from soundprobe.heads.mlp_training import train
         from soundprobe.heads.threads import one_thread
 
+        device = head_device(self.device)
         # Whatever mode the caller is in, training needs gradients.
-        with torch.inference_mode(False), torch.enable_grad(), one_thread():
+        with torch.inference_mode(False), torch.enable_grad(), one_thread(), exactly(torch.device(device)):
             history = self._select(Z, labels, groups, sample_weight)
             best = min(history, key=lambda h: h["log_loss"])
             self.inner_loss_ = best["log_loss"]
             width, rate, epochs = best["width"], best["learning_rate"], best["epoch"]
             of_row = self.weights_in_loss(self.classes_, labels, sample_weight)
-            rows = self._all_rows(Z, labels, of_row, head_device(self.device))
+            rows = self._all_rows(Z, labels, of_row, device)
             losses = []
             for members, loss in islice(train(rows, [np.arange(len(Z))], self.recipe_for(width, rate, len(Z))), epochs):
                 losses.append(float(loss[0]))

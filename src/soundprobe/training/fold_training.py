@@ -119,15 +119,17 @@ def run_fold(task: FoldTraining, threads: int | None = None) -> TrainedFold:
     torch.set_num_threads(threads or before)
     device = torch.device(task.device)
     try:
-        with exactly(device, deterministic=True):
-            return _run_fold(task)
-    except RuntimeError as error:
-        if "does not have a deterministic implementation" not in str(error):
-            raise
-        note(
-            f"Fold {task.fold} is trained without a fixed order of sums, since PyTorch has none on {device.type} "
-            f"({one_line(error).partition(',')[0]}): trained again, it differs in its last digits."
-        )
+        try:
+            with exactly(device, deterministic=True):
+                return _run_fold(task)
+        except RuntimeError as error:
+            if "does not have a deterministic implementation" not in str(error):
+                raise
+            note(
+                f"Fold {task.fold} is trained without a fixed order of sums, since PyTorch has none on {device.type} "
+                f"({one_line(error).partition(',')[0]}): trained again, it differs in its last digits."
+            )
+        # Outside, as the error holds the first try's network, and the device's memory may not hold two.
         with exactly(device):
             return _run_fold(task)
     finally:

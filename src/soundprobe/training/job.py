@@ -13,7 +13,7 @@ from soundprobe.augment.catalog import AUGMENTATIONS
 from soundprobe.augment.compose import Augmentations
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import half_type, made_by, unusual
+from soundprobe.base.machine import half_type, made_by, of_all_folds, unusual
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
@@ -81,7 +81,7 @@ class FinetuneJob:
             "key": self.backbone_key,
             "seconds_per_clip": None,
             "device": self.device,
-            "commands": [self.command],
+            "commands": [of_all_folds(self.command)],
         }
 
     def _mixed_precision(self) -> str | None:

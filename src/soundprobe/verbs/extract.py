@@ -6,6 +6,7 @@ The networks of a fine-tuning run embed every clip once each, into a set for eac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -18,7 +19,7 @@ from soundprobe.base.config import names_in
 from soundprobe.base.display import ShownList
 from soundprobe.base.errors import ConfigError, WeightsError, unknown
 from soundprobe.base.files import check_room, path_name
-from soundprobe.base.machine import DEVICES, check_device_name, choose_device
+from soundprobe.base.machine import DEVICES, check_device_name, choose_device, has_device
 from soundprobe.base.parallel import NETWORK_ENGINES, check_engine, one_cluster
 from soundprobe.base.records import Clips
 from soundprobe.base.remote import local
@@ -26,7 +27,13 @@ from soundprobe.data.catalog import MADE_FOLDS, Opening, opened, settle
 from soundprobe.data.scan import Scan, fingerprint, scan_readable
 from soundprobe.embeddings.needed import check_needed
 from soundprobe.embeddings.store import BATCH_CLIPS, Extraction, set_folder
-from soundprobe.embeddings.there_before import embedding_key, extraction_there, known_sha256
+from soundprobe.embeddings.there_before import (
+    embedding_key,
+    extraction_there,
+    has_all_parts,
+    known_sha256,
+    was_finished,
+)
 from soundprobe.scoring.run_names import run_folder
 from soundprobe.training.tuned_backbones import FinetunedRun, check_alone, data_of, load_network, open_run
 
@@ -89,7 +96,8 @@ def extract(
         precision: "fp32", "bf16", "fp16" or "int8": see `soundprobe.embeddings.precision`.
         channels: what becomes of clips with several: "mean", "first" or "loudest".
         max_failures: a number, or a share as in "1%": as soon as more clips fail, the run stops and keeps what it has.
-        device: "auto", "cpu", "cuda" or "mps"; jobs: decoding threads.
+        device: "cpu", "cuda" or "mps", whose sets are their own; "auto" takes or mends one of any device, and makes one
+            on the best where there is none. jobs: decoding threads.
         engine, address: "threads" of this process, or "dask": a part a task on a cluster's workers, which have the
             clips under the same path; see `base.parallel.run_tasks`.
         batch_size: clips of one forward pass; another than the usual one makes a set of its own. Fewer threads of
@@ -161,12 +169,11 @@ def extract(
         dealt, scanned = scan_readable(clips, jobs=jobs, shown=progress)
         return dealt, scanned, fingerprint(dealt, scanned)
 
-    def whole(spec: BackboneSpec, key: Callable[[str], str]) -> Extraction | None:
-        """The set, where it is whole; with "auto" by whatever device."""
-        for one in DEVICES[1:] if device == "auto" else [device]:
-            if there := extraction_there(set_folder(embeddings, clips.name, spec.name, key(one)), spec):
-                return there
-        return None
+    def finished(spec: BackboneSpec, key: Callable[[str], str]) -> dict[str, tuple[Path, Extraction | None]]:
+        """The sets that were finished, by their device, any with "auto"; None where there is something to do or say."""
+        devices = DEVICES[1:] if device == "auto" else [device]
+        folders = {one: set_folder(embeddings, clips.name, spec.name, key(one)) for one in devices}
+        return {one: (path, extraction_there(path, spec)) for one, path in folders.items() if was_finished(path)}
 
     drawn = [(spec, one, own_seed) for spec, one in asked for own_seed in (seeds if one == RANDOM else seeds[:1])]
     beside = embeddings / path_name(clips.name)
@@ -177,14 +184,17 @@ def extract(
         for (spec, *_), sha256 in zip(drawn, known, strict=True):
             settings = spec.settings(clip_seconds) | ({} if channels == "mean" else {"channels": channels})
             key = partial(embedding_key, spec, settings, str(sha256), looked[2], batch_size)
-            if there := whole(spec, key):
-                extractions.append(there)
+            sets = [there for _, there in finished(spec, key).values()]
+            if sets and sets[0] and all(sets):
+                extractions.append(sets[0])
         if len(extractions) == len(known):
             if on_extraction:
                 for there in extractions:
                     on_extraction(there)
             return extractions
     # Only now what takes seconds to import, PyTorch first.
+    import torch
+
     from soundprobe.backbones.load import load_backbone
     from soundprobe.embeddings.embed import EmbeddingJob
     from soundprobe.embeddings.framed import framed
@@ -214,9 +224,17 @@ def extract(
         for number, (model, belongs) in enumerate(networks):
             job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)
             key = partial(embedding_key, model.spec, model.settings, model.weights.sha256, digest, batch_size)
-            if belongs is None and frames is None and precision == "fp32" and (there := whole(model.spec, key)):
-                extractions.append(there)
+            found = finished(model.spec, key) if belongs is None and frames is None and precision == "fp32" else {}
+            whole = [there for _, there in found.values() if there]
+            # The command that made a set mends it too, on its own device; else another device's would stand beside it.
+            mended = [
+                one for one, (path, there) in found.items() if not there and (has_device(one) or has_all_parts(path))
+            ]
+            if whole and not mended:
+                extractions.append(whole[0])
             else:
+                if mended:
+                    job = replace(job, device=torch.device(mended[0]))
                 extractions.append(make_set(job, embeddings, origin, progress, command, belongs, engine))
                 if belongs is None and extractions[-1].clips:
                     _tag(extractions[-1].folder, model, models[number][1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeError, S
 from soundprobe.base.files import digest_key, leading_digits, path_name
 from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by
+from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by, unusual
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
@@ -91,8 +91,9 @@ def fit(
         raise ConfigError(unknown("device of a head", device, HEAD_DEVICES))
     memory_bytes = allowed_bytes(memory_gb)
     recipe = _recipe(placed(heads), run, head, backbone, dataset)
-    plan = _plan(recipe, placed(embeddings))
-    asked = {"precision": precision} if precision is not None else {}
+    plan = replace(_plan(recipe, placed(embeddings)), device=head_device(device))
+    asked: dict[str, Any] = {"precision": precision} if precision is not None else {}
+    asked |= unusual(plan.trained_on)
     key = digest_key({"fit": FIT_VERSION, "recipe": recipe.record.head.key, "passing": passing, **asked})
     folder = recipe.folder.parent / f"{path_name(plan.head)}-fit-{key}"
     if stays_on_disk(plan.features, memory_bytes) and (force or not _is_there(folder)):
@@ -101,7 +102,7 @@ def fit(
         reused = not force and _is_there(folder)
         if not reused:
             with folder_for(plan.features, memory_bytes) as into:
-                _fit(folder, recipe, plan, key, precision, passing, head_device(device), into, progress, command)
+                _fit(folder, recipe, plan, key, precision, passing, into, progress, command)
     made = next(one for one in named_runs(heads).found if one.folder == folder)
     assert made.fit is not None, "what lies in its folder is a fit"
     return Fitted(made.name, folder, made.fit, reused)
@@ -172,7 +173,8 @@ def _plan(recipe: NamedRun, root: Path) -> Plan:
     told = record.head.settings
     settings = {name: value for name, value in told.items() if name not in NOT_SETTINGS}
     plan = Plan(mine, record.head.name, record.head.seed, settings, bool(told.get("exclude_leaks")))
-    if plan.head_key != record.head.key:
+    there = replace(plan, device=record.device or "cpu")  # which versions before this one had in no key
+    if record.head.key not in (there.head_key, plan.head_key):
         raise ConfigError(
             f"{recipe.name} was scored by another version of {plan.head}, or other clips failed then.{_again(record)}"
         )
@@ -198,7 +200,6 @@ def _fit(
     key: str,
     precision: float | None,
     passing: float,
-    device: str,
     into: Path | None,
     progress: bool,
     command: str,
@@ -219,10 +220,8 @@ def _fit(
         folds = results.read_finished_folds(recipe.folder, record.tested)
     except DamagedError as error:
         raise error.by(record.command) from None
-    spec = HEADS[plan.head]
-    on_device: dict[str, Any] = {"device": device} if spec.has_device else {}
     with progress_bar(f"fit {recipe.name}", 2, "steps", shown=progress) as bar:
-        head = make_head(plan.head, seed=plan.seed, **on_device, **plan.head_settings)
+        head = make_head(plan.head, seed=plan.seed, **plan.on_device, **plan.head_settings)
         fitted = StoredRowsHead(head, matrices) if matrices else head
         joined = with_copies_joined(clips).groups
         fitted.fit(rows, clips.labels, groups=joined if plan.exclude_leaks else clips.groups)
@@ -261,7 +260,7 @@ def _fit(
             "passing": passing,
             "passed": passed(distances, parts[tested], joined[tested], passing),
         },
-        "device": device if spec.has_device else "cpu",
+        "device": plan.trained_on,
         **made_by(command),
         "seconds": round(time.perf_counter() - began, 3),
     }

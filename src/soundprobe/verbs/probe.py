@@ -279,7 +279,7 @@ def _run(
                     run=functools.partial(run_folds, paths=[matrix.path for matrix in matrices]),
                 )
         finished = results.read_finished_folds(folder, {*done, *missing})
-        info = _info(plan, key, left_out, plan.on_device.get("device", "cpu"), command, time.perf_counter() - began)
+        info = _info(plan, key, left_out, plan.trained_on, command, time.perf_counter() - began)
         results.write_result(folder, RunResult(finished, embeddings.class_names, info), embeddings)
         return FinishedRun(folder, results.read_result(folder), reused=False)
 

@@ -21,10 +21,11 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
 
     Two runs of the same seed are never put together: they were made from something that differs. But one that was to
     leave leaks out and found none is the run that was to keep them, and does not stand beside it. A control with labels
-    or folds of its own has drawn others with each seed, each of which is a row.
+    or folds of its own has drawn others with each seed, each of which is a row. Of seeds that two devices trained,
+    those of each are a row.
     """
     groups: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=_leaves_nothing_out):
+    for run in sorted(runs, key=lambda run: (_leaves_nothing_out(run), _devices(run))):
         identity, copy = _identity(run), 0
         while any(_drawn(run) == _drawn(other) for other in groups.get(f"{identity}#{copy}", ())):
             copy += 1
@@ -67,6 +68,11 @@ def _drawn(run: Run) -> tuple[int, str]:
     return run.head["seed"], run.backbone["weights_label"] if is_untrained(run) else ""
 
 
+def _devices(run: Run) -> tuple[str, ...]:
+    """On which its clips were embedded and its heads trained, each once."""
+    return tuple(dict.fromkeys(filter(None, (run.backbone.get("device"), run.info.get("device")))))
+
+
 def _told_apart(rows: list[Row]) -> list[Row]:
     """The rows, those that share name, weights and kind told apart by what differs between them."""
     alike: dict[tuple[str, str, str], list[Row]] = {}
@@ -75,6 +81,10 @@ def _told_apart(rows: list[Row]) -> list[Row]:
     details: dict[int, str] = {}
     for group in alike.values():
         found = [_difference(row, group) for row in group]
+        if len(set(found)) < len(found):
+            devices = ["" if not (told := _devices(row.first)) else f"on {' and '.join(told)}" for row in group]
+            if len(set(devices)) > 1:
+                found = [", ".join(filter(None, both)) for both in zip(found, devices, strict=True)]
         for row, detail in zip(group, found, strict=True):
             # Equal settings but another key: weights or data differ, which only the keys can say.
             keys = f"key {row.first.backbone['key']}/{row.first.head['key']}" if found.count(detail) > 1 else ""
