@@ -191,7 +191,7 @@ def failure(file: WeightFile) -> str:
     assert "\n" not in message
     assert resolved_url(file) in message
     assert f"put the file at {location(file)}" in message
-    assert message.endswith(", or name it with --weights")
+    assert message.endswith(", or name it with --weights FILE")
     if file.sha256:
         assert file.sha256 in message
     return message
