@@ -15,6 +15,7 @@ from pages import Page
 from rich.console import Console
 
 from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
+from soundprobe.base.errors import ConfigError
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
@@ -93,6 +94,16 @@ def test_charts_draw_baselines_as_squares(heads):
     assert [style for _, style in chart_of(comparison).rows] == ["run", "baseline", "control"]
     symbols = [row_trace(0, row, [], [], "")["marker"]["symbol"] for row in comparison.rows]
     assert symbols == ["circle", "square", "circle-open"]
+
+
+def test_baseline_that_no_data_set_has_is_refused_with_the_runs_of_each(tmp_path):
+    write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
+    write_run(tmp_path / "heads", ESC10, "panns", accuracy=0.8)
+    with pytest.raises(ConfigError) as refused:
+        write_report(tmp_path / "heads", tmp_path / "reports", baseline="mine")
+    for data, run in (("urbansound8k", "mn04 · linear"), ("esc10", "panns · linear")):
+        assert f"On {data}, --baseline: Unknown run 'mine'. Available: " in str(refused.value)
+        assert run in str(refused.value)
 
 
 def test_page_without_a_baseline_says_nothing_of_them(tmp_path, monkeypatch):

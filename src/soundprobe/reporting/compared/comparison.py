@@ -340,11 +340,11 @@ def comparisons_of(
         try:
             own = own_model(comparison.rows, here, baseline)
         except ConfigError as error:
-            missed.append(error)
+            missed.append(str(error) if len(datasets) == 1 else f"On {comparison.shown_name}, {error}")
             own = own_model(comparison.rows, here, None)
         found.append(replace(comparison, published=here, own=own))
     if missed and len(missed) == len(found):
-        raise missed[0]
+        raise ConfigError(" ".join(missed))
 
     def standing(comparison: Comparison) -> int:
         return min((order.index(one.standing) for one in comparison.published), default=len(order))
