@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -47,6 +48,8 @@ def test_predictions_print_in_three_lines_without_a_strangers_codes(some):
         "then <b>siren</b> 20.0 %, p 10.0 %",
         "2.0 s, 2 segments, 3 heads",
     ]
+    one = replace(some[0], segments=some[0].segments[:1])
+    assert repr(Predictions([one])).splitlines()[-1] == "2.0 s, 1 segment, 3 heads"
     assert repr(Predictions()) == "no predictions"
 
 

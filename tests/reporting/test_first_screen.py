@@ -147,6 +147,20 @@ def test_next_steps_name_the_data_set_where_there_are_results_on_others(tmp_path
     assert "&& soundprobe probe -b logmel-stats --dataset esc10" in one
 
 
+def test_commands_name_the_heads_and_embeddings_where_these_are_not_in_their_usual_places(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("heads"), SAMPLE, accuracy=0.8)
+    usual = write_report("heads", "reports").markdown.read_text()
+    assert not any(option in usual for option in ("--heads", "--embeddings"))
+    write_run(Path("my demo/heads"), SAMPLE, accuracy=0.8)
+    text = write_report("my demo/heads", "reports", embeddings="demo/embeddings").markdown.read_text()
+    both = "--embeddings demo/embeddings --heads 'my demo/heads'"
+    assert f"soundprobe probe -b mn04 --head linear --learning-curve {both}" in text
+    assert f"logmel-stats --embeddings demo/embeddings && soundprobe probe -b logmel-stats {both}" in text
+    assert f"soundprobe probe --control shuffled-labels {both}" in text
+    assert "soundprobe finetune --config notes-simplecnn --heads 'my demo/heads'" in text
+
+
 def test_runs_of_shuffled_labels_are_not_chosen_from_as_their_classes_are_no_clips(tmp_path):
     write_run(tmp_path, SAMPLE, accuracy=0.8)
     write_run(tmp_path, SAMPLE, "panns", accuracy=0.7)

@@ -15,6 +15,7 @@ from pages import Page
 from rich.console import Console
 
 from result_folders import ESC10, SAMPLE, URBAN, write_result, write_run
+from soundprobe.base.errors import ConfigError
 from soundprobe.reporting.compared.comparison import Comparison, comparisons_of
 from soundprobe.reporting.render.terminal import format_summary
 from soundprobe.reporting.runs.collect import collect_runs
@@ -95,9 +96,20 @@ def test_charts_draw_baselines_as_squares(heads):
     assert symbols == ["circle", "square", "circle-open"]
 
 
-def test_page_without_a_baseline_says_nothing_of_them(tmp_path):
+def test_baseline_that_no_data_set_has_is_refused_with_the_runs_of_each(tmp_path):
     write_run(tmp_path / "heads", SAMPLE, accuracy=0.8)
-    assert "baseline" not in Page(write_report(tmp_path / "heads", tmp_path / "reports").html).text
+    write_run(tmp_path / "heads", ESC10, "panns", accuracy=0.8)
+    with pytest.raises(ConfigError) as refused:
+        write_report(tmp_path / "heads", tmp_path / "reports", baseline="mine")
+    for data, run in (("urbansound8k", "mn04 · linear"), ("esc10", "panns · linear")):
+        assert f"On {data}, --baseline: Unknown run 'mine'. Available: " in str(refused.value)
+        assert run in str(refused.value)
+
+
+def test_page_without_a_baseline_says_nothing_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # whose name has the word, and which the page's commands would name
+    write_run(Path("heads"), SAMPLE, accuracy=0.8)
+    assert "baseline" not in Page(write_report("heads", "reports").html).text
 
 
 def test_verdict_on_a_baseline_that_is_best_claims_no_pretraining(tmp_path):

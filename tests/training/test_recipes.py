@@ -36,6 +36,8 @@ def test_override_of_a_nested_field_replaces_it_and_leaves_the_rest():
     ("override", "message"),
     [
         ("training.lrate=1", "Unknown field 'training.lrate'. Did you mean 'training.lr'?"),
+        ("batch_size=8", "Unknown field 'batch_size'. Did you mean 'training.batch_size'?"),
+        ("epochs=2", "Unknown field 'epochs'. Did you mean 'training.epochs' or 'choose.epochs'?"),
         ("trainin.lr=1", "Unknown field 'trainin'. Did you mean 'training'?"),
         ("training.lr=fast", "training.lr = 'fast' is not valid"),
         ("training.lr=-1", "training.lr = -1 is not valid"),

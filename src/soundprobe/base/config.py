@@ -142,6 +142,8 @@ def _first_mistake(where: str, schema: type[Recipe], error: ValidationError) -> 
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        if inside := _in_tables(schema, field):
+            return f"{where}: Unknown field {field!r}. Did you mean {' or '.join(map(repr, inside))}?"
         return f"{where}: " + unknown("field", field, _field_names(schema, first["loc"][:-1]))
     if first["type"] == "missing":
         return f"{where}: field {field!r} is missing."
@@ -154,6 +156,13 @@ def mistake(error: ValidationError) -> str:
     field = ".".join(str(part) for part in first["loc"])
     valid = first["msg"].replace("Input should be ", "give ").replace("Value error, ", "")
     return f"{field} = {first['input']!r} is not valid: {valid}."
+
+
+def _in_tables(schema: type[Recipe], field: str) -> list[str]:
+    """Full names of the fields of the schema's tables that are called `field`: a table's name is easily forgotten."""
+    return [
+        name for table in schema.model_fields for name in _field_names(schema, (table,)) if name == f"{table}.{field}"
+    ]
 
 
 def _field_names(schema: type[Recipe], path: Sequence[int | str]) -> list[str]:

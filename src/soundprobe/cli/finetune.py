@@ -44,7 +44,9 @@ def finetune(
     ] = None,
     data: Data = "urbansound8k",
     config: Recipe = None,
-    set_: Annotated[list[str] | None, option("NAME=VALUE", "A field of the recipe; may be repeated.", "--set")] = None,
+    set_: Annotated[
+        list[str] | None, option("NAME=VALUE", "A field of the recipe, as training.epochs=5; may be repeated.", "--set")
+    ] = None,
     weights: Annotated[str | None, option("WHICH", "pretrained, random, or a file.")] = None,
     folds: Annotated[int | None, option("N", "How many: checked, or made where there are none.", min=2)] = None,
     only_fold: Annotated[list[int] | None, option("N", "Do just this fold now; may be repeated.")] = None,

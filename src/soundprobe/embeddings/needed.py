@@ -40,7 +40,7 @@ def check_needed(
         try:
             fetch(file, progress=progress)
         except WeightsError as error:
-            lacking.errors.append(WeightsError(f"{error} ; or give it with --weights FILE, or take --weights random"))
+            lacking.errors.append(WeightsError(f"{error} ; or take --weights random (untrained)"))
     if lacking.errors and not isinstance(data, Clips):
         with lacking.noted():
             check_there(data, unreachable="as little as the weights")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from soundprobe.base.display import ROWS
+from soundprobe.base.display import ROWS, plural
 from soundprobe.base.errors import AudioError, ConfigError, one_line, unknown
 from soundprobe.base.labelled import data_frame
 from soundprobe.predicting.prediction import NONE_OF_THESE, Prediction
@@ -118,12 +118,12 @@ def _lines(one: Prediction) -> Iterator[str]:
     yield f"{one_line(one.name)}: {_shares(one, 1)}"
     if len(one.class_names) > 1:
         yield f"then {_shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1)}"
-    segments = f", {len(one.segments)} segments" if one.segments else ""
+    segments = f", {plural(len(one.segments), 'segment')}" if one.segments else ""
     yield f"{one.duration_s:,.1f} s{segments}, {_heads(one)}"
 
 
 def _heads(one: Prediction) -> str:
-    return f"{one.heads} head{'s' if one.heads != 1 else ''}"
+    return plural(one.heads, "head")
 
 
 def _shares(one: Prediction, last: int, first: int = 0) -> str:

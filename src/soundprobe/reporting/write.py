@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def write_report(
     options = MediaOptions(data, max_audio_mb, audio, local(embeddings), None if single_file else beside, map_method)
     if not trials:
         collection = collection.without_trials()
-    found = comparisons_of(collection.by_dataset(), collection.published, baseline, several=several)
+    compared = comparisons_of(collection.by_dataset(), collection.published, baseline, several=several)
+    found = [replace(one, heads=os.fspath(heads_folder), embeddings=os.fspath(embeddings)) for one in compared]
     for one in found:
         names = [own.name for own in given_models(one.rows, one.published)]
         if one.own is None and names:

@@ -191,7 +191,7 @@ def failure(file: WeightFile) -> str:
     assert "\n" not in message
     assert resolved_url(file) in message
     assert f"put the file at {location(file)}" in message
-    assert message.endswith(", or name it with --weights")
+    assert message.endswith(", or name it with --weights FILE")
     if file.sha256:
         assert file.sha256 in message
     return message
@@ -807,6 +807,7 @@ def test_load_state_dict_of_a_damaged_file_is_one_clear_line(tmp_path: Path, suf
     with pytest.raises(WeightsError, match="is not a whole") as caught:
         load_state_dict(path)
     assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # PyTorch's advice, by which the file would run its code
 
 
 @pytest.mark.parametrize("content", ["tensor", "list", "empty", "numbered"])

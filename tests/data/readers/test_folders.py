@@ -84,6 +84,11 @@ def test_read_folders_other_files_are_counted_in_a_warning(tmp_path: Path) -> No
             "Class 'dog' has 1 clip, too few for 2 folds. Add clips",
         ),
         (
+            ["cat/a.wav", "cat/b.wav", "cat/c.wav", "dog/d.wav", "dog/e.wav"],
+            {"folds": 5},
+            "Class 'dog' has 2 clips, too few for 5 folds. Give --folds 2",  # 3, as of cat, would be too many again
+        ),
+        (
             two_classes(3, 4),
             {"folds": 5, "group_prefix": "-"},
             "'cat' has 3 recordings, too few for 5 folds. Give --folds 3",

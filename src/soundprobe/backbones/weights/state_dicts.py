@@ -73,8 +73,10 @@ def _read_torch(path: Path) -> object:
         text = str(error)
         refused = re.search(r"GLOBAL (\S+)|TorchScript|\.tar format", text)
         if refused is None:
+            # Only the reason: around it PyTorch advises to load the file with weights_only=False, which runs its code.
+            reason = text.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
             raise WeightsError(
-                f"{path} is not a whole PyTorch file ({one_line(error)[:200]}). Fetch or save it again."
+                f"{path} is not a whole PyTorch file ({one_line(reason or error)[:200]}). Fetch or save it again."
             ) from error
         raise WeightsError(
             f"{path} is refused: it needs {refused.group(1) or refused.group(0)}, and loading that would let the file "

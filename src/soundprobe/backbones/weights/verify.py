@@ -303,5 +303,5 @@ def _refuse(file: WeightFile, reason: str, found: str | None = None, expected: s
     raise WeightsError(
         f"{file.filename}: {reason}. URL: {resolved_url(file)} ; expected: {digest}"
         + (f" ; found: sha256 {found}" if found else "")
-        + f" ; to provide it by hand, {by_hand}, or name it with --weights"
+        + f" ; to provide it by hand, {by_hand}, or name it with --weights FILE"
     )

@@ -35,15 +35,16 @@ def make_folds(
     if folds < 2:
         raise DataError(f"--folds {folds} is not valid: give 2 or more.")
     known = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    for label, name in enumerate(class_names):
-        own = labels == label
-        count = int(own.sum()) if known is None else len(np.unique(known[own]))
-        if count < folds:
-            unit = "clip" if known is None else "recording"
-            remedy = f"Give --folds {count}" if count >= 2 else f"Add {unit}s or drop it"
-            raise DataError(
-                f"Class {name!r} has {count} {unit}{'' if count == 1 else 's'}, too few for {folds} folds. {remedy}."
-            )
+    units = np.arange(len(labels)) if known is None else known
+    counts = [len(np.unique(units[labels == label])) for label in range(len(class_names))]
+    fewest = int(np.argmin(counts))  # else what is given for one class is too many for the next
+    if (count := counts[fewest]) < folds:
+        unit = "clip" if known is None else "recording"
+        remedy = f"Give --folds {count}" if count >= 2 else f"Add {unit}s or drop it"
+        raise DataError(
+            f"Class {class_names[fewest]!r} has {count} {unit}{'' if count == 1 else 's'}, too few for {folds} folds. "
+            f"{remedy}."
+        )
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     order = np.argsort(ids, kind="stable")

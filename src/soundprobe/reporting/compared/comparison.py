@@ -13,6 +13,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import path_name
+from soundprobe.base.places import told
 from soundprobe.base.stored import Identity
 from soundprobe.data.audit.audit import Audit
 from soundprobe.data.catalog import MADE_FOLDS
@@ -42,6 +43,8 @@ from soundprobe.scoring.run_names import data_labels, long_label
 
 SOUND = "audio_sha256"
 """The column of clips that tells their bytes."""
+HEADS, EMBEDDINGS = "heads", "embeddings"
+"""Where commands look for these by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,7 @@ class Comparison:
         suspects_file: the table of its label suspects beside the report, see `suspects_files`.
         label: what to call the data set where others are called alike; "" for its name.
         several: whether there are results on others, so that a command must say which it means.
+        heads, embeddings: where the report was told that these are, so that a command must say so.
     """
 
     rows: tuple[Row, ...]
@@ -65,6 +69,8 @@ class Comparison:
     suspects_file: str = "label-suspects.csv"
     label: str = ""
     several: bool = False
+    heads: str = HEADS
+    embeddings: str = EMBEDDINGS
 
     @property
     def name(self) -> str:
@@ -253,8 +259,8 @@ class Comparison:
     @property
     def data_options(self) -> str:
         """The options by which a command opens these clips again, such as " --data UrbanSound8K/"; "" by default."""
-        told = (run.dataset.get("opened_as") for row in self.rows for run in row.runs)
-        opened: Mapping[str, object] = next(filter(None, told), {})
+        opened_as = (run.dataset.get("opened_as") for row in self.rows for run in row.runs)
+        opened: Mapping[str, object] = next(filter(None, opened_as), {})
         usual = {"data": notes.DATASET, "folds": MADE_FOLDS}
         given = {name: value for name, value in opened.items() if value is not None and value != usual.get(name)}
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
@@ -263,6 +269,21 @@ class Comparison:
     def dataset_option(self) -> str:
         """The option by which `probe` takes these clips' embeddings alone; "" where there are no others."""
         return f" --dataset {shlex.quote(one_line(self.name))}" if self.several else ""
+
+    @property
+    def heads_option(self) -> str:
+        """The option by which a command finds and keeps these runs; "" for its default."""
+        return "" if self.heads == HEADS else f" --heads {shlex.quote(told(self.heads))}"
+
+    @property
+    def embeddings_option(self) -> str:
+        """The option by which a command finds and keeps these embeddings; "" for its default."""
+        return "" if self.embeddings == EMBEDDINGS else f" --embeddings {shlex.quote(told(self.embeddings))}"
+
+    def probe_command(self, how: str = "", which: str = "") -> str:
+        """`probe` on these clips' embeddings, `which` of them and of the heads, and `how`: options, or ""."""
+        asked = filter(None, ("soundprobe probe", which, self.dataset_option.strip(), how))
+        return " ".join(asked) + self.embeddings_option + self.heads_option
 
     def control_of(self, row: Row) -> Row | None:
         """The best control with `row`'s backbone and kind of run: of the same head and settings, else of the same head.
@@ -319,11 +340,11 @@ def comparisons_of(
         try:
             own = own_model(comparison.rows, here, baseline)
         except ConfigError as error:
-            missed.append(error)
+            missed.append(str(error) if len(datasets) == 1 else f"On {comparison.shown_name}, {error}")
             own = own_model(comparison.rows, here, None)
         found.append(replace(comparison, published=here, own=own))
     if missed and len(missed) == len(found):
-        raise missed[0]
+        raise ConfigError(" ".join(missed))
 
     def standing(comparison: Comparison) -> int:
         return min((order.index(one.standing) for one in comparison.published), default=len(order))

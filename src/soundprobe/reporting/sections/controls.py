@@ -98,7 +98,7 @@ def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
     audit = comparison.audit
 
     def probed(what: str, option: str) -> Unmeasured:
-        return Unmeasured(what, f"soundprobe probe {option}")
+        return Unmeasured(what, comparison.probe_command(option))
 
     if not any(has_shuffled_labels(row.first) for row in comparison.rows):
         yield probed("Whether the protocol leaks: shuffled labels must stay at chance", "--control shuffled-labels")
@@ -115,7 +115,7 @@ def _shuffled(comparison: Comparison) -> Iterator[Element]:
     found = shuffled_of(comparison)
     if old := [row for row in comparison.rows if could_not_fail(row.first)]:
         names = listing([row.name for row in old])
-        again = code(f"soundprobe probe{comparison.dataset_option} --control shuffled-labels")
+        again = code(comparison.probe_command("--control shuffled-labels"))
         yield Text(f"{names}: judged by the true labels: it could not fail. Run again: ", again, ".", role="caveat")
     if not found:
         return

@@ -163,7 +163,9 @@ def _short(found: Audit) -> Words:
 
 def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
     if comparison.audit and comparison.audit.silent is None:
-        yield Unmeasured("Whether clips are silent", f"soundprobe data check{comparison.data_options}")
+        yield Unmeasured(
+            "Whether clips are silent", f"soundprobe data check{comparison.data_options}{comparison.embeddings_option}"
+        )
 
 
 def _corrected(comparison: Comparison) -> Iterator[tuple[str, Words]]:

@@ -168,7 +168,7 @@ def _intervals(points: Sequence[ShotsPoint]) -> dict[str, Any]:
 
 def _unmeasured(comparison: Comparison) -> Iterator[Unmeasured]:
     if not any(learning_curve_of(row) for row in comparison.rows):
-        yield Unmeasured("Whether more recordings would help", "soundprobe probe --learning-curve")
+        yield Unmeasured("Whether more recordings would help", comparison.probe_command("--learning-curve"))
 
 
 def _plotted(

@@ -42,9 +42,9 @@ def probe_of(comparison: Comparison, options: str) -> str:
     """The command that probes again as the best probe did, with `options`."""
     probed = _probed(comparison)
     if probed is None:
-        return f"soundprobe probe{comparison.dataset_option} {options}"
+        return comparison.probe_command(options)
     backbone, head = (shlex.quote(one_line(part["name"])) for part in (probed.first.backbone, probed.first.head))
-    return f"soundprobe probe -b {backbone} --head {head}{comparison.dataset_option} {options}"
+    return comparison.probe_command(options, f"-b {backbone} --head {head}")
 
 
 def _probed(comparison: Comparison) -> Row | None:
@@ -57,7 +57,7 @@ def _trust(comparison: Comparison) -> Iterator[Step]:
     if audit is None or not audit.recordings_known:
         yield Step(
             "Say which clips were cut from one recording: if some were, these scores are too high. This proposes how:",
-            f"soundprobe data check{comparison.data_options}",
+            f"soundprobe data check{comparison.data_options}{comparison.embeddings_option}",
         )
     elif audit.shared_recordings and not comparison.without_leaks:
         yield Step(
@@ -78,13 +78,13 @@ def _baseline(comparison: Comparison) -> Iterator[Step]:
 
 def no_network(comparison: Comparison) -> str:
     """The command that measures what statistics of a spectrogram reach."""
-    probed = f"soundprobe probe -b logmel-stats{comparison.dataset_option}"
-    return f"soundprobe extract --backbone logmel-stats{comparison.data_options} && {probed}"
+    extract = f"soundprobe extract --backbone logmel-stats{comparison.data_options}{comparison.embeddings_option}"
+    return f"{extract} && {comparison.probe_command(which='-b logmel-stats')}"
 
 
 def retrain(comparison: Comparison, own: OwnModel) -> str:
     """The command that trains a published model on these clips, fresh in each fold."""
-    return f"soundprobe finetune --config {own.retrain}{comparison.data_options}"
+    return f"soundprobe finetune --config {own.retrain}{comparison.data_options}{comparison.heads_option}"
 
 
 def _more_recordings(comparison: Comparison) -> Iterator[Step]:
