@@ -103,7 +103,7 @@ gpu-wheels: install
 
 # The same tests with the oldest libraries that pyproject.toml admits, in an environment of its own, on Python 3.11 or 3.12.
 lowest:
-	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,ffmpeg,int8,tensorboard,test SUPPORTED="3.11 3.12" install
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dask,ffmpeg,int8,remote,tensorboard,test SUPPORTED="3.11 3.12" install
 	.venv-lowest/bin/python -m pytest $(QUICK) --deselect tests/cli/test_cli.py::test_every_installed_package_is_pinned
 
 # Every point at which a command is killed, cut off from its disk or stopped, and states after a power cut; hours. Goes on with

@@ -137,7 +137,7 @@ def test_extract_killed_before_its_manifest_goes_on_from_the_store_on_another_ma
     monkeypatch.setattr(object_store, "watch", kill)
     assert process.wait() == -signal.SIGKILL
     monkeypatch.setattr(object_store, "watch", object_store.asked.append)
-    (begun,) = {one.split()[1].rsplit("/", 1)[0] for one in object_store.asked if one.endswith("/meta.json")}
+    (begun,) = {one.split()[1].rsplit("/", 1)[0] for one in object_store.asked if one.startswith("PUT")}
     monkeypatch.setenv("SOUNDPROBE_CACHE", str(tmp_path / "another"))
     folder = placed(f"s3:/{begun}")
     with locked(folder):

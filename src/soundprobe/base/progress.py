@@ -18,7 +18,7 @@ from rich.text import Text
 from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import one_line
 
-_display: ContextVar[RichProgress | None] = ContextVar("display", default=None)
+_display: ContextVar[Bars | None] = ContextVar("display", default=None)
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,18 @@ def _pace(rate: float, unit: str) -> str:
     return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
 
 
-def _bars(shown: bool) -> RichProgress:
+class Bars(RichProgress):
+    """Bars that say nothing where they are disabled: rich ends them with an empty line below 14.3."""
+
+    def stop(self) -> None:
+        if not self.disable:
+            super().stop()
+
+
+def _bars(shown: bool) -> Bars:
     console = Terminal(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), PaceColumn())
-    return RichProgress(
+    return Bars(
         *columns,
         console=console,
         disable=not shown or not console.is_terminal,

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from soundprobe.base.clean_terminal import Terminal
 from soundprobe.base.errors import SoundprobeError, one_line
 from soundprobe.base.files import parse_json
-from soundprobe.base.progress import Lines
+from soundprobe.base.progress import Bars, Lines
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 RETRY_WAITS_S = (0.5, 2.0, 5.0)
@@ -289,9 +289,9 @@ def _reason(error: Exception) -> str:
     return f"the download broke off ({one_line(error)[:200]})"
 
 
-def _progress_bar(progress: bool) -> Progress:
+def _progress_bar(progress: bool) -> Bars:
     console = Terminal(stderr=True)
-    return Progress(
+    return Bars(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),

@@ -49,7 +49,7 @@ def suggest_groups(ids: Sequence[str] | np.ndarray, labels: np.ndarray) -> Group
     for pattern in PATTERNS:
         matches = [re.search(pattern, name) for name in names]
         groups = np.array([match[1] if match else "" for match in matches])
-        if not groups.all() or not 1 < len(np.unique(groups)) < len(names):
+        if (groups == "").any() or not 1 < len(np.unique(groups)) < len(names):
             continue
         if all(len(np.unique(groups[labels == label])) > 1 for label in np.unique(labels)):
             return GroupsSuggestion(pattern, len(np.unique(groups)), len(names), names[0], str(groups[0]))
