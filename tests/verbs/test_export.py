@@ -21,7 +21,7 @@ from soundprobe.base.files import parse_json, write_json
 from soundprobe.cli.main import app
 from soundprobe.predicting.loading import load_predictor
 from soundprobe.predicting.predictor import Listening
-from soundprobe.verbs.export import export
+from soundprobe.verbs.export import check_format, export
 from soundprobe.verbs.extract import extract
 from soundprobe.verbs.fit import fit
 from soundprobe.verbs.predict import predict
@@ -198,6 +198,14 @@ def test_export_that_fails_leaves_the_earlier_one_and_no_leftovers(trained, expo
         export(tmp_path / "run", to=tmp_path / "place", format="bundle", heads=trained.root / "heads", **QUIET)
     assert (tmp_path / "place" / "export.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "run"]
+
+
+@pytest.mark.parametrize("here", ["2.6.0", "2.10.1+cpu"])
+def test_graph_with_an_older_torch_is_one_line_and_a_bundle_is_not_refused(here, monkeypatch):
+    monkeypatch.setattr("soundprobe.verbs.export.version", lambda _: here)
+    with pytest.raises(ConfigError, match=r"needs torch 2\.11 or newer, and .* is installed: .*or give --format bundle"):
+        check_format("torch")
+    check_format("bundle")
 
 
 def test_graph_of_backbones_at_different_rates_is_refused_by_name(trained, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -13,6 +14,8 @@ from soundprobe.predicting.bundle import CARD, FILE, LABELS, ExportRecord, Forma
 from soundprobe.predicting.loading import find_heads
 
 FORMATS = get_args(Format)
+GRAPHS_SINCE = (2, 11)
+"""PyTorch's version, as the extra `export` asks for: older ones can't follow the front end's code."""
 MODULES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 
 
@@ -71,6 +74,12 @@ def check_format(name: str) -> None:
     if lacking:
         raise ConfigError(
             f"--format {name} needs {', '.join(lacking)}, which is not installed: pip install 'soundprobe[export]'."
+        )
+    here = version("torch")
+    if name != "bundle" and tuple(int(part) for part in here.split(".")[:2]) < GRAPHS_SINCE:
+        raise ConfigError(
+            f"--format {name} needs torch {'.'.join(map(str, GRAPHS_SINCE))} or newer, and {here} is installed: "
+            "pip install 'soundprobe[export]', or give --format bundle."
         )
 
 
