@@ -203,7 +203,9 @@ def test_export_that_fails_leaves_the_earlier_one_and_no_leftovers(trained, expo
 @pytest.mark.parametrize("here", ["2.6.0", "2.10.1+cpu"])
 def test_graph_with_an_older_torch_is_one_line_and_a_bundle_is_not_refused(here, monkeypatch):
     monkeypatch.setattr("soundprobe.verbs.export.version", lambda _: here)
-    with pytest.raises(ConfigError, match=r"needs torch 2\.11 or newer, and .* is installed: .*or give --format bundle"):
+    with pytest.raises(
+        ConfigError, match=r"needs torch 2\.11 or newer, and .* is installed: .*or give --format bundle"
+    ):
         check_format("torch")
     check_format("bundle")
 
