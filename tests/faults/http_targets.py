@@ -28,7 +28,9 @@ ANSWERS = (
     b'HTTP/1.1 200 OK\r\nContent-Length: 2048\r\nETag: "v1"\r\nContent-Type: text/plain\r\n\r\n' + BODY,
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED,
     b"HTTP/1.0 200 OK\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n" + BODY,
-    b'HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nX-Linked-Etag: "%s"\r\n\r\n' % DIGEST,
+    # Closed, as every connection is here: else the client may ask on one of which it hasn't heard yet that it ended.
+    b'HTTP/1.1 302 Found\r\nLocation: /again\r\nConnection: close\r\nContent-Length: 0\r\nX-Linked-Etag: "%s"\r\n\r\n'
+    % DIGEST,
 )
 REFUSED = (
     b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 1024-2047/2048\r\nContent-Length: 1024\r\n\r\n" + BODY[HALF:],

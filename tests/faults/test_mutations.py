@@ -32,7 +32,13 @@ def test_a_sample_that_is_not_mutated_is_read(tmp_path: Path, monkeypatch: pytes
             target.read(sample)
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), RecursionError(), StoreError("x" * 3000), StoreError("")])
+def several() -> StoreError:
+    error = StoreError()
+    error.several = (StoreError("one"), StoreError("another"))
+    return error
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), RecursionError(), several(), StoreError("")])
 def test_the_runner_finds_what_is_no_clear_line(error: Exception):
     def read(content: bytes) -> None:
         raise error
