@@ -35,7 +35,7 @@ from soundprobe.training.state import Setting, TrainingState
 
 SETTINGS: dict[str, Any] = {"ast": {"clip_seconds": 1.0}}
 with_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no CUDA device; others here take one that pretends"
+    not torch.cuda.is_available(), reason="no CUDA device, and none where CI runs; others here take one that pretends"
 )
 NETWORKS = sorted(name for name, spec in BACKBONES.items() if spec.trainable)
 

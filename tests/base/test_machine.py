@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from soundprobe.base.machine import exactly, made_by, unusual
+from soundprobe.base.machine import device_in_key, exactly, made_by
 
 CUDA = torch.device("cuda")  # what is set for it can be set and read where there is none
 
@@ -17,8 +17,8 @@ def test_command_of_a_record_makes_all_folds_whichever_were_asked_for_first() ->
 
 
 def test_keys_from_before_other_devices_were_known_are_those_of_the_cpu() -> None:
-    assert unusual("cpu") == {}
-    assert unusual("cuda") != unusual("mps")
+    assert device_in_key("cpu") == {}
+    assert device_in_key("cuda") != device_in_key("mps")
 
 
 def test_products_of_matrices_on_cuda_are_exact_whatever_was_set_and_that_is_set_again():
@@ -34,7 +34,10 @@ def test_products_of_matrices_on_cuda_are_exact_whatever_was_set_and_that_is_set
         torch.set_float32_matmul_precision(before)
 
 
-@pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="PyTorch has it since 2.9")
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"),
+    reason="PyTorch has it since 2.9, as CI has; make lowest has 2.6",
+)
 def test_products_of_matrices_are_exact_where_the_newer_setting_says_otherwise():
     matmul: Any = torch.backends.cuda.matmul
     before, matmul.fp32_precision = matmul.fp32_precision, "tf32"

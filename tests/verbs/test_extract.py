@@ -117,7 +117,7 @@ def test_extract_mends_the_damaged_set_of_one_device_though_that_of_another_is_w
     store.check_parts(store.open_set(here.folder))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="it can be mended")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is CUDA, its damaged set is mended instead")
 def test_extract_takes_the_whole_set_where_the_damaged_one_is_of_a_device_that_is_not_here(toy, tmp_path):
     (here,) = embed(toy, tmp_path, **NOTHING_LEARNT, device="cpu")
     there = move_to_cuda(here.folder, shutil.copytree)

@@ -54,7 +54,7 @@ def has_device(name: str) -> bool:
     return name == "cpu" or (torch.cuda if name == "cuda" else torch.backends.mps).is_available()
 
 
-def unusual(device: str) -> dict[str, str]:
+def device_in_key(device: str) -> dict[str, str]:
     """What a key has of a device, by its type: of the CPU nothing, so that keys from before there were others stay."""
     return {} if device == "cpu" else {"device": device}
 

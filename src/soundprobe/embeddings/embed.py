@@ -72,9 +72,8 @@ class EmbeddingJob:
 
     def key(self, data_fingerprint: str) -> str:
         """Of the set that it makes of the data."""
-        model = self.model
-        batches = self.batch_size, self.device.type
-        return embedding_key(model.spec, model.settings, model.weights.sha256, data_fingerprint, *batches)
+        spec, settings, weights = self.model.spec, self.model.settings, self.model.weights
+        return embedding_key(spec, settings, weights.sha256, data_fingerprint, self.batch_size, device=self.device.type)
 
     def unreadable(self) -> dict[str, str]:
         """Clip id -> why it failed while it was scanned."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from soundprobe.base.errors import ConfigError
 from soundprobe.base.files import digest_key
-from soundprobe.base.machine import unusual
+from soundprobe.base.machine import device_in_key
 from soundprobe.base.records import Embeddings
 from soundprobe.base.registry import code_of, own_code
 from soundprobe.embeddings.sets import FeatureSet, read_features
@@ -101,7 +101,7 @@ class Plan:
             "protocol": PROTOCOL_VERSION,
             "exclude_leaks": self.exclude_leaks,
             **settings_of(self.control),
-            **unusual(self.trained_on),
+            **device_in_key(self.trained_on),
             # A set's key names the clips that were asked for; these are the ones that it lacks.
             **({"failed": self.features.failed} if self.features.failed else {}),
         }

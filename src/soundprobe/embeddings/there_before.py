@@ -15,7 +15,7 @@ from soundprobe.backbones.weights.verify import known_digest, sha256_of
 from soundprobe.base.errors import DamagedError, StoreError
 from soundprobe.base.files import LEFT_OVER, digest_key, path_name
 from soundprobe.base.locks import HOLDER, LOCK
-from soundprobe.base.machine import unusual, versions
+from soundprobe.base.machine import device_in_key, versions
 from soundprobe.embeddings import store
 from soundprobe.embeddings.tag_means import FILE, TagsRecord
 
@@ -45,7 +45,7 @@ def embedding_key(
             "decode_version": DECODE_VERSION,
             "data": data_fingerprint,
             **({} if batch_size == store.BATCH_CLIPS else {"batch_size": batch_size}),
-            **unusual(device),
+            **device_in_key(device),
         }
     )
 

@@ -35,9 +35,10 @@ class Predictions(list[Prediction]):
         seconds = sum(one.duration_s for one in self)
         counts = Counter(one.predicted for one in self).most_common(5)
         unsure = min(self, key=lambda one: float(one.proba.max()))
+        heads = plural(first.heads, "head")
         return "\n".join(
             (
-                f"{len(self):,} clips, {seconds:,.1f} s, {len(first.class_names)} classes, {_heads(first)}",
+                f"{len(self):,} clips, {seconds:,.1f} s, {len(first.class_names)} classes, {heads}",
                 ", ".join(f"{one_line(name)} {count:,}" for name, count in counts),
                 f"least sure: {one_line(unsure.name)}, {_shares(unsure, 1)}",
             )
@@ -119,11 +120,7 @@ def _lines(one: Prediction) -> Iterator[str]:
     if len(one.class_names) > 1:
         yield f"then {_shares(one, TAGS_SHOWN if one.multilabel else SHOWN_CLASSES, 1)}"
     segments = f", {plural(len(one.segments), 'segment')}" if one.segments else ""
-    yield f"{one.duration_s:,.1f} s{segments}, {_heads(one)}"
-
-
-def _heads(one: Prediction) -> str:
-    return plural(one.heads, "head")
+    yield f"{one.duration_s:,.1f} s{segments}, {plural(one.heads, 'head')}"
 
 
 def _shares(one: Prediction, last: int, first: int = 0) -> str:

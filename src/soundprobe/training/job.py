@@ -13,7 +13,7 @@ from soundprobe.augment.catalog import AUGMENTATIONS
 from soundprobe.augment.compose import Augmentations
 from soundprobe.backbones.load import LoadedBackbone
 from soundprobe.base.files import digest_key, path_name
-from soundprobe.base.machine import half_type, made_by, of_all_folds, unusual
+from soundprobe.base.machine import device_in_key, half_type, made_by, of_all_folds
 from soundprobe.base.records import Clips
 from soundprobe.base.registry import code_of
 from soundprobe.data.scan import Scan
@@ -56,7 +56,7 @@ class FinetuneJob:
                 "initial_sha256": self.initial_sha256,
                 "carry_over": self.carry_over,
                 "mixed_precision": self._mixed_precision(),  # the recipe's wish is met on some machines only
-                **unusual(torch.device(self.device).type),
+                **device_in_key(torch.device(self.device).type),
                 "protocol": PROTOCOL_VERSION,
                 "decode_version": DECODE_VERSION,
             }

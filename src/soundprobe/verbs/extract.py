@@ -218,8 +218,11 @@ def extract(
         check_room(embeddings, sum(_frame_bytes(spec, seconds, clip_seconds, frames) for spec, _ in asked))
     origin = {"fingerprint": digest, "opened_as": opened_as}
     extractions = ShownList[Extraction]()
-    made_as = batch_size, torch_device.type
-    networks = _networks_of(run, digest, scanned, *made_as) if run else ((model, None) for model, _ in models)
+    networks = (
+        _networks_of(run, digest, scanned, batch_size, torch_device.type)
+        if run
+        else ((model, None) for model, _ in models)
+    )
     with one_cluster(engine, address, shown=progress):
         for number, (model, belongs) in enumerate(networks):
             job = EmbeddingJob(model, clips, scanned, torch_device, batch_size, jobs, max_failures=max_failures)

@@ -15,7 +15,7 @@ from soundprobe.base.errors import ConfigError, DamagedError, SoundprobeError, S
 from soundprobe.base.files import digest_key, leading_digits, path_name
 from soundprobe.base.frame_rows import mean_frames
 from soundprobe.base.locks import locked
-from soundprobe.base.machine import HEAD_DEVICES, head_device, made_by, unusual
+from soundprobe.base.machine import HEAD_DEVICES, device_in_key, head_device, made_by
 from soundprobe.base.progress import progress_bar
 from soundprobe.base.remote import placed
 from soundprobe.embeddings.head_plan import Plan, with_copies_joined
@@ -93,7 +93,7 @@ def fit(
     recipe = _recipe(placed(heads), run, head, backbone, dataset)
     plan = replace(_plan(recipe, placed(embeddings)), device=head_device(device))
     asked: dict[str, Any] = {"precision": precision} if precision is not None else {}
-    asked |= unusual(plan.trained_on)
+    asked |= device_in_key(plan.trained_on)
     key = digest_key({"fit": FIT_VERSION, "recipe": recipe.record.head.key, "passing": passing, **asked})
     folder = recipe.folder.parent / f"{path_name(plan.head)}-fit-{key}"
     if stays_on_disk(plan.features, memory_bytes) and (force or not _is_there(folder)):

@@ -266,11 +266,6 @@ class Comparison:
         return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
     @property
-    def dataset_option(self) -> str:
-        """The option by which `probe` takes these clips' embeddings alone; "" where there are no others."""
-        return f" --dataset {shlex.quote(one_line(self.name))}" if self.several else ""
-
-    @property
     def heads_option(self) -> str:
         """The option by which a command finds and keeps these runs; "" for its default."""
         return "" if self.heads == HEADS else f" --heads {shlex.quote(told(self.heads))}"
@@ -282,7 +277,8 @@ class Comparison:
 
     def probe_command(self, how: str = "", which: str = "") -> str:
         """`probe` on these clips' embeddings, `which` of them and of the heads, and `how`: options, or ""."""
-        asked = filter(None, ("soundprobe probe", which, self.dataset_option.strip(), how))
+        dataset = f"--dataset {shlex.quote(one_line(self.name))}" if self.several else ""
+        asked = filter(None, ("soundprobe probe", which, dataset, how))
         return " ".join(asked) + self.embeddings_option + self.heads_option
 
     def control_of(self, row: Row) -> Row | None:
